@@ -1,0 +1,56 @@
+# `make run` and `make test` set everything up from nothing. Python 3.11 or newer is all they need.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+# uv unpacks the locked wheels in seconds where pip takes more than a minute. Where uv cannot reach an index that only
+# pip is configured for, pip does the same work from the same hashes.
+install = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) \
+	|| $(BIN)/python -m pip install --quiet --require-hashes -r $(1)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-fast lint types bench lock clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.created:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: uv==$(UV_VERSION)
+	touch $@
+
+$(VENV)/.app: requirements.lock $(VENV)/.created
+	$(call install,requirements.lock)
+	touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.app
+	$(call install,requirements-dev.lock)
+	touch $@
+
+run: $(VENV)/.app  ## install what is missing and start the app on http://127.0.0.1:8501
+	$(BIN)/python -m streamlit run app.py
+
+test: $(VENV)/.dev lint types  ## lint, types and every test
+	$(BIN)/python -m pytest -m "not model and not browser" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "model or browser"
+
+test-fast: $(VENV)/.dev  ## the tests that need neither weights nor a browser
+	$(BIN)/python -m pytest -m "not model and not browser" -n 2 --dist loadfile
+
+lint: $(VENV)/.dev  ## ruff: style, imports, docstrings, formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev  ## mypy, strict on tale_core
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev  ## measure our overhead against a bare HTTP client in the same run
+	$(BIN)/python -m benchmarks
+
+lock: $(VENV)/.created  ## resolve requirements*.txt again for every platform, with hashes
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url requirements.txt -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements.lock requirements-dev.txt -o requirements-dev.lock
+
+clean:  ## remove the virtual environment and caches (user data and weights stay)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
