@@ -1,0 +1,210 @@
+"""Every error the core raises on purpose.
+
+A message says what was given, what is allowed and what to do next; it never carries a key. SDK, database and operating
+system errors are converted at the edge that meets them, so the page and the command line only know this tree:
+
+    TaleError
+    ├── InputError                   the arguments are wrong; nothing was started (exit code 2)
+    │   ├── UnknownModelError        no such name in the catalog
+    │   └── SettingsError            an environment variable or a settings file is wrong
+    ├── StoppedError                 the caller asked to stop; what can be resumed is kept (exit code 130)
+    ├── LimitReachedError            the next call could break a limit on calls, tokens or money; it was not sent
+    ├── ModelError                   a call to a model failed (exit code 1); `partial` holds what had arrived
+    │   ├── ConnectionFailedError    nothing answered
+    │   │   ├── NameNotFoundError    the host name does not exist
+    │   │   └── ConnectionRefusedByHostError   the host is there, nothing listens on the port
+    │   ├── ModelTimeoutError        connected, but no answer in time
+    │   ├── AuthenticationFailedError   401 or 403: the key is missing, wrong or not allowed
+    │   ├── ModelNotFoundError       404: the endpoint has no model of this name, or no such path
+    │   ├── RateLimitedError         429 that waiting may cure; `retry_after_s` when the endpoint said
+    │   ├── QuotaExhaustedError      429 that waiting will not cure: credit used up
+    │   ├── RequestRejectedError     400/422: the endpoint refuses these parameters
+    │   │   └── ContextTooLongError  prompt and max_tokens do not fit in the model's context
+    │   ├── ServerFailedError        5xx after all retries
+    │   ├── NotAnOpenAIEndpointError an answer came, but not in the OpenAI format (an HTML page, say)
+    │   ├── IncompleteAnswerError    the stream ended without a finish reason
+    │   └── EmbeddedServerError      the local model server
+    │       ├── ServerStartError     it did not start or did not get ready
+    │       └── ServerDiedError      it went away while answering; the next question starts a new one
+    ├── WeightsError                 the model file cannot be had
+    │   ├── DiskFullError            too little room in the cache folder
+    │   ├── NoSourceError            no local file, and no source answered
+    │   └── WeightsMismatchError     a file has the wrong size or sha256 and was not used
+    └── StoreError                   the database
+        ├── StoreLockedError         another process held it past the time limit
+        ├── StoreVersionError        written by a newer version of this program, or not our database
+        └── NotFoundError            no such session
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tale_core.types import Completion
+
+
+class TaleError(Exception):
+    """Base of everything the core raises on purpose.
+
+    Args:
+        message: What happened, in one sentence that names what was given.
+        hint: What is allowed, or what to do next. Shown after the message.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class InputError(TaleError):
+    """The arguments or the input are wrong; nothing was started and nothing was spent."""
+
+
+class UnknownModelError(InputError):
+    """No model of this name in the catalog."""
+
+
+class SettingsError(InputError):
+    """An environment variable or a settings file holds a value that is not allowed."""
+
+
+class StoppedError(TaleError):
+    """The caller asked to stop while the model was being fetched or loaded; what can be resumed is kept."""
+
+
+class LimitReachedError(TaleError):
+    """A limit of the run is reached; the call that could have broken it was not sent.
+
+    Args:
+        which: "calls", "tokens" or "cost".
+    """
+
+    def __init__(self, which: str) -> None:
+        super().__init__(
+            f"The limit on {which} is reached.", "What was found so far is kept; raise the limit to go on."
+        )
+        self.which = which
+
+
+class ModelError(TaleError):
+    """A call to a model failed.
+
+    Attributes:
+        partial: What had arrived before the failure, with its token counts, so that the spend is booked; None when
+            nothing had arrived.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, partial: Completion | None = None) -> None:
+        super().__init__(message, hint)
+        self.partial = partial
+
+
+class ConnectionFailedError(ModelError):
+    """Nothing answered at the address."""
+
+
+class NameNotFoundError(ConnectionFailedError):
+    """The host name does not resolve."""
+
+
+class ConnectionRefusedByHostError(ConnectionFailedError):
+    """The host is there but nothing listens on the port."""
+
+
+class ModelTimeoutError(ModelError):
+    """The endpoint was reached but did not answer in time."""
+
+
+class AuthenticationFailedError(ModelError):
+    """The key is missing, wrong, or not allowed to use this model."""
+
+
+class ModelNotFoundError(ModelError):
+    """The endpoint knows no model of this name."""
+
+
+class RateLimitedError(ModelError):
+    """The endpoint asked for fewer requests and went on asking after all retries.
+
+    Attributes:
+        retry_after_s: Seconds the endpoint asked to wait, or None.
+    """
+
+    def __init__(
+        self, message: str, hint: str = "", *, retry_after_s: float | None = None, partial: Completion | None = None
+    ) -> None:
+        super().__init__(message, hint, partial=partial)
+        self.retry_after_s = retry_after_s
+
+
+class QuotaExhaustedError(ModelError):
+    """The account's credit is used up; waiting does not help."""
+
+
+class RequestRejectedError(ModelError):
+    """The endpoint refuses the request's parameters."""
+
+
+class ContextTooLongError(RequestRejectedError):
+    """The prompt, or the prompt with max_tokens, is longer than the model's context."""
+
+
+class ServerFailedError(ModelError):
+    """The endpoint failed (5xx) after all retries."""
+
+
+class NotAnOpenAIEndpointError(ModelError):
+    """Something answered, but not in the OpenAI format."""
+
+
+class IncompleteAnswerError(ModelError):
+    """The stream ended without a finish reason: the answer is not whole."""
+
+
+class EmbeddedServerError(ModelError):
+    """The local model server."""
+
+
+class ServerStartError(EmbeddedServerError):
+    """The local model server did not start or did not get ready in time."""
+
+
+class ServerDiedError(EmbeddedServerError):
+    """The local model server went away while it was answering."""
+
+
+class WeightsError(TaleError):
+    """A model file cannot be had."""
+
+
+class DiskFullError(WeightsError):
+    """The cache folder's disk has too little room."""
+
+
+class NoSourceError(WeightsError):
+    """No local file matches and no source answered."""
+
+
+class WeightsMismatchError(WeightsError):
+    """A file has the wrong size or sha256; it was not used."""
+
+
+class StoreError(TaleError):
+    """The database cannot be used as asked."""
+
+
+class StoreLockedError(StoreError):
+    """Another process held the database past the time limit."""
+
+
+class StoreVersionError(StoreError):
+    """The database was written by a newer version of this program, or is not one of ours."""
+
+
+class NotFoundError(StoreError):
+    """No row of this id."""

@@ -1,0 +1,85 @@
+"""Telling which option an answer means.
+
+Knows letters and option texts; knows nothing of where in a model's text an answer stands. Never asked about questions
+that have no options.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tale_core.grading.clean import clean
+from tale_core.grading.numbers import readings, same_number
+from tale_core.grading.text import words
+
+_MAX_CHARS = 400
+_DEFAULT_OPTIONS = 5
+"""Letters allowed when the option texts are not known: A to E."""
+
+_LEAD = re.compile(
+    r"(?:(?:the )?(?:final |correct |right |best )?(?:answer|option|choice|letter)(?: is| are|:|=)?|"
+    r"(?:正确|最终)?(?:答案|选项)[是为:]*|故选|应选|选择?)\s*[:=]?\s*(?:option |choice |选项)?",
+    re.IGNORECASE,
+)
+_REASONS = r"because|since|as|which|where|given|due|with|and it|is (?:the )?(?:correct|right|best)|due to"
+
+
+def last_letter(options: tuple[str, ...]) -> str:
+    """The last letter that stands for an option."""
+    return chr(ord("A") + min(len(options) or _DEFAULT_OPTIONS, 26) - 1)
+
+
+def chosen(answer: str, options: tuple[str, ...]) -> str | None:
+    """The letter or letters ("B", "AC") that an answer means, by letter or by option text; None when it means none.
+
+    The letter decides when letter and text contradict each other ("A. 12" where 12 is option B).
+    """
+    if len(answer) > _MAX_CHARS:
+        return None
+    s = clean(answer)
+    s = clean(s[1:-1]) if s[:1] in "([{" and s[-1:] in ")]}" and ")" not in s[1:-1] else s
+    lead = _LEAD.match(s)
+    rest = clean(s[lead.end() :]) if lead else ""
+    return (
+        _letters(s, options)
+        or _by_text(s, options)
+        or _letter_first(s, options)
+        or (rest and chosen(rest, options))
+        or None
+    )
+
+
+def _letters(s: str, options: tuple[str, ...]) -> str | None:
+    z = last_letter(options)
+    letter = f"[A-{z}]"
+    several = re.fullmatch(rf"\(?{letter}\)?(?:\s*(?:[,/&、;]|and|or|和|或)?\s*\(?{letter}\)?){{1,5}}", s)
+    if several:
+        found = re.findall(letter, s)
+        return "".join(sorted(set(found)))
+    alone = re.fullmatch(rf"[(\[]?\s*([A-{z}a-{z.lower()}])\s*[)\].:、]?", s)
+    if alone:
+        return alone.group(1).upper()
+    # "A. 12", "(B) Paris", "C because …". A bare "A" before a word may be the article, so it needs a reason behind it.
+    m = re.match(rf"\(({letter})\)|\[({letter})\]|({letter})\s*[.):、,，]|({letter})(?=\s+(?:{_REASONS})\b|[㐀-鿿])", s)
+    if m:
+        return next(g for g in m.groups() if g)
+    m = re.match(rf"\(?([a-{z.lower()}])\)\s*\S", s)
+    return m.group(1).upper() if m else None
+
+
+def _letter_first(s: str, options: tuple[str, ...]) -> str | None:
+    """A capital before other words ("B Paris"); an "A" or "I" before a small letter is a word of its own."""
+    m = re.match(rf"([A-{last_letter(options)}])(?=\s)(?!(?<=[AI])\s+[a-z])", s)
+    return m.group(1) if m else None
+
+
+def _by_text(s: str, options: tuple[str, ...]) -> str | None:
+    """The only option whose text the answer is, word for word or as a number."""
+    said = words(s)
+    same = [i for i, option in enumerate(options) if said and words(clean(option)) == said]
+    if not same:
+        value = readings(s)
+        if len(value) == 1:
+            known = [readings(option) for option in options]
+            same = [i for i, k in enumerate(known) if len(k) == 1 and same_number(k[0], value[0])]
+    return chr(ord("A") + same[0]) if len(same) == 1 else None

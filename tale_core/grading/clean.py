@@ -1,0 +1,104 @@
+r"""Stripping the markup around an answer, and telling mathematics from words.
+
+Knows Markdown, LaTeX's wrappers and the ways people type expressions; knows no values. `clean` is linear in its input.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tale_core.grading.text import tidy
+
+_WRAPPED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mathsf|mbox|operatorname) ?\{([^{}]*)\}")
+_REPLACED = tuple(
+    (re.compile(pattern), by)
+    for pattern, by in (
+        (r"\\[dtc]frac\b", r"\\frac"),
+        (r"\{,\}|(?<=\d)\\,(?=\d{3})", ","),
+        (r"\\(?:left|right|displaystyle|quad|qquad|big|Big)(?![a-zA-Z])|\\[,;: ]|~", " "),
+        (r"\\!", ""),
+        (r"\\%", "%"),
+        (r"\^ ?(?:\\circ(?![a-zA-Z])|\{ ?\\circ ?\})|\\degree(?![a-zA-Z])", "°"),
+        (r"\\[()\[\]]|`", " "),
+        (r"\\?\$|[€£¥₹]", ""),
+        (r"(?<=[0-9A-Za-z)])\*\*(?=[\d(])", "^"),  # Python's power; other double stars are Markdown
+        (r"\*\*|(?<!\w)__|__(?!\w)", ""),
+        (r"[ \t]{2,}", " "),
+    )
+)
+_LEFT_EDGE = " \t\n\"'“”‘’「」《》,;:!?。、"
+_RIGHT_EDGE = _LEFT_EDGE + "."
+_BOX = re.compile(r"\\(?:boxed|fbox) ?\{")
+
+_MAX_CHARS = 400
+_DATE = re.compile(r"\d{1,4}([-/])\d{1,2}\1\d{1,4}")
+_FUNCTIONS = "arcsin|arccos|arctan|sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp"
+_NAMES = re.compile(rf"\\[a-zA-Z]+|(?<![a-zA-Z])(?:{_FUNCTIONS}|pi|inf|and|or)(?![a-zA-Z])")
+_PRODUCT = re.compile(r"(?<=[\d)^*+/=-])[abcnxyz]{2,3}(?![a-zA-Z])")
+_SIGN = re.compile(
+    r"\\[a-zA-Z{]|[\^√π∞≤≥<>∪∩×÷]|[\w)}\]]\s*[-+*/=]\s*[\w({\\]|,|\d[a-z]|(?<![a-zA-Z])(?:sqrt|pi)(?![a-zA-Z])"
+    r"|\d\s{1,3}(?:or|and)\s{1,3}[-\d]"
+)
+_TYPED = tuple(
+    (re.compile(pattern), by)
+    for pattern, by in (
+        (r"√ ?\(([^()]*)\)", r"\\sqrt{\1}"),
+        (r"√ ?(\w+)", r"\\sqrt{\1}"),
+        (r"(?<![\\a-zA-Z])sqrt ?\(([^()]*)\)", r"\\sqrt{\1}"),
+        (rf"(?<![\\a-zA-Z])({_FUNCTIONS}|pi)(?![a-zA-Z])", r"\\\1 "),
+        (r"π", r"\\pi "),
+        (r"∞|(?<![\\a-zA-Z])inf(?![a-zA-Z])", r"\\infty "),
+        (r"×", r"\\times "),
+        (r"÷", r"\\div "),
+        (r"≤|<=", r"\\le "),
+        (r"≥|>=", r"\\ge "),
+        (r"∪", r"\\cup "),
+        (r"∩", r"\\cap "),
+        (r"\^ ?\(([^()]*)\)", r"^{\1}"),
+        (r"\^ ?(-?\d+)", r"^{\1}"),  # LaTeX takes one digit, people mean all of them
+        (r"(?<![a-zA-Z])(?:and|or)(?![a-zA-Z])", ","),
+    )
+)
+
+
+def clean(text: str) -> str:
+    """The answer without Markdown, LaTeX wrappers, currency signs and punctuation at its ends."""
+    return strip_markup(tidy(text))
+
+
+def strip_markup(text: str) -> str:
+    """`clean` for text that is tidy already."""
+    s = _WRAPPED.sub(r" \1 ", text)
+    for pattern, by in _REPLACED:
+        s = pattern.sub(by, s)
+    s = s.lstrip(_LEFT_EDGE).rstrip(_RIGHT_EDGE)
+    box = _BOX.match(s)
+    if box and s.endswith("}"):
+        s = s[box.end() : -1].strip()
+    if s.startswith("<") and s.endswith(">"):
+        s = s[1:-1].strip()
+    if s.startswith("[[") and s.endswith("]]"):
+        s = s[2:-2].strip()
+    return s
+
+
+def looks_like_math(s: str) -> bool:
+    """Whether a cleaned answer reads as an expression, interval, set or equation rather than as words.
+
+    Single letters, function names and LaTeX commands are allowed; a colon (times, ratios) and other words are not.
+    """
+    if not s or len(s) > _MAX_CHARS or ":" in s or _DATE.fullmatch(s) or not _SIGN.search(s):
+        return False
+    bare = _PRODUCT.sub("x", _NAMES.sub(" ", s))
+    if re.search(r"[^\W\d_]{2}|[㐀-鿿]", bare.replace("π", " ")):
+        return False
+    return bool(re.search(r"[\d\\π∞√]|(?<![a-zA-Z])[a-z](?![a-zA-Z])", s))
+
+
+def to_latex(s: str) -> str:
+    """A cleaned expression as the LaTeX that math-verify reads."""
+    for pattern, by in _TYPED:
+        s = pattern.sub(by, s)
+    if s.startswith("{") and s.endswith("}"):
+        s = rf"\{{{s[1:-1]}\}}"
+    return s.strip()

@@ -1,0 +1,108 @@
+"""The process that compares mathematical expressions with math-verify. Started by `expressions`, never imported.
+
+Runs alone, as a script: it imports nothing of the project and nothing of whoever started it. It reads one JSON object a
+line on standard input ({"id", "gold", "given", "limit_s"}) and answers each with one line ({"id", "verdict"}). The
+verdict is "same", "different", "timeout", or "unreadable" when one side is no mathematics to math-verify.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, TextIO
+
+_MEMORY_BYTES = 2 << 30
+"""A tower of powers must not take the machine's memory with it."""
+
+
+class _TimeUp(BaseException):
+    """Our own time-out. Not an Exception, so that nothing between here and the parser takes it for "different"."""
+
+
+def _on_alarm(_signal: int, _frame: FrameType | None) -> None:
+    raise _TimeUp
+
+
+def _limit_memory() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+
+
+def _timed(compare: Callable[[str, str], str], gold: str, given: str, limit_s: float) -> str:
+    """Run with a limit, where the system has interval timers; elsewhere the parent's limit is the only one."""
+    if not hasattr(signal, "setitimer"):
+        return compare(gold, given)
+    try:
+        # Repeated, because a careless handler inside sympy may swallow the first.
+        signal.setitimer(signal.ITIMER_REAL, limit_s, 0.5)
+        try:
+            return compare(gold, given)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except _TimeUp:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return "timeout"
+
+
+def _comparer() -> Callable[[str, str], str]:
+    from math_verify import LatexExtractionConfig, parse, verify
+
+    config = [LatexExtractionConfig()]
+
+    def read(latex: str) -> list[Any]:
+        return list(parse(f"${latex}$", config, fallback_mode="no_fallback", parsing_timeout=None))
+
+    def compare(gold: str, given: str) -> str:
+        try:
+            a, b = read(gold), read(given)
+            if not a or not b:
+                return "unreadable"
+            # verify() simplifies assignments on one side only, so both directions are asked.
+            same = verify(a, b, timeout_seconds=None) or verify(b, a, timeout_seconds=None)
+        except (Exception, MemoryError, RecursionError):
+            return "unreadable"
+        return "same" if same else "different"
+
+    return compare
+
+
+def _serve(requests: TextIO, answers: TextIO) -> None:
+    compare = _comparer()
+    compare("1", "1")
+    print(json.dumps({"id": 0, "verdict": "ready"}), file=answers, flush=True)
+    for line in requests:
+        job = json.loads(line)
+        limit_s = float(job["limit_s"])
+        # C code that holds the interpreter cannot be interrupted by a signal; then the process goes.
+        faulthandler.dump_traceback_later(limit_s + 10, exit=True)
+        verdict = _timed(compare, job["gold"], job["given"], limit_s)
+        faulthandler.cancel_dump_traceback_later()
+        print(json.dumps({"id": job["id"], "verdict": verdict}), file=answers, flush=True)
+
+
+def main() -> None:
+    """Serve until standard input closes, which it does when the parent goes, however it goes."""
+    # Whatever a library prints must not land between the answers.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, _on_alarm)
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    _limit_memory()
+    _serve(sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main()
