@@ -1,0 +1,1 @@
+"""Models: the catalog, the weights, the embedded server, the client and its scripted fake."""

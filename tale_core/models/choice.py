@@ -1,0 +1,182 @@
+"""Which model to ask: an embedded one, a preset's, or one at any address; and a client for it.
+
+The one place where a person's choice becomes a client: the page and the command line both come through here. Knows
+catalog, endpoints and preparation; holds no key longer than a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from tale_core.errors import InputError
+from tale_core.models.catalog import embedded_model, embedded_models
+from tale_core.models.client_retry import Retry
+from tale_core.models.endpoint_url import validate_base_url
+from tale_core.models.endpoints import Endpoint, api_key, endpoints, preset, read_secrets_file, resolve
+from tale_core.settings import get_settings
+from tale_core.types import Client
+
+EMBEDDED: Final = "embedded"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A model that can be asked.
+
+    Attributes:
+        model: Catalog name, or the name at the endpoint.
+        title: For people.
+        preset: The preset's name, for endpoints that have one.
+        base_url: The address, for endpoints.
+        api_key_env: Variable that holds the key; the preset's when None.
+    """
+
+    kind: Literal["embedded", "endpoint"]
+    model: str
+    title: str
+    preset: str | None = None
+    base_url: str | None = None
+    api_key_env: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Identifies the choice in a session; holds no secret."""
+        return f"{EMBEDDED}:{self.model}" if self.kind == EMBEDDED else f"{self.base_url}|{self.model}"
+
+    @property
+    def endpoint(self) -> str:
+        """Where it runs, as stored with each call."""
+        return EMBEDDED if self.kind == EMBEDDED else (self.base_url or "")
+
+
+def embedded_choice(name: str) -> ModelChoice:
+    """An embedded model.
+
+    Raises:
+        UnknownModelError: No such name.
+    """
+    model = embedded_model(name)
+    return ModelChoice(EMBEDDED, model.name, f"{model.title} · on this machine")
+
+
+def default_choice() -> ModelChoice:
+    """The configured embedded model (`TALE_MODEL`).
+
+    Raises:
+        UnknownModelError: The setting names no embedded model.
+    """
+    return embedded_choice(get_settings().model)
+
+
+def endpoint_choice(
+    *, model: str, preset_name: str | None = None, base_url: str | None = None, api_key_env: str | None = None
+) -> ModelChoice:
+    """A model at an endpoint.
+
+    Raises:
+        InputError: No model was named, or the address is wrong.
+    """
+    if not model.strip():
+        raise InputError("No model was named.", "Name one as the endpoint calls it.")
+    known = preset(preset_name) if preset_name else None
+    url = validate_base_url(base_url or (known.base_url if known else ""))
+    where = known.title if known and url == known.base_url else url
+    return ModelChoice("endpoint", model.strip(), f"{model.strip()} · {where}", preset_name, url, api_key_env)
+
+
+def available_choices(secrets: Mapping[str, object]) -> tuple[ModelChoice, ...]:
+    """What can be asked without further ado: the embedded models, and presets whose key is known."""
+    found = [embedded_choice(m.name) for m in embedded_models()]
+    for one in endpoints():
+        if one.needs_key and api_key(one.api_key_env, secrets=secrets):
+            found += [endpoint_choice(model=m.name, preset_name=one.name) for m in one.models]
+    return tuple(found)
+
+
+def choice_from_flags(*, model: str | None, base_url: str | None, api_key_env: str | None) -> ModelChoice:
+    """The choice that `--model`, `--base-url` and `--api-key-env` describe; nothing given means the embedded default.
+
+    Raises:
+        InputError: They describe nothing that can be asked.
+    """
+    if api_key_env is not None and not os.environ.get(api_key_env):
+        raise InputError(f"--api-key-env names {api_key_env!r}, which is not set or empty.", "Set it to the key.")
+    if base_url is not None:
+        if model is None:
+            raise InputError("--base-url was given without a model.", "Add --model NAME, as the endpoint calls it.")
+        return endpoint_choice(model=model, base_url=base_url, api_key_env=api_key_env)
+    if model is None:
+        return default_choice()
+    if model in {m.name for m in embedded_models()}:
+        return embedded_choice(model)
+    for one in endpoints():
+        if one.model(model):
+            return endpoint_choice(model=model, preset_name=one.name, api_key_env=api_key_env)
+    embedded = ", ".join(m.name for m in embedded_models())
+    named = ", ".join(m.name for p in endpoints() for m in p.models)
+    raise InputError(
+        f"There is no model {model!r}.", f"Embedded: {embedded}. At endpoints: {named}. Or add --base-url URL."
+    )
+
+
+def endpoint_of(
+    choice: ModelChoice, *, secrets: Mapping[str, object] | None = None, key: str | None = None
+) -> Endpoint:
+    """The endpoint of a choice, with its key.
+
+    Args:
+        choice: Not an embedded one.
+        secrets: What secrets.toml holds; read from the file when None.
+        key: The key as typed for this session; it goes before the environment's.
+
+    Raises:
+        InputError: The address is wrong, or the key would travel unencrypted.
+        AuthenticationFailedError: The endpoint needs a key and none was found.
+    """
+    return resolve(
+        choice.model,
+        preset_name=choice.preset,
+        base_url=choice.base_url,
+        api_key_env=choice.api_key_env,
+        secrets=read_secrets_file() if secrets is None else secrets,
+        key=key,
+    )
+
+
+async def open_client(
+    choice: ModelChoice,
+    *,
+    secrets: Mapping[str, object] | None = None,
+    key: str | None = None,
+    notice: Callable[[str], None] | None = None,
+) -> Client:
+    """A client for this choice; waits for the embedded model's weights and server.
+
+    Args:
+        choice: The model.
+        secrets: See `endpoint_of`.
+        key: See `endpoint_of`.
+        notice: Told in words when the client waits before it tries again.
+
+    Raises:
+        InputError: See `endpoint_of`.
+        WeightsError: The embedded model's weights cannot be had.
+        ModelError: No key was found, or the embedded server did not start.
+    """
+    if choice.kind == EMBEDDED:
+        from tale_core.models.prepare import open_embedded
+
+        return await open_embedded(choice.model)
+    from tale_core.models.client import OpenAIClient
+
+    # Importing the SDK and opening TLS takes a while: not in the loop that other answers stream through.
+    endpoint = endpoint_of(choice, secrets=secrets, key=key)
+    return await asyncio.to_thread(OpenAIClient, endpoint, on_retry=_in_words(notice) if notice else None)
+
+
+def _in_words(notice: Callable[[str], None]) -> Callable[[Retry], None]:
+    return lambda retry: notice(f"{retry.reason} Trying again in {retry.wait_s:.0f} s.")

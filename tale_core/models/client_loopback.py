@@ -1,0 +1,126 @@
+"""The embedded server's connection, without the layer that makes the HTTP library run on every event loop there is.
+
+That layer registers and unregisters the socket and opens a cancel scope for every token: a third of the processor time
+that a token takes, on the cores that also run the model. Here asyncio's own streams do the reading, and everything
+above (HTTP, the SDK) stays as it is. Knows plain TCP only: no TLS, no proxy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpcore2
+import httpx2
+
+_CONNECTED_S = 0.25
+"""Between tries of a name's several addresses, as RFC 8305 recommends."""
+
+
+@functools.cache
+def no_tls() -> ssl.SSLContext:
+    """The context for where no TLS is spoken: it trusts nobody (reading the usual authorities takes 30 ms an Ask)."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def loopback_transport(*, max_connections: int) -> httpx2.AsyncHTTPTransport:
+    """A transport for plain HTTP to this machine. Every request opens a connection of its own."""
+    transport = httpx2.AsyncHTTPTransport(verify=no_tls(), trust_env=False)
+    # httpx2 has no argument for the network backend; its pool, which it owns alone, has.
+    transport._pool = httpcore2.AsyncConnectionPool(
+        ssl_context=no_tls(),
+        max_connections=max_connections,
+        max_keepalive_connections=0,
+        network_backend=LoopbackBackend(),
+    )
+    return transport
+
+
+class LoopbackBackend(httpcore2.AsyncNetworkBackend):
+    """Opens plain TCP connections with asyncio's streams."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Connect within `timeout` seconds.
+
+        Raises:
+            httpcore2.ConnectTimeout: Nobody answered in time.
+            httpcore2.ConnectError: Refused, or no such host.
+        """
+        with _as(httpcore2.ConnectTimeout, httpcore2.ConnectError):
+            async with asyncio.timeout(timeout):
+                reader, writer = await asyncio.open_connection(host, port, happy_eyeballs_delay=_CONNECTED_S)
+        return LoopbackStream(reader, writer)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
+class LoopbackStream(httpcore2.AsyncNetworkStream):
+    """One connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """What has come, at least a byte; b"" after the end.
+
+        Raises:
+            httpcore2.ReadTimeout: Nothing came in time.
+            httpcore2.ReadError: The connection was lost.
+        """
+        if timeout is None:
+            try:
+                return await self._reader.read(max_bytes)
+            except OSError as e:
+                raise httpcore2.ReadError(str(e)) from e
+        with _as(httpcore2.ReadTimeout, httpcore2.ReadError):
+            async with asyncio.timeout(timeout):
+                return await self._reader.read(max_bytes)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send it all.
+
+        Raises:
+            httpcore2.WriteTimeout: The other side did not take it in time.
+            httpcore2.WriteError: The connection was lost.
+        """
+        with _as(httpcore2.WriteTimeout, httpcore2.WriteError):
+            async with asyncio.timeout(timeout):
+                self._writer.write(buffer)
+                await self._writer.drain()
+
+    async def aclose(self) -> None:
+        """Close at once, whatever is still on its way: the server sees it and stops generating."""
+        self._writer.close()
+        await asyncio.sleep(0)
+        self._writer.transport.abort()
+
+    def get_extra_info(self, info: str) -> Any:
+        """What the pool asks about a connection."""
+        if info == "is_readable":
+            return self._reader.at_eof()
+        names = {"client_addr": "sockname", "server_addr": "peername", "socket": "socket"}
+        return self._writer.get_extra_info(names[info]) if info in names else None
+
+
+@contextmanager
+def _as(late: type[Exception], lost: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as e:
+        raise late(str(e)) from e
+    except OSError as e:
+        raise lost(str(e)) from e

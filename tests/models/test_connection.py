@@ -1,0 +1,125 @@
+"""What "test connection" tells a person about each thing that can be wrong."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from pydantic import SecretStr
+
+from tale_core.models import client_params
+from tale_core.models.connection import ConnectionReport, check
+from tale_core.models.endpoints import Endpoint
+from tale_core.settings import Settings
+from tests.bad_endpoint import BadEndpoint
+
+KEY = "sk-test-0123456789abcdefghij"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[BadEndpoint]:
+    with BadEndpoint() as bad:
+        yield bad
+
+
+@pytest.fixture
+def bad(server: BadEndpoint) -> BadEndpoint:
+    client_params.forget_all()
+    server.requests.clear()
+    server.models_status = 200
+    return server
+
+
+async def report(url: str, model: str = "ok", *, timeout: float = 20.0, reasoning: bool = False) -> ConnectionReport:
+    endpoint = Endpoint(url, model, SecretStr(KEY), reasoning=reasoning)
+    return await check(endpoint, settings=Settings(request_timeout_s=timeout, connect_timeout_s=5))
+
+
+async def test_a_working_endpoint_is_reported_with_its_models(bad: BadEndpoint) -> None:
+    found = await report(bad.base_url)
+    assert found.ok and found.headline == "Connected" and "answered in" in found.detail
+    assert "ok" in found.models and found.latency_s is not None
+    assert bad.requests[-1].body["max_tokens"] == 1
+
+
+async def test_an_endpoint_without_a_list_of_models_still_works(bad: BadEndpoint) -> None:
+    for status in (404, 405, 500):
+        bad.models_status = status
+        found = await report(bad.base_url)
+        assert found.ok and found.models == ()
+
+
+async def test_a_model_that_answers_but_is_not_listed_is_mentioned(
+    bad: BadEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bad, "models", ["something-else"])
+    found = await report(bad.base_url)
+    assert found.ok and "not in the endpoint's list (something-else)" in found.detail
+
+
+async def test_what_the_endpoint_refuses_is_mentioned(bad: BadEndpoint) -> None:
+    found = await report(bad.base_url, "no-temperature")
+    assert found.ok and "temperature was not accepted" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("model", "headline"),
+    [
+        ("401", "Access refused: check the key"),
+        ("429-quota", "The account has no credit left"),
+        ("429-for-ever", "The endpoint asks for fewer requests"),
+        ("html", "This is not an OpenAI-compatible endpoint"),
+        ("500", "The endpoint failed"),
+        ("cut", "The endpoint failed"),
+        ("400", "The endpoint rejected a plain request"),
+    ],
+)
+async def test_each_fault_has_its_own_headline(bad: BadEndpoint, model: str, headline: str) -> None:
+    found = await report(bad.base_url, model)
+    assert (found.ok, found.headline) == (False, headline)
+    assert found.detail and found.latency_s is None
+    assert bad.count(model) == 1
+    assert KEY not in repr(found)
+
+
+async def test_a_misspelt_model_is_told_with_close_names(bad: BadEndpoint) -> None:
+    found = await report(bad.base_url, "hostil")
+    assert (found.ok, found.headline) == (False, "Model not found")
+    assert found.hint.startswith("Did you mean hostile")
+    assert "The endpoint lists:" in (await report(bad.base_url, "qqqqqq")).hint
+
+
+async def test_a_wrong_path_is_told_from_a_wrong_model(bad: BadEndpoint) -> None:
+    found = await report(bad.base_url.removesuffix("/v1"))
+    assert (found.ok, found.headline) == (False, "Nothing at this path")
+    assert "/v1" in found.hint
+
+
+async def test_silence_is_told_from_refusal(bad: BadEndpoint) -> None:
+    assert (await report(bad.base_url, "hang", timeout=0.3)).headline == "No answer in time"
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    assert (await report(f"http://127.0.0.1:{port}/v1")).headline == "Nothing listens at this address"
+
+
+async def test_an_unknown_host_is_told_as_such() -> None:
+    found = await report("http://no-such-host.invalid/v1")
+    assert found.headline == "The host name was not found" and "no-such-host.invalid" in found.detail
+
+
+async def test_tls_trouble_is_told_as_such(bad: BadEndpoint) -> None:
+    found = await report(bad.base_url.replace("http:", "https:"))
+    assert not found.ok and "TLS" in found.detail
+
+
+async def test_a_refused_key_is_told_before_any_model_is_asked(bad: BadEndpoint) -> None:
+    bad.models_status = 401
+    found = await report(bad.base_url)
+    assert found.headline == "Access refused: check the key" and bad.count("ok") == 0
+
+
+async def test_a_reasoning_model_gets_room_to_think(bad: BadEndpoint) -> None:
+    assert (await report(bad.base_url, reasoning=True)).ok
+    assert bad.requests[-1].body["max_tokens"] == 16

