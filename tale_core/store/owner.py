@@ -1,0 +1,58 @@
+"""Which process runs a session, and whether it still exists. Knows processes; knows no database."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+import psutil
+
+HEARTBEAT_LIMIT = timedelta(seconds=60)
+"""A session run by another host counts as interrupted when its last heartbeat is older than this."""
+
+# psutil adds the boot time to the kernel's start time, and the boot time moves a little when the clock is corrected.
+_CLOCK_TOLERANCE_S = 2.0
+
+
+def current_owner() -> str:
+    """This process as "host:pid:started", `started` being its creation time in seconds since the epoch."""
+    return _owner_of(os.getpid())
+
+
+@lru_cache(maxsize=8)
+def _owner_of(pid: int) -> str:
+    # Keyed by pid, so that a forked child does not pass for its parent.
+    return f"{socket.gethostname()}:{pid}:{psutil.Process(pid).create_time():.2f}"
+
+
+def owner_is_gone(owner: str, *, heartbeat_at: datetime, now: datetime) -> bool:
+    """True when the process named by `owner` does not run any more.
+
+    On this host the process table answers. Another host's process (and an owner that cannot be read) is judged by its
+    heartbeat.
+    """
+    if owner == current_owner():
+        return False
+    try:
+        host, pid_text, started_text = owner.rsplit(":", 2)
+        pid, started = int(pid_text), float(started_text)
+    except ValueError:
+        return now - heartbeat_at > HEARTBEAT_LIMIT
+    if host != socket.gethostname():
+        return now - heartbeat_at > HEARTBEAT_LIMIT
+    return not _runs(pid, started)
+
+
+def _runs(pid: int, started: float) -> bool:
+    try:
+        process = psutil.Process(pid)
+        if abs(process.create_time() - started) > _CLOCK_TOLERANCE_S:
+            return False
+        # A killed child stays in the process table until its parent has read its exit code.
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.AccessDenied:
+        return True
+    except (psutil.NoSuchProcess, ValueError, OverflowError):
+        return False

@@ -1,0 +1,211 @@
+"""Between records and columns: conversions, the text that may be stored, and the light summary for lists.
+
+Knows `tale_core.types` and plain dicts; knows no SQL and no engine.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any, TypedDict
+
+from tale_core.types import (
+    CallRecord,
+    FinishReason,
+    Message,
+    Outcome,
+    Price,
+    Question,
+    Sampling,
+    SessionKind,
+    SessionRecord,
+    Source,
+    Status,
+)
+
+EXPORT_FORMAT = 1
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_URL_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
+_ENDPOINT_CREDENTIALS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?[^/?#\s]*@")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """What a list of sessions shows. Tokens are completion tokens; None where there is no such answer yet."""
+
+    id: str
+    kind: SessionKind
+    created_at: datetime
+    status: Status
+    question_text: str
+    model: str
+    budget: int | None
+    vanilla_tokens: int | None
+    budgeted_tokens: int | None
+    vanilla_outcome: Outcome | None
+    budgeted_outcome: Outcome | None
+
+
+class SessionFields(TypedDict, total=False):
+    """What `update_session` may change. The status changes through `finish_session` alone."""
+
+    question: Question
+    estimator: str
+    budget: int | None
+    budget_raw: str
+    budget_problem: str | None
+    template: str
+    together: bool
+    guesses: dict[str, int]
+    source: Source
+    error: str | None
+    result: dict[str, Any] | None
+
+
+class CallFields(TypedDict, total=False):
+    """What `finish_call` may set. What a call is (session, role, prompt, sampling) is fixed when it starts."""
+
+    status: Status
+    text: str
+    reasoning_text: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    reasoning_tokens: int | None
+    usage_estimated: bool
+    ttft_s: float | None
+    latency_s: float | None
+    finish_reason: FinishReason | None
+    cut: bool
+    price: Price | None
+    cost_usd: float | None
+    source: Source
+    attempts: int
+    adjustments: tuple[str, ...]
+    outcome: Outcome
+    extracted: str | None
+    extracted_by: str | None
+    error: str | None
+
+
+def new_session_id(kind: SessionKind = "ask") -> str:
+    """An unguessable id for a shared link: "ask-" and 120 random bits in lower-case base32 (28 characters)."""
+    return f"{kind}-" + base64.b32encode(secrets.token_bytes(15)).decode("ascii").lower()
+
+
+def safe_text(text: str) -> str:
+    """Replace NUL (PostgreSQL refuses it) and lone surrogates (UTF-8 has none) by U+FFFD; halves of a pair are joined.
+
+    Model output may hold both: a broken byte sequence in a stream, or a JSON escape cut in two.
+    """
+    if not _UNSTORABLE.search(text):
+        return text
+    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return joined.replace("\x00", "\ufffd")
+
+
+def safe_json(value: Any) -> Any:
+    """`safe_text` for every string, keys included, in lists and dicts."""
+    if isinstance(value, str):
+        return safe_text(value)
+    if isinstance(value, Mapping):
+        return {safe_json(k): safe_json(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [safe_json(v) for v in value]
+    return value
+
+
+def scrub_endpoint(endpoint: str) -> str:
+    """An endpoint without user, password, query and fragment: any of them may carry a key."""
+    return re.split(r"[?#]", _ENDPOINT_CREDENTIALS.sub(r"\1", endpoint), maxsplit=1)[0]
+
+
+def scrub_credentials(words: str) -> str:
+    """A sentence whose addresses hold no user and no password."""
+    return _URL_CREDENTIALS.sub("", words)
+
+
+def columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Spread record fields over table columns: question, sampling and price become several columns each."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if name == "question":
+            flat |= {f"question_{f.name}": getattr(value, f.name) for f in fields(Question)}
+        elif name == "sampling":
+            flat |= {f.name: getattr(value, f.name) for f in fields(Sampling)}
+        elif name == "price":
+            flat |= {f"price_{f.name}": getattr(value, f.name, None) for f in fields(Price)}
+        elif name == "messages":
+            flat[name] = [asdict(m) for m in value]
+        elif name == "outcome":
+            flat[name] = str(value)
+        else:
+            flat[name] = value
+    return flat
+
+
+def session_columns(record: SessionRecord) -> dict[str, Any]:
+    """All columns of a session except its heartbeat; its calls are rows of their own."""
+    return columns({f.name: getattr(record, f.name) for f in fields(record) if f.name != "calls"})
+
+
+def call_columns(record: CallRecord) -> dict[str, Any]:
+    """All columns of a call except its id, which the database gives."""
+    return columns({f.name: getattr(record, f.name) for f in fields(record) if f.name != "id"})
+
+
+def session_record(row: Mapping[str, Any], calls: tuple[CallRecord, ...]) -> SessionRecord:
+    """The record of a row of the session table."""
+    question = {f.name: row[f"question_{f.name}"] for f in fields(Question)}
+    question["options"] = tuple(question["options"])
+    plain = {f.name: row[f.name] for f in fields(SessionRecord) if f.name not in ("question", "calls")}
+    return SessionRecord(question=Question(**question), calls=calls, **plain)
+
+
+def call_record(row: Mapping[str, Any]) -> CallRecord:
+    """The record of a row of the call table."""
+    special: dict[str, Any] = {
+        "messages": tuple(Message(**m) for m in row["messages"]),
+        "sampling": Sampling(**{f.name: row[f.name] for f in fields(Sampling)}),
+        "price": None
+        if row["price_as_of"] is None
+        else Price(**{f.name: row[f"price_{f.name}"] for f in fields(Price)}),
+        "outcome": Outcome(row["outcome"]),
+        "adjustments": tuple(row["adjustments"]),
+    }
+    plain = {f.name: row[f.name] for f in fields(CallRecord) if f.name not in special}
+    return CallRecord(**plain, **special)
+
+
+def summary(row: Mapping[str, Any]) -> SessionSummary:
+    """The summary of a row of the list query."""
+    values = {f.name: row[f.name] for f in fields(SessionSummary)}
+    for name in ("vanilla_outcome", "budgeted_outcome"):
+        values[name] = None if values[name] is None else Outcome(values[name])
+    return SessionSummary(**values)
+
+
+def exported(record: SessionRecord) -> dict[str, Any]:
+    """The session as a JSON-safe document with a format number.
+
+    `owner` is left out: it names this machine and says nothing about where a number came from.
+    """
+    document = _json_safe(asdict(record))
+    del document["owner"]
+    return {"format": EXPORT_FORMAT, "session": document}
+
+
+def _json_safe(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Outcome):
+        return str(value)
+    if isinstance(value, dict):
+        return {k: _json_safe(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json_safe(v) for v in value]
+    return value

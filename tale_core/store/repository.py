@@ -1,0 +1,315 @@
+"""`Store`: every question the rest of the core asks the database, each answered in one short transaction.
+
+Knows tables and records; knows no client, no page and no file. Safe to use from several threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Unpack
+
+from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, or_, select, update
+
+from tale_core.errors import NotFoundError, StoreError, StoreLockedError
+from tale_core.store import queries, records
+from tale_core.store.engine import for_writing, transaction
+from tale_core.store.owner import current_owner, owner_is_gone
+from tale_core.store.records import CallFields, SessionFields, SessionSummary
+from tale_core.store.tables import calls, sessions
+from tale_core.types import CallRecord, Outcome, SessionRecord, Status
+
+# A row that was declared interrupted is still open: its process may turn out to be alive (a laptop that slept).
+_OPEN = ("running", "interrupted")
+_IS_OPEN = or_(*(calls.c.status == bindparam(f"open_{status}", status) for status in _OPEN))
+# Built once: twice a second and answer, making the statement would take longer than running it.
+_APPEND = (
+    update(calls)
+    .where(calls.c.id == bindparam("call_id"), _IS_OPEN)
+    .values(
+        text=bindparam("new_text"),
+        reasoning_text=bindparam("new_reasoning"),
+        completion_tokens=func.coalesce(bindparam("tokens"), calls.c.completion_tokens),
+    )
+)
+
+
+class Store:
+    """The database behind records. Made by `open_store`.
+
+    Every method may raise `StoreLockedError` (held by another process past the time limit) and `StoreError` (in words).
+
+    Attributes:
+        where: The database in words, without a password.
+        closed: `close` was called; `open_store` then looks at the database afresh.
+    """
+
+    def __init__(self, engine: Engine, where: str) -> None:
+        self.where = where
+        self.closed = False
+        self._engine = engine
+        self._write_engine = for_writing(engine)
+
+    def close(self) -> None:
+        """Close the pooled connections. The next use opens new ones."""
+        self.closed = True
+        self._engine.dispose()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with transaction(self._engine, self.where) as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with transaction(self._write_engine, self.where) as connection:
+            yield connection
+
+    # Sessions
+
+    def create_session(self, record: SessionRecord) -> SessionRecord:
+        """Store a new session, with its calls if it has any; give it times and this process as owner if it has none.
+
+        Raises:
+            StoreError: The id is taken.
+        """
+        now = queries.now()
+        values = records.session_columns(
+            replace(
+                record,
+                created_at=record.created_at or now,
+                updated_at=record.updated_at or now,
+                owner=record.owner or current_owner(),
+            )
+        )
+        with self._writing() as connection:
+            if queries.exists(connection, sessions, record.id):
+                raise StoreError(f"There is a session {record.id!r} already.", "Take a new id.")
+            connection.execute(insert(sessions).values(**values, heartbeat_at=now))
+            for call in record.calls:
+                queries.insert_call(connection, replace(call, session_id=record.id))
+            return queries.read_session(connection, record.id)
+
+    def update_session(self, session_id: str, **changes: Unpack[SessionFields]) -> None:
+        """Change fields of a session.
+
+        Raises:
+            TypeError: A field that may not be changed.
+            NotFoundError: No such session.
+        """
+        _check_names(changes, SessionFields, "update_session")
+        with self._writing() as connection:
+            done = connection.execute(
+                update(sessions)
+                .where(sessions.c.id == session_id)
+                .values(**records.columns(changes), updated_at=queries.now())
+            )
+            if not done.rowcount:
+                raise queries.no_session(session_id)
+
+    def finish_session(self, session_id: str, status: Status, *, error: str | None = None) -> bool:
+        """Close a session. The first end counts: False means that it had ended already and nothing was changed.
+
+        Calls that are still running become interrupted and keep their text.
+
+        Raises:
+            ValueError: The status is "running".
+            NotFoundError: No such session.
+        """
+        _check_end(status)
+        now = queries.now()
+        with self._writing() as connection:
+            done = connection.execute(
+                update(sessions)
+                .where(sessions.c.id == session_id, sessions.c.status.in_(_OPEN))
+                .values(status=status, error=error, updated_at=now)
+            )
+            if done.rowcount:
+                queries.interrupt_calls(connection, calls.c.session_id == session_id)
+            elif not queries.exists(connection, sessions, session_id):
+                raise queries.no_session(session_id)
+            return bool(done.rowcount)
+
+    def get_session(self, session_id: str) -> SessionRecord:
+        """A session with its calls in the order they were started.
+
+        Raises:
+            NotFoundError: No such session.
+        """
+        self._reconcile_if_free()
+        with self._reading() as connection:
+            return queries.read_session(connection, session_id)
+
+    def list_sessions(
+        self, limit: int = 20, before: datetime | None = None, offset: int = 0, query: str | None = None
+    ) -> list[SessionSummary]:
+        """Sessions, newest first, in one query.
+
+        Args:
+            limit: At most so many.
+            before: Only sessions created before this moment (aware).
+            offset: Leave out so many of the newest.
+            query: Only questions that hold this text, whatever its case.
+        """
+        self._reconcile_if_free()
+        statement = queries.summaries().order_by(sessions.c.created_at.desc(), sessions.c.id.desc())
+        if before is not None:
+            statement = statement.where(sessions.c.created_at < before)
+        if query:
+            statement = statement.where(sessions.c.question_text.icontains(query, autoescape=True))
+        with self._reading() as connection:
+            rows = connection.execute(statement.limit(limit).offset(offset)).mappings()
+            return [records.summary(dict(row)) for row in rows]
+
+    def count_sessions(self) -> int:
+        """How many sessions are stored."""
+        with self._reading() as connection:
+            return connection.execute(select(func.count()).select_from(sessions)).scalar_one()
+
+    def delete_session(self, session_id: str) -> None:
+        """Delete a session and its calls.
+
+        Raises:
+            NotFoundError: No such session.
+        """
+        with self._writing() as connection:
+            if not connection.execute(delete(sessions).where(sessions.c.id == session_id)).rowcount:
+                raise queries.no_session(session_id)
+
+    def export_session(self, session_id: str) -> dict[str, Any]:
+        """A session as a JSON-safe document: {"format": 1, "session": {…, "calls": […]}} with all provenance.
+
+        Raises:
+            NotFoundError: No such session.
+        """
+        return records.exported(self.get_session(session_id))
+
+    # Calls
+
+    def start_call(self, record: CallRecord) -> CallRecord:
+        """Store a call; the record comes back with its id and time.
+
+        Raises:
+            NotFoundError: Its session does not exist (any more).
+        """
+        with self._writing() as connection:
+            if not queries.exists(connection, sessions, record.session_id):
+                raise queries.no_session(record.session_id)
+            record = replace(record, created_at=record.created_at or queries.now())
+            return replace(record, id=queries.insert_call(connection, record))
+
+    def append_text(
+        self, call_id: int, text: str, reasoning_text: str = "", *, completion_tokens: int | None = None
+    ) -> bool:
+        """Store the whole text so far of a running call, and its completion tokens so far when they are known.
+
+        Returns:
+            False when the call has ended or was deleted: there is nothing to write to any more.
+        """
+        row = {"call_id": call_id, "new_text": text, "new_reasoning": reasoning_text, "tokens": completion_tokens}
+        with self._writing() as connection:
+            return bool(connection.execute(_APPEND, row).rowcount)
+
+    def finish_call(self, call_id: int, record: CallRecord | None = None, /, **changes: Unpack[CallFields]) -> bool:
+        """Close a call. The first end counts.
+
+        Args:
+            call_id: The stored call.
+            record: Take every field that `CallFields` names from here.
+            changes: Single fields; they win over the record's. Without a status the call is "done".
+
+        Returns:
+            False when the call had ended already or was deleted; nothing was changed.
+
+        Raises:
+            TypeError: A field that may not be set here.
+            ValueError: The status is "running".
+        """
+        _check_names(changes, CallFields, "finish_call")
+        taken = {name: getattr(record, name) for name in CallFields.__annotations__} if record else {"status": "done"}
+        values = {**taken, **changes}
+        _check_end(values["status"])
+        return self._change_open_call(call_id, records.columns(values))
+
+    def _change_open_call(self, call_id: int, values: dict[str, Any]) -> bool:
+        with self._writing() as connection:
+            done = connection.execute(update(calls).where(calls.c.id == call_id, _IS_OPEN).values(**values))
+            return bool(done.rowcount)
+
+    def finished_call(self, cache_key: str) -> CallRecord | None:
+        """The newest finished call of this fingerprint that was really made, or None. Cut ones count as finished."""
+        made = (calls.c.cache_key == cache_key, calls.c.status == "done", calls.c.source != "cached")
+        with self._reading() as connection:
+            statement = select(calls).where(*made).order_by(calls.c.cut, calls.c.id.desc()).limit(1)
+            row = connection.execute(statement).mappings().first()
+            return None if row is None else records.call_record(dict(row))
+
+    def set_outcome(self, call_id: int, outcome: Outcome, extracted: str | None, extracted_by: str | None) -> None:
+        """Store what became of an answer; a later judgement replaces an earlier one.
+
+        Raises:
+            NotFoundError: No such call.
+        """
+        with self._writing() as connection:
+            done = connection.execute(
+                update(calls)
+                .where(calls.c.id == call_id)
+                .values(outcome=str(outcome), extracted=extracted, extracted_by=extracted_by)
+            )
+            if not done.rowcount:
+                raise NotFoundError(f"There is no call {call_id}.", "Its session may have been deleted.")
+
+    # Life and death
+
+    def heartbeat(self, session_ids: Iterable[str]) -> None:
+        """Say that these sessions are still being worked on; to be called every few seconds."""
+        if ids := list(session_ids):
+            with self._writing() as connection:
+                connection.execute(update(sessions).where(sessions.c.id.in_(ids)).values(heartbeat_at=queries.now()))
+
+    def reconcile_interrupted(self) -> list[str]:
+        """Mark running sessions whose process is gone, and their running calls, as interrupted; keep their text.
+
+        Returns:
+            The ids of the sessions that were marked now.
+        """
+        now = queries.now()
+        running = select(sessions.c.id, sessions.c.owner, sessions.c.heartbeat_at)
+        with self._reading() as connection:
+            rows = connection.execute(running.where(sessions.c.status == "running")).all()
+        gone = [row for row in rows if owner_is_gone(row.owner, heartbeat_at=row.heartbeat_at, now=now)]
+        if not gone:
+            return []
+        marked: list[str] = []
+        with self._writing() as connection:
+            for row in gone:
+                # Only if nothing happened since it was read: the session may have ended, or shown a sign of life.
+                same = (sessions.c.owner == row.owner, sessions.c.heartbeat_at == row.heartbeat_at)
+                done = connection.execute(
+                    update(sessions)
+                    .where(sessions.c.id == row.id, sessions.c.status == "running", *same)
+                    .values(status="interrupted", updated_at=now)
+                )
+                if done.rowcount:
+                    marked.append(row.id)
+            queries.interrupt_calls(connection, calls.c.session_id.in_(marked))
+        return marked
+
+    def _reconcile_if_free(self) -> None:
+        try:
+            self.reconcile_interrupted()
+        except StoreLockedError:
+            return  # readers go on while somebody writes for long; the next read tries again
+
+
+def _check_names(changes: Any, allowed: Any, function: str) -> None:
+    if unknown := sorted(set(changes) - set(allowed.__annotations__)):
+        names = ", ".join(sorted(allowed.__annotations__))
+        raise TypeError(f"{function}() got {', '.join(unknown)}; allowed are {names}")
+
+
+def _check_end(status: Status) -> None:
+    if status == "running":
+        raise ValueError("A session or call cannot be finished with the status 'running'")

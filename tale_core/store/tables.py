@@ -1,0 +1,195 @@
+"""The tables, and the column types that guard the edge to the database.
+
+Knows columns; knows no queries. Every column works on SQLite and on PostgreSQL. There is no column for an API key, and
+an endpoint loses its user, password and query before it is written.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, MetaData, Table, Text
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+
+from tale_core.store.records import safe_json, safe_text, scrub_credentials, scrub_endpoint
+
+
+class SafeText(TypeDecorator[str]):
+    """Text that every database takes: see `safe_text`."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Replace what UTF-8 or PostgreSQL refuses."""
+        return None if value is None else safe_text(value)
+
+
+class EndpointText(TypeDecorator[str]):
+    """An endpoint without credentials: see `scrub_endpoint`."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Drop user, password, query and fragment."""
+        return None if value is None else safe_text(scrub_endpoint(value))
+
+
+class ErrorText(TypeDecorator[str]):
+    """An error in words; addresses in it lose their user and password."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Drop user and password of every address in the sentence."""
+        return None if value is None else safe_text(scrub_credentials(value))
+
+
+class SafeJSON(TypeDecorator[Any]):
+    """JSON whose strings every database takes."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """Clean every string inside."""
+        return safe_json(value)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware datetimes in UTC. SQLite keeps no time zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert to UTC.
+
+        Raises:
+            ValueError: The datetime is naive: nobody can say which moment it means.
+        """
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone; give an aware datetime.")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Attach UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(SQLModel):
+    """Own metadata, so that nobody else's tables end up in our migrations; named constraints, so that they can go."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class SessionRow(Base, table=True):
+    """One session; `SessionRecord` explains the fields. The question's fields are prefixed with `question_`."""
+
+    __tablename__ = "session"
+    # The first serves "newest first" (read backwards) and its tie-break, the second the search for running sessions.
+    __table_args__ = (Index(None, "created_at", "id"), Index(None, "status"))
+
+    id: str = Field(primary_key=True, sa_type=SafeText)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+    heartbeat_at: datetime = Field(sa_type=UtcDateTime)
+    status: str = Field(sa_type=SafeText)
+    owner: str = Field(sa_type=SafeText)
+    model: str = Field(sa_type=SafeText)
+    endpoint: str = Field(sa_type=EndpointText)
+    estimator: str = Field(sa_type=SafeText)
+    template: str = Field(sa_type=SafeText)
+    together: bool
+    budget: int | None = Field(sa_type=BigInteger)
+    budget_raw: str = Field(sa_type=SafeText)
+    budget_problem: str | None = Field(sa_type=SafeText)
+    guesses: dict[str, int] = Field(sa_type=SafeJSON)
+    parent_id: str | None = Field(sa_type=SafeText)
+    source: str = Field(sa_type=SafeText)
+    error: str | None = Field(sa_type=ErrorText)
+    kind: str = Field(sa_type=SafeText)
+    plan: dict[str, Any] = Field(sa_type=SafeJSON)
+    result: dict[str, Any] | None = Field(sa_type=SafeJSON)
+    question_text: str = Field(sa_type=SafeText)
+    question_id: str | None = Field(sa_type=SafeText)
+    question_answer: str | None = Field(sa_type=SafeText)
+    question_kind: str | None = Field(sa_type=SafeText)
+    question_options: list[str] = Field(sa_type=SafeJSON)
+    question_language: str = Field(sa_type=SafeText)
+    question_topic: str | None = Field(sa_type=SafeText)
+    question_difficulty: int | None
+    question_source: str | None = Field(sa_type=SafeText)
+
+
+class CallRow(Base, table=True):
+    """One call; `CallRecord` explains the fields. Sampling and price are spread over their own columns."""
+
+    __tablename__ = "call"
+    # Without autoincrement SQLite gives the id of a deleted call to the next one, and a late write would land there.
+    __table_args__ = (
+        Index(None, "session_id", "role", "id"),
+        Index(None, "cache_key"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    session_id: str = Field(foreign_key="session.id", ondelete="CASCADE", sa_type=SafeText)
+    role: str = Field(sa_type=SafeText)
+    status: str = Field(sa_type=SafeText)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    model: str = Field(sa_type=SafeText)
+    endpoint: str = Field(sa_type=EndpointText)
+    prompt_template: str = Field(sa_type=SafeText)
+    prompt_version: int
+    messages: list[dict[str, str]] = Field(sa_type=SafeJSON)
+    temperature: float | None
+    top_p: float | None
+    seed: int | None = Field(sa_type=BigInteger)
+    max_tokens: int | None = Field(sa_type=BigInteger)
+    reasoning_effort: str | None = Field(sa_type=SafeText)
+    repeat_index: int
+    requested_budget: int | None = Field(sa_type=BigInteger)
+    phase: str | None = Field(sa_type=SafeText)
+    cut: bool
+    cache_key: str | None = Field(sa_type=SafeText)
+    text: str = Field(sa_type=SafeText)
+    reasoning_text: str = Field(sa_type=SafeText)
+    prompt_tokens: int | None = Field(sa_type=BigInteger)
+    completion_tokens: int | None = Field(sa_type=BigInteger)
+    reasoning_tokens: int | None = Field(sa_type=BigInteger)
+    usage_estimated: bool
+    ttft_s: float | None
+    latency_s: float | None
+    finish_reason: str | None = Field(sa_type=SafeText)
+    price_input_per_mtok: float | None
+    price_output_per_mtok: float | None
+    price_as_of: str | None = Field(sa_type=SafeText)
+    cost_usd: float | None
+    source: str = Field(sa_type=SafeText)
+    attempts: int
+    adjustments: list[str] = Field(sa_type=SafeJSON)
+    outcome: str = Field(sa_type=SafeText)
+    extracted: str | None = Field(sa_type=SafeText)
+    extracted_by: str | None = Field(sa_type=SafeText)
+    error: str | None = Field(sa_type=ErrorText)
+
+
+# Queries are written against the tables, not the row classes: their columns have the types of SQL expressions.
+sessions: Table = Base.metadata.tables["session"]
+calls: Table = Base.metadata.tables["call"]

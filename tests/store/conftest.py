@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tale_core.settings import REPO_ROOT, get_settings
+from tale_core.store import Store, open_store
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    opened = open_store()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def database() -> Path:
+    return get_settings().data_dir / "tale.db"
+
+
+@pytest.fixture
+def python() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Start another process that runs some code against the same data folder."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", code],
+            cwd=REPO_ROOT,
+            env=dict(os.environ),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from sqlalchemy import event
+
+from tale_core.errors import StoreError, StoreLockedError
+from tale_core.store import Store, current_owner, open_store, repository
+from tests.store import samples
+
+Python = Callable[[str], subprocess.Popen[str]]
+
+WRITER = """
+from tale_core.store import open_store
+from tests.store import samples
+store = open_store()
+session = store.create_session(samples.session())
+call = store.start_call(samples.call(session.id))
+text = ""
+for i in range(10_000_000):
+    text = (text + f"word{i} ")[-2000:]
+    store.append_text(call.id, text, completion_tokens=i + 1)
+    if i == 20:
+        print(session.id, flush=True)
+"""
+
+
+def killed_writer(python: Python) -> tuple[str, subprocess.Popen[str]]:
+    """The session of a process killed while it wrote an answer, and that process, not yet waited for."""
+    process = python(WRITER)
+    assert process.stdout is not None
+    session_id = process.stdout.readline().strip()
+    assert session_id
+    process.send_signal(signal.SIGKILL)
+    return session_id, process
+
+
+def test_a_kill_in_the_middle_of_an_answer_reads_as_interrupted_with_its_partial_text(python: Python) -> None:
+    session_id, process = killed_writer(python)
+    process.wait()
+    read = open_store().get_session(session_id)
+    (call,) = read.calls
+    assert (read.status, call.status) == ("interrupted", "interrupted")
+    assert call.text.startswith("word0 word1 ") or len(call.text) == 2000
+    assert call.completion_tokens is not None and call.completion_tokens > 20
+    assert call.text.endswith(f"word{call.completion_tokens - 1} ")
+
+
+def test_a_killed_process_that_nobody_waited_for_counts_as_gone(store: Store, python: Python) -> None:
+    session_id, process = killed_writer(python)
+    deadline = time.monotonic() + 30
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert store.list_sessions()[0].status == "interrupted"
+    assert store.get_session(session_id).status == "interrupted"
+
+
+def test_a_session_of_a_living_process_stays_running(store: Store, python: Python) -> None:
+    process = python(WRITER)
+    assert process.stdout is not None
+    theirs = process.stdout.readline().strip()
+    ours = store.create_session(samples.session()).id
+    assert store.reconcile_interrupted() == []
+    assert store.get_session(theirs).status == store.get_session(ours).status == "running"
+
+
+@pytest.mark.parametrize(
+    ("owner", "silent", "interrupted"),
+    [
+        ("elsewhere:1:1.0", False, False),
+        ("elsewhere:1:1.0", True, True),
+        ("no owner of ours", False, False),
+        ("no owner of ours", True, True),
+        ("{host}:{pid}:1.0", False, True),
+        ("{host}:99999999999999999999:1.0", False, True),
+        ("{host}:-1:1.0", False, True),
+        ("{me}", True, False),
+    ],
+)
+def test_who_counts_as_gone(store: Store, database: Path, owner: str, silent: bool, interrupted: bool) -> None:
+    name = owner.format(host=socket.gethostname(), pid=os.getpid(), me=current_owner())
+    session = store.create_session(samples.session(owner=name))
+    if silent:
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("UPDATE session SET heartbeat_at = '2020-01-01 00:00:00.000000'")
+            connection.commit()
+    assert store.reconcile_interrupted() == ([session.id] if interrupted else [])
+    assert store.reconcile_interrupted() == []
+    assert store.get_session(session.id).status == ("interrupted" if interrupted else "running")
+
+
+def test_a_heartbeat_keeps_the_session_of_another_host_running(store: Store, database: Path) -> None:
+    kept, lost = (store.create_session(samples.session(owner="elsewhere:1:1.0")).id for _ in range(2))
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE session SET heartbeat_at = '2020-01-01 00:00:00.000000'")
+        connection.commit()
+    store.heartbeat([])
+    store.heartbeat([kept, "ask-nothing"])
+    assert store.reconcile_interrupted() == [lost]
+    assert store.get_session(kept).status == "running"
+
+
+def test_a_sign_of_life_while_it_is_being_judged_keeps_a_session_running(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = store.create_session(samples.session())
+
+    def judged_gone_too_early(*_: Any, **__: Any) -> bool:
+        store.heartbeat([session.id])
+        return True
+
+    monkeypatch.setattr(repository, "owner_is_gone", judged_gone_too_early)
+    assert store.reconcile_interrupted() == []
+    monkeypatch.setattr(repository, "owner_is_gone", lambda *_, **__: True)
+    assert store.reconcile_interrupted() == [session.id]
+
+
+def test_a_process_taken_for_dead_can_still_bring_its_answer_home(store: Store) -> None:
+    session = store.create_session(samples.session(owner=f"{socket.gethostname()}:{os.getpid()}:1.0"))
+    call = store.start_call(samples.call(session.id))
+    assert store.reconcile_interrupted() == [session.id]
+    assert store.append_text(call.id, "12")
+    assert store.finish_call(call.id, text="12")
+    assert store.finish_session(session.id, "done")
+    read = store.get_session(session.id)
+    assert (read.status, read.calls[0].status, read.calls[0].text) == ("done", "done", "12")
+
+
+def test_eight_threads_lose_no_row_and_meet_no_lock(store: Store) -> None:
+    session = store.create_session(samples.session())
+
+    def work(worker: int) -> list[int]:
+        ids = []
+        for i in range(30):
+            call = store.start_call(samples.call(session.id, repeat_index=worker * 100 + i))
+            store.append_text(call.id, f"{worker}")
+            store.finish_call(call.id, text=f"{worker}/{i}", completion_tokens=i)
+            store.heartbeat([session.id])
+            if i % 10 == 0:
+                store.list_sessions()
+            ids.append(call.id)
+        return ids
+
+    with ThreadPoolExecutor(8) as pool:
+        ids = [call_id for future in [pool.submit(work, n) for n in range(8)] for call_id in future.result()]
+    calls = store.get_session(session.id).calls
+    assert sorted(ids) == [c.id for c in calls]
+    assert sorted(c.text for c in calls) == sorted(f"{n}/{i}" for n in range(8) for i in range(30))
+    assert {c.status for c in calls} == {"done"}
+
+
+def test_a_database_locked_past_the_limit_says_so_and_can_still_be_read(database: Path) -> None:
+    store = open_store(lock_timeout_s=0.2)
+    session = store.create_session(samples.session())
+    dead = store.create_session(samples.session(owner=f"{socket.gethostname()}:{os.getpid()}:1.0"))
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        started = time.monotonic()
+        with pytest.raises(StoreLockedError, match="another process"):
+            store.update_session(session.id, budget=1)
+        # Far from SQLAlchemy's and SQLite's own limits (30 s and 5 s), near enough for a busy machine.
+        assert time.monotonic() - started < 4
+        assert store.get_session(session.id) == session
+        assert store.get_session(dead.id).status == "running"
+    store.update_session(session.id, budget=1)
+    assert store.get_session(dead.id).status == "interrupted"
+
+
+def test_a_writer_that_reads_first_waits_for_another_writer(store: Store, database: Path) -> None:
+    session = store.create_session(samples.session())
+    with closing(sqlite3.connect(database, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(store.start_call, samples.call(session.id))
+            time.sleep(0.2)
+            assert not waiting.done()
+            other.execute("UPDATE session SET budget = 5")
+            other.execute("COMMIT")
+            assert waiting.result().id == 1
+    assert store.get_session(session.id).budget == 5
+
+
+def test_a_full_disk_is_said_in_words_and_what_was_stored_stays(store: Store) -> None:
+    session = store.create_session(samples.session())
+    call = store.start_call(samples.call(session.id))
+    store.append_text(call.id, "before")
+    store.close()
+
+    def few_pages(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA max_page_count=1")
+
+    event.listen(store._engine, "connect", few_pages)
+    with pytest.raises(StoreError, match="is full") as caught:
+        store.append_text(call.id, "x" * 100_000)
+    assert caught.value.hint
+    assert store.get_session(session.id).calls[0].text == "before"
