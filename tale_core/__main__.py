@@ -1,0 +1,8 @@
+"""`python -m tale_core …`."""
+
+import sys
+
+from tale_core.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

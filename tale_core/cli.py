@@ -1,0 +1,214 @@
+"""`python -m tale_core …`: the same jobs without a browser.
+
+Standard output carries the result only: with `--json` exactly one JSON document. Progress and logs go to stderr.
+Exit codes: 0 done, 1 the job failed, 2 the arguments or input are wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from tale_core import __version__
+from tale_core.errors import InputError, TaleError
+from tale_core.estimators.base import MAX_BUDGET
+from tale_core.prompts import TEMPLATES
+from tale_core.types import Sampling
+
+OK, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        The exit code.
+    """
+    args = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    command: Callable[[argparse.Namespace], int] = args.command
+    try:
+        return command(args)
+    except InputError as e:
+        return _fail(e, WRONG_INPUT)
+    except TaleError as e:
+        return _fail(e, FAILED)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone (`… | head`); there is nobody left to tell.
+        sys.stderr.close()
+        return FAILED
+
+
+def _fail(error: TaleError, code: int) -> int:
+    print(f"tale: {error}", file=sys.stderr)
+    return code
+
+
+def emit(document: dict[str, Any]) -> None:
+    """Print the command's one JSON document."""
+    print(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"tale: {message}. See `{self.prog} --help`.", file=sys.stderr)
+        sys.exit(WRONG_INPUT)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m tale_core", description="See, measure and shrink what a model spends on reasoning."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_ask(commands)
+    _add_search(commands)
+    _add_sweep(commands)
+    _add_models(commands)
+    _add_serve(commands)
+    return parser
+
+
+def _add_ask(commands: Any) -> None:
+    ask = commands.add_parser("ask", help="estimate a budget and answer a question with and without it")
+    _add_question_flags(ask)
+    ask.add_argument("--estimator", default="zero-shot", help="zero-shot (default) or fixed:N")
+    ask.add_argument("--budget", type=int, metavar="N", help=f"short for --estimator fixed:N (1 to {MAX_BUDGET})")
+    ask.add_argument("--sequential", action="store_true", help="one answer after the other, for clean timing")
+    _add_model_flags(ask)
+    ask.set_defaults(command=_ask)
+
+
+def _add_search(commands: Any) -> None:
+    search = commands.add_parser("search", help="find the smallest budget that keeps the answer right (needs --answer)")
+    _add_question_flags(search, optional=True)
+    search.add_argument("--mode", default="tale", choices=["tale", "paper", "reference"], help="how it searches")
+    search.add_argument("--samples", type=int, default=1, metavar="N", help="answers under each budget")
+    search.add_argument("--rule", default="all", choices=["all", "majority"], help="how many of them must be right")
+    search.add_argument("--start", type=int, metavar="N", help="look near N tokens first (mode tale)")
+    search.add_argument(
+        "--worth", type=float, default=20.0, metavar="X", help="the higher, the finer the search (mode tale)"
+    )
+    _add_study_flags(search, max_calls=40)
+    search.set_defaults(command=_search)
+
+
+def _add_sweep(commands: Any) -> None:
+    sweep = commands.add_parser("sweep", help="measure how the answer's length follows the budget (token elasticity)")
+    _add_question_flags(sweep, optional=True)
+    sweep.add_argument("--budgets", metavar="N,N,…", help="the grid in tokens; default: geometric up to vanilla")
+    sweep.add_argument("--points", type=int, default=8, metavar="N", help="budgets of the geometric grid")
+    sweep.add_argument("--lowest", type=int, default=10, metavar="N", help="lowest budget of the geometric grid")
+    sweep.add_argument("--repeats", type=int, default=3, metavar="N", help="answers under each budget")
+    _add_study_flags(sweep, max_calls=None)
+    sweep.set_defaults(command=_sweep)
+
+
+def _add_question_flags(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    parser.add_argument(
+        "question", nargs="?" if optional else None, help="the question; - reads it from standard input"
+    )
+    parser.add_argument("--answer", help="the known answer; answers are graded against it")
+    parser.add_argument(
+        "--kind", choices=["number", "choice", "text"], help="how answers are compared (default: inferred)"
+    )
+    parser.add_argument("--option", action="append", default=[], metavar="TEXT", help="an option of a choice, in order")
+    parser.add_argument("--template", default="paper", choices=list(TEMPLATES), help="wording of the prompts")
+    parser.add_argument("--db", metavar="URL", help="database (SQLAlchemy URL); default: SQLite in the data folder")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def _add_study_flags(parser: argparse.ArgumentParser, *, max_calls: int | None) -> None:
+    parser.add_argument("--max-calls", type=int, default=max_calls, metavar="N", help="hard limit on calls")
+    parser.add_argument("--max-total-tokens", type=int, metavar="N", help="hard limit on prompt and answer tokens")
+    parser.add_argument("--max-cost", type=float, metavar="USD", help="hard limit on dollars")
+    parser.add_argument("--concurrency", type=int, default=4, metavar="N", help="answers at the same time")
+    parser.add_argument("--fresh", action="store_true", help="pay again for answers that are known already")
+    parser.add_argument("--resume", metavar="SESSION", help="go on with an earlier session; nothing is paid twice")
+    _add_model_flags(parser)
+
+
+def _add_model_flags(parser: argparse.ArgumentParser) -> None:
+    default = Sampling()
+    parser.add_argument("--model", metavar="NAME", help="embedded model, preset model (gpt-4o-mini), or the endpoint's")
+    parser.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible endpoint")
+    parser.add_argument("--api-key-env", metavar="VAR", help="environment variable that holds the endpoint's key")
+    parser.add_argument("--temperature", type=float, default=default.temperature)
+    parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--max-tokens", type=int, default=default.max_tokens, help="cap on an answer's tokens")
+    parser.add_argument("--reasoning-effort", choices=["none", "minimal", "low", "medium", "high", "xhigh"])
+
+
+def _add_models(commands: Any) -> None:
+    models = commands.add_parser("models", help="list models, fetch weights, check a model or an endpoint")
+    actions = models.add_subparsers(required=True, metavar="ACTION", parser_class=_Parser)
+    listing = actions.add_parser("list", help="embedded models and endpoint presets")
+    listing.add_argument("--json", action="store_true")
+    listing.set_defaults(command=_models_list)
+    pull = actions.add_parser("pull", help="fetch an embedded model's weights")
+    pull.add_argument("name", nargs="?", help="default: the configured model")
+    pull.add_argument("--json", action="store_true")
+    pull.set_defaults(command=_models_pull)
+    check = actions.add_parser("check", help="test that a model answers")
+    check.add_argument("--model", metavar="NAME")
+    check.add_argument("--base-url", metavar="URL")
+    check.add_argument("--api-key-env", metavar="VAR")
+    check.add_argument("--json", action="store_true")
+    check.set_defaults(command=_models_check)
+
+
+def _add_serve(commands: Any) -> None:
+    serve = commands.add_parser("serve", help="serve an embedded model to any OpenAI client until interrupted")
+    serve.add_argument("--model", metavar="NAME")
+    serve.add_argument("--json", action="store_true")
+    serve.set_defaults(command=_serve)
+
+
+# The work stands in modules of its own, imported when it is asked for: `--help` must not wait for a database.
+def _ask(args: argparse.Namespace) -> int:
+    from tale_core.commands.ask import run
+
+    return run(args)
+
+
+def _search(args: argparse.Namespace) -> int:
+    from tale_core.commands.study import run_search
+
+    return run_search(args)
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    from tale_core.commands.study import run_sweep
+
+    return run_sweep(args)
+
+
+def _models_list(args: argparse.Namespace) -> int:
+    from tale_core.commands.models import run_list
+
+    return run_list(args)
+
+
+def _models_pull(args: argparse.Namespace) -> int:
+    from tale_core.commands.models import run_pull
+
+    return run_pull(args)
+
+
+def _models_check(args: argparse.Namespace) -> int:
+    from tale_core.commands.models import run_check
+
+    return run_check(args)
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from tale_core.commands.serve import run
+
+    return run(args)

@@ -1,0 +1,82 @@
+"""What an estimator is, and how a budget is read from a model's words.
+
+Knows the client protocol and prompts; knows no store and no page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator
+from typing import NamedTuple, Protocol
+
+from tale_core.types import Client, Delta, Estimate, Question
+
+FALLBACK_BUDGET = 100
+"""Tokens used, and said to be used, when a model's own estimate cannot be: about a third of the paper's vanilla answer
+on GSM8K (318 tokens, Table 3), so it still shortens without starving."""
+
+MAX_BUDGET = 20_000
+"""Tokens above which an estimate is called absurd: no vanilla answer in the paper comes near a tenth of it."""
+
+_BRACKETS = re.compile(
+    r"\[\[\s*(?:budget\s*[:=]\s*)?([-−–]?\s*\d[\d,]*(?:\.\d+)?)\s*(?:tokens?)?\s*\]\]", re.IGNORECASE
+)
+_LABELLED = re.compile(r"budget\W{0,6}([-−–]?\d[\d,]*(?:\.\d+)?)", re.IGNORECASE)
+_TOKENS = re.compile(r"([-−–]?\d[\d,]*(?:\.\d+)?)\s*tokens?\b", re.IGNORECASE)
+_BARE = re.compile(r"\s*([-−–]?\d[\d,]*(?:\.\d+)?)\s*\.?\s*")
+
+
+class ParsedBudget(NamedTuple):
+    """A budget in tokens, or why there is none."""
+
+    budget: int | None
+    problem: str | None
+
+
+def parse_budget(raw: str) -> ParsedBudget:
+    """Read a budget from a model's words: `[[12]]` first, then "Budget: 12", "12 tokens", or a bare number.
+
+    Returns:
+        A positive budget up to MAX_BUDGET, or the reason in words why the text cannot be used.
+    """
+    text = raw[:10_000]
+    found = _BRACKETS.findall(text) or _LABELLED.findall(text) or _TOKENS.findall(text)
+    if not found and (bare := _BARE.fullmatch(text)):
+        found = [bare.group(1)]
+    if not found:
+        return ParsedBudget(None, "the model named no number of tokens")
+    number = re.sub(r"[\s,]", "", found[-1]).replace("−", "-").replace("–", "-")
+    if len(number) > 12 or float(number) > MAX_BUDGET:
+        shown = number if len(number) <= 12 else f"{number[:12]}…"
+        return ParsedBudget(None, f"the model's estimate of {shown} tokens is absurd (more than {MAX_BUDGET:,})")
+    value = int(float(number))
+    if value < 1:
+        return ParsedBudget(None, f"the model's estimate of {number} tokens is not positive")
+    return ParsedBudget(value, None)
+
+
+class Estimator(Protocol):
+    """Predicts a budget for a question.
+
+    Attributes:
+        name: Registry name, stored with the session.
+        asks_model: True when `estimate` makes a call that costs tokens.
+    """
+
+    @property
+    def name(self) -> str:
+        """Registry name."""
+        ...
+
+    @property
+    def asks_model(self) -> bool:
+        """True when an estimate costs a call."""
+        ...
+
+    def estimate(self, question: Question, client: Client) -> AsyncGenerator[Delta | Estimate, None]:
+        """Yield what the model writes while it estimates, if it is asked, then exactly one `Estimate`.
+
+        Raises:
+            ModelError: The estimator's own call failed.
+        """
+        ...

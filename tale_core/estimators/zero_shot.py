@@ -1,0 +1,49 @@
+"""TALE-EP's zero-shot estimator: ask the model itself (paper, Fig. 5; T = 0.1, seed 1024).
+
+Its call is counted like any other: the estimate carries the completion with its tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from tale_core import prompts
+from tale_core.estimators.base import FALLBACK_BUDGET, parse_budget
+from tale_core.types import Client, Completion, Delta, Estimate, Question, Request, Sampling
+
+SAMPLING = Sampling(temperature=0.1, seed=1024, max_tokens=1024)
+"""The paper's sampling. The cap leaves room for models that reason before they answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroShot:
+    """Asks the model for its own budget; falls back to FALLBACK_BUDGET, and says so, when the words hold none."""
+
+    name: str = "zero-shot"
+    asks_model: bool = True
+
+    def request(self, question: Question) -> Request:
+        """The estimator's request."""
+        return Request(prompts.estimate_messages(question), SAMPLING)
+
+    async def estimate(self, question: Question, client: Client) -> AsyncGenerator[Delta | Estimate, None]:
+        """See `Estimator.estimate`."""
+        async with aclosing(client.stream(self.request(question))) as stream:
+            async for item in stream:
+                yield self.read(item) if isinstance(item, Completion) else item
+
+    def read(self, completion: Completion) -> Estimate:
+        """The estimate in the model's answer, or the stated fallback with the reason."""
+        parsed = parse_budget(completion.text)
+        problem = parsed.problem
+        if problem and completion.finish_reason == "length":
+            problem = f"the model was still writing after {SAMPLING.max_tokens} tokens"
+        return Estimate(
+            estimator=self.name,
+            budget=parsed.budget or FALLBACK_BUDGET,
+            raw=completion.text,
+            problem=f"{problem}; using {FALLBACK_BUDGET} tokens instead" if problem else None,
+            completion=completion,
+        )

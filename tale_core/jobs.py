@@ -1,0 +1,254 @@
+"""Long work that outlives a page: one background event loop, and the jobs that run in it.
+
+A page starts a job and watches it; closing the tab, refreshing or opening the link elsewhere changes nothing, and
+whoever comes back re-attaches by the session's id. Knows threads; knows no page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+from tale_core.ask import AskPlan
+from tale_core.elasticity import SweepPlan
+from tale_core.models.choice import ModelChoice, open_client
+from tale_core.search import SearchPlan
+from tale_core.sessions import AskRun, AskView
+from tale_core.store import Store
+from tale_core.studies import SearchView, SweepView
+from tale_core.study_run import StudyRun
+
+WATCH_S = 0.08
+"""Seconds between two pictures of a running answer: twelve a second look fluent and cost little."""
+
+
+class View(Protocol):
+    """A picture of a run."""
+
+    @property
+    def running(self) -> bool:
+        """True while anything may still change."""
+        ...
+
+
+V_co = TypeVar("V_co", bound=View, covariant=True)
+
+
+class Run(Protocol[V_co]):
+    """What can run in the background."""
+
+    id: str
+
+    def view(self) -> V_co:
+        """The picture as it stands; safe to call from any thread."""
+        ...
+
+    async def run(self) -> V_co:
+        """Run to the end; cancelling the task that awaits this stops the spending."""
+        ...
+
+
+class Job(Generic[V_co]):
+    """A running Ask, search or sweep, seen from other threads.
+
+    Args:
+        make_run: Makes the run from the callback that it has to call after every change.
+    """
+
+    def __init__(self, make_run: Callable[[Callable[[], None]], Run[V_co]]) -> None:
+        self._changed = threading.Condition()
+        self._version = 0
+        self._run = make_run(self._touch)
+        self._task: asyncio.Task[V_co] | None = None
+        self._cancelled = False
+        self.id = self._run.id
+
+    def _touch(self) -> None:
+        with self._changed:
+            self._version += 1
+            self._changed.notify_all()
+
+    async def main(self) -> None:
+        """Run in the background loop."""
+        self._task = asyncio.ensure_future(self._run.run())
+        await asyncio.sleep(0)  # A task cancelled before its first step never runs, not even its own clean-up.
+        if self._cancelled:
+            self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def view(self) -> V_co:
+        """The picture as it stands."""
+        return self._run.view()
+
+    def cancel(self) -> None:
+        """Stop the spending at once; harmless when the job has ended."""
+        self._cancelled = True
+        if self._task is not None:
+            self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+    def watch(self, *, interval_s: float = WATCH_S, beat_s: float = 1.0) -> Iterator[V_co]:
+        """Yield a picture now, then after changes but no oftener than `interval_s`, or every `beat_s`, to the last."""
+        seen = -1
+        while True:
+            with self._changed:
+                if self._version == seen:
+                    self._changed.wait(beat_s)
+                seen = self._version
+            view = self.view()
+            yield view
+            if not view.running:
+                return
+            time.sleep(interval_s)
+
+    def wait(self, timeout_s: float | None = None) -> V_co:
+        """Block until the job has ended or `timeout_s` seconds have passed; the picture then."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.view().running, timeout=timeout_s)
+        return self.view()
+
+
+class Runner:
+    """One background thread with an event loop, and the jobs that are running in it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._jobs: dict[str, Job[Any]] = {}
+
+    def start(self, make_run: Callable[[Callable[[], None]], Run[V_co]]) -> Job[V_co]:
+        """Start a run.
+
+        Raises:
+            InputError: The plan is wrong; nothing was started.
+        """
+        job = Job(make_run)
+        with self._lock:
+            self._jobs[job.id] = job
+        asyncio.run_coroutine_threadsafe(self._until_done(job), self.loop())
+        return job
+
+    def get(self, session_id: str) -> Job[Any] | None:
+        """The running job of this session, or None when it has ended or runs elsewhere."""
+        with self._lock:
+            return self._jobs.get(session_id)
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The background loop, started at first use. Daemonic: the process never waits for it at exit."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="tale-jobs", daemon=True)
+                self._thread.start()
+            return self._loop
+
+    def submit(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a short coroutine in the background loop and wait for its result."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop()).result()
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Cancel every job, give each up to `timeout_s` seconds to write its end, and stop the loop."""
+        with self._lock:
+            jobs, loop, thread = list(self._jobs.values()), self._loop, self._thread
+            self._loop = self._thread = None
+        for job in jobs:
+            job.cancel()
+        for job in jobs:
+            job.wait(timeout_s)
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(timeout_s)
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()
+
+    async def _until_done(self, job: Job[Any]) -> None:
+        try:
+            await job.main()
+        finally:
+            with self._lock:
+                self._jobs.pop(job.id, None)
+
+
+AskJob = Job[AskView]
+SearchJob = Job[SearchView]
+SweepJob = Job[SweepView]
+
+
+def start_ask(
+    plan: AskPlan,
+    choice: ModelChoice,
+    *,
+    store: Store,
+    secrets: Mapping[str, object] | None = None,
+    key: str | None = None,
+) -> AskJob:
+    """Start an Ask of the chosen model in the background.
+
+    Args:
+        plan: What to ask.
+        choice: Whom to ask.
+        store: Where every call is written.
+        secrets: What secrets.toml holds.
+        key: The API key as typed for this session.
+
+    Raises:
+        InputError: The plan is wrong; nothing was started.
+    """
+    return _start(partial(AskRun, plan), choice, store=store, secrets=secrets, key=key)
+
+
+def start_search(
+    plan: SearchPlan,
+    choice: ModelChoice,
+    *,
+    store: Store,
+    secrets: Mapping[str, object] | None = None,
+    key: str | None = None,
+) -> SearchJob:
+    """Start a search in the background; the arguments and errors of `start_ask`."""
+    return _start(partial(StudyRun, plan), choice, store=store, secrets=secrets, key=key)
+
+
+def start_sweep(
+    plan: SweepPlan,
+    choice: ModelChoice,
+    *,
+    store: Store,
+    secrets: Mapping[str, object] | None = None,
+    key: str | None = None,
+) -> SweepJob:
+    """Start a sweep in the background; the arguments and errors of `start_ask`."""
+    return _start(partial(StudyRun, plan), choice, store=store, secrets=secrets, key=key)
+
+
+def _start(
+    make: Callable[..., Any],
+    choice: ModelChoice,
+    *,
+    store: Store,
+    secrets: Mapping[str, object] | None,
+    key: str | None,
+) -> Job[Any]:
+    def made(changed: Callable[[], None]) -> Run[Any]:
+        run: Any = make(
+            store=store,
+            open_client=lambda: open_client(choice, secrets=secrets, key=key, notice=run.notice),
+            model=choice.model,
+            endpoint=choice.endpoint,
+            on_change=changed,
+        )
+        return cast(Run[Any], run)
+
+    return runner().start(made)
+
+
+_runner = Runner()
+
+
+def runner() -> Runner:
+    """The process's runner."""
+    return _runner
