@@ -1,0 +1,198 @@
+"""What a run may spend and what it has spent: limits, the ledger that keeps them, and a meter on a running answer.
+
+Knows tokens and prices; knows no question and no store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+from tale_core.errors import InputError, LimitReachedError
+from tale_core.types import CallRecord, Client, Price, Usage
+
+Why = Literal["plan", "cut", "calls", "tokens", "cost"]
+"""What set the cap of a call: the plan's max_tokens, the caller, or a limit of the run."""
+PROMPT_SLACK = 32
+"""Tokens that a chat template adds to a prompt at most; raised when an endpoint reports a larger difference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Hard limits of a whole run. None means no limit.
+
+    Attributes:
+        max_calls: Calls that are sent.
+        max_tokens: Prompt and completion tokens together.
+        max_cost_usd: Dollars, by the endpoint's published price.
+    """
+
+    max_calls: int | None = None
+    max_tokens: int | None = None
+    max_cost_usd: float | None = None
+
+    def validate(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            InputError: One of them is not positive.
+        """
+        for name, value in (("calls", self.max_calls), ("tokens", self.max_tokens), ("dollars", self.max_cost_usd)):
+            if value is not None and not value > 0:
+                raise InputError(f"The limit on {name} is {value}.", "Give a number above 0, or none.")
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run has paid for, cut and failed answers included.
+
+    Attributes:
+        cost_usd: None when the price is unknown.
+        reused: Answers that were known from earlier and cost nothing now.
+        estimated: True when a count is ours and not the endpoint's.
+    """
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = 0.0
+    reused: int = 0
+    estimated: bool = False
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def plus(self, call: CallRecord) -> Spent:
+        """With one more ended call."""
+        if call.source == "cached":
+            return replace(self, reused=self.reused + 1)
+        usage = Usage(call.prompt_tokens or 0, call.completion_tokens or 0)
+        cost = None if self.cost_usd is None or call.price is None else self.cost_usd + call.price.cost(usage)
+        return replace(
+            self,
+            calls=self.calls + 1,
+            prompt_tokens=self.prompt_tokens + usage.prompt_tokens,
+            completion_tokens=self.completion_tokens + usage.completion_tokens,
+            cost_usd=cost,
+            estimated=self.estimated or call.usage_estimated,
+        )
+
+
+class Meter:
+    """Notices an endpoint that writes past its cap, because it does not know or honour max_tokens.
+
+    One that honours it ends by itself and reports its own count; our count may differ from it, and pieces may be more
+    or less than a token. So an answer is past the cap when its pieces and our count say so, or our count by far.
+    """
+
+    def __init__(self, cap: int, client: Client) -> None:
+        self._cap, self._far, self._client = cap, cap * 5 // 4 + 16, client
+        self._text: list[str] = []
+        self._bytes = 0
+        # A token is a byte or more, and mostly about four: before that, counting could tell nothing.
+        self._next_count = 3 * self._far
+
+    async def past(self, piece: str) -> bool:
+        """Take a new piece; True when the answer is past its cap."""
+        if not piece:
+            return False
+        self._text.append(piece)
+        self._bytes += len(piece.encode("utf-8", "replace"))
+        many = len(self._text) > self._cap
+        if many and len(self._text) == self._cap + 1:
+            self._next_count = 0
+        if self._bytes < self._next_count:
+            return False
+        tokens = await self._client.count_tokens("".join(self._text))
+        allowed = self._cap if many else self._far
+        self._next_count = self._bytes + allowed - tokens + 1
+        return tokens > allowed
+
+
+class Room(NamedTuple):
+    """What a call may use."""
+
+    max_tokens: int | None
+    why: Why
+
+
+class _Flight(NamedTuple):
+    """A call in flight: its prompt's tokens by our count, and the most it can come to."""
+
+    counted: int
+    most: Usage
+
+
+class Ledger:
+    """Keeps the limits: what is spent, and what the calls in flight may still use."""
+
+    def __init__(self, limits: Limits, price: Price | None, max_tokens: int | None) -> None:
+        self.spent = Spent(cost_usd=0.0 if price is not None else None)
+        self._limits, self._price, self._max_tokens = limits, price, max_tokens
+        self._in_flight: dict[Hashable, _Flight] = {}
+        self._freed = asyncio.Condition()
+        self._slack = PROMPT_SLACK
+
+    def book(self, key: Hashable, call: CallRecord) -> None:
+        """An ended call has cost this; what it may still use is freed by `free`."""
+        self.spent = self.spent.plus(call)
+        if key in self._in_flight and call.prompt_tokens is not None:
+            self._slack = max(self._slack, call.prompt_tokens - self._in_flight[key].counted)
+
+    async def free(self, key: Hashable) -> None:
+        """This call will use nothing more."""
+        async with self._freed:
+            self._in_flight.pop(key, None)
+            self._freed.notify_all()
+
+    async def room(self, key: Hashable, *, prompt: int, cap: int | None) -> Room:
+        """What this call may use; waits for calls in flight while they may still leave more.
+
+        Args:
+            key: Names the call until `free`.
+            prompt: Its prompt's tokens as we count them, without what a chat template adds.
+            cap: Completion tokens that the caller wants at most.
+
+        Raises:
+            LimitReachedError: It could break a limit.
+        """
+        async with self._freed:
+            while True:
+                room = self._within(prompt + self._slack, self._wanted(cap))
+                if room.why in ("plan", "cut") or not self._in_flight:
+                    break
+                await self._freed.wait()
+            if room.max_tokens is not None and room.max_tokens < 1:
+                raise LimitReachedError(room.why)
+            self._in_flight[key] = _Flight(prompt, Usage(prompt + self._slack, room.max_tokens or 0))
+            return room
+
+    def _wanted(self, cap: int | None) -> Room:
+        if cap is not None and (self._max_tokens is None or cap < self._max_tokens):
+            return Room(cap, "cut")
+        return Room(self._max_tokens, "plan")
+
+    def _within(self, prompt: int, room: Room) -> Room:
+        limits, spent, flying = self._limits, self.spent, [f.most for f in self._in_flight.values()]
+        if limits.max_calls is not None and spent.calls + len(self._in_flight) >= limits.max_calls:
+            return Room(0, "calls")
+        if limits.max_tokens is not None:
+            left = limits.max_tokens - spent.tokens - sum(u.prompt_tokens + u.completion_tokens for u in flying)
+            room = _narrower(room, left - prompt, "tokens")
+        if limits.max_cost_usd is not None and self._price is not None and spent.cost_usd is not None:
+            price = self._price
+            left_usd = limits.max_cost_usd - spent.cost_usd - sum(price.cost(u) for u in flying)
+            left_usd -= price.cost(Usage(prompt, 0))
+            if price.output_per_mtok > 0:
+                room = _narrower(room, int(left_usd / price.output_per_mtok * 1e6), "cost")
+            elif left_usd < 0:
+                room = Room(0, "cost")
+        return room
+
+
+def _narrower(room: Room, tokens: int, why: Literal["tokens", "cost"]) -> Room:
+    return room if room.max_tokens is not None and room.max_tokens <= tokens else Room(max(0, tokens), why)

@@ -1,0 +1,143 @@
+"""Searches and sweeps as pictures for whoever watches, running or stored.
+
+`SearchView` and `SweepView` are the pictures; a stored session gives the same picture, so a reopened link and a running
+search are drawn by the same code. `tale_core.study_run` runs them. Knows records; knows no client and no page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypedDict
+
+from tale_core.elasticity import SweepPlan, SweepResult
+from tale_core.errors import StoreError
+from tale_core.probing import Spent
+from tale_core.recording import CallView, stored_view
+from tale_core.search import SearchPlan, SearchResult, SearchStep
+from tale_core.types import Question, SessionRecord, Status
+
+StudyPhase = Literal["preparing", "running", "ended"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyView:
+    """What a search and a sweep have in common.
+
+    Attributes:
+        calls: Every answer asked for, in the order they started; running ones hold their text so far.
+        parent_id: The session that this one resumed.
+        error: Why it failed, in words.
+        not_saved: Why the store holds less than this picture, in words.
+        notice: What is being waited for right now, in words.
+    """
+
+    session_id: str
+    status: Status
+    phase: StudyPhase
+    question: Question
+    model: str
+    endpoint: str
+    calls: tuple[CallView, ...]
+    spent: Spent
+    parent_id: str | None = None
+    error: str | None = None
+    not_saved: str | None = None
+    notice: str | None = None
+
+    @property
+    def running(self) -> bool:
+        """True while anything may still change."""
+        return self.status == "running"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchView(StudyView):
+    """A picture of one search, running or stored."""
+
+    plan: SearchPlan
+    steps: tuple[SearchStep, ...] = ()
+    result: SearchResult | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepView(StudyView):
+    """A picture of one sweep, running or stored.
+
+    Attributes:
+        result: What it found so far; None before the first answer.
+    """
+
+    plan: SweepPlan
+    finished: int = 0
+    planned: int = 0
+    result: SweepResult | None = None
+
+
+class Common(TypedDict):
+    """The fields of `StudyView` that a run and a stored session both know."""
+
+    session_id: str
+    status: Status
+    phase: StudyPhase
+    question: Question
+    model: str
+    endpoint: str
+    calls: tuple[CallView, ...]
+    spent: Spent
+    parent_id: str | None
+    error: str | None
+
+
+def view_of(session: SessionRecord) -> SearchView | SweepView:
+    """The picture of a stored search or sweep.
+
+    Raises:
+        StoreError: The session is no search or sweep, or its plan cannot be read.
+    """
+    if session.kind not in ("search", "sweep"):
+        raise StoreError(f"Session {session.id!r} is no search and no sweep.", "Open it on the Ask page.")
+    found = session.result or {}
+    common = Common(
+        session_id=session.id,
+        status=session.status,
+        phase="ended",
+        question=session.question,
+        model=session.model,
+        endpoint=session.endpoint,
+        calls=tuple(stored_view(c) for c in session.calls),
+        spent=_spent(session),
+        parent_id=session.parent_id,
+        error=session.error,
+    )
+    try:
+        if session.kind == "search":
+            steps = tuple(SearchStep.from_document(s) for s in found.get("steps", ()))
+            done = found.get("done")
+            result = SearchResult.from_document(done) if done else None
+            return SearchView(**common, plan=SearchPlan.from_document(session.plan), steps=steps, result=result)
+        done = found.get("done")
+        return SweepView(
+            **common,
+            plan=SweepPlan.from_document(session.plan),
+            finished=int(found.get("finished", 0)),
+            planned=int(found.get("planned", 0)),
+            result=SweepResult.from_document(done) if done else None,
+        )
+    except (KeyError, TypeError, ValueError) as e:
+        raise StoreError(
+            f"What session {session.id!r} found cannot be read ({type(e).__name__}).",
+            "It was written by another version of this program; its answers are still in its export.",
+        ) from None
+
+
+def _spent(session: SessionRecord) -> Spent:
+    spent = Spent()
+    for call in session.calls:
+        if call.status != "running":
+            spent = spent.plus(call)
+    return spent
+
+
+def resumed(view: SearchView | SweepView) -> SearchPlan | SweepPlan:
+    """The plan that goes on where this session ended: every finished answer is taken from the store, not paid again."""
+    return replace(view.plan, parent_id=view.session_id, reuse=True)
