@@ -1,0 +1,82 @@
+"""What a part of the benchmarks is given, what it hands back, and which parts there are.
+
+To add one: a module with `run(options) -> PartResult`, and a line in `PARTS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from benchmarks.figures import Goal
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What every part is told.
+
+    Attributes:
+        models: Catalog names of embedded models.
+        rounds: Pairs of measurements for each figure.
+        tokens: Length of each answer, in tokens.
+        seed: Decides every order.
+        say: Told in words what is being measured.
+    """
+
+    models: tuple[str, ...]
+    rounds: int = 12
+    tokens: int = 96
+    seed: int = 1024
+    say: Callable[[str], None] = lambda words: None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table for people; the first column names the row."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """What a part found.
+
+    Attributes:
+        name: The part's.
+        data: Every figure, and what it was computed from, for JSON.
+        notes: How to read the tables.
+    """
+
+    name: str
+    tables: tuple[Table, ...]
+    goals: tuple[Goal, ...]
+    data: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the benchmarks."""
+
+    name: str
+    about: str
+
+    def run(self, options: Options) -> PartResult:
+        """Measure. The module is imported here: a part that is not asked for costs nothing."""
+        found: PartResult = import_module(f"benchmarks.{self.name}").run(options)
+        return found
+
+
+PARTS: dict[str, Part] = {
+    part.name: part
+    for part in (
+        Part("stack", "time to first token and tokens/s: a whole Ask against a bare HTTP client on the same server"),
+        Part("search", "the search modes on 300 simulated questions of known optimum"),
+        Part("search_live", "the search modes on 12 shipped questions, live on the embedded default model"),
+        Part("page", "cold starts: importing the command line and the client, opening the store"),
+    )
+}
