@@ -1,0 +1,83 @@
+"""Every state of the pages on a desk and on a phone, light and dark: nothing wider than the screen, and pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.bad_endpoint import BadEndpoint
+from tests.e2e.app_process import App, Viewer
+
+pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.timeout(240)]
+SHOTS = Path(__file__).with_name("shots")
+SIZES = {"desk": (1440, 900), "phone": (390, 844)}
+QUESTION = "A train covers 180 km in 2.5 hours, and a ticket costs $12.50. How many kilometres an hour does it go?"
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_state_is_wider_than_the_screen(
+    browser: Browser, app: App, bad: BadEndpoint, size: str, scheme: Literal["light", "dark"]
+) -> None:
+    width, height = SIZES[size]
+    phone = size == "phone"
+    with Viewer(
+        browser, app, viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=phone
+    ) as viewer:
+
+        def shot(state: str) -> None:
+            inner = viewer.page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")
+            assert inner[0] <= inner[1], f"{state}: {inner[0]} px wide on a screen of {inner[1]}"
+            overflowing = viewer.page.evaluate(OVERFLOWING)
+            assert overflowing == [], f"{state}: {overflowing}"
+            # The picture is of the whole page, which scrolls inside of the window.
+            viewer.page.set_viewport_size({"width": width, "height": 1900 if phone else 1300})
+            viewer.page.wait_for_timeout(300)  # Let transitions end: for the pictures, not for the checks.
+            viewer.page.screenshot(path=SHOTS / f"{size}-{scheme}-{state}.png")
+            viewer.page.set_viewport_size({"width": width, "height": height})
+
+        viewer.open()
+        shot("empty")
+        add_models(viewer, bad)
+        settings(viewer)
+        shot("settings")
+        home(viewer)
+        viewer.choose("Model", "ok ·")
+        viewer.finish(viewer.ask(QUESTION, answer="42"))
+        shot("finished")
+        viewer.choose("Model", "cut ·")
+        viewer.finish(viewer.ask(QUESTION, answer="42", budget=20))
+        shot("failed")
+        viewer.choose("Model", "slow ·")
+        viewer.ask(QUESTION, answer="42", budget=20)
+        expect(viewer.page.get_by_text("word5").nth(1)).to_be_visible()
+        expect(viewer.page.locator(".st-key-answer_vanilla")).to_have_count(1)  # Nothing is left of the Ask before.
+        shot("busy")
+        viewer.stop_button.click()
+        expect(viewer.page.get_by_text("Both answers were stopped")).to_be_visible()
+        shot("stopped")
+        viewer.check()
+
+
+OVERFLOWING = """
+() => [...document.querySelectorAll("[data-testid=stMain], [data-testid=stMainBlockContainer]")]
+    .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => `${e.dataset.testid} ${e.scrollWidth} > ${e.clientWidth}`)
+"""
+
+
+def add_models(viewer: Viewer, bad: BadEndpoint) -> None:
+    for model in ("ok", "cut", "slow"):
+        viewer.use_endpoint(bad.base_url, model)
+
+
+def settings(viewer: Viewer) -> None:
+    viewer.go("Settings")
+    expect(viewer.page.get_by_text("Wording")).to_be_visible()
+
+
+def home(viewer: Viewer) -> None:
+    viewer.go("Ask")
+    expect(viewer.ask_button).to_be_visible()

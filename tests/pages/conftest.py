@@ -1,0 +1,36 @@
+"""Pages without a browser: nothing is fetched, and no thread of a test outlives it."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tale_core import jobs
+from tale_core.models import client_params, prepare
+from tests.bad_endpoint import BadEndpoint
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The embedded model cannot be had here: each page starts its preparation, and it fails at once."""
+    monkeypatch.setenv("TALE_OFFLINE", "1")
+    monkeypatch.setattr(random, "uniform", lambda low, high: 0.0)  # Waits between retries are drawn from it.
+    runner = jobs.Runner()
+    monkeypatch.setattr(jobs, "_runner", runner)
+    client_params.forget_all()
+    yield
+    runner.close()
+    prepare.forget_all()
+    for thread in threading.enumerate():
+        if thread.name.startswith(("tale-prepare", "tale-writer")):
+            thread.join(20)
+            assert not thread.is_alive(), f"{thread.name} did not end"
+
+
+@pytest.fixture
+def bad() -> Iterator[BadEndpoint]:
+    with BadEndpoint() as server:
+        yield server

@@ -1,0 +1,255 @@
+"""The Ask page against an endpoint that behaves well."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tale_core.datasets import featured
+from tale_core.jobs import AskJob, runner
+from tale_core.types import Outcome
+from tests import bad_endpoint
+from tests.bad_endpoint import ANSWER, BadEndpoint
+from tests.pages.app_page import QUESTION, ask, endpoint, opened, result, session_id, store, stored, words
+from ui import ask_page
+
+LONG_ANSWER = [f"word{i} " for i in range(30)]
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """The model "gated" writes its answer and ends when the gate opens."""
+    gate = threading.Event()
+
+    def gated(h: Any, body: dict[str, Any]) -> None:
+        with h.stream() as s:
+            s.text(LONG_ANSWER)
+            while not gate.wait(0.02) and not h.bad.stopping.is_set():
+                s.raw(b": still there\n\n")
+            s.text(ANSWER)
+            s.chunk(finish="stop")
+            s.usage()
+            s.done()
+
+    monkeypatch.setitem(bad_endpoint.BEHAVIOURS, "gated", gated)
+    yield gate
+    gate.set()
+
+
+def started(at: AppTest, monkeypatch: pytest.MonkeyPatch) -> AskJob:
+    """Start an Ask and leave the page before it ends, as a click elsewhere does."""
+    with monkeypatch.context() as patch:
+        patch.setattr(ask_page, "_follow", lambda job: None)
+        ask(at, budget=20)
+        job = runner().get(session_id(at))
+    assert job is not None
+    return job
+
+
+def test_the_first_page_is_a_form_without_any_error(bad: BadEndpoint) -> None:
+    at = opened(use=endpoint(bad.base_url, "ok"))
+    assert not at.exception and not at.error and not at.warning
+    assert at.text_area(key="question").value in ("", None)
+    assert not at.button(key="ask").disabled
+    assert "Ask once and see it answered twice" in words(at.main)
+    assert bad.requests == []
+
+
+def test_an_empty_question_is_refused_in_words_and_nothing_is_stored(bad: BadEndpoint) -> None:
+    at = opened(use=endpoint(bad.base_url, "ok"))
+    for text in ("", "  \n "):
+        ask(at, text)
+        assert not at.exception
+        assert [words(e) for e in at.error] and "The question is empty." in words(at.main)
+        assert "session" not in at.query_params
+    assert store().count_sessions() == 0 and bad.requests == []
+
+
+def test_a_question_far_too_long_is_refused_and_nothing_is_sent(bad: BadEndpoint) -> None:
+    at = ask(opened(use=endpoint(bad.base_url, "ok")), "x" * 20_001)
+    assert "The question has 20,001 characters." in words(at.main)
+    assert store().count_sessions() == 0 and bad.requests == []
+
+
+def test_an_ask_ends_with_a_verdict_a_budget_and_both_answers(bad: BadEndpoint) -> None:
+    at = ask(opened(use=endpoint(bad.base_url, "ok")))
+    shown = result(at)
+    assert not at.exception and not at.error
+    assert "output tokens, both right" in at.subheader[0].value
+    assert "Budget: 42 tokens" in shown and "the model's own estimate" in shown
+    assert "Vanilla" in shown and "Budgeted" in shown
+    assert [t.value for t in at.text].count("The answer is [[42]].") == 3  # The estimate's own words, and both answers.
+    assert shown.count("Right") == 2 and "budget 42" in shown
+    session = stored(at)
+    assert session.status == "done" and session.question.text == QUESTION
+    assert {c.role: (c.status, c.outcome, c.completion_tokens) for c in session.calls} == {
+        "estimate": ("done", Outcome.UNGRADED, 9),
+        "vanilla": ("done", Outcome.CORRECT, 9),
+        "budgeted": ("done", Outcome.CORRECT, 9),
+    }
+    assert bad.count("ok") == 3
+
+
+def test_an_unknown_price_is_never_shown_as_nothing(bad: BadEndpoint) -> None:
+    at = ask(opened(use=endpoint(bad.base_url, "ok")))
+    assert "unknown price" in result(at) and "$0" not in result(at)
+
+
+def test_an_answer_nobody_knows_is_not_graded(bad: BadEndpoint) -> None:
+    at = ask(opened(use=endpoint(bad.base_url, "ok")), answer="")
+    assert "Right" not in result(at) and "Wrong" not in result(at)
+    assert {c.outcome for c in stored(at).calls} == {Outcome.UNGRADED}
+
+
+def test_a_link_shows_the_same_again_and_asks_nobody(bad: BadEndpoint) -> None:
+    first = ask(opened(use=endpoint(bad.base_url, "ok")))
+    before = len(bad.requests)
+    again = opened(session=session_id(first))
+    assert not again.exception
+    head = "Try another budget"
+    assert result(again).split(head)[0] == result(first).split(head)[0]
+    assert again.text_area(key="question").value == QUESTION and again.text_input(key="answer").value == "42"
+    again.run()
+    assert len(bad.requests) == before and store().count_sessions() == 1
+
+
+@pytest.mark.parametrize("name", ["nobody", "' OR 1=1 --", "../../etc/passwd", "<b>x</b>", "x" * 3000, "%00\u202e"])
+def test_an_unknown_session_is_told_in_plain_words(bad: BadEndpoint, name: str) -> None:
+    at = opened(session=name, use=endpoint(bad.base_url, "ok"))
+    assert not at.exception and not at.error
+    assert "There is no session of this name" in words(at.warning[0])
+    assert not at.button(key="ask").disabled
+
+
+def test_a_second_click_while_an_ask_runs_starts_nothing(
+    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = opened(use=endpoint(bad.base_url, "gated"))
+    job = started(at, monkeypatch)
+    assert at.button(key="ask").disabled
+    with monkeypatch.context() as patch:
+        patch.setattr(ask_page, "_follow", lambda job: None)
+        other = opened(session=job.id)
+    assert other.button(key="ask").disabled
+    assert bad.wait_for(lambda: bad.open_streams == 2)
+    assert bad.count("gated") == 2 and store().count_sessions() == 1
+    gate.set()
+    assert job.wait(20).status == "done"
+
+
+def test_a_second_click_that_overtakes_the_first_ones_page_starts_nothing(
+    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = opened(use=endpoint(bad.base_url, "gated"))
+    job = started(at, monkeypatch)
+    # What the second half of a double click does: the browser still has the old address.
+    at.query_params.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(ask_page, "_follow", lambda job: None)
+        at.run().button(key="ask").click().run()
+    assert session_id(at) == job.id and store().count_sessions() == 1
+    assert bad.wait_for(lambda: bad.open_streams == 2) and bad.count("gated") == 2
+
+
+def test_another_question_may_be_asked_while_one_runs(
+    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = opened(use=endpoint(bad.base_url, "gated"))
+    job = started(at, monkeypatch)
+    at.query_params.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(ask_page, "_follow", lambda job: None)
+        ask(at.run(), "How much is 7 times 6?")
+    assert session_id(at) != job.id
+    assert bad.wait_for(lambda: bad.open_streams == 4) and store().count_sessions() == 2
+
+
+def test_whoever_opens_the_link_of_a_running_ask_follows_it_to_its_end(
+    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = opened(use=endpoint(bad.base_url, "gated"))
+    job = started(at, monkeypatch)
+    threading.Timer(0.5, gate.set).start()
+    other = opened(session=job.id)  # Returns when there is nothing left to follow.
+    assert not other.exception and not other.button(key="ask").disabled
+    assert "both right" in other.subheader[0].value
+    assert bad.count("gated") == 2 and store().count_sessions() == 1
+
+
+def test_a_stopped_ask_says_so_and_keeps_what_it_cost(
+    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = opened(use=endpoint(bad.base_url, "gated"))
+    job = started(at, monkeypatch)
+    assert bad.wait_for(lambda: bad.open_streams == 2)
+    while min((c.pieces for c in job.view().calls.values()), default=0) < len(LONG_ANSWER):
+        assert not gate.wait(0.01)
+    job.cancel()
+    assert job.wait(20).status == "cancelled"
+    assert bad.wait_for(lambda: bad.disconnects == ["gated", "gated"])
+    at.run()
+    shown = result(at)
+    assert not at.exception and not at.error
+    assert "Both answers were stopped" in at.subheader[0].value
+    assert shown.count("Stopped") == 2 and "it was stopped" in shown and "word29" in shown
+    for call in stored(at).calls:
+        assert (call.status, call.finish_reason, call.outcome) == ("cancelled", "cancelled", Outcome.UNGRADED)
+        assert call.usage_estimated and (call.completion_tokens or 0) >= 30
+
+
+def test_another_budget_does_not_pay_for_vanilla_again(bad: BadEndpoint) -> None:
+    at = ask(opened(use=endpoint(bad.base_url, "ok")))
+    first = stored(at)
+    assert bad.count("ok") == 3 and "kept and not paid for again" in words(at.main)
+    at.number_input(key=f"budget_of_{first.id}").set_value(30)
+    at.button(key="rerun_budget").click().run()
+    again = stored(at)
+    assert not at.exception and again.id != first.id and again.parent_id == first.id
+    assert bad.count("ok") == 4 and "less than 30 tokens" in str(bad.requests[-1].body)
+    assert "Budget: 30 tokens" in result(at) and "set by you" in result(at)
+    assert "The vanilla answer is cached" in result(at)
+    (old,) = (c for c in first.calls if c.role == "vanilla")
+    (new,) = (c for c in again.calls if c.role == "vanilla")
+    assert new.source == "cached" and (new.text, new.latency_s) == (old.text, old.latency_s)
+
+
+def test_a_vanilla_answer_of_another_model_is_not_reused(bad: BadEndpoint) -> None:
+    first = ask(opened(use=endpoint(bad.base_url, "ok")))
+    at = opened(session=session_id(first), use=endpoint(bad.base_url, "no-usage"))
+    assert "not paid for again" not in words(at.main)
+    at.button(key="rerun_budget").click().run()
+    assert bad.count("no-usage") == 2 and {c.source for c in stored(at).calls} == {"live"}
+
+
+def test_guesses_made_before_the_start_are_scored(bad: BadEndpoint) -> None:
+    at = opened(use=endpoint(bad.base_url, "ok"))
+    at.toggle(key="guess_first").set_value(True).run()
+    at.number_input(key="guess_vanilla").set_value(18)
+    at.number_input(key="guess_budgeted").set_value(9)
+    ask(at)
+    assert "vanilla: you guessed 18, it took 9. Score 50 of 100." in words(at.info[0])
+    assert "budgeted: you guessed 9, it took 9. Score 100 of 100." in words(at.info[0])
+    assert stored(at).guesses == {"vanilla": 18, "budgeted": 9}
+
+
+def test_recent_sessions_are_in_the_sidebar_and_lead_to_their_link(bad: BadEndpoint) -> None:
+    at = ask(opened(use=endpoint(bad.base_url, "ok")), "How much is $6 times **7**?")
+    assert "Recent sessions" in words(at.sidebar)
+    link = at.sidebar.button(key=f"open_{session_id(at)}")
+    assert link.label.startswith(r"How much is \$6 times \*\*")
+    away = opened(use=endpoint(bad.base_url, "ok"))
+    away.sidebar.button(key=f"open_{session_id(at)}").click().run()
+    assert not away.exception and session_id(away) == session_id(at) and bad.count("ok") == 3
+
+
+def test_an_example_fills_question_and_answer_and_keeps_its_options(bad: BadEndpoint) -> None:
+    at = opened(use=endpoint(bad.base_url, "ok"))
+    box = at.selectbox(key="example")
+    box.set_value(next(q for q in featured() if q.answer)).run()
+    assert not at.exception
+    assert at.text_area(key="question").value and at.text_input(key="answer").value
+    assert at.selectbox(key="example").value is None

@@ -1,0 +1,109 @@
+"""The question form: text, known answer, model, where the budget comes from, and an optional guess before the start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from tale_core.ask import AskPlan
+from tale_core.models.choice import ModelChoice
+from tale_core.types import CallRecord, SessionRecord
+from ui import question_form, state
+
+ESTIMATORS = {"zero-shot": "The model estimates it", "fixed": "I set it"}
+KINDS = {"auto": "Work it out", "number": "A number", "choice": "A letter (A, B, …)", "text": "A word or phrase"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the form asks for."""
+
+    plan: AskPlan
+    choice: ModelChoice
+
+
+def load(session: SessionRecord) -> None:
+    """Put a stored session's question into the form, once, when its link is opened."""
+    if st.session_state.get("loaded") == session.id:
+        return
+    st.session_state["loaded"] = session.id
+    question_form.put(session.question)
+    st.session_state["estimator"] = "fixed" if session.estimator.startswith("fixed") else "zero-shot"
+    if session.budget:
+        st.session_state["fixed_budget"] = session.budget
+
+
+def form(*, running: bool) -> Asked | None:
+    """Draw the form; return what to ask when the viewer pressed Ask."""
+    question_form.heading("How many tokens does this answer need?")
+    question_form.question_box()
+    answer, model, budget, go = st.columns([2, 2.6, 3.2, 2.7], vertical_alignment="bottom")
+    with answer:
+        question_form.answer_box(placeholder="optional", explained="If you know it, both answers are graded.")
+    with model:
+        question_form.model_box()
+    with budget:
+        estimator = _estimator()
+    with go:
+        pressed = st.button(
+            "Ask", type="primary", key="ask", disabled=running, width="stretch",
+            shortcut="Ctrl+Enter", icon=":material/play_arrow:",
+        )  # fmt: skip
+    guesses = _guesses() if state.pref("guess_first") else {}
+    if not pressed or running:
+        return None
+    plan = AskPlan(
+        question=question_form.typed(),
+        estimator=estimator,
+        template=str(state.pref("template")),
+        sampling=state.sampling(),
+        together=bool(state.pref("together")),
+        guesses=guesses,
+    )
+    return Asked(plan, state.current_choice())
+
+
+def _estimator() -> str:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        kind = st.selectbox(
+            "Budget", list(ESTIMATORS), key="estimator", format_func=ESTIMATORS.__getitem__, persist_state="session",
+            help="The budget is the number of tokens that the second prompt asks the model to stay under.",
+        )  # fmt: skip
+        if kind != "fixed":
+            return "zero-shot"
+        st.session_state.setdefault("fixed_budget", 50)
+        value = st.number_input("Tokens", 1, 20_000, key="fixed_budget", persist_state="session", width=110)
+    return f"fixed:{value}"
+
+
+def _guesses() -> dict[str, int]:
+    left, right, _ = st.columns([2, 2, 4])
+    with left:
+        vanilla = st.number_input("Your guess: vanilla tokens", 1, 100_000, None, key="guess_vanilla")
+    with right:
+        budgeted = st.number_input("Your guess: budgeted tokens", 1, 100_000, None, key="guess_budgeted")
+    return {role: int(v) for role, v in (("vanilla", vanilla), ("budgeted", budgeted)) if v}
+
+
+def rerun_with_budget(session: SessionRecord, vanilla: CallRecord | None) -> Asked | None:
+    """The box under a finished Ask that tries another budget; a finished vanilla answer is reused, not paid again."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        value = st.number_input(
+            "Try another budget", 1, 20_000, session.budget or 50, key=f"budget_of_{session.id}", width=180
+        )
+        pressed = st.button("Ask again with this budget", key="rerun_budget", icon=":material/replay:")
+        if vanilla is not None:
+            st.caption("The vanilla answer above is kept and not paid for again.", width="content")
+    if not pressed:
+        return None
+    plan = AskPlan(
+        question=session.question,
+        estimator=f"fixed:{value}",
+        template=session.template or str(state.pref("template")),
+        sampling=vanilla.sampling if vanilla else state.sampling(),
+        together=bool(state.pref("together")),
+        reuse_vanilla=vanilla,
+        parent_id=session.id,
+    )
+    return Asked(plan, state.current_choice())

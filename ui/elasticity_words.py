@@ -1,0 +1,201 @@
+"""The words about a sweep: headline, notes, progress, how to read the chart, the table's cells.
+
+Reads pictures of sweeps; knows neither plotly nor Streamlit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from tale_core.elasticity import SweepPoint
+from tale_core.elasticity_finding import RESPONSE
+from tale_core.presheet import duration, seconds_left
+from tale_core.studies import SweepView
+from ui.text import visible
+from ui.theme import OUTCOMES
+
+Named = tuple[str, SweepView]
+"""A sweep laid over another one, with its name for people."""
+
+
+def vanilla_tokens(view: SweepView) -> float | None:
+    """Mean tokens of a sweep's vanilla answers; None while there is none."""
+    points = view.result.points if view.result else ()
+    return next((p.tokens_mean for p in points if p.kind == "vanilla" and p.tokens_mean), None)
+
+
+def headline(view: SweepView) -> str:
+    """The finding as a chart's title: short, and drawn into the saved picture."""
+    result = view.result
+    means = (
+        {p.budget: p.tokens_mean for p in result.points if p.budget is not None and p.tokens_mean is not None}
+        if result
+        else {}
+    )
+    if result is None or not means:
+        return "What is asked for, and what is spent"
+    low, high = min(means.values()), max(means.values())
+    if is_flat(view):
+        return f"About {sum(means.values()) / len(means):,.0f} tokens, whatever is asked for"
+    if result.rebound is not None:
+        may = "costs" if result.rebound.significant else "may cost"
+        return f"Asked for less than {result.rebound.turning} tokens, it {may} more again"
+    if len(means) > 1 and means[min(means)] == low:
+        return f"Asked for less, it writes less: from {high:,.0f} down to {low:,.0f} tokens"
+    return f"Between {low:,.0f} and {high:,.0f} tokens were spent"
+
+
+def is_flat(view: SweepView) -> bool:
+    """No response to the size of the budget: the measure of `tale_core.elasticity_finding`."""
+    points = view.result.points if view.result else ()
+    means = [p.tokens_mean for p in points if p.budget is not None and p.tokens_mean is not None]
+    return len(means) > 1 and min(means) >= (1 - RESPONSE) * max(means)
+
+
+def alt_text(view: SweepView, overlays: Sequence[str] = ()) -> str:
+    """The chart for people who do not see it."""
+    result = view.result
+    points = [p for p in result.points if p.budget is not None and p.tokens_mean is not None] if result else []
+    words = [f"Chart of tokens spent against tokens asked for. {headline(view)}."]
+    if vanilla := vanilla_tokens(view):
+        words.append(f"Vanilla: {vanilla:,.0f} tokens.")
+    words += [f"Asked for {p.budget}: {p.tokens_mean:,.0f} spent." for p in points[:20]]
+    if overlays:
+        words.append(f"Laid over it: {'; '.join(visible(name) for name in overlays)}.")
+    return " ".join(words)
+
+
+def mean_tokens(p: SweepPoint) -> str:
+    """What was really spent, with its interval where there is one."""
+    if p.tokens_mean is None:
+        return "–"
+    if p.tokens_low is None or p.tokens_high is None or p.tokens_low == p.tokens_high:
+        return f"{p.tokens_mean:,.0f}"
+    return f"{p.tokens_mean:,.0f} [{p.tokens_low:,.0f}–{p.tokens_high:,.0f}]"
+
+
+def right_share(p: SweepPoint) -> str:
+    """How many answers were right, with interval and n."""
+    if p.accuracy is None:
+        return "not graded"
+    return f"{percent(p.accuracy)} [{percent(p.accuracy_low or 0)}–{percent(p.accuracy_high or 0)}], n = {p.graded}"
+
+
+def percent(share: float) -> str:
+    """A share as people write it: "44 %"."""
+    return f"{share:.0%}".replace("%", " %")
+
+
+def qualifications(view: SweepView) -> list[str]:
+    """What a careful reader must know about the finding, each a sentence."""
+    result = view.result
+    if result is None:
+        return []
+    notes = [f"{view.model}, temperature {_temperature(view.plan.sampling.temperature)}."]
+    if not view.running and view.finished < view.planned:
+        notes.append(f"{view.finished} of {view.planned} answers are there.")
+    if view.plan.repeats == 1:
+        notes.append("One answer under each budget: there is no interval, and chance cannot be judged.")
+    named: dict[str, int] = {str(source): n for source, n in result.sources.items()}
+    for source, words in (
+        ("cached", "known from earlier and not paid for again"),
+        ("recorded", "recorded, not generated now"),
+        ("simulated", "simulated: no model was asked"),
+    ):
+        if n := named.get(source):
+            notes.append(f"{n} answer{'s were' if n != 1 else ' was'} {words}.")
+    if view.spent.estimated:
+        notes.append("Some token counts are estimates: the endpoint did not report them.")
+    return notes
+
+
+def _temperature(value: float | None) -> str:
+    return "of the endpoint" if value is None else f"{value:g}"
+
+
+def progress(view: SweepView, *, now: datetime) -> str:
+    """How many answers are there, and the time left at the pace so far."""
+    if view.phase == "preparing":
+        return "Reaching the endpoint…"
+    if not view.planned:
+        return "Asking without a budget first…"
+    left = _time_left(view, now)
+    ahead = f", about {duration(left)} left" if left else ", time left unknown until the first answer"
+    return f"{view.finished} of {view.planned} answers{ahead if view.finished < view.planned else ''}"
+
+
+def _time_left(view: SweepView, now: datetime) -> float | None:
+    made = [c.record for c in view.calls if c.record.source != "cached"]
+    began = [r.created_at for r in made if r.created_at is not None]
+    return seconds_left(
+        finished=view.finished,
+        planned=view.planned,
+        timed=sum(r.status != "running" for r in made),
+        elapsed_s=(now - min(began)).total_seconds() if began else 0.0,
+    )
+
+
+def legend(view: SweepView, *, shares: bool) -> str:
+    """How to read the chart, in words."""
+    result = view.result
+    words = (
+        "Solid teal: what was really spent, the mean of the answers under each budget, with its 95 % interval as a "
+        "band. Dashed: what was asked for; above it the budget was overspent. Solid slate: the answer without a "
+        "budget. Dotted: the answer without any explanation."
+    )
+    if result and result.ideal_range:
+        words += " Shaded: the ideal range, budgets that cost least while the answer stayed right."
+    if any(p.accuracy is not None for p in (result.points if result else ())):
+        words += (
+            " Below: the share of right answers with its 95 % interval (Wilson); answers that were cut off or could "
+            "not be read count as not right there, and are named in the table."
+        )
+    if shares:
+        words += " The questions differ, so everything is a share of each one's own answer without a budget."
+    return words
+
+
+def numbers(view: SweepView, overlays: Sequence[Named]) -> list[str]:
+    """How many answers stand behind a mark of each curve, where there are several curves."""
+    if not overlays:
+        return []
+    counts = (f"{visible(name)}: {one.plan.repeats}" for name, one in (("this sweep", view), *overlays))
+    return [f"Answers under each budget: {'; '.join(counts)}."]
+
+
+def rows(view: SweepView) -> dict[str, list[str]]:
+    """The levels as a table's columns."""
+    points = view.result.points if view.result else ()
+    return {
+        "Budget": [p.kind if p.budget is None else f"{p.budget:,}" for p in points],
+        "Answers": [str(p.repeats) for p in points],
+        "Tokens, mean [95 %]": [mean_tokens(p) for p in points],
+        "Within budget": ["–" if p.within is None else percent(p.within) for p in points],
+        "Right [95 %]": [right_share(p) for p in points],
+        "Outcomes": [_outcomes(p) for p in points],
+    }
+
+
+def _outcomes(p: SweepPoint) -> str:
+    return ", ".join(f"{n} {OUTCOMES[outcome][0].lower()}" for outcome, n in p.outcomes.items() if n)
+
+
+def comparable(view: SweepView, overlays: Sequence[Named]) -> tuple[bool, list[Named], list[str]]:
+    """Whether to draw shares, what can be drawn, and in words what cannot and why."""
+    shares = any(_asked(other) != _asked(view) for _, other in overlays)
+    drawn, words = [], []
+    if shares and vanilla_tokens(view) is None:
+        return False, [], ["Nothing can be laid over it: this sweep has no vanilla answer to compare by."]
+    for name, other in overlays:
+        if other.result is None or not any(p.budget is not None for p in other.result.points):
+            words.append(f"Left out, since no budget was answered: {name}.")
+        elif shares and vanilla_tokens(other) is None:
+            words.append(f"Left out, since it has no vanilla answer to compare by: {name}.")
+        else:
+            drawn.append((name, other))
+    return shares, drawn, words
+
+
+def _asked(view: SweepView) -> tuple[str, tuple[str, ...]]:
+    return view.question.text.strip(), view.question.options

@@ -1,0 +1,269 @@
+"""One search as a picture: the finding, the chart with its narration, the step list, the spend. Live, stored, replayed.
+
+While a search runs, only what lies inside of fixed boxes changes; nothing else moves.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+import time
+from typing import Any
+
+import streamlit as st
+
+from tale_core.documents import search_csv, search_document
+from tale_core.models.choice import EMBEDDED
+from tale_core.models.prepare import preparation
+from tale_core.recording import CallView
+from tale_core.search import SearchStep
+from tale_core.search_words import (
+    CUT,
+    PHASES,
+    chart_title,
+    finding,
+    number,
+    outcome_words,
+    phase_caption,
+    qualifications,
+    spent_words,
+    step_words,
+)
+from tale_core.studies import SearchView
+from ui import search_figures
+from ui.text import answer_text, literal
+from ui.theme import OUTCOMES, BadgeColor
+
+PLAY_S = 1.6
+"""Seconds a step stays while a search is replayed: long enough to read its sentence aloud."""
+TEXT_HEIGHT = 205
+LEGEND_HEIGHT = 56
+NARRATION_HEIGHT = 280
+TABLE_HEIGHT = 330
+MEANING_LETTERS = 38
+
+
+def head(view: SearchView) -> None:
+    """The finding in one sentence, with everything that qualifies it right below."""
+    if view.status == "interrupted":
+        st.warning("This search was interrupted: the program ended while it ran. Every finished answer is kept.")
+    if view.status == "cancelled":
+        st.info("This search was stopped. Every finished answer is kept.")
+    if view.error:
+        st.error(literal(view.error, 1000), icon=":material/error:")
+    if view.not_saved:
+        st.warning(f"This search could not be saved. {literal(view.not_saved, 600)}")
+    st.subheader(literal(finding(view)), anchor=False)
+    if notes := qualifications(view):
+        st.caption(literal(" ".join(notes), 2000))
+
+
+def phase_line(view: SearchView) -> None:
+    """What happens right now, in words."""
+    if view.phase == "preparing" and view.endpoint == EMBEDDED:
+        status = preparation(view.model).status()
+        st.markdown(f"**{literal(status.message)}**")
+        if status.fraction is not None:
+            st.progress(min(1.0, status.fraction))
+        return
+    st.markdown(f"**{literal(phase_caption(view))}**" + (f" {literal(view.notice)}" if view.notice else ""))
+
+
+class LiveSearch:
+    """The places that `update` fills while a search runs."""
+
+    def __init__(self) -> None:
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            self._title = st.empty()
+            self._legend = st.container(height=LEGEND_HEIGHT, border=False).empty()
+            self._chart = st.container(height=search_figures.HEIGHT + 12, border=False).empty()
+        with right:
+            self._count = st.empty()
+            box = st.container(height=search_figures.HEIGHT - 20, border=True, key="probe_text", autoscroll=True)
+            self._text = box.empty()
+        self._spent = st.empty()
+        self._table = st.container(height=TABLE_HEIGHT, border=False, autoscroll=True).empty()
+        self._drawn: tuple[Any, ...] | None = None
+        self._charts = 0
+
+    def update(self, view: SearchView) -> None:
+        """Draw the picture as it stands. A chart is drawn anew only when a budget was chosen or told something."""
+        live = [c for c in view.calls if c.record.status == "running"]
+        trying = tuple(dict.fromkeys(b for c in live if (b := c.record.requested_budget) is not None))
+        if (drawn := (view.steps, trying, view.spent)) != self._drawn:
+            self._drawn = drawn
+            self._draw(view, trying)
+        self._count.markdown(_writing(live))
+        shown, _ = answer_text((live[-1].text or live[-1].reasoning) if live else "")
+        self._text.text(shown or "…")
+
+    def _draw(self, view: SearchView, trying: tuple[int, ...]) -> None:
+        self._charts += 1
+        self._title.markdown(f"**{literal(chart_title(view))}**")
+        self._legend.markdown(search_figures.legend(view.steps))
+        with self._chart:
+            _chart(view.steps, key=f"live_{self._charts}", trying=trying)
+        self._spent.markdown(_spent(view))
+        if view.steps:
+            self._table.table(_rows(view.steps), border="horizontal", alt="The steps so far")
+
+
+def _writing(live: list[CallView]) -> str:
+    if not live:
+        return "&nbsp;"
+    now = live[-1]
+    budget = now.record.requested_budget
+    name = "Without a budget" if budget is None else f"Budget {budget:,}"
+    count = f"about {now.pieces:,} tokens so far" if now.pieces else "reading the question…"
+    more = f" · {len(live) - 1} more at the same time" if len(live) > 1 else ""
+    return f"**{name}** · {count}{more}"
+
+
+def _chart(steps: tuple[SearchStep, ...], *, key: str, **options: Any) -> None:
+    figure = search_figures.search_chart(steps, **options)
+    st.plotly_chart(figure, config={"displayModeBar": False}, key=key, alt=search_figures.described(steps))
+
+
+def _rows(steps: tuple[SearchStep, ...]) -> dict[str, list[str]]:
+    """The step list as a table's columns."""
+    return {
+        "Probe": [str(s.index) for s in steps],
+        "Phase": [_glued(PHASES[s.phase]) for s in steps],
+        "Budget": ["–" if s.budget is None else f"{s.budget:,}" for s in steps],
+        "Actual tokens": [_tokens(s) for s in steps],
+        "Outcome": [_colored(s) for s in steps],
+        "What it means": [_glued(literal(step_words(s), 600)) for s in steps],
+    }
+
+
+def _glued(words: str) -> str:
+    """Words whose first line does not break: a narrow screen would make a column of single words of them."""
+    first, *rest = textwrap.wrap(words, MEANING_LETTERS)
+    return " ".join([first.replace(" ", "\u00a0"), *rest])
+
+
+def _tokens(step: SearchStep) -> str:
+    return f"{'≥ ' if step.cut else ''}{number(step.tokens)}"
+
+
+def _look(step: SearchStep) -> tuple[str, BadgeColor, str]:
+    _, color, icon = OUTCOMES[step.outcome]
+    return (CUT, "gray", ":material/content_cut:") if step.cut else (outcome_words(step), color, icon)
+
+
+def _colored(step: SearchStep) -> str:
+    word, color, icon = _look(step)
+    return f":{color}[{icon} {literal(word)}]"
+
+
+def _spent(view: SearchView) -> str:
+    return f"**{'Spent so far' if view.running else 'Spent in all'}:** {literal(spent_words(view.spent), 400)}"
+
+
+def replay(view: SearchView) -> None:
+    """The chart and the step list of an ended search, with a slider over its steps and a button that plays them."""
+    if not view.steps:
+        return
+    playing = st.session_state.get("playing") == view.session_id
+    st.fragment(_replay, run_every=PLAY_S if playing else None)(view)
+
+
+def _replay(view: SearchView) -> None:
+    last, key = len(view.steps) - 1, f"step_of_{view.session_id}"
+    at = min(int(st.session_state.get(key, last)), last)
+    if st.session_state.get("playing") == view.session_id:
+        at = _next(at, last)
+    st.session_state[key] = at
+    if last:
+        _controls(view, key, last)
+    step = view.steps[at]
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        st.markdown(f"**{literal(chart_title(view, at))}**")
+        st.markdown(search_figures.legend(view.steps))
+        with st.container(height=search_figures.HEIGHT + 12, border=False):
+            _chart(view.steps[: at + 1], key=f"chart_{view.session_id}", whole=view.steps)
+    with right:
+        with st.container(height=NARRATION_HEIGHT, border=False):
+            _narration(view, at)
+        with st.container(height=TEXT_HEIGHT, border=True, key="probe_text"):
+            shown, _ = answer_text(_text_of(view, step))
+            st.text(shown or "(no text)")
+    st.table(_rows(view.steps[: at + 1]), border="horizontal", alt="The steps of the search")
+
+
+def _next(at: int, last: int) -> int:
+    """The step to show now that it is being played; past the last one the playing ends."""
+    now = time.monotonic()
+    if now < st.session_state.get("play_due", 0.0):
+        return at
+    if at >= last:
+        st.session_state["playing"] = None
+        st.rerun()
+    st.session_state["play_due"] = now + PLAY_S * 0.6  # Timers are not exact; half a beat early is still this beat.
+    return at + 1
+
+
+def _controls(view: SearchView, key: str, last: int) -> None:
+    playing = st.session_state.get("playing") == view.session_id
+    button, slider = st.columns([1, 6], vertical_alignment="bottom")
+    with button:
+        pressed = st.button(
+            "Pause" if playing else "Play", key="play", width="stretch",
+            icon=":material/pause:" if playing else ":material/play_arrow:",
+            on_click=_toggle, args=(view.session_id, key, last),
+        )  # fmt: skip
+    with slider:
+        st.slider("Replay: probe", 0, last, key=key, on_change=_pause)
+    if pressed:
+        st.rerun()  # The whole page: only that gives the fragment a clock, or takes it away.
+
+
+def _toggle(session_id: str, key: str, last: int) -> None:
+    if st.session_state.get("playing") == session_id:
+        _pause()
+        return
+    st.session_state["playing"] = session_id
+    st.session_state["play_due"] = time.monotonic() + PLAY_S * 0.6
+    if int(st.session_state.get(key, last)) >= last:
+        st.session_state[key] = 0
+
+
+def _pause() -> None:
+    st.session_state["playing"] = None
+
+
+def _narration(view: SearchView, at: int) -> None:
+    step = view.steps[at]
+    word, color, icon = _look(step)
+    asked = "No budget" if step.budget is None else f"Budget {step.budget:,}"
+    title = f"Probe {at} of {len(view.steps) - 1}" if at else "The answer without a budget"
+    st.markdown(f"#### {title}", anchors=False)
+    st.markdown(literal(phase_caption(view, at)))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**{asked} → {_tokens(step)} tokens**")
+        st.badge(word, color=color, icon=icon)
+    st.markdown(literal(step_words(step), 600))
+
+
+def _text_of(view: SearchView, step: SearchStep) -> str:
+    """What the model wrote at this step: the first of its samples."""
+    role = "vanilla" if step.budget is None else "probe"
+    calls = [c for c in view.calls if c.record.role == role and c.record.requested_budget == step.budget]
+    first = min(calls, key=lambda c: c.record.repeat_index, default=None)
+    return (first.text or first.reasoning) if first else ""
+
+
+def spent_and_files(view: SearchView) -> None:
+    """What was paid for, and the search as files."""
+    st.markdown(_spent(view))
+    with st.container(horizontal=True):
+        st.download_button(
+            "Save as JSON", json.dumps(search_document(view), ensure_ascii=False, indent=2), on_click="ignore",
+            file_name=f"{view.session_id}.json", mime="application/json", icon=":material/download:",
+        )  # fmt: skip
+        st.download_button(
+            "Save steps as CSV", search_csv(view), on_click="ignore", file_name=f"{view.session_id}.csv",
+            mime="text/csv", icon=":material/download:",
+        )  # fmt: skip

@@ -1,0 +1,143 @@
+"""The Settings page: which model answers, how it samples, how it is asked. All of it lives in this session only."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from tale_core import prompts
+from tale_core.errors import InputError, ModelError
+from tale_core.jobs import runner
+from tale_core.models.choice import ModelChoice, endpoint_choice, endpoint_of
+from tale_core.models.connection import ConnectionReport, check
+from tale_core.models.endpoints import endpoints
+from tale_core.types import Question
+from ui import state
+from ui.shell import page
+from ui.text import literal
+
+EFFORTS = ["model default", "none", "minimal", "low", "medium", "high", "xhigh"]
+CUSTOM = "Another address"
+
+
+def draw() -> None:
+    """Draw the page."""
+    page("Settings")
+    st.markdown("## Settings", anchors=False)
+    st.caption("They hold for you, in this browser tab, until you close it. Keys are never written anywhere.")
+    st.markdown("### Endpoint", anchors=False)
+    _endpoint()
+    st.markdown("### Sampling", anchors=False)
+    _sampling()
+    st.markdown("### Wording", anchors=False)
+    _wording()
+
+
+def _endpoint() -> None:
+    st.write("The embedded model needs nothing. To ask another one, name an OpenAI-compatible endpoint.")
+    known = endpoints()
+    left, right = st.columns(2)
+    with left:
+        title = st.selectbox(
+            "Endpoint", [*(p.title for p in known), CUSTOM], key="endpoint_preset", persist_state="session"
+        )
+    preset = next((p for p in known if p.title == title), None)
+    with right:
+        url = preset.base_url if preset else ""
+        base_url = st.text_input(
+            "Address", value=url, key=f"endpoint_url_{title}", placeholder="https://…/v1", persist_state="session"
+        )
+    left, right = st.columns(2)
+    with left:
+        names = [m.name for m in preset.models] if preset else []
+        model = st.selectbox(
+            "Model", names, index=0 if names else None, key=f"endpoint_model_{title}", accept_new_options=True,
+            placeholder="Name of the model, as the endpoint calls it", persist_state="session",
+        )  # fmt: skip
+    with right:
+        env = preset.api_key_env if preset else None
+        key = st.text_input(
+            "API key", type="password", key=f"endpoint_key_{title}", persist_state="session",
+            placeholder=f"or set {env}" if env else "only if the endpoint asks for one",
+            help="Stays in this session's memory. Without it, the environment and .streamlit/secrets.toml are asked.",
+        )  # fmt: skip
+    with st.container(horizontal=True):
+        test = st.button("Test connection", icon=":material/network_check:")
+        use = st.button("Use this endpoint", type="primary", icon=":material/check:")
+    if not (test or use):
+        return
+    try:
+        choice = endpoint_choice(model=model or "", preset_name=preset.name if preset else None, base_url=base_url)
+        endpoint = endpoint_of(choice, secrets=state.secrets(), key=key or None)
+    except (InputError, ModelError) as e:
+        st.error(literal(str(e), 800), icon=":material/error:")
+        return
+    if use:
+        _use(choice, key)
+        return
+    with st.spinner("Asking the endpoint…"):
+        _report(runner().submit(check(endpoint)))
+
+
+def _use(choice: ModelChoice, key: str) -> None:
+    if key:
+        state.session_keys()[choice.key] = key
+    state.session_choices()[choice.key] = choice
+    st.session_state["model"] = choice.key
+    st.session_state["endpoint_added"] = choice.title
+    st.switch_page("app.py")
+
+
+def _report(report: ConnectionReport) -> None:
+    words = f"**{literal(report.headline)}** {literal(report.detail, 1000)} {literal(report.hint, 1000)}"
+    if report.ok:
+        st.success(words, icon=":material/check_circle:")
+    else:
+        st.error(words, icon=":material/error:")
+    if report.models:
+        with st.expander(f"Models that the endpoint lists ({len(report.models)})"):
+            st.text("\n".join(report.models[:200]))
+
+
+def _sampling() -> None:
+    st.caption("Both answers use the same sampling, so that what differs is the budget alone.")
+    for name in ("temperature", "seed", "max_tokens", "effort"):
+        state.keep(name)
+    one, two, three, four = st.columns(4)
+    with one:
+        st.number_input(
+            "Temperature", 0.0, 2.0, step=0.1, key="temperature", persist_state="session",
+            help="0 always takes the likeliest token, so that a run can be repeated.",
+        )  # fmt: skip
+    with two:
+        st.number_input("Seed", 0, 2**31 - 1, step=1, key="seed", persist_state="session")
+    with three:
+        st.number_input(
+            "max_tokens", 16, 131_072, step=256, key="max_tokens", persist_state="session",
+            help="The hard cap on an answer. An answer that reaches it is called cut off, never wrong.",
+        )  # fmt: skip
+    with four:
+        st.selectbox(
+            "Reasoning effort", EFFORTS, key="effort", persist_state="session",
+            help="The provider's own knob, for models that reason in hidden tokens.",
+        )  # fmt: skip
+
+
+def _wording() -> None:
+    state.keep("template")
+    names = list(prompts.TEMPLATES)
+    st.radio(
+        "Prompt", names, key="template", persist_state="session", label_visibility="collapsed",
+        format_func=lambda n: literal(prompts.TEMPLATES[n].title), captions=[prompts.TEMPLATES[n].hint for n in names],
+    )  # fmt: skip
+    template = prompts.TEMPLATES[str(state.pref("template"))]
+    samples = {
+        "English": Question(text="A baker makes 12 rolls and sells 5. How many are left?"),
+        "中文": Question(text="面包师做了12个面包，卖出5个，还剩几个？", language="zh"),
+    }
+    st.caption(
+        "What the model is sent, with a budget of 50 tokens; the vanilla prompt lacks the budget sentence alone."
+    )
+    for column, (title, question) in zip(st.columns(2), samples.items(), strict=True):
+        with column:
+            st.caption(title)
+            st.code(template.render(question, budget=50), language=None, wrap_lines=True)

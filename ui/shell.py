@@ -1,0 +1,116 @@
+"""What every page begins with: page configuration, the sidebar with navigation, model status and recent sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from tale_core.errors import StoreError, TaleError
+from tale_core.jobs import runner
+from tale_core.models.prepare import Readiness, preparation
+from tale_core.types import SessionKind
+from ui import state
+from ui.text import literal
+
+ASK = ("app.py", "Ask", ":material/forum:")
+SEARCH = ("pages/Search.py", "Search", ":material/search:")
+ELASTICITY = ("pages/Elasticity.py", "Elasticity", ":material/show_chart:")
+PAGES = (ASK, SEARCH, ELASTICITY, ("pages/Settings.py", "Settings", ":material/tune:"))
+OF_KIND: dict[SessionKind, tuple[str, str, str]] = {"ask": ASK, "search": SEARCH, "sweep": ELASTICITY}
+"""Path, name and icon of the page that shows a session of each kind."""
+RECENT = 12
+ICON = Path(__file__).with_name("icon.png")  # A :material/…: icon here would be fetched from outside.
+
+
+def show(draw: Callable[[], None]) -> None:
+    """Draw a page; what makes that impossible (a wrong value in the environment, say) is told in words."""
+    try:
+        draw()
+    except TaleError as e:
+        st.error(literal(str(e), 800), icon=":material/error:")
+
+
+def page(title: str, *, following: bool = False) -> None:
+    """Begin a page.
+
+    Args:
+        title: Shown in the browser's tab.
+        following: The page will follow a running job. It then says itself how far the model is: a page that follows
+            runs no fragment, so a second account in the sidebar would stand still.
+    """
+    st.set_page_config(page_title=f"{title} · TALE", page_icon=str(ICON), layout="wide")
+    with st.sidebar:
+        st.markdown("### TALE", anchors=False)
+        st.caption("See, measure and shrink what a model spends on reasoning.")
+        for path, label, icon in PAGES:
+            st.page_link(path, label=label, icon=icon)
+        choice = state.current_choice()
+        if choice.kind == "embedded":
+            _begin_embedded(choice.model)
+            if not following:
+                model_status(choice.model)
+        else:
+            st.caption(f"Model: {literal(choice.title)}")
+        _recent()
+
+
+def _begin_embedded(name: str) -> None:
+    # At the first page, not at the first question: fetching takes minutes, and the page is already there to say so.
+    one = preparation(name)
+    if one.status().state == "idle":
+        one.start()
+
+
+def model_status(name: str) -> None:
+    """The embedded model's state; follows it while something happens."""
+    busy = preparation(name).status().busy
+    # A run of the whole page shows the new state anyway; starting it again would lose the click that caused it.
+    st.session_state["status_was_busy"] = busy
+    st.fragment(_status_line, run_every=1.0 if busy else None)(name)
+
+
+def _status_line(name: str) -> None:
+    status = preparation(name).status()
+    draw_status(status)
+    if not status.busy and st.session_state.get("status_was_busy"):
+        st.session_state["status_was_busy"] = False
+        st.rerun()
+    st.session_state["status_was_busy"] = status.busy
+
+
+def draw_status(status: Readiness) -> None:
+    """One readiness as a line, with a bar while bytes are counted."""
+    if status.state == "ready":
+        st.caption(f":green[:material/check_circle:] {literal(status.message)}")
+        return
+    if status.state == "failed":
+        st.error(literal(status.message, 800), icon=":material/error:")
+        if st.button("Try again", key=f"retry_{status.name}"):
+            preparation(status.name).start()
+            st.rerun()
+        return
+    if status.fraction is not None:
+        st.progress(min(1.0, status.fraction), text=literal(status.message))
+    else:
+        st.caption(f":material/hourglass_top: {literal(status.message)}")
+
+
+def _recent() -> None:
+    try:
+        sessions = state.store().list_sessions(limit=RECENT)
+    except StoreError as e:
+        st.error(literal(str(e), 600), icon=":material/database_off:")
+        return
+    if not sessions:
+        return
+    st.caption("Recent sessions")
+    with st.container(gap=None):
+        for s in sessions:
+            running = runner().get(s.id) is not None
+            path, _, icon = OF_KIND[s.kind]
+            icon = ":material/pending:" if running else icon
+            # Buttons, not page links: every link to the page that is open would be drawn as the chosen one.
+            if st.button(literal(s.question_text, 26), key=f"open_{s.id}", icon=icon, type="tertiary"):
+                st.switch_page(path, query_params={"session": s.id})

@@ -1,0 +1,83 @@
+"""What one browser session remembers: the chosen model and its keys, sampling, template. Never shared, never stored.
+
+Keys live in `st.session_state` of this session only; they are handed to a client when a call is made, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from tale_core import prompts
+from tale_core.models.choice import ModelChoice, available_choices, default_choice
+from tale_core.store import Store, open_store
+from tale_core.types import Sampling
+
+DEFAULTS: dict[str, object] = {
+    "temperature": 0.0,
+    "seed": 1024,
+    "max_tokens": 2048,
+    "effort": "model default",
+    "template": prompts.DEFAULT_TEMPLATE,
+    "together": True,
+    "guess_first": False,
+}
+
+
+def pref(name: str) -> object:
+    """A setting of this session, or its default while its widget has not been drawn yet."""
+    return st.session_state.get(name, DEFAULTS[name])
+
+
+def keep(name: str) -> object:
+    """Give a widget of this key its default before it is drawn for the first time; returns the value."""
+    if name not in st.session_state:
+        st.session_state[name] = DEFAULTS[name]
+    return st.session_state[name]
+
+
+def sampling() -> Sampling:
+    """The sampling that the settings ask for."""
+    effort = pref("effort")
+    return Sampling(
+        temperature=float(str(pref("temperature"))),
+        seed=int(str(pref("seed"))),
+        max_tokens=int(str(pref("max_tokens"))),
+        reasoning_effort=None if effort == "model default" else effort,  # type: ignore[arg-type]
+    )
+
+
+def secrets() -> Mapping[str, object]:
+    """`.streamlit/secrets.toml` as Streamlit read it; empty when there is none."""
+    try:
+        return st.secrets.to_dict()
+    except FileNotFoundError:
+        return {}
+
+
+def session_keys() -> dict[str, str]:
+    """API keys typed into Settings in this session, by the choice's key."""
+    keys: dict[str, str] = st.session_state.setdefault("session_api_keys", {})
+    return keys
+
+
+def session_choices() -> dict[str, ModelChoice]:
+    """Endpoints added in Settings in this session, by the choice's key."""
+    added: dict[str, ModelChoice] = st.session_state.setdefault("session_endpoints", {})
+    return added
+
+
+def model_choices() -> dict[str, ModelChoice]:
+    """Every model that can be asked now: embedded, endpoints whose key is known, and those added in this session."""
+    return {c.key: c for c in available_choices(secrets())} | session_choices()
+
+
+def current_choice() -> ModelChoice:
+    """The model that is chosen in this session; the configured default until one is."""
+    return model_choices().get(str(st.session_state.get("model")), default_choice())
+
+
+def store() -> Store:
+    """The database; opening it again is cheap."""
+    return open_store()

@@ -1,0 +1,63 @@
+"""One meaning, one colour, for charts; the same values as in `.streamlit/config.toml`."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import streamlit as st
+
+from tale_core.types import Outcome
+
+BadgeColor = Literal["green", "red", "yellow", "gray", "blue"]
+
+
+class Palette(NamedTuple):
+    """Colours of one theme (hex)."""
+
+    vanilla: str
+    budgeted: str
+    tuned: str
+    text: str
+    faint: str
+
+
+LIGHT = Palette(vanilla="#56657a", budgeted="#0b7d74", tuned="#7a4fbf", text="#1c2733", faint="#e3e8ec")
+DARK = Palette(vanilla="#94a3b8", budgeted="#35c4b4", tuned="#b493ee", text="#e6ebf0", faint="#26313c")
+
+OUTCOMES: dict[Outcome, tuple[str, BadgeColor, str]] = {
+    Outcome.CORRECT: ("Right", "green", ":material/check:"),
+    Outcome.WRONG: ("Wrong", "red", ":material/close:"),
+    Outcome.TRUNCATED: ("Cut off", "yellow", ":material/content_cut:"),
+    Outcome.UNPARSED: ("No readable answer", "gray", ":material/help:"),
+    Outcome.ERROR: ("Failed", "red", ":material/error:"),
+    Outcome.UNGRADED: ("Not graded", "gray", ":material/remove:"),
+}
+"""Word, badge colour and icon of each outcome: never colour alone."""
+
+
+def palette() -> Palette:
+    """The colours of the theme that the viewer has chosen."""
+    return DARK if st.context.theme.type == "dark" else LIGHT
+
+
+_OUTCOME_LIGHT = {
+    Outcome.CORRECT: "#0a7a4b",
+    Outcome.WRONG: "#c8430a",
+    Outcome.TRUNCATED: "#b07400",
+    Outcome.UNPARSED: "#56657a",
+    Outcome.ERROR: "#c8430a",
+    Outcome.UNGRADED: "#56657a",
+}
+_OUTCOME_DARK = {
+    Outcome.CORRECT: "#3ccf8e",
+    Outcome.WRONG: "#ff8a57",
+    Outcome.TRUNCATED: "#f0b83f",
+    Outcome.UNPARSED: "#94a3b8",
+    Outcome.ERROR: "#ff8a57",
+    Outcome.UNGRADED: "#94a3b8",
+}
+
+
+def outcome_colors() -> dict[Outcome, str]:
+    """The colour of each outcome in the viewer's theme (hex), for charts."""
+    return _OUTCOME_DARK if st.context.theme.type == "dark" else _OUTCOME_LIGHT
