@@ -24,9 +24,11 @@ from tale_core.search import SearchDone, SearchPlan, SearchResult, search
 from tale_core.types import CallRecord, Client, Outcome, Question, Sampling
 
 QUESTIONS = 12
-LEVELS = 12
+LEVELS = 8
 MODES = ("tale", "paper", "reference")
 DEFAULT = "qwen2.5-coder-1.5b"
+TEMPLATE = "words"
+"""The default model ignores a number of tokens (its curve is flat): what it ignores, no search can find."""
 
 
 class Memory:
@@ -71,15 +73,16 @@ def run(options: Options) -> PartResult:
         goals=(),
         data={"rows": [asdict(r) for r in rows], "asked": asked, "model": DEFAULT},
         notes=(
-            f"{DEFAULT}, greedy, the paper's prompts; {len(rows) // len(MODES)} shipped questions that vanilla answers "
-            f"right, of {asked} asked in random order. The optimum is the cheapest right answer among a grid of "
+            f"{DEFAULT}, greedy, the wording {TEMPLATE!r}; {len(rows) // len(MODES)} easy shipped questions that "
+            f"vanilla answers right, of {asked} asked in random order. The optimum is the cheapest right answer among "
             f"{LEVELS} budgets and every probe of every mode. Means with 95 % bootstrap intervals over questions.",
         ),
     )
 
 
 async def _all(client: Client, options: Options) -> tuple[list[One], int]:
-    questions = list(shipped())
+    # Easy ones in English: of the harder ones the model gets too few right for an hour to be enough.
+    questions = [q for q in shipped() if q.difficulty == 1 and q.language == "en" and q.kind == "number"]
     random.Random(options.seed).shuffle(questions)
     rows: list[One] = []
     for asked, question in enumerate(questions, 1):
@@ -92,7 +95,7 @@ async def _all(client: Client, options: Options) -> tuple[list[One], int]:
 
 async def _question(question: Question, client: Client) -> list[One]:
     memory = Memory()
-    plan = SearchPlan(question, limits=Limits(), sampling=Sampling(max_tokens=600), slots=1)
+    plan = SearchPlan(question, template=TEMPLATE, limits=Limits(), sampling=Sampling(max_tokens=500), slots=1)
     found: list[tuple[SearchResult, list[CallRecord]]] = []
     for mode in MODES:
         result, calls = await _search(replace(plan, mode=mode), client, memory)
@@ -121,7 +124,7 @@ async def _search(plan: SearchPlan, client: Client, memory: Memory) -> tuple[Sea
 async def _grid(plan: SearchPlan, client: Client, memory: Memory, vanilla: int) -> None:
     budgets = {max(1, round(vanilla ** (i / LEVELS))) for i in range(1, LEVELS)}
     question = replace(plan.question, kind=plan.question.kind or "number")
-    prober = Prober(question, client, sampling=plan.sampling, cache=memory, slots=4)
+    prober = Prober(question, client, template=TEMPLATE, sampling=plan.sampling, cache=memory, slots=4)
     events: AsyncGenerator[ProbeEvent, None] = prober.answers(
         *(Probe(ProbeKey("probe", budget), "sweep") for budget in sorted(budgets))
     )

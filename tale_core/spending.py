@@ -6,7 +6,7 @@ Knows tokens and prices; knows no question and no store.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -65,6 +65,15 @@ class Spent:
     def tokens(self) -> int:
         """Prompt and completion tokens."""
         return self.prompt_tokens + self.completion_tokens
+
+    @classmethod
+    def of(cls, calls: Iterable[CallRecord]) -> Spent:
+        """What these calls have cost; those that still run are not counted yet."""
+        spent = cls()
+        for call in calls:
+            if call.status != "running":
+                spent = spent.plus(call)
+        return spent
 
     def plus(self, call: CallRecord) -> Spent:
         """With one more ended call."""

@@ -14,8 +14,11 @@ from tale_core.errors import StoreError
 from tale_core.probing import Spent
 from tale_core.recording import CallView, stored_view
 from tale_core.search import SearchPlan, SearchResult, SearchStep
+from tale_core.store import Store
 from tale_core.types import Question, SessionRecord, Status
 
+EARLIER = 50
+"""Searches that a new one learns from at most: the newest."""
 StudyPhase = Literal["preparing", "running", "ended"]
 
 
@@ -105,7 +108,7 @@ def view_of(session: SessionRecord) -> SearchView | SweepView:
         model=session.model,
         endpoint=session.endpoint,
         calls=tuple(stored_view(c) for c in session.calls),
-        spent=_spent(session),
+        spent=Spent.of(session.calls),
         parent_id=session.parent_id,
         error=session.error,
     )
@@ -130,14 +133,23 @@ def view_of(session: SessionRecord) -> SearchView | SweepView:
         ) from None
 
 
-def _spent(session: SessionRecord) -> Spent:
-    spent = Spent()
-    for call in session.calls:
-        if call.status != "running":
-            spent = spent.plus(call)
-    return spent
-
-
 def resumed(view: SearchView | SweepView) -> SearchPlan | SweepPlan:
     """The plan that goes on where this session ended: every finished answer is taken from the store, not paid again."""
     return replace(view.plan, parent_id=view.session_id, reuse=True)
+
+
+def informed(plan: SearchPlan, store: Store, model: str) -> SearchPlan:
+    """The plan with what earlier searches of this model and wording found, if it can use that and brings nothing.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    if plan.mode != "tale" or plan.earlier:
+        return plan
+    shares = []
+    for result in store.search_results(model=model, template=plan.template, limit=EARLIER):
+        done = result.get("done") or {}
+        budget, vanilla = done.get("optimal_budget"), done.get("vanilla_tokens")
+        if isinstance(budget, int) and isinstance(vanilla, int | float) and 0 < budget <= vanilla:
+            shares.append(round(budget / vanilla, 4))
+    return replace(plan, earlier=tuple(reversed(shares)))

@@ -17,7 +17,7 @@ from tale_core.probing import ProbeDelta, ProbeFinished, ProbeKey, ProbeStarted,
 from tale_core.recording import Recorder
 from tale_core.search import SearchDone, SearchEvent, SearchPlan, SearchResult, SearchStep, search
 from tale_core.store import Store, current_owner, new_session_id
-from tale_core.studies import Common, SearchView, StudyPhase, SweepView
+from tale_core.studies import Common, SearchView, StudyPhase, SweepView, informed
 from tale_core.types import CallRecord, Client, SessionKind, SessionRecord, Status
 
 
@@ -123,6 +123,8 @@ class StudyRun:
         """
         status, error = await self._recorder.live(self._go, client=lambda: self._client)
         self._status, self._error, self._phase = status, error, "ended"
+        if status != "done":  # What a stop cut off was booked after the last event.
+            self._spent = Spent.of(call.record for call in self._recorder.views().values())
         self._on_change()
         return self.view()
 
@@ -141,7 +143,8 @@ class StudyRun:
         )
 
     async def _go(self) -> Status:
-        self._recorder.post(lambda: self._store.create_session(self._session_record()))
+        # The row is on its way before anything else: a stop from here on finds a session to end.
+        await asyncio.shield(self._recorder.post(self._create))
         self._client = await self._open_client()
         self._model, self._endpoint = self._client.model, self._client.endpoint
         self._phase, self._notice = "running", None
@@ -153,6 +156,11 @@ class StudyRun:
                     self._notice = None
                 self._on_change()
         return "done"
+
+    def _create(self) -> None:
+        if isinstance(self.plan, SearchPlan):
+            self.plan = informed(self.plan, self._store, self._model)
+        self._store.create_session(self._session_record())
 
     def _events(self, client: Client) -> AsyncGenerator[SearchEvent | SweepEvent, None]:
         cache = StoreCache(self._store)

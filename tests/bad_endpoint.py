@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import re
 import select
 import socket
 import sys
@@ -245,6 +246,25 @@ def _ok(h: _Handler, body: dict[str, Any]) -> None:
         s.done()
 
 
+def _obeys(h: _Handler, body: dict[str, Any]) -> None:
+    """Token elasticity: 120 tokens without a budget, fewer with one, more again under 30, wrong under 20."""
+    asked = json.dumps(body["messages"])
+    found = re.search(r"less than (\d+) tokens", asked)
+    budget = int(found[1]) if found else None
+    tokens = 120 if budget is None else max(12, budget * 9 // 10)
+    if budget is not None and budget < 30:
+        tokens = 60 + 2 * (30 - budget)
+    tokens = 9 if "Answer directly" in asked else min(tokens, 120)
+    end = ["The ", "answer ", "is ", "[[41]]" if budget is not None and budget < 20 else "[[42]]", "."]
+    cap = body.get("max_tokens") or body.get("max_completion_tokens") or tokens
+    with h.stream() as s:
+        s.text([*(f"word{i} " for i in range(tokens - len(end))), *end][:cap])
+        s.chunk(finish="length" if cap < tokens else "stop")
+        if body.get("stream_options"):
+            s.usage({"prompt_tokens": 11, "completion_tokens": min(cap, tokens), "total_tokens": 11 + min(cap, tokens)})
+        s.done()
+
+
 def _error(status: int, *, headers: dict[str, str] | None = None, then_ok: int = 0, **error: object) -> Behaviour:
     """Fail with this error; after `then_ok` failures behave well (0: never)."""
 
@@ -440,6 +460,7 @@ def _endless_line(h: _Handler, body: dict[str, Any]) -> None:
 
 BEHAVIOURS: dict[str, Behaviour] = {
     "ok": _ok,
+    "obeys": _obeys,
     "429-then-ok": _error(429, headers={"Retry-After": "7"}, then_ok=1, code="rate_limit_exceeded"),
     "429-ms-then-ok": _error(429, headers={"retry-after-ms": "1500", "Retry-After": "9"}, then_ok=1),
     "429-for-ever": _error(429, code="rate_limit_exceeded"),

@@ -58,12 +58,15 @@ def model_box() -> None:
     available = state.model_choices()
     keys = list(available)
     current = state.current_choice().key
-    if st.session_state.get("model") not in keys:
-        st.session_state["model"] = current if current in keys else keys[0]
+    st.session_state["model"] = current if current in keys else keys[0]
     st.selectbox(
-        "Model", keys, key="model", format_func=lambda k: visible(available[k].title), persist_state="session",
+        "Model", keys, key="model", format_func=lambda k: visible(available[k].title), on_change=_choose,
         help="More models: Settings.",
     )  # fmt: skip
+
+
+def _choose() -> None:
+    state.choose(str(st.session_state["model"]))
 
 
 def typed() -> Question:

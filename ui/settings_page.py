@@ -82,7 +82,7 @@ def _use(choice: ModelChoice, key: str) -> None:
     if key:
         state.session_keys()[choice.key] = key
     state.session_choices()[choice.key] = choice
-    st.session_state["model"] = choice.key
+    state.choose(choice.key)
     st.session_state["endpoint_added"] = choice.title
     st.switch_page("app.py")
 

@@ -109,8 +109,12 @@ def _recent() -> None:
     with st.container(gap=None):
         for s in sessions:
             running = runner().get(s.id) is not None
-            path, _, icon = OF_KIND[s.kind]
+            path, title, icon = OF_KIND[s.kind]
             icon = ":material/pending:" if running else icon
+            # Sessions of one question look alike in a list this narrow: the rest is told on pointing at one.
+            about = f"{title} · {s.model} · {s.created_at.astimezone():%d %b %H:%M} · {s.question_text}"
             # Buttons, not page links: every link to the page that is open would be drawn as the chosen one.
-            if st.button(literal(s.question_text, 26), key=f"open_{s.id}", icon=icon, type="tertiary"):
+            if st.button(
+                literal(s.question_text, 26), key=f"open_{s.id}", icon=icon, type="tertiary", help=literal(about, 400)
+            ):
                 st.switch_page(path, query_params={"session": s.id})

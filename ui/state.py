@@ -75,7 +75,15 @@ def model_choices() -> dict[str, ModelChoice]:
 
 def current_choice() -> ModelChoice:
     """The model that is chosen in this session; the configured default until one is."""
-    return model_choices().get(str(st.session_state.get("model")), default_choice())
+    return model_choices().get(str(st.session_state.get("chosen_model")), default_choice())
+
+
+def choose(key: str) -> None:
+    """Ask this model from now on.
+
+    Kept under a name that no widget owns: what a widget owns goes with the page that draws it.
+    """
+    st.session_state["chosen_model"] = key
 
 
 def store() -> Store:

@@ -19,7 +19,7 @@ from tale_core.store.engine import for_writing, transaction
 from tale_core.store.owner import current_owner, owner_is_gone
 from tale_core.store.records import CallFields, SessionFields, SessionSummary
 from tale_core.store.tables import calls, sessions
-from tale_core.types import CallRecord, Outcome, SessionRecord, Status
+from tale_core.types import CallRecord, Outcome, SessionKind, SessionRecord, Status
 
 # A row that was declared interrupted is still open: its process may turn out to be alive (a laptop that slept).
 _OPEN = ("running", "interrupted")
@@ -143,7 +143,12 @@ class Store:
             return queries.read_session(connection, session_id)
 
     def list_sessions(
-        self, limit: int = 20, before: datetime | None = None, offset: int = 0, query: str | None = None
+        self,
+        limit: int = 20,
+        before: datetime | None = None,
+        offset: int = 0,
+        query: str | None = None,
+        kind: SessionKind | None = None,
     ) -> list[SessionSummary]:
         """Sessions, newest first, in one query.
 
@@ -152,16 +157,27 @@ class Store:
             before: Only sessions created before this moment (aware).
             offset: Leave out so many of the newest.
             query: Only questions that hold this text, whatever its case.
+            kind: Only sessions of this kind.
         """
         self._reconcile_if_free()
         statement = queries.summaries().order_by(sessions.c.created_at.desc(), sessions.c.id.desc())
         if before is not None:
             statement = statement.where(sessions.c.created_at < before)
+        if kind is not None:
+            statement = statement.where(sessions.c.kind == kind)
         if query:
             statement = statement.where(sessions.c.question_text.icontains(query, autoescape=True))
         with self._reading() as connection:
             rows = connection.execute(statement.limit(limit).offset(offset)).mappings()
             return [records.summary(dict(row)) for row in rows]
+
+    def search_results(self, *, model: str, template: str, limit: int) -> list[dict[str, Any]]:
+        """What the newest finished searches of this model and wording found, newest first (`Session.result`)."""
+        done = (sessions.c.kind == "search", sessions.c.status == "done", sessions.c.model == model)
+        statement = select(sessions.c.result).where(*done, sessions.c.template == template)
+        with self._reading() as connection:
+            found = connection.execute(statement.order_by(sessions.c.created_at.desc()).limit(limit)).scalars()
+            return [dict(result) for result in found if result]
 
     def count_sessions(self) -> int:
         """How many sessions are stored."""

@@ -280,6 +280,11 @@ class Viewer:
         until(lambda: self.app.has_ended(session), "the end of the session", seconds=seconds)
         expect(self.page.get_by_role("button", name="Ask again with this budget")).to_be_visible()
 
+    def finish_study(self, session: str, *, seconds: float = 90) -> None:
+        """Wait until a search or sweep has ended and the page shows it."""
+        until(lambda: self.app.has_ended(session), "the end of the session", seconds=seconds)
+        expect(self.page.get_by_role("button", name="Save as JSON")).to_be_visible()
+
     def __enter__(self) -> Self:
         return self
 

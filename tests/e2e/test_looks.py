@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -59,7 +60,32 @@ def test_no_state_is_wider_than_the_screen(
         viewer.stop_button.click()
         expect(viewer.page.get_by_text("Both answers were stopped")).to_be_visible()
         shot("stopped")
+        studies(viewer, shot)
         viewer.check()
+
+
+def studies(viewer: Viewer, shot: Callable[[str], None]) -> None:
+    """A search and a sweep, before, meanwhile and afterwards."""
+    viewer.go("Search")
+    expect(viewer.main_button("/Search")).to_be_visible()
+    shot("search-empty")
+    viewer.choose("Model", "obeys ·")
+    viewer.finish_study(viewer.start("/Search", QUESTION, answer="42"))
+    expect(viewer.page.locator(".js-plotly-plot").first).to_be_visible()
+    shot("search-finished")
+    viewer.choose("Model", "slow ·")
+    viewer.start("/Search", QUESTION, answer="42")
+    expect(viewer.stop_button).to_be_visible()
+    shot("search-busy")
+    viewer.stop_button.click()
+    expect(viewer.page.get_by_role("button", name="Resume")).to_be_visible()
+    viewer.go("Elasticity")
+    expect(viewer.main_button("/Elasticity")).to_be_visible()
+    shot("sweep-empty")
+    viewer.choose("Model", "obeys ·")
+    viewer.finish_study(viewer.start("/Elasticity", QUESTION, answer="42"))
+    expect(viewer.page.locator(".js-plotly-plot").first).to_be_visible()
+    shot("sweep-finished")
 
 
 OVERFLOWING = """
@@ -69,7 +95,7 @@ OVERFLOWING = """
 
 
 def add_models(viewer: Viewer, bad: BadEndpoint) -> None:
-    for model in ("ok", "cut", "slow"):
+    for model in ("ok", "cut", "slow", "obeys"):
         viewer.use_endpoint(bad.base_url, model)
 
 

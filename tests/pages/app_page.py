@@ -31,7 +31,7 @@ def opened(*, session: str | None = None, use: ModelChoice | None = None, **stat
         at.query_params["session"] = session
     if use is not None:
         at.session_state["session_endpoints"] = {use.key: use}
-        at.session_state["model"] = use.key
+        at.session_state["chosen_model"] = use.key
     for name, value in state.items():
         at.session_state[name] = value
     return at.run()

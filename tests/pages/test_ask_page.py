@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from tale_core.datasets import featured
 from tale_core.jobs import AskJob, runner
-from tale_core.types import Outcome
+from tale_core.types import Outcome, Question, SessionRecord
 from tests import bad_endpoint
 from tests.bad_endpoint import ANSWER, BadEndpoint
 from tests.pages.app_page import QUESTION, ask, endpoint, opened, result, session_id, store, stored, words
@@ -253,3 +253,34 @@ def test_an_example_fills_question_and_answer_and_keeps_its_options(bad: BadEndp
     assert not at.exception
     assert at.text_area(key="question").value and at.text_input(key="answer").value
     assert at.selectbox(key="example").value is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "page", "said"), [("search", "Search", "a search"), ("sweep", "Elasticity", "a sweep")]
+)
+def test_a_session_of_another_kind_is_told_with_a_link_to_its_page(
+    bad: BadEndpoint, kind: Any, page: str, said: str
+) -> None:
+    question = Question(text="What is 6 times 7?", answer="42", language="en", source="typed")
+    store().create_session(
+        SessionRecord(id="other", question=question, model="m", endpoint="e", estimator="", kind=kind, status="done")
+    )
+    at = opened(session="other", use=endpoint(bad.base_url, "ok"))
+    assert not at.exception and not at.error
+    assert f"This link leads to {said}, not to an Ask session." in words(at.main)
+    (link,) = at.main.get("page_link")
+    assert link.proto.label == f"Open it under {page}"
+
+
+def test_the_chosen_model_stays_chosen_from_page_to_page(bad: BadEndpoint) -> None:
+    at = opened(use=endpoint(bad.base_url, "ok"))
+    chosen = at.selectbox(key="model").value
+    for path in ("pages/Settings.py", "pages/Search.py", "pages/Settings.py", "pages/Elasticity.py", "app.py"):
+        at.switch_page(path).run()
+        assert not at.exception
+        if path != "pages/Settings.py":
+            assert at.selectbox(key="model").value == chosen
+    other = next(key for key in at.selectbox(key="model").options if key != chosen)
+    at.selectbox(key="model").select(other).run()
+    assert at.switch_page("pages/Search.py").run().selectbox(key="model").value == at.session_state["chosen_model"]
+    assert at.session_state["chosen_model"] != chosen

@@ -34,7 +34,7 @@ def searching(*, session: str | None = None, use: ModelChoice | None = None, **s
     if session is not None:
         at.query_params["session"] = session
     at.session_state["session_endpoints"] = {use.key: use}
-    at.session_state["model"] = use.key
+    at.session_state["chosen_model"] = use.key
     for name, value in state.items():
         at.session_state[name] = value
     return at.run()
@@ -347,15 +347,17 @@ def test_a_hostile_question_and_answer_stay_text() -> None:
     assert r"\<script\>" in at.sidebar.button(key="open_search-sample").label
 
 
-@pytest.mark.parametrize(("kind", "page"), [("ask", "Ask"), ("sweep", "Elasticity")])
-def test_a_session_of_another_kind_is_told_with_a_link_to_its_page(kind: Any, page: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "page", "said"), [("ask", "Ask", "an Ask session"), ("sweep", "Elasticity", "a sweep")]
+)
+def test_a_session_of_another_kind_is_told_with_a_link_to_its_page(kind: Any, page: str, said: str) -> None:
     other = SessionRecord(
         id="other", question=samples.QUESTION, model="m", endpoint="e", estimator="fixed:20", kind=kind, status="done"
     )
     store().create_session(other)
     at = searching(session="other")
     assert not at.exception and not at.error
-    assert f"This link leads to an {page} session" in words(at.main)
+    assert f"This link leads to {said}, not to a search." in words(at.main)
     (link,) = at.main.get("page_link")
     assert link.proto.label == f"Open it under {page}"
 

@@ -1,0 +1,151 @@
+"""The session that a page's address names: found again, started, or shown elsewhere. Shared by every such page.
+
+`?session=` is the only memory of which session is shown: a refresh or a shared link finds a running one again and
+never starts anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import streamlit as st
+
+from tale_core import jobs
+from tale_core.errors import InputError, NotFoundError, StoreError
+from tale_core.models.choice import ModelChoice
+from tale_core.types import SessionKind, SessionRecord
+from ui import state
+from ui.shell import OF_KIND
+from ui.text import literal
+
+SAME_CLICK_S = 1.0
+"""Seconds within which asking the very same again is the second half of a double click."""
+RESUMABLE = ("interrupted", "failed", "cancelled")
+WORDS: dict[SessionKind, str] = {"ask": "an Ask session", "search": "a search", "sweep": "a sweep"}
+"""What a session of each kind is called, with its article."""
+V = TypeVar("V", bound=jobs.View)
+
+
+class Requested(Protocol):
+    """What a form asks for."""
+
+    @property
+    def plan(self) -> Any:
+        """The plan of an Ask, a search or a sweep."""
+        ...
+
+    @property
+    def choice(self) -> ModelChoice:
+        """Whom to ask."""
+        ...
+
+
+def running_job(session_id: str, view_type: type[V]) -> jobs.Job[V] | None:
+    """The running job of this session; None when it has ended, runs elsewhere, or is of another kind."""
+    job = jobs.runner().get(session_id) if session_id else None
+    if job is None:
+        return None
+    view = job.view()
+    return job if isinstance(view, view_type) and view.running else None
+
+
+def stored(session_id: str) -> SessionRecord | None:
+    """The stored session, or None; the reason is then shown by the page's welcome."""
+    try:
+        return state.store().get_session(session_id)
+    except NotFoundError:
+        st.session_state["page_error"] = "There is no session of this name in the database. It may have been deleted."
+    except StoreError as e:
+        st.session_state["page_error"] = str(e)
+    return None
+
+
+def unsaved(session_id: str, view_type: type[V]) -> V | None:
+    """The last picture of a session that the store could not take; None when there is none of this kind."""
+    view = st.session_state.get("unsaved")
+    return view if isinstance(view, view_type) and getattr(view, "session_id", None) == session_id else None
+
+
+def start(request: Requested, starter: Callable[..., jobs.Job[Any]], view_type: type[jobs.View]) -> None:
+    """Start a job and show it; the second half of a double click shows what the first half started.
+
+    Args:
+        request: What the form asks for.
+        starter: One of `jobs.start_ask`, `jobs.start_search`, `jobs.start_sweep`.
+        view_type: The kind of view that the job has.
+    """
+    if (session_id := _started_just_now(request, view_type)) is not None:
+        st.query_params["session"] = session_id
+        st.rerun()
+    choice, secrets, key = request.choice, state.secrets(), state.session_keys().get(request.choice.key)
+    try:
+        job = starter(request.plan, choice, store=state.store(), secrets=secrets, key=key)
+    except (InputError, StoreError) as e:
+        st.error(literal(str(e), 800), icon=":material/error:")
+        return
+    st.session_state["loaded"] = job.id
+    st.session_state["started"] = (request, job.id, time.monotonic())
+    st.query_params["session"] = job.id
+    st.rerun()
+
+
+def _started_just_now(request: Requested, view_type: type[jobs.View]) -> str | None:
+    """The session that this very request has started already.
+
+    The second half of a double click can arrive when the first has started its job and the browser does not know yet:
+    it still sends the old address.
+    """
+    last, session_id, when = st.session_state.get("started", (None, "", 0.0))
+    if last != request:
+        return None
+    running = running_job(session_id, view_type) is not None
+    return session_id if running or time.monotonic() - when < SAME_CLICK_S else None
+
+
+def elsewhere(session: SessionRecord, here: SessionKind) -> None:
+    """Say that the link leads to a session of another kind, and offer the page that shows it."""
+    path, title, icon = OF_KIND[session.kind]
+    st.info(f"This link leads to {WORDS[session.kind]}, not to {WORDS[here]}.")
+    st.page_link(path, label=f"Open it under {title}", icon=icon, query_params={"session": session.id})
+
+
+def parent_link(parent_id: str | None, kind: SessionKind) -> None:
+    """A link to the session that this one resumed, if it did."""
+    if parent_id:
+        path, _, _ = OF_KIND[kind]
+        name = WORDS[kind].split(maxsplit=1)[1]
+        st.page_link(
+            path, label=f"The {name} that this one resumed", icon=":material/history:",
+            query_params={"session": parent_id},
+        )  # fmt: skip
+
+
+def resume_button(model: str, endpoint: str, *, addition: str = "") -> ModelChoice | None:
+    """A button to go on where a session ended, with the model that it ran on; that model once it is pressed.
+
+    Args:
+        model: The session's model.
+        endpoint: Its endpoint; both must be among the models that can be asked now.
+        addition: Ends the sentence that promises that nothing is paid for again.
+    """
+    choices = state.model_choices().values()
+    choice = next((c for c in choices if (c.model, c.endpoint) == (model, endpoint)), None)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        pressed = st.button("Resume", key="resume", icon=":material/resume:", disabled=choice is None)
+        if choice is None:
+            words = f"It ran on {model} at {endpoint}: add that model in Settings to resume."
+        else:
+            words = f"It goes on where it ended. Finished answers are not paid for again{addition}."
+        st.caption(literal(words, 400), width="content")
+    return choice if pressed else None
+
+
+@st.fragment(run_every=2.0)
+def wait_for_the_other_program(shown: SessionRecord) -> None:
+    """Follow a session that another process is working on through what it stores."""
+    name = WORDS[shown.kind].split(maxsplit=1)[1]
+    st.caption(f"This {name} runs in another program, on the command line perhaps. The page follows what it stores.")
+    if state.store().get_session(shown.id) != shown:
+        st.rerun()
