@@ -161,6 +161,8 @@ def _trying(before: tuple[SearchStep, ...], phase: ProbePhase, budgets: tuple[in
         return f"Going lower: trying {names}. It must stay right and cost less than {number(last.best_tokens)} tokens."
     middle = len(budgets) == 1 and budgets[0] == (last.low + last.high) // 2
     how = f"trying the middle, {names}" if middle else f"trying {names}"
+    if last.low + 2 == last.high:
+        return f"Closing in: only the budget {last.low + 1:,} is still open; trying it."
     return f"Closing in: budgets from {last.low + 1:,} to {last.high - 1:,} are still open; {how}."
 
 
@@ -218,14 +220,17 @@ def _left(step: SearchStep) -> str:
 
 def spent_words(spent: Spent) -> str:
     """What a search has paid for so far; an unknown price is unknown, never 0."""
+    if not spent.calls and not spent.reused:
+        return "nothing yet"
     about = "about " if spent.estimated else ""
     calls = f"{spent.calls} call{'s' if spent.calls != 1 else ''}"
     tokens = f"{about}{spent.completion_tokens:,} answer tokens and {about}{spent.prompt_tokens:,} prompt tokens"
     reused = f"; {spent.reused} answer{'s' if spent.reused != 1 else ''} reused, not paid for" if spent.reused else ""
-    return f"{calls}, {tokens}, {_money(spent.cost_usd)}{reused}"
+    return f"{calls}, {tokens}, {money(spent.cost_usd)}{reused}"
 
 
-def _money(usd: float | None) -> str:
+def money(usd: float | None) -> str:
+    """Dollars in words; an unknown price is unknown, never 0."""
     if usd is None:
         return "unknown price"
     if usd == 0:

@@ -13,6 +13,7 @@ import streamlit as st
 from tale_core.models.choice import EMBEDDED
 from tale_core.models.prepare import preparation
 from tale_core.recording import CallView
+from tale_core.search_words import money
 from tale_core.sessions import AskView
 from tale_core.types import ANSWERS, AnswerRole, CallRecord, Role
 from tale_core.verdict import Comparison, all_in_tokens, compare, guess_score, tokens_per_second
@@ -288,15 +289,6 @@ def _read(r: CallRecord) -> str:
     if r.extracted is None:
         return "nothing"
     return f"{r.extracted[:80]} (guessed: the last number)" if r.extracted_by == "last-number" else r.extracted[:80]
-
-
-def money(usd: float | None) -> str:
-    """Dollars in words; an unknown price is unknown, never 0."""
-    if usd is None:
-        return "unknown price"
-    if usd == 0:
-        return "$0 (runs on this machine)"
-    return f"${usd:.6f}".rstrip("0") if usd < 0.01 else f"${usd:.4f}"
 
 
 def guesses(view: AskView) -> None:

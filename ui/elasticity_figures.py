@@ -140,10 +140,9 @@ class _Drawing:
                 row=1, col=1,
             )  # fmt: skip
             over = kind == "vanilla" and main.budgets and (main.budgets[-1].tokens_mean or 0) > point.tokens_mean
-            self._words(
-                told, self._frame.x1, mean, "right", "top" if over else "bottom", color=color,
-                shift=(-4, -1 if over else 1),
-            )  # fmt: skip
+            # The vanilla level's words stand at the left, where the ideal range is never and a rebound is seldom.
+            at, side, step = (self._frame.x0, "left", 4) if kind == "vanilla" else (self._frame.x1, "right", -4)
+            self._words(told, at, mean, side, "top" if over else "bottom", color=color, shift=(step, -1 if over else 1))
         vanilla = main.level("vanilla")
         if self._graded and vanilla is not None and vanilla.accuracy is not None:
             self._figure.add_trace(
@@ -229,8 +228,8 @@ class _Drawing:
         sure = f"p = {found.p_value:.2g}" if found.significant and found.p_value is not None else "may be chance"
         self._words(
             f"{found.extra_tokens:,.0f} tokens more<br>than at {found.turning} ({sure})",
-            found.budget / main.unit, at.tokens_mean / main.unit, "left", "bottom",
-            color=self._colors.budgeted, arrow=(34, -30),
+            found.budget / main.unit, at.tokens_mean / main.unit, "left", "top",
+            color=self._colors.budgeted, arrow=(26, 34),
         )  # fmt: skip
 
     def _words(

@@ -10,9 +10,9 @@ from tale_core.models import tokens
 from tale_core.models.choice import ModelChoice, endpoint_of
 from tale_core.presheet import PreSheet, Seen, duration, presheet, seen
 from tale_core.probing import Limits
+from tale_core.search_words import money
 from tale_core.types import Price, Question, SessionRecord
 from ui import state
-from ui.ask_result import money
 from ui.text import literal
 
 LOOKED_AT = 4

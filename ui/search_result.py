@@ -36,9 +36,9 @@ from ui.theme import OUTCOMES, BadgeColor
 
 PLAY_S = 1.6
 """Seconds a step stays while a search is replayed: long enough to read its sentence aloud."""
-TEXT_HEIGHT = 205
+TEXT_HEIGHT = 170
 LEGEND_HEIGHT = 56
-NARRATION_HEIGHT = 280
+NARRATION_HEIGHT = 315
 TABLE_HEIGHT = 330
 MEANING_LETTERS = 38
 
