@@ -8,6 +8,9 @@ UV_VERSION := 0.13.9
 install = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) \
 	|| $(BIN)/python -m pip install --quiet --require-hashes -r $(1)
 
+# A browser and a model on a busy machine: one more try, which the summary tells (R).
+RETRY := --reruns 1
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast lint types bench lock clean
 
@@ -32,11 +35,11 @@ run: $(VENV)/.app  ## install what is missing and start the app on http://127.0.
 	$(BIN)/python -m streamlit run app.py
 
 test: $(VENV)/.dev lint types  ## lint, types and every test
-	$(BIN)/python -m pytest -m "not model and not browser" -n 2 --dist loadfile
-	$(BIN)/python -m pytest -m "model or browser"
+	$(BIN)/python -m pytest -m "not model and not browser" -n 2 --dist loadfile $(RETRY)
+	$(BIN)/python -m pytest -m "model or browser" $(RETRY)
 
 test-fast: $(VENV)/.dev  ## the tests that need neither weights nor a browser
-	$(BIN)/python -m pytest -m "not model and not browser" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not model and not browser" -n 2 --dist loadfile $(RETRY)
 
 lint: $(VENV)/.dev  ## ruff: style, imports, docstrings, formatting
 	$(BIN)/ruff check .

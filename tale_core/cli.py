@@ -79,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_ask(commands: Any) -> None:
     ask = commands.add_parser("ask", help="estimate a budget and answer a question with and without it")
     _add_question_flags(ask)
-    ask.add_argument("--estimator", default="zero-shot", help="zero-shot (default) or fixed:N")
+    ask.add_argument(
+        "--estimator", default="zero-shot", help="zero-shot (default), fixed:N, or a trained one: regression, calibrated"
+    )
     ask.add_argument("--budget", type=int, metavar="N", help=f"short for --estimator fixed:N (1 to {MAX_BUDGET})")
     ask.add_argument("--sequential", action="store_true", help="one answer after the other, for clean timing")
     _add_model_flags(ask)
@@ -96,6 +98,9 @@ def _add_search(commands: Any) -> None:
     search.add_argument(
         "--worth", type=float, default=20.0, metavar="X", help="the higher, the finer the search (mode tale)"
     )
+    search.add_argument("--dataset", metavar="NAME", help="search every question of a data set or file instead")
+    search.add_argument("--limit", type=int, metavar="N", help="of the data set, so many questions")
+    search.add_argument("--offset", type=int, default=0, metavar="N", help="leave out the data set's first N")
     _add_study_flags(search, max_calls=40)
     search.set_defaults(command=_search)
 

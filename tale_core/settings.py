@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_cache_dir("tale", appauthor=False)))
     """What can be fetched again: weights, tokenizer files."""
 
+    datasets_dir: Path | None = None
+    """Where public data sets lie that were fetched by hand; `tale_core.datasets.describe` says what to call them."""
+
     database_url: str | None = None
     """SQLAlchemy URL; None means SQLite in data_dir."""
 

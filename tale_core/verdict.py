@@ -92,7 +92,8 @@ def _sentence(
     tokens = ("At least " if lower_bound and output > 0 else "") + change_words(output, "output tokens")
     both = _outcomes(vanilla.outcome, budgeted.outcome)
     counted = "" if all_in is None else f"; {change_words(all_in, 'tokens all-in')}"
-    return f"{tokens}, {both}{counted}." if both else f"{tokens}{counted}."
+    sentence = f"{tokens}, {both}{counted}." if both else f"{tokens}{counted}."
+    return sentence[0].upper() + sentence[1:]
 
 
 def change_words(saving: float, noun: str) -> str:

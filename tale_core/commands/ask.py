@@ -27,8 +27,8 @@ def run(args: argparse.Namespace) -> int:
         sampling=sampling_from_flags(args),
         together=not args.sequential,
     )
-    plan.validate()
     choice = choice_from_flags(model=args.model, base_url=args.base_url, api_key_env=args.api_key_env)
+    plan.validate(model=choice.model)
     view = asyncio.run(_run(plan, choice, args))
     if args.json:
         emit(ask_document(view))

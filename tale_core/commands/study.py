@@ -24,6 +24,7 @@ from tale_core.store import open_store
 from tale_core.studies import SearchView, SweepView, resumed, view_of
 from tale_core.study_documents import sweep_document
 from tale_core.study_run import StudyRun
+from tale_core.types import Question
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,7 +37,7 @@ V = TypeVar("V", SearchView, SweepView)
 def run_search(args: argparse.Namespace) -> int:
     """Run `search`."""
     plan = _resumed(args, SearchPlan) or SearchPlan(
-        question=question_from_flags(args),
+        question=Question(text="") if args.dataset else question_from_flags(args),
         mode=args.mode,
         template=args.template,
         sampling=sampling_from_flags(args),
@@ -48,6 +49,10 @@ def run_search(args: argparse.Namespace) -> int:
         slots=args.concurrency,
         reuse=not args.fresh,
     )
+    if args.dataset:
+        from tale_core.commands import search_many
+
+        return search_many.run(args, plan, _choice(args))
     plan.validate()
     view = cast(SearchView, asyncio.run(_run(plan, args, search_table)))
     return _end(view, args, document=search_document, words=_search_words)
@@ -75,7 +80,7 @@ def run_sweep(args: argparse.Namespace) -> int:
 def _resumed(args: argparse.Namespace, kind: type[P]) -> P | None:
     """The plan of the session to resume, or None when none was named."""
     if args.resume is None:
-        if args.question is None:
+        if args.question is None and not getattr(args, "dataset", None):
             raise InputError("No question was given.", "Give one, or --resume SESSION.")
         return None
     plan = resumed(view_of(open_store(args.db).get_session(args.resume)))
@@ -89,14 +94,19 @@ def _limits(args: argparse.Namespace) -> Limits:
     return Limits(max_calls=args.max_calls, max_tokens=args.max_total_tokens, max_cost_usd=args.max_cost)
 
 
-async def _run(
-    plan: SearchPlan | SweepPlan, args: argparse.Namespace, table: Callable[[Any], Table]
-) -> SearchView | SweepView:
-    choice: ModelChoice = choice_from_flags(model=args.model, base_url=args.base_url, api_key_env=args.api_key_env)
+def _choice(args: argparse.Namespace) -> ModelChoice:
+    choice = choice_from_flags(model=args.model, base_url=args.base_url, api_key_env=args.api_key_env)
     if args.max_cost is not None and choice.kind != EMBEDDED and endpoint_of(choice).price is None:
         raise InputError(
             f"--max-cost was given, but the price of {choice.model!r} is unknown.", "Give --max-total-tokens instead."
         )
+    return choice
+
+
+async def _run(
+    plan: SearchPlan | SweepPlan, args: argparse.Namespace, table: Callable[[Any], Table]
+) -> SearchView | SweepView:
+    choice = _choice(args)
     run = StudyRun(
         plan,
         store=open_store(args.db),

@@ -179,6 +179,32 @@ class Store:
             found = connection.execute(statement.order_by(sessions.c.created_at.desc()).limit(limit)).scalars()
             return [dict(result) for result in found if result]
 
+    def finished_searches(self, *, model: str | None = None, template: str | None = None) -> list[SessionRecord]:
+        """Searches that ended well, oldest first, without their calls: an estimator is trained on what they found."""
+        statement = select(sessions).where(sessions.c.kind == "search", sessions.c.status == "done")
+        for name, wanted in (("model", model), ("template", template)):
+            if wanted is not None:
+                statement = statement.where(sessions.c[name] == wanted)
+        with self._reading() as connection:
+            rows = connection.execute(statement.order_by(sessions.c.created_at, sessions.c.id)).mappings()
+            return [records.session_record(dict(row), ()) for row in rows]
+
+    def own_estimates(self, *, model: str) -> list[tuple[str, str]]:
+        """Prompt and answer of every finished call that asked this model for a budget, oldest first."""
+        made = (calls.c.role == "estimate", calls.c.status == "done", calls.c.model == model)
+        with self._reading() as connection:
+            rows = connection.execute(select(calls.c.messages, calls.c.text).where(*made).order_by(calls.c.id))
+            return [(messages[-1]["content"], text) for messages, text in rows if messages]
+
+    def searched_questions(self, *, model: str, template: str) -> set[str]:
+        """The texts of all questions that a search of this model and wording was finished for, not ended by a limit."""
+        done = (sessions.c.kind == "search", sessions.c.status == "done", sessions.c.model == model)
+        statement = select(sessions.c.question_text, sessions.c.result).where(*done, sessions.c.template == template)
+        with self._reading() as connection:
+            rows = connection.execute(statement).all()
+        ends = ((row.question_text, ((row.result or {}).get("done") or {}).get("stop_reason", "")) for row in rows)
+        return {text for text, reason in ends if reason and not reason.startswith("limit-")}
+
     def count_sessions(self) -> int:
         """How many sessions are stored."""
         with self._reading() as connection:

@@ -1,4 +1,4 @@
-"""Loaders: rows of a file -> `Question`. Knows files; knows no model and no store.
+"""The project's own questions, and telling the language of a text. Knows the shipped files' layout only.
 
 The project's own questions (`data/questions.jsonl`) are checked by an independent computation in the tests.
 """

@@ -1,0 +1,35 @@
+"""Data sets: names, files and uploads -> `Question`. Knows files and the hub; knows no model and no store.
+
+What it leans on: `ours` reads the project's own questions, `named` knows the public sets, `loading` finds and opens
+files, `tables` and `parquet` make rows of bytes, `columns` and `rows` make questions of rows, `collect` counts, `hub`
+fetches.
+
+A row that cannot be used is passed over and reported with its line and a reason, which never quotes the row: some sets
+must not be spread (GPQA), and a file that somebody sent may hold anything.
+"""
+
+from tale_core.datasets.collect import MAX_ROWS
+from tale_core.datasets.loading import MAX_BYTES, SUFFIXES, load, read_upload
+from tale_core.datasets.named import describe
+from tale_core.datasets.ours import FEATURED, SHIPPED, featured, language_of, read_questions, shipped
+from tale_core.datasets.results import DatasetInfo, Loaded, RowProblem
+from tale_core.datasets.rows import MAX_TEXT
+
+__all__ = [
+    "FEATURED",
+    "MAX_BYTES",
+    "MAX_ROWS",
+    "MAX_TEXT",
+    "SHIPPED",
+    "SUFFIXES",
+    "DatasetInfo",
+    "Loaded",
+    "RowProblem",
+    "describe",
+    "featured",
+    "language_of",
+    "load",
+    "read_questions",
+    "read_upload",
+    "shipped",
+]

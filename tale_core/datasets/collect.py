@@ -1,0 +1,149 @@
+"""Rows -> `Loaded`: repetitions, caps, limit and offset. Knows tables and questions; knows no names and no hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import chain, islice
+
+from tale_core.datasets.columns import find_columns
+from tale_core.datasets.results import Loaded, RowProblem, fingerprint
+from tale_core.datasets.rows import GPQA_COLUMNS, BadRow, Layout, to_gpqa_question, to_question
+from tale_core.datasets.tables import Item, Row
+from tale_core.errors import InputError
+from tale_core.types import AnswerKind, Language, Question
+
+MAX_ROWS = 200_000
+_LOOKED_AT = 20
+"""Rows whose fields decide what columns a file has: JSON rows need not all have the same."""
+
+Convert = Callable[[dict[str, object]], Question]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the rows of one file become questions.
+
+    Attributes:
+        source: Name of the set, noted with each question.
+        mapping: See `columns.find_columns`.
+        named: The set's layout is known: its columns are never listed in a message.
+    """
+
+    source: str
+    mapping: Mapping[str, str | Sequence[str]] | None = None
+    layout: Layout = "table"
+    kind: AnswerKind | None = None
+    language: Language | None = None
+    named: bool = False
+
+
+@dataclass(slots=True)
+class Collector:
+    """Takes the rows of one file after another until there are enough.
+
+    Attributes:
+        limit: Questions to take; None takes all.
+        offset: Good questions to pass over first.
+        max_rows: Rows that may be read before there are enough.
+    """
+
+    limit: int | None = None
+    offset: int = 0
+    max_rows: int = MAX_ROWS
+    questions: list[Question] = field(default_factory=list)
+    problems: list[RowProblem] = field(default_factory=list)
+    good: int = 0
+    _rows: int = 0
+    _texts: dict[tuple[str, ...], tuple[str, str | None]] = field(default_factory=dict)
+    _ids: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many questions as were asked for."""
+        return self.limit is not None and len(self.questions) >= self.limit
+
+    def feed(self, items: Iterator[Item], reading: Reading, *, where: str = "") -> None:
+        """Read rows until their end or until full.
+
+        Args:
+            items: Of one file.
+            reading: How to read them.
+            where: Put before each reason, to tell one file from another.
+
+        Raises:
+            InputError: Columns that are not there, or too many rows.
+        """
+        convert: Convert | None = None
+        # Closed at once: a reader that is left in the middle holds on to the file.
+        with closing(_generator(items)) as rows:
+            head = [] if self.full else list(islice(rows, _LOOKED_AT))
+            for item in chain(head, rows):
+                if self.full:
+                    return
+                self._rows += 1
+                if self._rows > self.max_rows:
+                    raise InputError(f"There are more than {self.max_rows:,} rows.", "Give a limit or split the file.")
+                if isinstance(item, RowProblem):
+                    self._note(item.line, where, item.reason)
+                    continue
+                convert = convert or _converter(head, reading)
+                self._take(item, convert, where)
+
+    def _take(self, row: Row, convert: Convert, where: str) -> None:
+        try:
+            question = convert(row.values)
+        except BadRow as e:
+            return self._note(row.line, where, str(e))
+        here = f"{where}line {row.line}"
+        key = (" ".join(question.text.split()), *question.options)
+        if key in self._texts:
+            there, answer = self._texts[key]
+            other = "" if answer == question.answer else ", with another answer"
+            return self._note(row.line, where, f"repeats the question of {there}{other}")
+        if question.id in self._ids:
+            return self._note(row.line, where, f"has the id of {self._ids[question.id]}")
+        self._texts[key] = (here, question.answer)
+        self._ids[str(question.id)] = here
+        self.good += 1
+        if self.good > self.offset:
+            self.questions.append(question)
+
+    def _note(self, line: int, where: str, reason: str) -> None:
+        self.problems.append(RowProblem(line, where + reason))
+
+    def loaded(self, name: str, source: str) -> Loaded:
+        """What was read.
+
+        Raises:
+            InputError: No question at all, or none behind the offset.
+        """
+        if not self.good:
+            first = "; ".join(f"line {p.line}: {p.reason}" for p in self.problems[:3]) or "it has no rows"
+            raise InputError(f"No question could be read from {source}.", f"{first[:1].upper()}{first[1:]}.")
+        if not self.questions:
+            raise InputError(f"The offset {self.offset:,} is behind the last question.", f"There are {self.good:,}.")
+        questions = tuple(self.questions)
+        return Loaded(name, questions, tuple(self.problems), source, fingerprint(questions))
+
+
+def _generator(items: Iterator[Item]) -> Generator[Item, None, None]:
+    yield from items
+
+
+def _converter(head: Sequence[Item], reading: Reading) -> Convert:
+    there = list(dict.fromkeys(column for item in head if isinstance(item, Row) for column in item.values))
+    if reading.layout == "gpqa":
+        missing = [c for c in GPQA_COLUMNS if c not in there]
+        if missing:
+            raise InputError(f"{reading.source} has no column {missing[0]!r}.", "Take the publishers' file unchanged.")
+        return lambda values: to_gpqa_question(values, source=reading.source)
+    if reading.named and not {"question", "answer"} <= set(there):
+        raise InputError(
+            f"{reading.source} has no columns question and answer.", "Take the publishers' file unchanged."
+        )
+    columns = find_columns(there, reading.mapping)
+    return lambda values: to_question(
+        values, columns, source=reading.source, kind=reading.kind, language=reading.language
+    )

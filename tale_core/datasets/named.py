@@ -1,0 +1,173 @@
+"""The sets that have a name: what their files are called, how they are laid out, where they come from.
+
+Knows facts about public sets, no reading. MathBench's files are those of its release v0.1.0 as OpenCompass lists them;
+sizes are the publishers' own. GSM8K-Zero's card and repository state no licence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tale_core.datasets.hub import HubSet
+from tale_core.datasets.results import DatasetInfo
+from tale_core.datasets.rows import Layout
+from tale_core.types import AnswerKind, Language
+
+SHIPPED_NAME = "shipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of a set.
+
+    Attributes:
+        name: Noted with each question.
+        files: What the file may be called, below a folder that is searched; the first that is there is read.
+        hub: Where else it is; None when its publishers have not put it on the hub.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    layout: Layout = "table"
+    kind: AnswerKind | None = None
+    language: Language | None = None
+    hub: HubSet | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSet:
+    """A set with its parts, all of which are read."""
+
+    info: DatasetInfo
+    parts: tuple[Part, ...]
+
+
+_SHIPPED = DatasetInfo(
+    name=SHIPPED_NAME,
+    title="The project's own questions",
+    size=200,
+    licence="CC0-1.0 or MIT",
+    language="both",
+    origin="data/questions.jsonl",
+    note="Each answer is checked by a computation in the tests.",
+)
+
+
+def _single(info: DatasetInfo, hub: HubSet, *, layout: Layout = "table", kind: AnswerKind | None = None) -> NamedSet:
+    return NamedSet(info, (Part(info.name, info.files, layout, kind, "en", hub),))
+
+
+def _gsm8k() -> tuple[NamedSet, ...]:
+    origin = "https://huggingface.co/datasets/openai/gsm8k"
+    test = DatasetInfo(
+        "gsm8k", "GSM8K, grade-school word problems (test)", 1_319, "MIT", "en", origin,
+        ("gsm8k.jsonl", "gsm8k_test.jsonl", "gsm8k/test.jsonl", "gsm8k_dev.jsonl"),
+    )  # fmt: skip
+    train = DatasetInfo(
+        "gsm8k-train", "GSM8K, grade-school word problems (train)", 7_473, "MIT", "en", origin,
+        ("gsm8k_train.jsonl", "gsm8k/train.jsonl"), note="To train on; measure on gsm8k.",
+    )  # fmt: skip
+    zero = DatasetInfo(
+        "gsm8k-zero", "GSM8K-Zero, questions whose answer stands in the text", 2_978, "not stated", "en",
+        "https://huggingface.co/datasets/dcml0714/GSM8K-Zero",
+        ("gsm8k_zero.jsonl", "gsm8k_zero.json", "gsm8k-zero/test.json", "GSM8K-Zero/test.json", "gsm8k_zero_dev.jsonl"),
+        note="Its authors estimate that 85 % of the questions and answers are valid.",
+    )  # fmt: skip
+    return (
+        _single(test, HubSet("openai/gsm8k", "main", "test"), kind="number"),
+        _single(train, HubSet("openai/gsm8k", "main", "train"), kind="number"),
+        _single(zero, HubSet("dcml0714/GSM8K-Zero", None, "test"), kind="number"),
+    )
+
+
+def _gpqa() -> tuple[NamedSet, ...]:
+    sets = []
+    for subset, size in (("diamond", 198), ("main", 448), ("extended", 546)):
+        file = f"gpqa_{subset}.csv"
+        info = DatasetInfo(
+            f"gpqa-{subset}", f"GPQA {subset}, graduate-level science", size, "CC BY 4.0", "en",
+            "https://huggingface.co/datasets/Idavidrein/gpqa", (file, f"gpqa/{file}", f"dataset/{file}"),
+            note="Its publishers ask not to reveal the questions in plain text online, so that models are not trained "
+            "on them: do not share sessions or exports of it.",
+        )  # fmt: skip
+        sets.append(_single(info, HubSet("Idavidrein/gpqa", f"gpqa_{subset}", "train"), layout="gpqa"))
+    return tuple(sets)
+
+
+MATHBENCH_LEVELS: dict[str, tuple[str, ...]] = {
+    "college": ("choice-cn", "choice-en"),
+    "high": ("choice-cn", "choice-en"),
+    "middle": ("choice-cn", "choice-en"),
+    "primary": ("cloze-cn", "cloze-en"),
+    "arithmetic": ("cloze-en",),
+    "college_knowledge": ("choice-cn", "choice-en"),
+    "high_knowledge": ("choice-cn", "choice-en"),
+    "middle_knowledge": ("choice-cn", "choice-en"),
+    "primary_knowledge": ("choice-cn", "choice-en"),
+}
+"""Folder of the release -> the files in it."""
+_FORMS = ("choice-cn", "choice-en", "cloze-cn", "cloze-en")
+_MATHBENCH = "https://github.com/open-compass/MathBench/releases/tag/v0.1.0"
+
+
+def _mathbench_part(level: str, form: str) -> Part:
+    file = form.replace("choice", "single_choice").replace("-", "_") + ".jsonl"
+    folders = ("mathbench_v1/", "mathbench/mathbench_v1/", "mathbench/", "")
+    return Part(
+        name=f"mathbench-{level}-{form}",
+        files=tuple(f"{folder}{level}/{file}" for folder in folders),
+        language="zh" if form.endswith("cn") else "en",
+    )
+
+
+def _mathbench_info(name: str, title: str, parts: tuple[Part, ...], part_of: str | None) -> DatasetInfo:
+    languages = {p.language for p in parts}
+    return DatasetInfo(
+        name=name,
+        title=title,
+        size=None,
+        licence="Apache-2.0",
+        language="both" if len(languages) > 1 else "zh" if languages == {"zh"} else "en",
+        origin=_MATHBENCH,
+        files=tuple(p.files[0] for p in parts),
+        part_of=part_of,
+    )
+
+
+def _mathbench() -> tuple[NamedSet, ...]:
+    sets = []
+    for level, forms in MATHBENCH_LEVELS.items():
+        group, title = f"mathbench-{level}", f"MathBench {level.replace('_', ' ')}"
+        parts = tuple(_mathbench_part(level, form) for form in forms)
+        sets.append(NamedSet(_mathbench_info(group, title, parts, None), parts))
+        for part in parts:
+            words = part.name.rsplit("-", 2)[1:]
+            sets.append(NamedSet(_mathbench_info(part.name, f"{title} ({', '.join(words)})", (part,), group), (part,)))
+    return tuple(sets)
+
+
+SETS: dict[str, NamedSet] = {s.info.name: s for s in (*_gsm8k(), *_gpqa(), *_mathbench())}
+_ALIASES = {"gpqa": "gpqa-diamond", "gsm8k-test": "gsm8k"}
+
+
+def find_set(name: str) -> NamedSet | None:
+    """The set of this name, whatever its case; None when there is none.
+
+    Files that the release lists but that stand in no group (`mathbench-college-cloze-en`, of older releases) have a
+    name too.
+    """
+    key = name.strip().casefold()
+    found = SETS.get(_ALIASES.get(key, key))
+    if found:
+        return found
+    for level in MATHBENCH_LEVELS:
+        for form in _FORMS:
+            if key == f"mathbench-{level}-{form}":
+                part = _mathbench_part(level, form)
+                return NamedSet(_mathbench_info(part.name, f"MathBench {level} ({form})", (part,), None), (part,))
+    return None
+
+
+def describe() -> tuple[DatasetInfo, ...]:
+    """Every set that `load` knows by name, the project's own first."""
+    return (_SHIPPED, *(s.info for s in SETS.values()))

@@ -1,0 +1,442 @@
+"""Names, files and uploads become questions, or say why not."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import string
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tale_core.datasets import SUFFIXES, describe, hub, load, loading, read_upload, shipped
+from tale_core.datasets.results import fingerprint
+from tale_core.errors import InputError
+from tale_core.grading import grade
+from tale_core.settings import REPO_ROOT, get_settings
+from tale_core.types import Outcome
+
+CASES = json.loads((Path(__file__).parent / "cases" / "datasets.json").read_text(encoding="utf-8"))["files"]
+SHARED = REPO_ROOT.parent / "shared" / "data"
+SECRET = "zebra quagga okapi"
+
+
+def lines(*rows):
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def case_bytes(case):
+    text = case["text"]
+    for word, (piece, times) in case.get("replace", {}).items():
+        text = text.replace(word, piece * times)
+    return text.encode("utf-8", "surrogatepass")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty current folder, so that no `data` of the project is found."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def put(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("how", ["file", "upload"])
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c["name"])
+def test_a_file_gives_its_good_rows_and_the_reasons_of_the_others(case, how, tmp_path):
+    def read():
+        if how == "upload":
+            return read_upload(f"set{case['suffix']}", case_bytes(case), mapping=case.get("mapping"))
+        path = tmp_path / f"set{case['suffix']}"
+        path.write_bytes(case_bytes(case))
+        return load(str(path), mapping=case.get("mapping"))
+
+    if "error" in case:
+        with pytest.raises(InputError) as e:
+            read()
+        assert case["error"] in str(e.value)
+        return
+    loaded = read()
+    assert [q.answer for q in loaded.questions] == case["answers"]
+    found = [(p.line, p.reason) for p in loaded.problems]
+    expected = case.get("problems", [])
+    assert [line for line, _ in found] == [line for line, _ in expected], found
+    for (_, reason), (_, words) in zip(found, expected, strict=True):
+        assert words in reason
+    for field, key in (("kind", "kinds"), ("language", "languages"), ("id", "ids"), ("topic", "topics")):
+        if key in case:
+            assert [getattr(q, field) for q in loaded.questions] == case[key]
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.text(string.ascii_letters + "今天 ,;\"'\n\t", min_size=1, max_size=40).filter(str.strip),
+        st.integers(-(10**9), 10**9),
+    ),
+    min_size=1, max_size=8, unique_by=lambda row: " ".join(row[0].split()),
+)  # fmt: skip
+
+
+def write(rows, suffix):
+    named = [{"question": q, "answer": a} for q, a in rows]
+    if suffix == ".parquet":
+        out = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(named), out)
+        return out.getvalue()
+    if suffix in (".csv", ".tsv"):
+        text = io.StringIO()
+        writer = csv.DictWriter(text, ["question", "answer"], delimiter="\t" if suffix == ".tsv" else ",")
+        writer.writeheader()
+        writer.writerows(named)
+        return text.getvalue().encode()
+    return (json.dumps(named, ensure_ascii=False, indent=1) if suffix == ".json" else lines(*named)).encode()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@given(rows=ROWS)
+@settings(max_examples=60, deadline=None)
+def test_what_was_written_is_read_back_in_every_format(suffix, rows):
+    loaded = read_upload(f"set{suffix}", write(rows, suffix))
+    assert [(q.text, q.answer) for q in loaded.questions] == [(q.strip(), str(a)) for q, a in rows]
+    assert not loaded.problems
+    assert len({q.id for q in loaded.questions}) == len(rows)
+
+
+@given(
+    data=st.one_of(st.binary(max_size=300), st.text('[]{}":,answerquestion01\n\\"', max_size=300).map(str.encode)),
+    suffix=st.sampled_from(SUFFIXES),
+)
+@settings(max_examples=400, deadline=None)
+def test_any_bytes_are_questions_or_an_input_error(data, suffix):
+    try:
+        loaded = read_upload(f"set{suffix}", data)
+    except InputError as e:
+        assert e.hint
+    else:
+        assert loaded.questions
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_a_damaged_parquet_file_is_questions_or_an_input_error(data):
+    whole = bytearray(write([("a?", 1), ("b?", 2), ("c?", 3)], ".parquet"))
+    for _ in range(data.draw(st.integers(1, 4))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        assert read_upload("set.parquet", bytes(whole)).questions
+    except InputError as e:
+        assert e.message
+
+
+@given(rows=ROWS)
+@settings(max_examples=50, deadline=None)
+def test_every_question_taken_can_be_answered_right(rows):
+    for q in read_upload("set.jsonl", write(rows, ".jsonl")).questions:
+        assert grade(f"So it is [[{q.answer}]].", q, finish_reason="stop").outcome is Outcome.CORRECT
+
+
+def test_wrong_encoding_is_named_with_its_line():
+    rows = "question,answer\na?,1\nWie groß?,2\n".encode("latin-1")
+    loaded = read_upload("set.csv", rows)
+    assert [p.line for p in loaded.problems] == [3] and "not UTF-8" in loaded.problems[0].reason
+    rows = b'{"question": "a?", "answer": 1}\n{"question": "gro\xdf?", "answer": 1}\n'
+    [problem] = read_upload("set.jsonl", rows).problems
+    assert problem.line == 2 and "byte 18 (0xdf) is not UTF-8" in problem.reason
+    with pytest.raises(InputError, match="Line 2 holds a byte"):
+        read_upload("set.json", b'[{"question":\n"gro\xdf?", "answer": 1}]')
+    with pytest.raises(InputError, match="UTF-16"):
+        read_upload("set.csv", "question,answer\na?,1\n".encode("utf-16"))
+
+
+def test_no_message_quotes_a_row(here):
+    rows = lines(
+        {"question": SECRET, "answer": 1}, {"question": SECRET, "answer": 2}, {"question": "a?", "answer": SECRET * 40},
+        {"question": SECRET * 2000, "answer": 1}, {"question": "b?", "options": ["1", "2"], "answer": SECRET},
+    ) + '{"question": "' + SECRET  # fmt: skip
+    problems = read_upload("set.jsonl", rows.encode()).problems
+    assert len(problems) == 5 and "zebra" not in str(problems)
+    headless = put(here / "gpqa_diamond.csv", f'1,"{SECRET}",x,y,z\n2,"{SECRET} 2",x,y,z\n')
+    with pytest.raises(InputError) as e:
+        load("gpqa", folder=headless.parent)
+    assert "zebra" not in str(e.value) and "no column 'Question'" in str(e.value)
+
+
+def test_an_upload_has_limits():
+    row = lines({"question": "a?", "answer": 1}).encode()
+    with pytest.raises(InputError, match="At most 10 are read"):
+        read_upload("set.jsonl", row, max_bytes=10)
+    with pytest.raises(InputError, match="more than 2 rows"):
+        read_upload("set.jsonl", write([("a", 1), ("b", 1), ("c", 1)], ".jsonl"), max_rows=2)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd.jsonl", "/etc/x.jsonl", "C:\\x\\x.jsonl", "a\nb\u202e\ud800x.jsonl", "~x.jsonl"]
+)
+def test_a_hostile_name_is_only_a_name(name, here):
+    loaded = read_upload(name, lines({"question": "a?", "answer": 1}).encode())
+    assert loaded.source.isprintable() and not set("/\\") & set(loaded.source)
+    assert list(here.iterdir()) == []
+
+
+def test_parquet_that_would_unpack_to_too_much_is_refused(monkeypatch):
+    from tale_core.datasets import parquet
+
+    monkeypatch.setattr(parquet, "SMALL_UNPACKED", 1_000)
+    monkeypatch.setattr(parquet, "MAX_RATIO", 1)
+    with pytest.raises(InputError, match="once unpacked"):
+        read_upload("set.parquet", write([("word " * 7 + str(i), i) for i in range(100)], ".parquet"))
+
+
+def test_a_huge_parquet_row_is_a_problem_and_the_others_go_on():
+    rows = [("x" * 9_000_000, 1), ("a?", 2), ("x" * 9_000_000, 3)]
+    loaded = read_upload("set.parquet", write(rows, ".parquet"))
+    assert [q.answer for q in loaded.questions] == ["2"]
+    assert [(p.line, p.reason) for p in loaded.problems] == [(n, "larger than 2,000,000 bytes") for n in (1, 3)]
+
+
+def test_parquet_lists_are_options():
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([{"question": "a?", "choices": ["red", "blue"], "answer": "blue"}]), out)
+    [question] = read_upload("set.parquet", out.getvalue()).questions
+    assert (question.options, question.answer) == (("red", "blue"), "B")
+
+
+def test_limit_and_offset_count_good_rows(here):
+    text = lines(*({"question": f"q{i}?" if i % 2 else "", "answer": i} for i in range(10)))
+    path = str(put(here / "set.jsonl", text))
+    loaded = load(path, limit=2, offset=1)
+    assert [q.answer for q in loaded.questions] == ["3", "5"]
+    assert [p.line for p in loaded.problems] == [1, 3, 5]
+    with pytest.raises(InputError, match="There are 5"):
+        load(path, offset=5)
+    for wrong in ({"limit": 0}, {"offset": -1}):
+        with pytest.raises(InputError, match="whole number"):
+            load(path, **wrong)
+    for suffix in (".csv", ".parquet", ".json"):
+        (here / f"set{suffix}").write_bytes(write([("a", 1), ("b", 2), ("c", 3)], suffix))
+        assert [q.answer for q in load(str(here / f"set{suffix}"), limit=1, offset=1).questions] == ["2"]
+
+
+def test_a_limit_may_be_taken_from_a_file_with_too_many_rows(here, monkeypatch):
+    monkeypatch.setattr(loading, "MAX_ROWS", 30)
+    path = str(put(here / "set.jsonl", lines(*({"question": f"q{i}?", "answer": i} for i in range(40)))))
+    assert len(load(path, limit=25).questions) == 25
+    with pytest.raises(InputError, match="Give a limit"):
+        load(path)
+
+
+def test_a_file_that_is_too_large_or_not_there_is_refused(here, monkeypatch):
+    path = str(put(here / "set.jsonl", lines({"question": "a?", "answer": 1})))
+    monkeypatch.setattr(loading, "MAX_BYTES", 5)
+    with pytest.raises(InputError, match="At most 5 are read"):
+        load(path)
+    for name in ("nope", "nope.csv", str(here), "a\0b", "x" * 5000, "mathbench-nope", ""):
+        with pytest.raises(InputError):
+            load(name)
+
+
+def test_the_fingerprint_is_of_what_was_loaded(here):
+    path = str(put(here / "set.jsonl", lines(*({"question": f"q{i}?", "answer": i} for i in range(3)))))
+    whole = load(path)
+    assert whole.fingerprint == load(path).fingerprint == fingerprint(whole.questions)
+    assert len({whole.fingerprint, load(path, limit=2).fingerprint, load(path, offset=1).fingerprint}) == 3
+    one = [
+        read_upload("set.jsonl", lines({"question": "a?", "answer": a, "options": o}).encode()).fingerprint
+        for a, o in (("A", ["x", "y"]), ("B", ["x", "y"]), ("A", ["x", "z"]), ("A", []))
+    ]
+    assert len(set(one)) == 4
+    assert one[0] == read_upload("other.csv", b"question,A,B,answer\na?,x,y,x\n").fingerprint
+
+
+def test_the_shipped_questions_have_a_name_and_are_a_file_too():
+    loaded = load("shipped")
+    assert loaded.questions == shipped() and not loaded.problems
+    assert load("Shipped", limit=3, offset=1).questions == shipped()[1:4]
+    from_file = load(str(REPO_ROOT / "data" / "questions.jsonl"))
+    assert from_file.fingerprint == loaded.fingerprint and not from_file.problems
+    assert [q.kind for q in from_file.questions] == [q.kind for q in loaded.questions]
+
+
+def test_every_set_that_is_described_can_be_asked_for(here, monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    infos = describe()
+    assert len({i.name for i in infos}) == len(infos)
+    for info in infos:
+        if info.name == "shipped":
+            assert len(load("shipped").questions) == info.size
+            continue
+        with pytest.raises(InputError) as e:
+            load(info.name)
+        assert info.files[0] in str(e.value) and info.origin in str(e.value)
+    licences = {i.name: i.licence for i in infos}
+    assert (licences["gsm8k"], licences["gsm8k-zero"], licences["gpqa-main"]) == ("MIT", "not stated", "CC BY 4.0")
+
+
+def mathbench(root, level, form, *rows):
+    put(root / "mathbench_v1" / level / f"{form}.jsonl", lines(*rows))
+
+
+def test_mathbench_groups_read_all_their_files(here):
+    mathbench(
+        here, "college", "single_choice_cn", {"question": "选哪个", "options": ["1", "2", "3", "4"], "answer": "D"}
+    )
+    choice = {"question": "Which?", "options": ["1", "2", "3", "4"], "answer": "B"}
+    mathbench(here, "college", "single_choice_en", choice, {**choice, "question": "What?", "answer": "E"})
+    loaded = load("mathbench-college", folder=here)
+    assert [(q.source, q.language, q.kind, q.answer) for q in loaded.questions] == [
+        ("mathbench-college-choice-cn", "zh", "choice", "D"), ("mathbench-college-choice-en", "en", "choice", "B"),
+    ]  # fmt: skip
+    [problem] = loaded.problems
+    assert problem.line == 2 and problem.reason.startswith("mathbench-college-choice-en, the answer is none")
+    assert [q.answer for q in load("MathBench-college-choice-en", folder=here / "mathbench_v1").questions] == ["B"]
+    assert len(load("mathbench-college", folder=here, limit=1).questions) == 1
+
+
+def test_a_mathbench_group_is_never_read_in_part(here):
+    mathbench(here, "primary", "cloze_cn", {"question": "多少", "answer": "3"})
+    with pytest.raises(InputError, match="mathbench-primary-cloze-en is not here"):
+        load("mathbench-primary", folder=here)
+
+
+def test_the_environment_and_the_current_folder_are_searched(here, monkeypatch):
+    mathbench(here / "data", "arithmetic", "cloze_en", {"question": "1 + 2 = ?", "answer": "3"})
+    assert [q.answer for q in load("mathbench-arithmetic").questions] == ["3"]
+    mathbench(here / "mine", "arithmetic", "cloze_en", {"question": "2 + 2 = ?", "answer": "4"})
+    monkeypatch.setenv("TALE_DATASETS_DIR", str(here / "mine"))
+    get_settings.cache_clear()
+    assert [q.answer for q in load("mathbench-arithmetic").questions] == ["4"]
+
+
+def test_a_named_set_takes_no_mapping(here):
+    for name in ("shipped", "gsm8k"):
+        with pytest.raises(InputError, match="Named sets know their columns"):
+            load(name, mapping={"question": "question"})
+
+
+def gpqa_row(i, right="right one"):
+    return {"Question": f"Which? {i}", "Correct Answer": f"{right}\n", "Incorrect Answer 1": "wrong a",
+            "Incorrect Answer 2": "wrong b", "Incorrect Answer 3": "wrong c", "Record ID": f"rec{i}",
+            "High-level domain": "Physics", "Canary String": "canary"}  # fmt: skip
+
+
+def gpqa_file(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as f:
+        writer = csv.DictWriter(f, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_gpqa_spreads_the_right_letter_and_does_so_the_same_each_time(here):
+    rows = [gpqa_row(i) for i in range(200)]
+    gpqa_file(here / "data" / "gpqa_diamond.csv", rows)
+    loaded = load("gpqa")
+    assert loaded.name == "gpqa-diamond" and "200 of 198 published" in loaded.source
+    letters = [q.answer for q in loaded.questions]
+    assert all(q.options["ABCD".index(q.answer)] == "right one" for q in loaded.questions)
+    # Expected 50 of each; 25 is more than four standard deviations away.
+    assert all(letters.count(letter) > 25 for letter in "ABCD")
+    assert "canary" not in str(loaded.questions)
+    assert (loaded.questions[0].id, loaded.questions[0].topic, loaded.questions[0].kind) == (
+        "rec0",
+        "Physics",
+        "choice",
+    )
+    gpqa_file(here / "again" / "gpqa_diamond.csv", rows[::-1])
+    again = load("gpqa-diamond", folder=here / "again")
+    assert {q.text: q for q in again.questions} == {q.text: q for q in loaded.questions}
+
+
+def test_a_gpqa_row_with_a_right_answer_twice_is_a_problem(here):
+    gpqa_file(here / "data" / "gpqa_main.csv", [gpqa_row(1), gpqa_row(2, right="wrong a")])
+    loaded = load("gpqa-main")
+    assert len(loaded.questions) == 1 and loaded.problems[0].reason == "the right option is there twice"
+
+
+def test_without_the_hubs_package_the_message_says_what_to_do(here, monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(InputError) as e:
+        load("gsm8k", folder=here / "mine")
+    assert "pip install datasets==5.2.0" in str(e.value)
+    assert "gsm8k.jsonl" in str(e.value) and str(here / "mine") in str(e.value)
+
+
+def stub(monkeypatch, load_dataset):
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+
+
+def test_the_hub_is_asked_when_there_is_no_file(here, monkeypatch):
+    asked = []
+
+    def load_dataset(repo, config, *, split):
+        asked.append((repo, config, split))
+        return iter([{"question": "a?", "answer": "1+1\n#### 2"}, {"question": "b?", "answer": "none"}])
+
+    stub(monkeypatch, load_dataset)
+    loaded = load("gsm8k")
+    assert asked == [("openai/gsm8k", "main", "test")]
+    assert [q.answer for q in loaded.questions] == ["2"]
+    assert [(p.line, p.reason) for p in loaded.problems] == [
+        (2, "the answer is not a number, and this set asks for numbers")
+    ]
+    assert loaded.source == "https://huggingface.co/datasets/openai/gsm8k (1 of 1,319 published questions)"
+    put(here / "data" / "gsm8k.jsonl", lines({"question": "here?", "answer": "#### 5"}))
+    assert [q.answer for q in load("gsm8k").questions] == ["5"] and len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionError(SECRET), r"could not be reached \(ConnectionError\)"),
+        (RuntimeError(f"{SECRET}: this is a gated dataset"), "accept their terms"),
+        (RuntimeError(SECRET), "RuntimeError"),
+    ],
+)
+def test_a_hub_that_fails_is_named_without_its_words(error, words, here, monkeypatch):
+    def load_dataset(*_args, **_options):
+        raise error
+
+    stub(monkeypatch, load_dataset)
+    with pytest.raises(InputError, match=words) as e:
+        load("gpqa")
+    assert SECRET not in str(e.value) and "gpqa_diamond.csv" in str(e.value)
+
+
+def test_a_hub_that_hangs_is_left_behind(here, monkeypatch):
+    gone = threading.Event()
+    stub(monkeypatch, lambda *_args, **_options: gone.wait(30))
+    monkeypatch.setattr(hub, "HUB_S", 0.05)
+    try:
+        with pytest.raises(InputError, match="did not give openai/gsm8k within"):
+            load("gsm8k")
+    finally:
+        gone.set()
+
+
+def test_offline_the_hub_is_not_asked(here, monkeypatch):
+    stub(monkeypatch, lambda *_args, **_options: pytest.fail("the hub was asked"))
+    monkeypatch.setenv("TALE_OFFLINE", "1")
+    get_settings.cache_clear()
+    with pytest.raises(InputError, match="TALE_OFFLINE is set"):
+        load("gsm8k")
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the development data are not here")
+@pytest.mark.parametrize(("name", "good", "repeated"), [("gsm8k", 660, 0), ("gsm8k-zero", 1476, 24)])
+def test_the_development_data_are_read_whole(name, good, repeated, here):
+    loaded = load(name, folder=SHARED)
+    assert (len(loaded.questions), len(loaded.problems)) == (good, repeated)
+    assert all("repeats the question" in p.reason for p in loaded.problems)
+    assert all(q.kind == "number" and float(q.answer.replace(",", "")) is not None for q in loaded.questions)
