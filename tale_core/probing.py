@@ -114,6 +114,7 @@ class Prober:
         session_id: Written into every record.
         cache: What is known from earlier runs; None knows nothing.
         limits: Hard limits.
+        ledger: Keeps the limits of several probers together; by default each keeps `limits` for itself.
         slots: At most so many answers at the same time.
 
     Raises:
@@ -130,6 +131,7 @@ class Prober:
         session_id: str = "",
         cache: ProbeCache | None = None,
         limits: Limits | None = None,
+        ledger: Ledger | None = None,
         slots: int = 1,
     ) -> None:
         self.limits = limits or Limits()
@@ -143,11 +145,11 @@ class Prober:
         self._template = prompts.template(template)
         self._sampling, self._session_id, self._cache, self._slots = sampling, session_id, cache, slots
         self._known: dict[ProbeKey, CallRecord] = {}
-        self._ledger = Ledger(self.limits, client.price, sampling.max_tokens)
+        self._ledger = ledger or Ledger(self.limits, client.price, sampling.max_tokens)
 
     @property
     def spent(self) -> Spent:
-        """What has been paid for so far."""
+        """What has been paid for so far, by every prober of the same ledger."""
         return self._ledger.spent
 
     async def answers(self, *probes: Probe) -> AsyncGenerator[ProbeEvent, None]:
@@ -172,7 +174,7 @@ class Prober:
             yield self._finished(probe.key, await self._graded(replace(known, status="done")))
             return
         prompt = await self._client.count_tokens("\n".join(m.content for m in request.messages))
-        room = await self._ledger.room(probe.key, prompt=prompt, cap=probe.cap)
+        room = await self._ledger.room((self, probe.key), prompt=prompt, cap=probe.cap)
         try:
             request = replace(request, sampling=replace(request.sampling, max_tokens=room.max_tokens))
             call = replace(call, sampling=request.sampling)
@@ -189,7 +191,7 @@ class Prober:
             yield self._finished(probe.key, failed_call(call, e))
             raise
         finally:
-            await self._ledger.free(probe.key)
+            await self._ledger.free((self, probe.key))
         if call.cut and room.why != "cut":
             raise LimitReachedError(room.why)
 
@@ -257,7 +259,7 @@ class Prober:
     def _finished(self, key: ProbeKey, call: CallRecord) -> ProbeFinished:
         if call.status == "done":
             self._known[key] = call
-        self._ledger.book(key, call)
+        self._ledger.book((self, key), call)
         return ProbeFinished(key, call, self.spent)
 
 

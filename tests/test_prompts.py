@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tale_core import prompts
 from tale_core.errors import InputError
@@ -37,16 +39,79 @@ def test_the_estimator_prompt_is_the_papers_text():
     )
 
 
+BUDGET_PARTS = {
+    "paper": (" and use less than 77 tokens", "并使用少于 77 tokens"),
+    "plain": (" and use less than 77 tokens", "并使用少于 77 tokens"),
+    "words": (" in at most 58 words", "，最多用 58 个词"),
+    "calculations": (", in at most 58 words", "，最多用 58 个词"),
+    "steps": (" in at most 6 short steps", "，最多用 6 个简短的步骤"),
+    "lines": (", in at most 5 lines", "，最多 5 行"),
+    "format-last": (" and use less than 77 tokens", "并使用少于 77 tokens"),
+    "no-example": (" and use less than 77 tokens", "并使用少于 77 tokens"),
+}
+
+
+def test_every_wording_is_listed_here():
+    assert list(prompts.TEMPLATES) == list(BUDGET_PARTS)
+
+
 @pytest.mark.parametrize("name", prompts.TEMPLATES)
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("kind", ["number", "choice", "text"])
-def test_vanilla_and_budgeted_differ_in_the_budget_sentence_alone(name, language, kind):
+@pytest.mark.parametrize("concise", [False, True])
+def test_vanilla_and_budgeted_differ_in_the_budget_sentence_alone(name, language, kind, concise):
     q = Question(text="Q?", language=language)
     t = prompts.TEMPLATES[name]
-    sentence = {"en": " and use less than 77 tokens", "zh": "并使用少于 77 tokens"}[language]
-    budgeted = t.render(q, kind=kind, budget=77)
-    assert sentence in budgeted
-    assert budgeted.replace(sentence, "") == t.render(q, kind=kind)
+    part = BUDGET_PARTS[name][("en", "zh").index(language)]
+    vanilla, budgeted = (t.render(q, kind=kind, budget=b, concise=concise) for b in (None, 77))
+    assert budgeted.count(part) == 1 and t.budget_part(77, language) == part
+    assert budgeted.replace(part, "") == vanilla
+
+
+@pytest.mark.parametrize(
+    ("name", "budget", "asked"),
+    [
+        ("words", 1, "5 words"),
+        ("words", 14, "10 words"),
+        ("steps", 1, "1 short step,"),
+        ("steps", 60, "5 short steps,"),
+        ("lines", 7, "1 line,"),
+        ("lines", 60, "4 lines,"),
+        ("no-example", 1, "1 tokens"),
+    ],
+)
+def test_a_budget_is_told_in_the_wordings_own_unit(name, budget, asked):
+    assert asked in prompts.TEMPLATES[name].render(Q, budget=budget)
+
+
+@given(budget=st.integers(1, 10_000), more=st.integers(0, 10_000), name=st.sampled_from(list(prompts.TEMPLATES)))
+def test_a_larger_budget_never_asks_for_less(budget, more, name):
+    unit = prompts.TEMPLATES[name].unit
+    assert unit.least <= unit.of(budget) <= unit.of(budget + more)
+    assert abs(unit.of(budget) * unit.tokens - budget) <= max(unit.tokens / 2, unit.least * unit.tokens)
+
+
+@pytest.mark.parametrize("kind", ["number", "choice", "text"])
+def test_the_wording_without_an_example_names_the_slot_alone(kind):
+    paper, bare = (prompts.TEMPLATES[n].render(Question("Q?"), kind=kind, budget=50) for n in ("paper", "no-example"))
+    assert bare.count("[[") == 1 and "example" not in bare
+    start, _, rest = paper.partition(", for example:")
+    assert bare == start + "." + rest[rest.index("\n") :]
+
+
+def test_the_format_stands_after_the_budget_where_the_wording_says_so():
+    text = prompts.TEMPLATES["format-last"].render(Question("Q?"), budget=50)
+    assert text.index("Q?") < text.index("50 tokens") < text.index("[[answer]]")
+
+
+def test_calculations_and_lines_are_worded_as_agreed():
+    assert prompts.TEMPLATES["calculations"].render(Question("Q?"), budget=40) == (
+        "Q?\nThink step by step, writing only the calculations, in at most 30 words, "
+        "then give the final number like [[42]].\n"
+    )
+    assert prompts.TEMPLATES["lines"].render(Question("Q?"), budget=40) == (
+        "Q?\nWrite only the calculations, one a line, in at most 3 lines, then give the final number like [[42]].\n"
+    )
 
 
 @pytest.mark.parametrize("name", prompts.TEMPLATES)
@@ -66,5 +131,5 @@ def test_a_budget_below_one_is_refused(budget):
 
 
 def test_an_unknown_template_names_those_there_are():
-    with pytest.raises(InputError, match="paper, plain"):
+    with pytest.raises(InputError, match="paper, plain, words"):
         prompts.template("nope")

@@ -56,7 +56,7 @@ def form(*, running: bool) -> Asked | None:
     plan = AskPlan(
         question=question_form.typed(),
         estimator=estimator,
-        template=str(state.pref("template")),
+        template=state.template(),
         sampling=state.sampling(),
         together=bool(state.pref("together")),
         guesses=guesses,
@@ -100,7 +100,7 @@ def rerun_with_budget(session: SessionRecord, vanilla: CallRecord | None) -> Ask
     plan = AskPlan(
         question=session.question,
         estimator=f"fixed:{value}",
-        template=session.template or str(state.pref("template")),
+        template=session.template or state.template(),
         sampling=vanilla.sampling if vanilla else state.sampling(),
         together=bool(state.pref("together")),
         reuse_vanilla=vanilla,

@@ -180,7 +180,7 @@ def _plan(budgets: tuple[int, ...], price: Price | None) -> SweepPlan:
         points=int(now["sweep_points"]),
         lowest=int(now["sweep_lowest"]),
         repeats=int(now["sweep_repeats"]),
-        template=str(state.pref("template")),
+        template=state.template(),
         sampling=replace(state.sampling(), temperature=now["sweep_temperature"]),
         limits=Limits(
             now.get("sweep_max_calls"),

@@ -161,7 +161,7 @@ def _plan() -> SearchPlan:
     return SearchPlan(
         question=question_form.typed(),
         mode=now["search_mode"],
-        template=str(state.pref("template")),
+        template=state.template(),
         sampling=state.sampling(),
         samples=samples,
         rule=now["search_rule"] if samples > 1 else "all",

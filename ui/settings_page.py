@@ -10,10 +10,12 @@ from tale_core.jobs import runner
 from tale_core.models.choice import ModelChoice, endpoint_choice, endpoint_of
 from tale_core.models.connection import ConnectionReport, check
 from tale_core.models.endpoints import endpoints
+from tale_core.settings import get_settings
 from tale_core.types import Question
+from tale_core.wording_memory import usual_template, wording_for
 from ui import state
 from ui.shell import page
-from ui.text import literal
+from ui.text import literal, visible
 
 EFFORTS = ["model default", "none", "minimal", "low", "medium", "high", "xhigh"]
 CUSTOM = "Another address"
@@ -124,20 +126,39 @@ def _sampling() -> None:
 
 def _wording() -> None:
     state.keep("template")
-    names = list(prompts.TEMPLATES)
-    st.radio(
-        "Prompt", names, key="template", persist_state="session", label_visibility="collapsed",
-        format_func=lambda n: literal(prompts.TEMPLATES[n].title), captions=[prompts.TEMPLATES[n].hint for n in names],
+    choice = state.current_choice()
+    usual = prompts.TEMPLATES[usual_template(choice.model, get_settings())]
+    titles = {name: t.title for name, t in prompts.TEMPLATES.items()}
+    st.selectbox(
+        "Prompt", [state.AUTO, *titles], key="template", persist_state="session", label_visibility="collapsed",
+        format_func=lambda n: visible(titles.get(n, f"What suits the chosen model ({usual.title})")),
     )  # fmt: skip
-    template = prompts.TEMPLATES[str(state.pref("template"))]
+    template = prompts.TEMPLATES[state.template()]
+    st.caption(literal(template.hint, 400))
+    if state.pref("template") == state.AUTO:
+        _measured(choice.model)
     samples = {
         "English": Question(text="A baker makes 12 rolls and sells 5. How many are left?"),
         "中文": Question(text="面包师做了12个面包，卖出5个，还剩几个？", language="zh"),
     }
     st.caption(
-        "What the model is sent, with a budget of 50 tokens; the vanilla prompt lacks the budget sentence alone."
+        "What the model is sent for a budget of 50 tokens; the vanilla prompt lacks the budget's part alone."
     )
     for column, (title, question) in zip(st.columns(2), samples.items(), strict=True):
         with column:
             st.caption(title)
             st.code(template.render(question, budget=50), language=None, wrap_lines=True)
+
+
+def _measured(model: str) -> None:
+    """Why this wording suits the model, from the calibration that found it."""
+    found = wording_for(model, get_settings())
+    if found is None:
+        st.caption(
+            "Nothing was measured for this model yet, so the paper's prompts are used. On the command line, "
+            "`models calibrate` finds the wording that a model obeys."
+        )
+        return
+    where = "on this machine" if found.found == "yours" else "for this release"
+    words = f"Measured {where} on {found.entry.date} with {found.entry.n} questions: {found.entry.reason}"
+    st.caption(literal(words, 600))

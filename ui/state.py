@@ -9,17 +9,20 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from tale_core import prompts
 from tale_core.models.choice import ModelChoice, available_choices, default_choice
+from tale_core.settings import get_settings
 from tale_core.store import Store, open_store
 from tale_core.types import Sampling
+from tale_core.wording_memory import usual_template
 
+AUTO = "auto"
+"""As a template: the one that suits the chosen model."""
 DEFAULTS: dict[str, object] = {
     "temperature": 0.0,
     "seed": 1024,
     "max_tokens": 2048,
     "effort": "model default",
-    "template": prompts.DEFAULT_TEMPLATE,
+    "template": AUTO,
     "together": True,
     "guess_first": False,
 }
@@ -46,6 +49,12 @@ def sampling() -> Sampling:
         max_tokens=int(str(pref("max_tokens"))),
         reasoning_effort=None if effort == "model default" else effort,  # type: ignore[arg-type]
     )
+
+
+def template() -> str:
+    """The template that the settings ask for; unless one is chosen there, the one that suits the chosen model."""
+    chosen = str(pref("template"))
+    return usual_template(current_choice().model, get_settings()) if chosen == AUTO else chosen
 
 
 def secrets() -> Mapping[str, object]:

@@ -14,20 +14,22 @@ from tale_core.documents import ask_document
 from tale_core.errors import InputError
 from tale_core.models.choice import ModelChoice, choice_from_flags
 from tale_core.sessions import AskRun, AskView
+from tale_core.settings import get_settings
 from tale_core.store import open_store
 from tale_core.types import ANSWERS, Question, Sampling
+from tale_core.wording_memory import usual_template
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    choice = choice_from_flags(model=args.model, base_url=args.base_url, api_key_env=args.api_key_env)
     plan = AskPlan(
         question=question_from_flags(args),
         estimator=f"fixed:{args.budget}" if args.budget is not None else args.estimator,
-        template=args.template,
+        template=template_from_flags(args, choice),
         sampling=sampling_from_flags(args),
         together=not args.sequential,
     )
-    choice = choice_from_flags(model=args.model, base_url=args.base_url, api_key_env=args.api_key_env)
     plan.validate(model=choice.model)
     view = asyncio.run(_run(plan, choice, args))
     if args.json:
@@ -52,6 +54,12 @@ async def _run(plan: AskPlan, choice: ModelChoice, args: argparse.Namespace) -> 
         endpoint=choice.endpoint,
     )
     return await asked.run()
+
+
+def template_from_flags(args: argparse.Namespace, choice: ModelChoice) -> str:
+    """The template that was asked for; with none, the one that suits the model."""
+    template: str | None = args.template
+    return template or usual_template(choice.model, get_settings())
 
 
 def sampling_from_flags(args: argparse.Namespace) -> Sampling:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tale_core.cli import FAILED, INTERRUPTED, OK, emit
-from tale_core.commands.ask import question_from_flags, sampling_from_flags
+from tale_core.commands.ask import question_from_flags, sampling_from_flags, template_from_flags
 from tale_core.commands.progress import open_with_progress
 from tale_core.documents import search_document
 from tale_core.elasticity import SweepPlan
@@ -36,10 +36,11 @@ V = TypeVar("V", SearchView, SweepView)
 
 def run_search(args: argparse.Namespace) -> int:
     """Run `search`."""
+    choice = _choice(args)
     plan = _resumed(args, SearchPlan) or SearchPlan(
         question=Question(text="") if args.dataset else question_from_flags(args),
         mode=args.mode,
-        template=args.template,
+        template=template_from_flags(args, choice),
         sampling=sampling_from_flags(args),
         samples=args.samples,
         rule=args.rule,
@@ -52,28 +53,29 @@ def run_search(args: argparse.Namespace) -> int:
     if args.dataset:
         from tale_core.commands import search_many
 
-        return search_many.run(args, plan, _choice(args))
+        return search_many.run(args, plan, choice)
     plan.validate()
-    view = cast(SearchView, asyncio.run(_run(plan, args, search_table)))
+    view = cast(SearchView, asyncio.run(_run(plan, choice, args, search_table)))
     return _end(view, args, document=search_document, words=_search_words)
 
 
 def run_sweep(args: argparse.Namespace) -> int:
     """Run `sweep`."""
+    choice = _choice(args)
     plan = _resumed(args, SweepPlan) or SweepPlan(
         question=question_from_flags(args),
         budgets=parse_grid(args.budgets) if args.budgets else (),
         points=args.points,
         lowest=args.lowest,
         repeats=args.repeats,
-        template=args.template,
+        template=template_from_flags(args, choice),
         sampling=sampling_from_flags(args),
         limits=_limits(args),
         slots=args.concurrency,
         reuse=not args.fresh,
     )
     plan.validate()
-    view = cast(SweepView, asyncio.run(_run(plan, args, sweep_table)))
+    view = cast(SweepView, asyncio.run(_run(plan, choice, args, sweep_table)))
     return _end(view, args, document=sweep_document, words=_sweep_words)
 
 
@@ -104,9 +106,8 @@ def _choice(args: argparse.Namespace) -> ModelChoice:
 
 
 async def _run(
-    plan: SearchPlan | SweepPlan, args: argparse.Namespace, table: Callable[[Any], Table]
+    plan: SearchPlan | SweepPlan, choice: ModelChoice, args: argparse.Namespace, table: Callable[[Any], Table]
 ) -> SearchView | SweepView:
-    choice = _choice(args)
     run = StudyRun(
         plan,
         store=open_store(args.db),

@@ -16,9 +16,15 @@ from typing import NamedTuple
 
 from tale_core import prompts
 from tale_core.models.scripted import count
+from tale_core.templates import LINES, STEPS, TOKENS, WORDS, Unit
 from tale_core.types import Completion, Delta, Price, Question, Request, Usage
 
-_BUDGET = re.compile(r"less than (\d+) tokens|少于\s*(\d+)\s*tokens")
+_LIMITS: tuple[tuple[Unit, re.Pattern[str]], ...] = (
+    (TOKENS, re.compile(r"less than (\d+) tokens|少于\s*(\d+)\s*tokens")),
+    (WORDS, re.compile(r"at most (\d+) words?|最多用 (\d+) 个词")),
+    (STEPS, re.compile(r"at most (\d+) short steps?|最多用 (\d+) 个简短的步骤")),
+    (LINES, re.compile(r"at most (\d+) lines?|最多 (\d+) 行")),
+)
 _DIRECT = tuple(
     prompts.direct_messages(Question("?", language=lang))[0].content.strip().splitlines()[-1] for lang in ("en", "zh")
 )
@@ -198,9 +204,11 @@ class SimulatedClient:
 
 
 def requested_budget(prompt: str) -> int | None:
-    """The budget that a prompt of any template and language asks for; None when it asks for none."""
-    found = _BUDGET.findall(prompt)
-    return int("".join(found[-1])) if found else None
+    """The budget in tokens that a prompt of any template and language asks for; None when it asks for none."""
+    for unit, limit in _LIMITS:
+        if found := limit.findall(prompt):
+            return round(int("".join(found[-1])) * unit.tokens)
+    return None
 
 
 def _written(tokens: int, answer: str) -> list[str]:

@@ -39,10 +39,11 @@ async def run(client: Client, request: Request) -> tuple[list[Delta], Completion
 async def test_it_reads_the_budget_from_every_template_and_language(template: str, language: str) -> None:
     question = replace(QUESTION, language=language)  # type: ignore[arg-type]
     client = SimulatedClient(SimulatedModel.monotone(vanilla=200))
-    _, budgeted = await run(client, ask(100, question=question, template=template))
+    # 120 tokens are a whole number of words, of steps and of lines.
+    _, budgeted = await run(client, ask(120, question=question, template=template))
     _, vanilla = await run(client, ask(question=question, template=template))
     direct = Request(prompts.direct_messages(question, kind="number"))
-    assert [c.usage.completion_tokens for c in (budgeted, vanilla, (await run(client, direct))[1])] == [90, 200, 5]
+    assert [c.usage.completion_tokens for c in (budgeted, vanilla, (await run(client, direct))[1])] == [108, 200, 5]
 
 
 def test_a_prompt_without_a_budget_has_none() -> None:

@@ -150,12 +150,12 @@ def test_what_was_set_survives_going_to_another_page_and_reaches_the_endpoint(ba
     at.number_input(key="seed").set_value(5)
     at.number_input(key="max_tokens").set_value(321)
     at.selectbox(key="effort").select("low")
-    at.radio(key="template").set_value(list(prompts.TEMPLATES)[-1]).run()
+    at.selectbox(key="template").select(list(prompts.TEMPLATES)[-1]).run()
     home(at)
     settings(at)
     assert (at.number_input(key="temperature").value, at.number_input(key="seed").value) == (0.7, 5)
     assert (at.number_input(key="max_tokens").value, at.selectbox(key="effort").value) == (321, "low")
-    assert at.radio(key="template").value == list(prompts.TEMPLATES)[-1]
+    assert at.selectbox(key="template").value == list(prompts.TEMPLATES)[-1]
     use(at, bad.base_url, "ok")
     ask(at, budget=20)
     body = bad.requests[-1].body
@@ -180,10 +180,11 @@ def test_what_was_typed_on_the_ask_page_survives_a_visit_to_settings() -> None:
 @pytest.mark.parametrize("name", prompts.TEMPLATES)
 def test_the_preview_shows_what_is_sent(bad: BadEndpoint, name: str) -> None:
     at = settings()
-    at.radio(key="template").set_value(name).run()
+    at.selectbox(key="template").select(name).run()
     english, chinese = (c.value for c in at.code)
-    assert "50" in english and "A baker makes 12 rolls" in english
-    assert "50" in chinese and "面包师" in chinese
+    template = prompts.TEMPLATES[name]
+    assert template.budget_part(50) in english and "A baker makes 12 rolls" in english
+    assert template.budget_part(50, "zh") in chinese and "面包师" in chinese
     use(at, bad.base_url, "ok")
     ask(at, "A baker makes 12 rolls and sells 5. How many are left?", answer="7", budget=50)
     prompts_sent = [r.body["messages"][-1]["content"] for r in bad.requests]

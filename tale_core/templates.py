@@ -1,0 +1,248 @@
+"""The wordings of an answer's prompt: each a pair, vanilla and budgeted, that differs in the budget's part alone.
+
+A wording is a text with slots and a unit. Models differ in which unit they obey: large ones obey tokens, small ones
+words or lines if any (`tale_core.wordings` finds out). Whoever changes a text raises its version: stored calls name
+wording and version. Sources: the paper (arXiv 2412.18547, section 5), its public repository (`paper`, with its format
+instruction), the project's seed (`plain`). Knows text only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from tale_core.errors import InputError
+from tale_core.types import AnswerKind, Language, Question
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a budget is asked for in.
+
+    Attributes:
+        tokens: Tokens that one of it stands for.
+        least: The smallest number that is asked for.
+    """
+
+    name: str
+    tokens: Fraction
+    least: int = 1
+
+    def of(self, budget: int) -> int:
+        """A budget of tokens in this unit."""
+        return max(self.least, round(budget / self.tokens))
+
+
+TOKENS = Unit("tokens", Fraction(1))
+WORDS = Unit("words", Fraction(4, 3), least=5)
+STEPS = Unit("steps", Fraction(12))
+LINES = Unit("lines", Fraction(15))
+
+# Concise CoT: the vanilla prompt that also asks to be brief (Renze and Guven, arXiv 2401.05618).
+_CONCISE: dict[Language, str] = {"en": " and be concise", "zh": "，并保持简洁"}
+
+# The repository's format instructions. Its example value is part of the experiment: small models copy it.
+_FORMAT: dict[Language, str] = {
+    "en": "Please Give the response by strictly following this format: [[{slot}]], "
+    "for example: {label}: [[{example}]].",
+    "zh": "请严格按照如下格式回答：[[{slot}]]，例如：{slot}: [[{example}]]。",
+}
+_BARE_FORMAT: dict[Language, str] = {
+    "en": "Please Give the response by strictly following this format: [[{slot}]].",
+    "zh": "请严格按照如下格式回答：[[{slot}]]。",
+}
+_SLOT: dict[Language, dict[AnswerKind, tuple[str, str, str]]] = {
+    "en": {
+        "number": ("answer", "Answer", "50"),
+        "choice": ("choice", "Choice", "A"),
+        "text": ("answer", "Answer", "Monday"),
+    },
+    "zh": {"number": ("答案", "答案", "50"), "choice": ("选项", "选项", "A"), "text": ("答案", "答案", "星期一")},
+}
+_THEN: dict[Language, str] = {
+    "en": ", then give {what} like [[{example}]].\n",
+    "zh": "，然后给出{what}，例如 [[{example}]]。\n",
+}
+_WHAT: dict[Language, dict[AnswerKind, tuple[str, str]]] = {
+    "en": {
+        "number": ("the final number", "42"),
+        "choice": ("the letter of your choice", "A"),
+        "text": ("the final answer", "Monday"),
+    },
+    "zh": {"number": ("最终的数字", "42"), "choice": ("所选选项的字母", "A"), "text": ("最终的答案", "星期一")},
+}
+_TOKEN_LIMIT: dict[Language, str] = {"en": " and use less than {n} tokens", "zh": "并使用少于 {n} tokens"}
+
+
+def format_instruction(lang: Language, kind: AnswerKind) -> str:
+    """The repository's sentence that asks for `[[answer]]`."""
+    slot, label, example = _SLOT[lang][kind]
+    return _FORMAT[lang].format(slot=slot, label=label, example=example)
+
+
+def question_block(question: Question) -> str:
+    """The question with its options, one a line ("A. …")."""
+    options = (f"{chr(ord('A') + i)}. {option}" for i, option in enumerate(question.options))
+    return "\n".join([question.text.strip(), *options])
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A pair of prompts.
+
+    Attributes:
+        name: Stored with every call.
+        version: Raised whenever the text changes.
+        title: For people, a few words.
+        hint: For people, one sentence or two.
+        text: The prompt by language, with the slots {question}, {budget}, {brief} and any of {format} and {bare_format}
+            (the repository's instruction with and without its example), {then} (a short instruction of our own).
+        limit: What stands in {budget}, by language, with {n} and in English {s}, the plural's letter.
+        unit: What {n} counts.
+    """
+
+    name: str
+    version: int
+    title: str
+    hint: str
+    text: Mapping[Language, str]
+    limit: Mapping[Language, str]
+    unit: Unit = TOKENS
+
+    def render(
+        self, question: Question, *, kind: AnswerKind = "number", budget: int | None = None, concise: bool = False
+    ) -> str:
+        """The user message for `question`; with a budget sentence when `budget` (tokens, positive) is given.
+
+        Args:
+            question: In its own language.
+            kind: Decides what the format instruction asks for.
+            budget: Tokens; None asks for the vanilla answer.
+            concise: Ask to be brief, without a number.
+
+        Raises:
+            InputError: The budget is not positive.
+        """
+        lang = question.language
+        what, example = _WHAT[lang][kind]
+        return self.text[lang].format(
+            question=question_block(question),
+            budget="" if budget is None else self.budget_part(budget, lang),
+            brief=_CONCISE[lang] if concise else "",
+            format=format_instruction(lang, kind),
+            bare_format=_BARE_FORMAT[lang].format(slot=_SLOT[lang][kind][0]),
+            then=_THEN[lang].format(what=what, example=example),
+        )
+
+    def budget_part(self, budget: int, lang: Language = "en") -> str:
+        """The words that ask for a budget (tokens): all that the two prompts of the pair differ in.
+
+        Raises:
+            InputError: The budget is not positive.
+        """
+        if budget < 1:
+            raise InputError(f"A budget of {budget} tokens was given.", "A budget is a whole number from 1.")
+        n = self.unit.of(budget)
+        return self.limit[lang].format(n=n, s="" if n == 1 else "s")
+
+
+TEMPLATES: dict[str, Template] = {
+    t.name: t
+    for t in (
+        Template(
+            name="paper",
+            version=1,
+            title="Paper: answer in [[brackets]]",
+            hint="The paper's prompts. The answer's format is asked for first, so that it can be graded surely.",
+            text={
+                "en": "{question}\n{format}\nLet's think step by step{budget}{brief}:\n",
+                "zh": "{question}\n{format}\n让我们一步一步思考{budget}{brief}：\n",
+            },
+            limit=_TOKEN_LIMIT,
+        ),
+        Template(
+            name="plain",
+            version=1,
+            title="Plain: the sentence and the question",
+            hint="No format is asked for; the answer is read from the model's own words.",
+            text={
+                "en": "Let's think step by step{budget}{brief}: {question}",
+                "zh": "让我们一步一步思考{budget}{brief}： {question}",
+            },
+            limit=_TOKEN_LIMIT,
+        ),
+        Template(
+            name="words",
+            version=1,
+            title="Words: a limit on words, then [[the answer]]",
+            hint="Small models obey a number of words where they ignore a number of tokens. The budget becomes three "
+            "words for every four tokens.",
+            text={
+                "en": "{question}\nThink step by step{budget}{brief}{then}",
+                "zh": "{question}\n一步一步思考{budget}{brief}{then}",
+            },
+            limit={"en": " in at most {n} word{s}", "zh": "，最多用 {n} 个词"},
+            unit=WORDS,
+        ),
+        Template(
+            name="calculations",
+            version=1,
+            title="Calculations: no prose, a limit on words",
+            hint="Asks for the calculations alone and a number of words: three for every four tokens.",
+            text={
+                "en": "{question}\nThink step by step{brief}, writing only the calculations{budget}{then}",
+                "zh": "{question}\n一步一步思考{brief}，只写计算过程{budget}{then}",
+            },
+            limit={"en": ", in at most {n} word{s}", "zh": "，最多用 {n} 个词"},
+            unit=WORDS,
+        ),
+        Template(
+            name="steps",
+            version=1,
+            title="Steps: a limit on short steps",
+            hint="The budget becomes a number of short steps, one for every twelve tokens.",
+            text={
+                "en": "{question}\nThink step by step{budget}{brief}{then}",
+                "zh": "{question}\n一步一步思考{budget}{brief}{then}",
+            },
+            limit={"en": " in at most {n} short step{s}", "zh": "，最多用 {n} 个简短的步骤"},
+            unit=STEPS,
+        ),
+        Template(
+            name="lines",
+            version=1,
+            title="Lines: a limit on lines of calculation",
+            hint="One calculation a line; the budget becomes a number of lines, one for every fifteen tokens.",
+            text={
+                "en": "{question}\nWrite only the calculations{brief}, one a line{budget}{then}",
+                "zh": "{question}\n只写计算过程{brief}，每行一个算式{budget}{then}",
+            },
+            limit={"en": ", in at most {n} line{s}", "zh": "，最多 {n} 行"},
+            unit=LINES,
+        ),
+        Template(
+            name="format-last",
+            version=1,
+            title="Format last: budget first, then the format",
+            hint="The paper's sentences in the other order: the format stands last, where small models heed it most.",
+            text={
+                "en": "{question}\nLet's think step by step{budget}{brief}.\n{format}\n",
+                "zh": "{question}\n让我们一步一步思考{budget}{brief}。\n{format}\n",
+            },
+            limit=_TOKEN_LIMIT,
+        ),
+        Template(
+            name="no-example",
+            version=1,
+            title="No example: the paper's without its example",
+            hint="The paper's prompts without the example value, which small models copy into their answers.",
+            text={
+                "en": "{question}\n{bare_format}\nLet's think step by step{budget}{brief}:\n",
+                "zh": "{question}\n{bare_format}\n让我们一步一步思考{budget}{brief}：\n",
+            },
+            limit=_TOKEN_LIMIT,
+        ),
+    )
+}
+"""Every wording, by name; the first is the default."""

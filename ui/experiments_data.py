@@ -1,0 +1,202 @@
+"""Which questions an experiment asks: a set that is on this machine, or a file that somebody sends.
+
+A file is read in memory and never written. Its name, its columns and its rows are hostile until shown otherwise.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path, PurePath
+
+import streamlit as st
+
+from tale_core.datasets import SUFFIXES, DatasetInfo, Loaded, describe, load, read_upload
+from tale_core.datasets.columns import FIELDS, Columns, find_columns
+from tale_core.datasets.loading import UPLOAD_BYTES, UPLOAD_ROWS
+from tale_core.datasets.named import find_set
+from tale_core.datasets.results import fingerprint
+from tale_core.datasets.tables import Row, read_table
+from tale_core.errors import InputError
+from tale_core.settings import get_settings
+from ui.text import literal, visible
+
+UPLOAD = "\u2191 upload"
+"""Stands for a file among the names of sets; no set is called so."""
+NONE = ""
+MOST_QUESTIONS = 10_000
+_SHOWN_PROBLEMS = 50
+_LOOKED_AT = 20
+_LABELS = {"question": "Question", "answer": "Known answer", "options": "Options", "id": "Id", "topic": "Topic"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is to be asked; `loaded` is None while nothing can be, and `why` says what is missing, in words."""
+
+    loaded: Loaded | None
+    why: str = ""
+
+
+def local_sets() -> dict[str, DatasetInfo]:
+    """The named sets whose files are all on this machine, groups and sets that stand alone first."""
+    folders = [f for f in (get_settings().datasets_dir, Path("data")) if f is not None]
+    return {info.name: info for info in describe() if _is_here(info.name, folders)}
+
+
+def _is_here(name: str, folders: Sequence[Path]) -> bool:
+    found = find_set(name)
+    if found is None:
+        return True  # The project's own.
+    return all(any((folder / file).is_file() for folder in folders for file in part.files) for part in found.parts)
+
+
+def data_box() -> Chosen:
+    """The data set, how many of its questions, and what became of its rows."""
+    sets = local_sets()
+    if st.session_state.get("exp_dataset") not in (*sets, UPLOAD):
+        st.session_state["exp_dataset"] = next(iter(sets))
+    which, first, offset = st.columns([3, 1.2, 1.2], vertical_alignment="bottom")
+    with which:
+        st.selectbox(
+            "Data set", [*sets, UPLOAD], key="exp_dataset", persist_state="session",
+            format_func=lambda name: "Upload a file…" if name == UPLOAD else _title(sets[name]),
+            help="Sets whose files are on this machine. Others are read from files put into TALE_DATASETS_DIR.",
+        )  # fmt: skip
+    with first:
+        st.number_input(
+            "First questions", 1, MOST_QUESTIONS, step=10, key="exp_limit", persist_state="session",
+            help="How many questions are asked, from the set's beginning or from the offset on.",
+        )  # fmt: skip
+    with offset:
+        st.number_input("Offset", 0, 1_000_000, step=10, key="exp_offset", persist_state="session")
+    name = str(st.session_state["exp_dataset"])
+    limit, skipped = int(st.session_state["exp_limit"]), int(st.session_state["exp_offset"])
+    chosen = _uploaded(limit, skipped) if name == UPLOAD else _named(sets[name], limit, skipped)
+    if chosen.loaded is not None:
+        _about(chosen.loaded)
+    return chosen
+
+
+def _title(info: DatasetInfo) -> str:
+    return f"{info.title} · {info.size:,}" if info.size is not None else info.title
+
+
+def _named(info: DatasetInfo, limit: int, offset: int) -> Chosen:
+    if info.note:
+        st.caption(literal(info.note, 400))
+    try:
+        return Chosen(_loaded(info.name, limit, offset))
+    except InputError as e:
+        return Chosen(None, str(e))
+
+
+@st.cache_data(ttl=60, max_entries=32, show_spinner="Reading the questions…")
+def _loaded(name: str, limit: int, offset: int) -> Loaded:
+    return load(name, limit=limit, offset=offset)
+
+
+def _uploaded(limit: int, offset: int) -> Chosen:
+    st.caption(
+        f"JSON Lines, JSON, CSV, TSV or Parquet with a column of questions and one of known answers; at most "
+        f"{UPLOAD_ROWS:,} rows and {UPLOAD_BYTES // 1_000_000} MB. The file is only read, never kept; the questions "
+        "that are asked are stored with the experiment."
+    )
+    file = st.file_uploader(
+        "File", type=[s.removeprefix(".") for s in SUFFIXES], key="exp_file", label_visibility="collapsed",
+        max_upload_size=UPLOAD_BYTES // 1_000_000,
+    )  # fmt: skip
+    if file is None:
+        return Chosen(None, "Upload a file, or choose another data set.")
+    data = file.getvalue()
+    try:
+        mapping = _mapping(columns_of(file.name, data), file.file_id)
+        whole = read_upload(file.name, data, mapping=mapping)
+    except InputError as e:
+        return Chosen(None, str(e))
+    taken = whole.questions[offset : offset + limit]
+    if not taken:
+        return Chosen(None, f"The offset {offset:,} is behind the last question: there are {len(whole.questions):,}.")
+    return Chosen(replace(whole, questions=taken, fingerprint=fingerprint(taken)))
+
+
+def columns_of(name: str, data: bytes) -> list[str]:
+    """The columns of a file's first rows.
+
+    Raises:
+        InputError: The file as a whole cannot be read.
+    """
+    suffix = PurePath(name).suffix.casefold()
+    if suffix not in SUFFIXES or len(data) > UPLOAD_BYTES:
+        return []  # `read_upload` says why it cannot be read.
+    rows = list(islice(read_table(io.BytesIO(data), suffix), _LOOKED_AT))
+    return list(dict.fromkeys(column for row in rows if isinstance(row, Row) for column in row.values))
+
+
+def guessed(there: Sequence[str]) -> dict[str, str | tuple[str, ...]]:
+    """The mapping that usual names suggest; a field that cannot be guessed has no column."""
+    whole = _columns(there, {})
+    question = whole.question if whole else ""
+    answer = (whole.answer or NONE) if whole else NONE
+    if whole is None:
+        alone = _columns(there, {"answer": NONE})
+        question = alone.question if alone else ""
+        if there:
+            # The name of any column, put in as the question, leaves the answer alone to be guessed.
+            other = _columns(there, {"question": question or there[0]})
+            answer = (other.answer or NONE) if other else NONE
+        whole = alone
+    rest = {f: (getattr(whole, f) or NONE) if whole else NONE for f in ("id", "topic")}
+    return {"question": question, "answer": answer, "options": whole.options if whole else (), **rest}
+
+
+def _columns(there: Sequence[str], mapping: Mapping[str, str]) -> Columns | None:
+    try:
+        return find_columns(there, mapping)
+    except InputError:
+        return None
+
+
+def _mapping(there: Sequence[str], file_id: str) -> dict[str, str | Sequence[str]] | None:
+    """A box for each field, filled with the guess; None when the file shows no columns."""
+    if not there:
+        return None
+    guess = guessed(there)
+    chosen: dict[str, str | Sequence[str]] = {}
+    with st.container(horizontal=True):
+        for field in FIELDS:
+            key = f"exp_column_{field}_{file_id}"
+            if field == "options":
+                chosen[field] = st.multiselect(
+                    _LABELS[field], there, default=[c for c in guess["options"] if c in there], key=key,
+                    format_func=_short, placeholder="none", width=200,
+                    help="One column that holds a list, or a column for each option.",
+                )  # fmt: skip
+                continue
+            names = list(there) if field == "question" else [NONE, *there]
+            first = guess[field] if guess[field] in names else names[0]
+            chosen[field] = st.selectbox(
+                _LABELS[field], names, index=names.index(str(first)), key=key, format_func=_short, width=200,
+            )  # fmt: skip
+    return chosen
+
+
+def _short(column: str) -> str:
+    shown = visible(column).replace("\n", " ")
+    return (shown if len(shown) <= 40 else f"{shown[:39]}…") or "none"
+
+
+def _about(loaded: Loaded) -> None:
+    """What was read, and row by row what was not."""
+    count, known = len(loaded.questions), sum(q.answer is not None for q in loaded.questions)
+    answers = "all with a known answer" if known == count else f"{known:,} with a known answer"
+    st.caption(literal(f"{count:,} question{'s' if count != 1 else ''}, {answers}, from {loaded.source}.", 300))
+    if not loaded.problems:
+        return
+    with st.expander(f"{len(loaded.problems):,} rows were passed over", icon=":material/rule:"):
+        for problem in loaded.problems[:_SHOWN_PROBLEMS]:
+            st.text(f"Line {problem.line}: {visible(problem.reason)}")
+        if (more := len(loaded.problems) - _SHOWN_PROBLEMS) > 0:
+            st.caption(f"And {more:,} more.")
