@@ -37,7 +37,7 @@ class AskPlan:
     """Everything that decides an Ask, fixed before it starts.
 
     Attributes:
-        estimator: Registry name (see `tale_core.estimators`).
+        estimator: Registry name (see `tale_core.estimators`); a trained one is that of the model that answers.
         together: Generate both answers at the same time; False runs them one after the other for clean timing.
         reuse_vanilla: A finished vanilla call with the same settings; it is shown as cached and not paid again.
         guesses: Token counts guessed before the reveal, by role.
@@ -52,11 +52,15 @@ class AskPlan:
     parent_id: str | None = None
     guesses: dict[str, int] = field(default_factory=dict)
 
-    def validate(self) -> Estimator:
+    def validate(self, *, model: str = "") -> Estimator:
         """Check everything that can be wrong before anything is spent; return the estimator.
+
+        Args:
+            model: The model that will answer; only a trained estimator needs it.
 
         Raises:
             InputError: Empty or too long question, unknown estimator or template, max_tokens below 1.
+            EstimatorFileError: A file of a trained estimator cannot be used.
         """
         text = self.question.text.strip()
         if not text:
@@ -70,7 +74,7 @@ class AskPlan:
         if self.sampling.temperature is not None and not 0 <= self.sampling.temperature <= 2:
             raise InputError(f"The temperature is {self.sampling.temperature}.", "Give a number from 0 to 2.")
         prompts.template(self.template)
-        return estimator(self.estimator)
+        return estimator(self.estimator, model=model, template=self.template)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ async def ask(plan: AskPlan, client: Client, *, session_id: str = "") -> AsyncGe
         InputError: The plan is wrong; nothing was sent.
         ModelError: The estimator's call failed.
     """
-    how = plan.validate()
+    how = plan.validate(model=client.model)
     question = replace(plan.question, kind=infer_kind(plan.question))
     calls = _Calls(plan, question, client, session_id)
     estimate: Estimate | None = None

@@ -30,6 +30,8 @@ system errors are converted at the edge that meets them, so the page and the com
     │   ├── DiskFullError            too little room in the cache folder
     │   ├── NoSourceError            no local file, and no source answered
     │   └── WeightsMismatchError     a file has the wrong size or sha256 and was not used
+    ├── TrainingError                an estimator cannot be trained from these rows
+    ├── EstimatorFileError           a saved estimator cannot be used: damaged, hostile, or of another version
     └── StoreError                   the database
         ├── StoreLockedError         another process held it past the time limit
         ├── StoreVersionError        written by a newer version of this program, or not our database
@@ -192,6 +194,14 @@ class NoSourceError(WeightsError):
 
 class WeightsMismatchError(WeightsError):
     """A file has the wrong size or sha256; it was not used."""
+
+
+class TrainingError(TaleError):
+    """An estimator cannot be trained; the message says why and what to use meanwhile."""
+
+
+class EstimatorFileError(TaleError):
+    """A saved estimator cannot be used; nothing of it was loaded."""
 
 
 class StoreError(TaleError):

@@ -101,7 +101,7 @@ class AskRun:
         endpoint: str,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self.estimator = plan.validate().name
+        self.estimator = plan.validate(model=model).name
         self.plan = plan
         self.id = new_session_id()
         self._store = store

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 import streamlit as st
 
 from tale_core.ask import AskPlan
+from tale_core.estimators import trained_kinds
 from tale_core.models.choice import ModelChoice
 from tale_core.types import CallRecord, SessionRecord
 from ui import question_form, state
 
-ESTIMATORS = {"zero-shot": "The model estimates it", "fixed": "I set it"}
+ESTIMATORS = {
+    "regression": "Predicted from searches",
+    "calibrated": "The model's estimate, corrected",
+    "zero-shot": "The model estimates it",
+    "fixed": "I set it",
+}
 KINDS = {"auto": "Work it out", "number": "A number", "choice": "A letter (A, B, …)", "text": "A word or phrase"}
 
 
@@ -29,7 +35,7 @@ def load(session: SessionRecord) -> None:
         return
     st.session_state["loaded"] = session.id
     question_form.put(session.question)
-    st.session_state["estimator"] = "fixed" if session.estimator.startswith("fixed") else "zero-shot"
+    st.session_state["estimator"] = session.estimator.partition(":")[0]
     if session.budget:
         st.session_state["fixed_budget"] = session.budget
 
@@ -65,13 +71,17 @@ def form(*, running: bool) -> Asked | None:
 
 
 def _estimator() -> str:
+    there = trained_kinds(model=state.current_choice().model, template=state.template())
+    offered = [*there, "zero-shot", "fixed"]
+    if st.session_state.get("estimator") not in offered:
+        st.session_state["estimator"] = offered[0]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = st.selectbox(
-            "Budget", list(ESTIMATORS), key="estimator", format_func=ESTIMATORS.__getitem__, persist_state="session",
+            "Budget", offered, key="estimator", format_func=ESTIMATORS.__getitem__, persist_state="session",
             help="The budget is the number of tokens that the second prompt asks the model to stay under.",
         )  # fmt: skip
         if kind != "fixed":
-            return "zero-shot"
+            return str(kind)
         st.session_state.setdefault("fixed_budget", 50)
         value = st.number_input("Tokens", 1, 20_000, key="fixed_budget", persist_state="session", width=110)
     return f"fixed:{value}"

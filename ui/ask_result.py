@@ -176,7 +176,12 @@ def budget_line(view: AskView, *, interactive: bool = True) -> None:
 def _origin(view: AskView) -> str:
     if view.estimator.startswith("fixed"):
         return "set by you"
-    return "the stated default, since the model gave none" if view.budget_problem else "the model's own estimate"
+    if view.budget_problem:
+        return "the stated default"
+    kind = view.estimator.partition(":")[0]
+    return {"regression": "predicted from searches", "calibrated": "the model's estimate, corrected by searches"}.get(
+        kind, "the model's own estimate"
+    )
 
 
 def _spent(call: CallRecord) -> str:

@@ -12,6 +12,7 @@ from tale_core.commands.progress import open_with_progress
 from tale_core.datasets import language_of
 from tale_core.documents import ask_document
 from tale_core.errors import InputError
+from tale_core.estimators import usual_estimator
 from tale_core.models.choice import ModelChoice, choice_from_flags
 from tale_core.sessions import AskRun, AskView
 from tale_core.settings import get_settings
@@ -23,10 +24,12 @@ from tale_core.wording_memory import usual_template
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     choice = choice_from_flags(model=args.model, base_url=args.base_url, api_key_env=args.api_key_env)
+    template = template_from_flags(args, choice)
+    estimator = args.estimator or usual_estimator(model=choice.model, template=template)
     plan = AskPlan(
         question=question_from_flags(args),
-        estimator=f"fixed:{args.budget}" if args.budget is not None else args.estimator,
-        template=template_from_flags(args, choice),
+        estimator=f"fixed:{args.budget}" if args.budget is not None else estimator,
+        template=template,
         sampling=sampling_from_flags(args),
         together=not args.sequential,
     )

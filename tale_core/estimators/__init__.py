@@ -1,16 +1,37 @@
-"""Budget estimators, by name: `zero-shot` asks the model, `fixed:N` uses N tokens."""
+"""Budget estimators, by name.
+
+`zero-shot` asks the model; `fixed:N` uses N tokens; `regression` and `calibrated` are trained on searches, for one
+model and wording each (`tale_core.estimators.saved` keeps them). scikit-learn is imported when one of these predicts.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 
-from tale_core.errors import InputError
+from tale_core.errors import EstimatorFileError, InputError
 from tale_core.estimators.base import FALLBACK_BUDGET, MAX_BUDGET, Estimator, parse_budget
+from tale_core.estimators.predictor import KINDS, Kind, TrainedEstimator
 from tale_core.estimators.zero_shot import ZeroShot
 from tale_core.types import Client, Delta, Estimate, Question
 
-__all__ = ["FALLBACK_BUDGET", "MAX_BUDGET", "Estimator", "Fixed", "ZeroShot", "estimator", "parse_budget"]
+__all__ = [
+    "FALLBACK_BUDGET",
+    "MAX_BUDGET",
+    "Estimator",
+    "Fixed",
+    "Saved",
+    "TrainedEstimator",
+    "ZeroShot",
+    "estimator",
+    "parse_budget",
+    "trained",
+    "trained_kinds",
+    "usual_estimator",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +51,100 @@ class Fixed:
         yield Estimate(estimator=self.name, budget=self.budget)
 
 
-def estimator(name: str) -> Estimator:
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A trained estimator that is loaded when it is first asked."""
+
+    path: Path
+    name: str
+    asks_model: bool
+
+    async def estimate(self, question: Question, client: Client) -> AsyncGenerator[Delta | Estimate, None]:
+        """See `Estimator.estimate`.
+
+        Raises:
+            EstimatorFileError: The file is damaged.
+        """
+        from tale_core.estimators import saved
+
+        # In a thread: it imports scikit-learn, and answers of others are streaming.
+        loaded = await asyncio.to_thread(saved.load, self.path)
+        async with aclosing(loaded.estimate(question, client)) as stream:
+            async for item in stream:
+                yield item
+
+
+def estimator(name: str, *, model: str = "", template: str = "") -> Estimator:
     """The estimator of this name.
 
+    Args:
+        name: zero-shot, fixed:N, regression or calibrated; the last two with :VERSION or :FILE.skops to name which.
+        model: Whose answers the budget is for; only trained ones need it.
+        template: The answers' wording; likewise.
+
     Raises:
-        InputError: No such name, or a budget that is not a whole number from 1 to MAX_BUDGET.
+        InputError: No such name; a budget that is not a whole number from 1 to MAX_BUDGET; nothing trained for this
+            model and wording, or a file for another one.
+        EstimatorFileError: The named file cannot be used.
     """
     if name == "zero-shot":
         return ZeroShot()
-    head, _, number = name.partition(":")
+    head, colon, rest = name.partition(":")
+    if (kind := _kind(head)) and (rest or not colon):
+        return _saved(kind, rest, model, template)
     if head != "fixed":
-        raise InputError(f"There is no estimator {name!r}.", "Choose zero-shot or fixed:N, for example fixed:50.")
-    if not number.isascii() or not number.isdigit() or not 1 <= int(number[:9]) <= MAX_BUDGET:
-        raise InputError(f"{name!r} is not a fixed budget.", f"Give a whole number from 1 to {MAX_BUDGET:,}: fixed:50.")
-    return Fixed(int(number))
+        raise InputError(
+            f"There is no estimator {name[:60]!r}.",
+            "Choose zero-shot, fixed:N, for example fixed:50, or a trained one: regression or calibrated.",
+        )
+    if not rest.isascii() or not rest.isdigit() or not 1 <= int(rest[:9]) <= MAX_BUDGET:
+        raise InputError(
+            f"{name[:60]!r} is not a fixed budget.", f"Give a whole number from 1 to {MAX_BUDGET:,}: fixed:50."
+        )
+    return Fixed(int(rest))
+
+
+def trained(*, model: str, template: str) -> dict[str, TrainedEstimator]:
+    """The estimators in use for a model and wording, loaded, by "regression" and "calibrated"; only those there are."""
+    from tale_core.estimators import saved
+
+    kinds = [kind for kind in KINDS if kind in trained_kinds(model=model, template=template)]
+    return {str(kind): saved.find(saved.Use(kind, model, template)).load() for kind in kinds}
+
+
+def trained_kinds(*, model: str, template: str) -> tuple[str, ...]:
+    """Which of "regression" and "calibrated" there are for a model and wording, the better informed first."""
+    from tale_core.estimators import saved
+
+    there = {s.use.kind for s in saved.listing().estimators if s.use[1:] == (model, template)}
+    return tuple(kind for kind in KINDS if kind in there)
+
+
+def usual_estimator(*, model: str, template: str) -> str:
+    """The estimator to use while nobody has chosen one: a trained one if there is any, else the model's own."""
+    return next(iter(trained_kinds(model=model, template=template)), "zero-shot")
+
+
+def _kind(name: str) -> Kind | None:
+    return next((kind for kind in KINDS if kind == name), None)
+
+
+def _saved(kind: Kind, which: str, model: str, template: str) -> Saved:
+    from tale_core.estimators import archive, saved
+
+    if not model or not template:
+        raise InputError(f"The estimator {kind!r} is trained for one model and wording.", "Name a model as well.")
+    use = saved.Use(kind, model, template)
+    if not which.endswith(saved.SUFFIX):
+        found = saved.find(use, which)
+        return Saved(found.path, f"{kind}:{found.metadata.version}", found.metadata.reads_estimate)
+    path = Path(which)
+    try:
+        metadata = archive.metadata_of(path.read_bytes(), where=path.name)
+    except OSError as e:
+        raise EstimatorFileError(f"{path} cannot be read: {e.strerror}.", "Name another file or a version.") from e
+    theirs = (metadata.kind, metadata.model, metadata.template)
+    if theirs != tuple(use):
+        words = "{} for {} with the wording {!r}"
+        raise InputError(f"{path.name} is {words.format(*theirs)}, not {words.format(*use)}.", "Name another file.")
+    return Saved(path, f"{kind}:{metadata.version}", metadata.reads_estimate)

@@ -10,11 +10,19 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from tale_core import prompts
-from tale_core.estimators.base import FALLBACK_BUDGET, parse_budget
+from tale_core.estimators.base import FALLBACK_BUDGET, ParsedBudget, parse_budget
 from tale_core.types import Client, Completion, Delta, Estimate, Question, Request, Sampling
 
 SAMPLING = Sampling(temperature=0.1, seed=1024, max_tokens=1024)
 """The paper's sampling. The cap leaves room for models that reason before they answer."""
+
+
+def named_budget(completion: Completion) -> ParsedBudget:
+    """The budget that the model names in the estimator's call, or why it names none."""
+    parsed = parse_budget(completion.text)
+    if parsed.problem and completion.finish_reason == "length":
+        return ParsedBudget(None, f"the model was still writing after {SAMPLING.max_tokens} tokens")
+    return parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +44,10 @@ class ZeroShot:
 
     def read(self, completion: Completion) -> Estimate:
         """The estimate in the model's answer, or the stated fallback with the reason."""
-        parsed = parse_budget(completion.text)
-        problem = parsed.problem
-        if problem and completion.finish_reason == "length":
-            problem = f"the model was still writing after {SAMPLING.max_tokens} tokens"
+        budget, problem = named_budget(completion)
         return Estimate(
             estimator=self.name,
-            budget=parsed.budget or FALLBACK_BUDGET,
+            budget=budget or FALLBACK_BUDGET,
             raw=completion.text,
             problem=f"{problem}; using {FALLBACK_BUDGET} tokens instead" if problem else None,
             completion=completion,

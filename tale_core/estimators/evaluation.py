@@ -1,0 +1,203 @@
+"""Nested cross-validation of candidates: every number comes from questions that the predictor had not seen.
+
+The outer folds score, the inner folds choose settings and measure how wide an interval must be. All candidates get the
+same folds. Intervals are conformal: the residuals of inner, held-out predictions say by which factor nine out of ten
+optima are missed at most (Vovk 2015, cross-conformal prediction; Lei et al. 2018, split conformal regression).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import rankdata  # type: ignore[import-untyped]
+
+from tale_core.elasticity_stats import wilson
+from tale_core.estimators.candidates import UPPER, Candidate, Data, Numbers, Quantiles, Setting, State
+from tale_core.estimators.report import Aim, CandidateScore, Figure
+
+LEVEL = 0.9
+"""Share of optima that an interval shall hold."""
+
+FOLDS = 5
+INNER_FOLDS = 3
+SEED = 20_241_218
+RESAMPLES = 1_000
+_CELLS = 2_000_000
+"""Numbers resampled in one bootstrap at most, to bound its time and memory."""
+
+
+class Fold(NamedTuple):
+    """Row numbers."""
+
+    train: np.ndarray[tuple[int], np.dtype[np.int64]]
+    test: np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+class Tuned(NamedTuple):
+    """A chosen setting, and the half-width of its 90 % interval in logarithms (None: too few residuals)."""
+
+    setting: Setting
+    radius: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Predictions of one candidate for rows it was not fitted on; nan for rows it cannot predict.
+
+    Attributes:
+        radius: Half-widths of the 90 % intervals; nan without one.
+        fitted: The fitted states with their test rows.
+    """
+
+    candidate: Candidate
+    median: Numbers
+    upper: Numbers
+    radius: Numbers
+    fitted: tuple[tuple[State, Fold], ...]
+
+    def at(self, aim: Aim) -> Numbers:
+        """The prediction that is handed out."""
+        return self.median if aim == "median" else self.upper
+
+
+def folds(rows: int, count: int = FOLDS, *, seed: int = SEED) -> Iterator[Fold]:
+    """`count` shuffled folds, the same for the same number of rows and seed."""
+    parts = np.array_split(np.random.default_rng(seed).permutation(rows), count)
+    for i, test in enumerate(parts):
+        yield Fold(np.concatenate([p for j, p in enumerate(parts) if j != i]), np.sort(test))
+
+
+def pinball(y: Numbers, predicted: Numbers, aim: Aim) -> Numbers:
+    """Pinball loss of each prediction at the aimed quantile."""
+    q = 0.5 if aim == "median" else UPPER
+    return np.maximum(q * (y - predicted), (q - 1) * (y - predicted))
+
+
+def conformal_radius(residuals: Numbers) -> float | None:
+    """The residual that LEVEL of new ones will not pass; None when there are too few to say."""
+    rank = math.ceil((len(residuals) + 1) * LEVEL)
+    return float(np.sort(np.abs(residuals))[rank - 1]) if rank <= len(residuals) else None
+
+
+def tuned(candidate: Candidate, data: Data, aim: Aim, *, seed: int = SEED) -> Tuned:
+    """Choose the setting with the lowest held-out loss, and measure its interval on the same held-out predictions."""
+    best, best_loss, best_residuals = candidate.settings[0], math.inf, np.empty(0)
+    parts = [(data.take(train), data.take(test), test) for train, test in folds(len(data.y), INNER_FOLDS, seed=seed)]
+    for setting in candidate.settings:
+        predicted = Quantiles(np.empty(len(data.y)), np.empty(len(data.y)))
+        for known, unknown, test in parts:
+            found = candidate.predict(candidate.fit(known, setting), unknown)
+            predicted.median[test], predicted.upper[test] = found
+        handed_out = predicted.median if aim == "median" else predicted.upper
+        loss = float(pinball(data.y, handed_out, aim).mean())
+        if loss < best_loss:
+            best, best_loss, best_residuals = setting, loss, data.y - predicted.median
+    return Tuned(best, conformal_radius(best_residuals))
+
+
+def held_out(candidate: Candidate, data: Data, aim: Aim, *, seed: int = SEED) -> HeldOut:
+    """Predict every row by a model that has not seen it, its setting chosen without it as well."""
+    rows = len(data.y)
+    median, upper, radius = (np.full(rows, np.nan) for _ in range(3))
+    usable = ~np.isnan(data.zero) if candidate.needs_estimate else np.ones(rows, dtype=bool)
+    fitted = []
+    for fold in folds(rows, seed=seed):
+        train, test = fold.train[usable[fold.train]], fold.test[usable[fold.test]]
+        if not len(test):
+            continue
+        part = data.take(train)
+        setting, wide = tuned(candidate, part, aim, seed=seed)
+        state = candidate.fit(part, setting)
+        median[test], upper[test] = candidate.predict(state, data.take(test))
+        radius[test] = np.nan if wide is None else wide
+        fitted.append((state, Fold(train, test)))
+    return HeldOut(candidate, median, upper, radius, tuple(fitted))
+
+
+def score(held: HeldOut, constant: HeldOut, data: Data, aim: Aim, setting: Setting) -> CandidateScore:
+    """The figures of one candidate, compared with the constant on the same rows."""
+    there = ~np.isnan(held.median)
+    y, median, handed_out = data.y[there], held.median[there], held.at(aim)[there]
+    loss, base = pinball(y, handed_out, aim), pinball(y, constant.at(aim)[there], aim)
+    radius = held.radius[there]
+    bounded = not np.isnan(radius).any()
+    # An optimum exactly at the end of its interval is inside, whatever the last digit says.
+    inside = np.abs(y - median) <= radius + 1e-9
+    return CandidateScore(
+        name=held.candidate.name,
+        title=held.candidate.title,
+        asks_model=held.candidate.needs_estimate,
+        n=len(y),
+        folds=FOLDS,
+        mae_tokens=mean(np.abs(np.exp(y) - np.exp(median))),
+        error_factor=float(np.exp(np.abs(y - median).mean())),
+        pinball=mean(loss),
+        pinball_tokens=float(pinball(np.exp(y), np.exp(handed_out), aim).mean()),
+        coverage=_share(inside) if bounded else None,
+        interval_factor=float(np.exp(np.median(radius))) if bounded else None,
+        spearman=_spearman(median, y),
+        gain=None if held is constant else _gain(base, loss),
+        enough=_share(np.round(np.exp(handed_out)) >= np.round(np.exp(y))),
+        mean_budget=float(np.exp(handed_out).mean()),
+        setting=dict(setting),
+    )
+
+
+def bootstrap(value: Callable[[Any], float], rows: int) -> tuple[float, float] | None:
+    """The 95 % interval (percentiles) of a statistic of row numbers; None when nearly no resample has one."""
+    rng = np.random.default_rng(SEED)
+    count = max(200, min(RESAMPLES, _CELLS // max(1, rows)))
+    found = np.array([value(rng.integers(0, rows, rows)) for _ in range(count)])
+    found = found[np.isfinite(found)]
+    if len(found) < count // 2:
+        return None
+    low, high = np.quantile(found, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def mean(values: Numbers) -> Figure:
+    """The mean of at least one number."""
+    middle = float(values.mean())
+    low, high = bootstrap(lambda rows: float(values[rows].mean()), len(values)) or (middle, middle)
+    return Figure(middle, low, high)
+
+
+def _share(which: np.ndarray[Any, np.dtype[np.bool_]]) -> Figure:
+    share = wilson(int(which.sum()), len(which))
+    assert share is not None, "a candidate is scored on at least one row"
+    return Figure(share.mean, share.low, share.high)
+
+
+def _gain(base: Numbers, loss: Numbers) -> Figure | None:
+    """How much lower the loss is, as a share of the constant's; rows are resampled in pairs."""
+    if base.mean() <= 0:
+        return None
+
+    def gain(rows: Any) -> float:
+        whole = float(base[rows].mean())
+        return 1 - float(loss[rows].mean()) / whole if whole > 0 else math.nan
+
+    ends = bootstrap(gain, len(base))
+    return None if ends is None else Figure(gain(np.arange(len(base))), *ends)
+
+
+def _spearman(predicted: Numbers, y: Numbers) -> Figure | None:
+    # Predictions of the constant differ from fold to fold; that is no ranking.
+    if len(np.unique(predicted)) <= FOLDS or np.ptp(y) == 0:
+        return None
+
+    def correlation(rows: Any) -> float:
+        a, b = rankdata(predicted[rows]), rankdata(y[rows])
+        return float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) and np.ptp(b) else math.nan
+
+    ends = bootstrap(correlation, len(y))
+    return None if ends is None else Figure(correlation(np.arange(len(y))), *ends)
+
+
+def by_loss(scores: Sequence[CandidateScore]) -> list[CandidateScore]:
+    """The best first."""
+    return sorted(scores, key=lambda s: s.pinball.value)

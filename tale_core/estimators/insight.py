@@ -1,0 +1,117 @@
+"""What else the held-out predictions tell: what more searches would bring, which features matter, where it is off."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tale_core.estimators import features
+from tale_core.estimators.candidates import Candidate, Data, Numbers, Setting
+from tale_core.estimators.evaluation import SEED, HeldOut, bootstrap, folds
+from tale_core.estimators.report import (
+    MORE,
+    Figure,
+    Importance,
+    LearningCurve,
+    LearningPoint,
+    Predicted,
+    TopicResidual,
+)
+from tale_core.estimators.rows import TrainingRow
+
+_DRAWS = 2
+_SHUFFLES = 5
+_SHOWN_CHARS = 300
+_SMALLEST = 10
+
+
+def learning_curve(candidate: Candidate, setting: Setting, data: Data, *, seed: int = SEED) -> LearningCurve:
+    """The error of one candidate when each fold is given only so many rows; the last point has all there are."""
+    most = min(len(fold.train) for fold in folds(len(data.y), seed=seed))
+    sizes = sorted({size for size in (_SMALLEST, most // 4, most // 2, most) if _SMALLEST <= size <= most})
+    errors = np.array([_errors(candidate, setting, data, size, seed) for size in sizes])
+    points = tuple(LearningPoint(s, float(np.exp(e.mean()))) for s, e in zip(sizes, errors, strict=True))
+    cut = _cut(np.array(sizes, dtype=float), errors, len(data.y)) if len(sizes) >= 3 else None
+    return LearningCurve(candidate.title, points, cut, _words(cut))
+
+
+def _errors(candidate: Candidate, setting: Setting, data: Data, size: int, seed: int) -> Numbers:
+    """Mean absolute error of each row, in logarithms, when it is predicted from `size` other rows."""
+    total = np.zeros(len(data.y))
+    rng = np.random.default_rng(seed)
+    for fold in folds(len(data.y), seed=seed):
+        test = data.take(fold.test)
+        for _ in range(_DRAWS):
+            state = candidate.fit(data.take(rng.permutation(fold.train)[:size]), setting)
+            total[fold.test] += np.abs(candidate.predict(state, test).median - test.y) / _DRAWS
+    return total
+
+
+def _cut(sizes: Numbers, errors: Numbers, rows: int) -> Figure | None:
+    """What MORE further rows would cut, from error = c · rows^slope."""
+
+    def cut(which: Any) -> float:
+        means = errors[:, which].mean(axis=1)
+        if (means <= 0).any():
+            return float("nan")
+        slope = np.polyfit(np.log(sizes), np.log(means), 1)[0]
+        return float(1 - ((rows + MORE) / rows) ** slope)
+
+    middle, ends = cut(np.arange(errors.shape[1])), bootstrap(cut, errors.shape[1])
+    return None if ends is None or np.isnan(middle) else Figure(middle, *ends)
+
+
+def _words(cut: Figure | None) -> str:
+    if cut is None:
+        return "There are too few searches to tell what more of them would bring."
+    span = f"95 % interval {cut.low:.0%} to {cut.high:.0%}"
+    if cut.low <= 0:
+        return (
+            f"Whether {MORE} more searches would cut the error cannot be told yet (estimated {cut.value:.0%}, {span})."
+        )
+    return f"{MORE} more searches would cut the error by about {cut.value:.0%} ({span})."
+
+
+def importances(held: HeldOut, data: Data, *, seed: int = SEED) -> tuple[Importance, ...]:
+    """How much worse the held-out predictions get when a group of columns is shuffled among the test rows."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for group in ("wording", *features.GROUPS):
+        columns, worse = features.columns(group), []
+        for state, fold in held.fitted:
+            part = data.take(fold.test)
+            before = np.abs(held.median[fold.test] - part.y)
+            for _ in range(_SHUFFLES):
+                x = part.x.toarray()
+                x[:, columns] = x[rng.permutation(len(x))][:, columns]
+                after = held.candidate.predict(state, Data(x, part.zero, part.y)).median
+                worse.append(np.abs(after - part.y) - before)
+        found.append(Importance(group, float(np.exp(np.concatenate(worse).mean()))))
+    return tuple(sorted(found, key=lambda i: -i.factor))
+
+
+def residuals(held: HeldOut, data: Data, rows: Sequence[TrainingRow]) -> tuple[TopicResidual, ...]:
+    """By topic, the most frequent first."""
+    by_topic: dict[str, list[float]] = defaultdict(list)
+    for row, off in zip(rows, held.median - data.y, strict=True):
+        if not np.isnan(off):
+            by_topic[row.question.topic or "no topic"].append(float(off))
+    found = [TopicResidual(t, len(offs), float(np.exp(np.median(offs)))) for t, offs in by_topic.items()]
+    return tuple(sorted(found, key=lambda r: (-r.n, r.topic)))
+
+
+def predictions(held: HeldOut, rows: Sequence[TrainingRow]) -> tuple[Predicted, ...]:
+    """Every held-out prediction beside its optimum, in tokens."""
+    found = []
+    for row, median, radius in zip(rows, held.median, held.radius, strict=True):
+        if np.isnan(median):
+            continue
+        low, high = (
+            (None, None) if np.isnan(radius) else (float(np.exp(median - radius)), float(np.exp(median + radius)))
+        )
+        shown = row.question.text[:_SHOWN_CHARS]
+        found.append(Predicted(shown, row.optimal_budget, float(np.exp(median)), low, high))
+    return tuple(found)

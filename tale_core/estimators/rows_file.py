@@ -1,0 +1,108 @@
+"""Training rows as JSON Lines, so that they can be shipped, shared and trained from elsewhere. Knows files only.
+
+One row a line: `question` (as in `data/questions.jsonl`: text, options, language, topic, …), `optimal_budget`,
+`optimal_tokens`, `vanilla_tokens`, `model`, `template`, and where known `zero_shot` and `mode`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tale_core.errors import InputError
+from tale_core.estimators.base import MAX_BUDGET
+from tale_core.estimators.rows import MAX_ROWS, TrainingRow
+
+MAX_BYTES = 64_000_000
+_FIELDS = "question (with its text), optimal_budget, optimal_tokens, vanilla_tokens, model and template"
+MAX_TEXT = 20_000
+"""Characters of a question, as in an Ask."""
+
+
+def rows_to_jsonl(rows: Iterable[TrainingRow]) -> str:
+    """The rows as JSON Lines; what is not known is left out, and so is the session of this machine's database."""
+    return "".join(json.dumps(_document(row), ensure_ascii=False) + "\n" for row in rows)
+
+
+def _document(row: TrainingRow) -> dict[str, Any]:
+    document = {name: value for name, value in asdict(row).items() if value not in (None, "")}
+    document.pop("session_id", None)
+    document["question"] = {name: value for name, value in document["question"].items() if value not in (None, "", ())}
+    return document
+
+
+def rows_from_jsonl(text: str, *, name: str = "rows") -> list[TrainingRow]:
+    """The rows of JSON Lines, each checked; empty lines are passed over.
+
+    Args:
+        text: The lines.
+        name: What the text is called in an error.
+
+    Raises:
+        InputError: A line is no training row; the message names the line and what is wrong.
+    """
+    rows: list[TrainingRow] = []
+    # Not splitlines: U+2028 may stand in a question.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        if len(rows) == MAX_ROWS * 10:
+            raise InputError(f"{name} has more than {MAX_ROWS * 10:,} rows.", "Give fewer.")
+        rows.append(_parsed(line, f"{name}, line {number}"))
+    return rows
+
+
+def read_rows(path: Path) -> list[TrainingRow]:
+    """The rows of a file.
+
+    Raises:
+        InputError: The file cannot be read, is too large, or holds something else.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path} is larger than {MAX_BYTES // 1_000_000} MB.", "Give a smaller file of rows.")
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as e:
+        raise InputError(f"The rows in {path} cannot be read: {e.strerror}.") from e
+    except UnicodeDecodeError as e:
+        raise InputError(f"{path} is not UTF-8 text.", "Give JSON Lines, one training row a line.") from e
+    return rows_from_jsonl(text, name=path.name)
+
+
+@cache
+def _adapter() -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(TrainingRow)
+
+
+def _parsed(line: str, where: str) -> TrainingRow:
+    from pydantic import ValidationError
+
+    try:
+        row: TrainingRow = _adapter().validate_json(line)
+    except ValidationError as e:
+        first = e.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "row"
+        raise InputError(f"{where}: {place}: {first['msg']}.", f"A row has {_FIELDS}.") from e
+    if problem := next(_problems(row), None):
+        raise InputError(f"{where}: {problem}.")
+    return row
+
+
+def _problems(row: TrainingRow) -> Iterator[str]:
+    if not row.question.text.strip() or len(row.question.text) > MAX_TEXT:
+        yield f"question.text must have 1 to {MAX_TEXT:,} characters"
+    for name in ("optimal_budget", "zero_shot"):
+        value = getattr(row, name)
+        if value is not None and not 1 <= value <= MAX_BUDGET:
+            yield f"{name} is {value}; it must be from 1 to {MAX_BUDGET:,}"
+    for name in ("optimal_tokens", "vanilla_tokens"):
+        if not 1 <= getattr(row, name) <= 1e7:  # Holds for no nan either.
+            yield f"{name} is {getattr(row, name)}; it must be a number of tokens from 1"
+    if not row.model.strip() or not row.template.strip():
+        yield "model and template must be named"

@@ -1,0 +1,28 @@
+import pytest
+from threadpoolctl import threadpool_limits
+
+from tale_core.estimators import calibrated, regression
+from tests.estimators.simulated import MODEL, TEMPLATE, rows
+
+NAMED = {"model": MODEL, "template": TEMPLATE, "trained_on": "2026-11-02T10:00:00+00:00"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    with threadpool_limits(limits=1):
+        yield
+
+
+@pytest.fixture(scope="session")
+def regressed():
+    return regression.train(rows(60), **NAMED)
+
+
+@pytest.fixture(scope="session")
+def mapped():
+    return calibrated.train(rows(60), **NAMED)
+
+
+@pytest.fixture(scope="session")
+def same_estimate():
+    return calibrated.train(rows(40, zero="same"), **NAMED)
