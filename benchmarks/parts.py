@@ -77,6 +77,7 @@ PARTS: dict[str, Part] = {
         Part("stack", "time to first token and tokens/s: a whole Ask against a bare HTTP client on the same server"),
         Part("search", "the search modes on 300 simulated questions of known optimum"),
         Part("search_live", "the search modes on 12 shipped questions, live on the embedded default model"),
+        Part("experiments", "the experiment runner against a fixed latency: throughput, memory, a sequential loop"),
         Part("page", "cold starts: importing the command line and the client, opening the store"),
     )
 }

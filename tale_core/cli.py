@@ -71,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_ask(commands)
     _add_search(commands)
     _add_sweep(commands)
+    _add_run(commands)
+    _add_train_estimator(commands)
     _add_models(commands)
     _add_serve(commands)
     return parser
@@ -80,7 +82,7 @@ def _add_ask(commands: Any) -> None:
     ask = commands.add_parser("ask", help="estimate a budget and answer a question with and without it")
     _add_question_flags(ask)
     ask.add_argument(
-        "--estimator", default="zero-shot", help="zero-shot (default), fixed:N, or a trained one: regression, calibrated"
+        "--estimator", help="zero-shot, fixed:N, regression or calibrated; default: a trained one if there is any"
     )
     ask.add_argument("--budget", type=int, metavar="N", help=f"short for --estimator fixed:N (1 to {MAX_BUDGET})")
     ask.add_argument("--sequential", action="store_true", help="one answer after the other, for clean timing")
@@ -116,6 +118,34 @@ def _add_sweep(commands: Any) -> None:
     sweep.set_defaults(command=_sweep)
 
 
+def _add_run(commands: Any) -> None:
+    run = commands.add_parser("run", help="answer a data set with several strategies and compare them")
+    run.add_argument("dataset", nargs="?", help="a name (shipped, gsm8k, …) or a file with questions and answers")
+    run.add_argument("--strategies", default="direct,vanilla,tale-zero-shot", metavar="A,B,…", help=_STRATEGIES)
+    run.add_argument("--limit", type=int, metavar="N", help="questions to take; default: all")
+    run.add_argument("--offset", type=int, default=0, metavar="N", help="questions to pass over first")
+    run.add_argument("--repeats", type=int, default=1, metavar="N", help="answers by each strategy to each question")
+    run.add_argument("--concurrency", type=int, metavar="N", help="calls at the same time, at most; default: 4")
+    run.add_argument("--max-calls", type=int, metavar="N", help="hard limit on calls")
+    run.add_argument("--max-total-tokens", type=int, metavar="N", help="hard limit on prompt and answer tokens")
+    run.add_argument("--max-cost", type=float, metavar="USD", help="hard limit on dollars")
+    run.add_argument("--fresh", action="store_true", help="pay again for answers that are known from earlier")
+    run.add_argument("--resume", metavar="EXPERIMENT", help="go on with an experiment: what failed is tried again")
+    run.add_argument("--engine", default="local", choices=["local", "ray"], help="where calls are made from")
+    run.add_argument("--export", action="append", default=[], metavar="FILE", help=".csv, .jsonl, .parquet or .html")
+    run.add_argument("--template", default="paper", choices=list(TEMPLATES), help="wording of the prompts")
+    run.add_argument("--db", metavar="URL", help="database (SQLAlchemy URL); default: SQLite in the data folder")
+    run.add_argument("--json", action="store_true", help="print one JSON document")
+    _add_model_flags(run)
+    run.set_defaults(command=_run)
+
+
+_STRATEGIES = (
+    "direct, vanilla, tale-zero-shot, tale-calibrated, tale-regression, fixed:N, oracle, chain-of-draft, concise, "
+    "effort:LEVEL; each may end in @WORDING"
+)
+
+
 def _add_question_flags(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     parser.add_argument(
         "question", nargs="?" if optional else None, help="the question; - reads it from standard input"
@@ -125,7 +155,7 @@ def _add_question_flags(parser: argparse.ArgumentParser, *, optional: bool = Fal
         "--kind", choices=["number", "choice", "text"], help="how answers are compared (default: inferred)"
     )
     parser.add_argument("--option", action="append", default=[], metavar="TEXT", help="an option of a choice, in order")
-    parser.add_argument("--template", default="paper", choices=list(TEMPLATES), help="wording of the prompts")
+    parser.add_argument("--template", choices=list(TEMPLATES), help="wording of the prompts; default: suits the model")
     parser.add_argument("--db", metavar="URL", help="database (SQLAlchemy URL); default: SQLite in the data folder")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -151,6 +181,25 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reasoning-effort", choices=["none", "minimal", "low", "medium", "high", "xhigh"])
 
 
+def _add_train_estimator(commands: Any) -> None:
+    train = commands.add_parser("train-estimator", help="learn budgets from searches")
+    train.add_argument("--model", metavar="NAME", help="whose searches; default: the configured model")
+    train.add_argument("--template", default="paper", choices=list(TEMPLATES), help="wording of the searches")
+    train.add_argument(
+        "--kind", default="regression", choices=["regression", "calibrated"], help="from the question, or its estimate"
+    )
+    train.add_argument(
+        "--aim", default="median", choices=["median", "upper"], help="the middle budget, or enough for 9 of 10"
+    )
+    train.add_argument("--seed", type=int, default=20_241_218, help="of folds and draws")
+    train.add_argument("--from", dest="rows_file", metavar="FILE.jsonl", help="rows of a file, not of the database")
+    train.add_argument("--export", metavar="FILE.jsonl", help="write the rows and train nothing")
+    train.add_argument("--set-default", action="store_true", help="use this one from now on")
+    train.add_argument("--db", metavar="URL", help="database (SQLAlchemy URL); default: SQLite in the data folder")
+    train.add_argument("--json", action="store_true", help="print one JSON document")
+    train.set_defaults(command=_train_estimator)
+
+
 def _add_models(commands: Any) -> None:
     models = commands.add_parser("models", help="list models, fetch weights, check a model or an endpoint")
     actions = models.add_subparsers(required=True, metavar="ACTION", parser_class=_Parser)
@@ -167,6 +216,26 @@ def _add_models(commands: Any) -> None:
     check.add_argument("--api-key-env", metavar="VAR")
     check.add_argument("--json", action="store_true")
     check.set_defaults(command=_models_check)
+    _add_calibrate(actions)
+
+
+def _add_calibrate(actions: Any) -> None:
+    calibrate = actions.add_parser("calibrate", help="find the wording of the budget sentence that a model obeys")
+    calibrate.add_argument("--wordings", metavar="A,B,…", help=f"default: {','.join(TEMPLATES)}")
+    calibrate.add_argument("--questions", type=int, default=12, metavar="N", help="of our own, easy to middle")
+    calibrate.add_argument("--languages", default="en,zh", metavar="L,L", help="of the questions: en, zh or en,zh")
+    calibrate.add_argument("--budgets", metavar="N,N,…", help="tokens, two or more; default: 25,60")
+    calibrate.add_argument(
+        "--tolerance", type=float, default=10.0, metavar="POINTS", help="right answers that a budget may cost"
+    )
+    calibrate.add_argument("--max-calls", type=int, metavar="N", help="hard limit on calls")
+    calibrate.add_argument("--max-total-tokens", type=int, metavar="N", help="hard limit on prompt and answer tokens")
+    calibrate.add_argument("--max-cost", type=float, metavar="USD", help="hard limit on dollars")
+    calibrate.add_argument("--concurrency", type=int, default=4, metavar="N", help="answers at the same time")
+    calibrate.add_argument("--no-save", action="store_true", help="measure only; remember nothing")
+    calibrate.add_argument("--json", action="store_true", help="print one JSON document")
+    _add_model_flags(calibrate)
+    calibrate.set_defaults(command=_models_calibrate, max_tokens=600)
 
 
 def _add_serve(commands: Any) -> None:
@@ -195,6 +264,18 @@ def _sweep(args: argparse.Namespace) -> int:
     return run_sweep(args)
 
 
+def _run(args: argparse.Namespace) -> int:
+    from tale_core.commands.run import run
+
+    return run(args)
+
+
+def _train_estimator(args: argparse.Namespace) -> int:
+    from tale_core.commands.train_estimator import run
+
+    return run(args)
+
+
 def _models_list(args: argparse.Namespace) -> int:
     from tale_core.commands.models import run_list
 
@@ -211,6 +292,12 @@ def _models_check(args: argparse.Namespace) -> int:
     from tale_core.commands.models import run_check
 
     return run_check(args)
+
+
+def _models_calibrate(args: argparse.Namespace) -> int:
+    from tale_core.commands.calibrate import run
+
+    return run(args)
 
 
 def _serve(args: argparse.Namespace) -> int:

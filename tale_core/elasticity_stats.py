@@ -64,7 +64,7 @@ def mean_interval(values: tuple[float, ...]) -> Interval | None:
     return Interval(mean, min(float(low), mean), max(float(high), mean))
 
 
-def wilson(right: int, n: int) -> Interval | None:
+def wilson(right: float, n: float) -> Interval | None:
     """Share of right answers with the Wilson 95 % interval (Wilson 1927, without continuity correction)."""
     if n == 0:
         return None

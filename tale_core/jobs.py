@@ -15,7 +15,11 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from tale_core.ask import AskPlan
 from tale_core.elasticity import SweepPlan
+from tale_core.errors import InputError
+from tale_core.experiments.job import ExperimentRun, ExperimentView
+from tale_core.experiments.plan import ExperimentPlan
 from tale_core.models.choice import ModelChoice, open_client
+from tale_core.models.client_retry import NO_RETRY, RetryPolicy
 from tale_core.search import SearchPlan
 from tale_core.sessions import AskRun, AskView
 from tale_core.store import Store
@@ -53,7 +57,7 @@ class Run(Protocol[V_co]):
 
 
 class Job(Generic[V_co]):
-    """A running Ask, search or sweep, seen from other threads.
+    """A running Ask, search, sweep or experiment, seen from other threads.
 
     Args:
         make_run: Makes the run from the callback that it has to call after every change.
@@ -176,6 +180,7 @@ class Runner:
 AskJob = Job[AskView]
 SearchJob = Job[SearchView]
 SweepJob = Job[SweepView]
+ExperimentJob = Job[ExperimentView]
 
 
 def start_ask(
@@ -225,6 +230,24 @@ def start_sweep(
     return _start(partial(StudyRun, plan), choice, store=store, secrets=secrets, key=key)
 
 
+def start_experiment(
+    plan: ExperimentPlan,
+    choice: ModelChoice,
+    *,
+    store: Store,
+    secrets: Mapping[str, object] | None = None,
+    key: str | None = None,
+) -> ExperimentJob:
+    """Start or resume an experiment in the background; the arguments and errors of `start_ask`.
+
+    Its client does not try again by itself: the experiment does, with fewer calls at a time. One that is running here
+    already is refused: attach to it by its id.
+    """
+    if plan.resume_of is not None and runner().get(plan.resume_of) is not None:
+        raise InputError(f"Experiment {plan.resume_of!r} is running.", "Stop it first, or wait for its end.")
+    return _start(partial(ExperimentRun, plan), choice, store=store, secrets=secrets, key=key, retry=NO_RETRY)
+
+
 def _start(
     make: Callable[..., Any],
     choice: ModelChoice,
@@ -232,11 +255,12 @@ def _start(
     store: Store,
     secrets: Mapping[str, object] | None,
     key: str | None,
+    retry: RetryPolicy | None = None,
 ) -> Job[Any]:
     def made(changed: Callable[[], None]) -> Run[Any]:
         run: Any = make(
             store=store,
-            open_client=lambda: open_client(choice, secrets=secrets, key=key, notice=run.notice),
+            open_client=lambda: open_client(choice, secrets=secrets, key=key, notice=run.notice, retry=retry),
             model=choice.model,
             endpoint=choice.endpoint,
             on_change=changed,

@@ -17,7 +17,7 @@ Source = Literal["live", "cached", "recorded", "simulated"]
 FinishReason = Literal["stop", "length", "content_filter", "cancelled", "error", "other"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 Role = Literal["estimate", "vanilla", "budgeted", "direct", "probe"]
-SessionKind = Literal["ask", "search", "sweep"]
+SessionKind = Literal["ask", "search", "sweep", "experiment"]
 ProbePhase = Literal["vanilla", "bisect", "greedy", "sweep"]
 AnswerRole = Literal["vanilla", "budgeted"]
 ANSWERS: tuple[AnswerRole, AnswerRole] = ("vanilla", "budgeted")
@@ -257,6 +257,8 @@ class CallRecord:
         cut: A search stopped this answer because it could no longer win; its outcome is unknown, its tokens are a
             lower bound of what it would have cost.
         cache_key: Fingerprint of the request (see `tale_core.probing`); None where answers are never reused.
+        unit: Part of an experiment that asked for it (see `tale_core.experiments.plan`); None outside experiments.
+        step: Place among the calls of its unit, from 0.
     """
 
     session_id: str
@@ -275,6 +277,8 @@ class CallRecord:
     phase: ProbePhase | None = None
     cut: bool = False
     cache_key: str | None = None
+    unit: str | None = None
+    step: int | None = None
     text: str = ""
     reasoning_text: str = ""
     prompt_tokens: int | None = None
@@ -300,8 +304,8 @@ class SessionRecord:
     """One stored session: a question with its calls. An Ask holds an estimate and two answers, a search its probes.
 
     Attributes:
-        kind: What the session is.
-        plan: What a search or sweep was asked to do, JSON-safe; empty for an Ask.
+        kind: What the session is. An experiment's `question` holds the data set's name.
+        plan: What a search, sweep or experiment was asked to do, JSON-safe; empty for an Ask.
         result: What it found so far, JSON-safe; None before the first finding and for an Ask.
         id: Unguessable, URL-safe; it is the `?session=` of a shared link.
         budget: The budget used in the prompt; None until it is known.

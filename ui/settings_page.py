@@ -141,9 +141,7 @@ def _wording() -> None:
         "English": Question(text="A baker makes 12 rolls and sells 5. How many are left?"),
         "中文": Question(text="面包师做了12个面包，卖出5个，还剩几个？", language="zh"),
     }
-    st.caption(
-        "What the model is sent for a budget of 50 tokens; the vanilla prompt lacks the budget's part alone."
-    )
+    st.caption("What the model is sent for a budget of 50 tokens; the vanilla prompt lacks the budget's part alone.")
     for column, (title, question) in zip(st.columns(2), samples.items(), strict=True):
         with column:
             st.caption(title)

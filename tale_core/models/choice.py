@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from tale_core.errors import InputError
 from tale_core.models.catalog import embedded_model, embedded_models
-from tale_core.models.client_retry import Retry
+from tale_core.models.client_retry import Retry, RetryPolicy
 from tale_core.models.endpoint_url import validate_base_url
 from tale_core.models.endpoints import Endpoint, api_key, endpoints, preset, read_secrets_file, resolve
 from tale_core.settings import get_settings
@@ -153,6 +153,7 @@ async def open_client(
     secrets: Mapping[str, object] | None = None,
     key: str | None = None,
     notice: Callable[[str], None] | None = None,
+    retry: RetryPolicy | None = None,
 ) -> Client:
     """A client for this choice; waits for the embedded model's weights and server.
 
@@ -161,6 +162,7 @@ async def open_client(
         secrets: See `endpoint_of`.
         key: See `endpoint_of`.
         notice: Told in words when the client waits before it tries again.
+        retry: How often it tries again by itself; the usual policy when None.
 
     Raises:
         InputError: See `endpoint_of`.
@@ -175,7 +177,7 @@ async def open_client(
 
     # Importing the SDK and opening TLS takes a while: not in the loop that other answers stream through.
     endpoint = endpoint_of(choice, secrets=secrets, key=key)
-    return await asyncio.to_thread(OpenAIClient, endpoint, on_retry=_in_words(notice) if notice else None)
+    return await asyncio.to_thread(OpenAIClient, endpoint, on_retry=_in_words(notice) if notice else None, retry=retry)
 
 
 def _in_words(notice: Callable[[str], None]) -> Callable[[Retry], None]:

@@ -5,6 +5,7 @@ inside. It knows no client, no estimator and no page. SQLite is the default; `TA
 database.
 """
 
+from tale_core.store.experiments import ExperimentStore, Found, SpentSums, UnitFigures, UnitRecord, UnitStatus
 from tale_core.store.opening import open_store
 from tale_core.store.owner import current_owner
 from tale_core.store.records import CallFields, SessionFields, SessionSummary, new_session_id, safe_text
@@ -12,9 +13,15 @@ from tale_core.store.repository import Store
 
 __all__ = [
     "CallFields",
+    "ExperimentStore",
+    "Found",
     "SessionFields",
     "SessionSummary",
+    "SpentSums",
     "Store",
+    "UnitFigures",
+    "UnitRecord",
+    "UnitStatus",
     "current_owner",
     "new_session_id",
     "open_store",

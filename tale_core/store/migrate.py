@@ -24,7 +24,7 @@ from tale_core.store.engine import (
     transaction,
 )
 
-HEAD = "tale_0002"
+HEAD = "tale_0003"
 """The newest revision in migrations/versions; a test compares them."""
 
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"

@@ -168,6 +168,8 @@ class CallRow(Base, table=True):
     phase: str | None = Field(sa_type=SafeText)
     cut: bool
     cache_key: str | None = Field(sa_type=SafeText)
+    unit: str | None = Field(sa_type=SafeText)
+    step: int | None
     text: str = Field(sa_type=SafeText)
     reasoning_text: str = Field(sa_type=SafeText)
     prompt_tokens: int | None = Field(sa_type=BigInteger)
@@ -190,6 +192,36 @@ class CallRow(Base, table=True):
     error: str | None = Field(sa_type=ErrorText)
 
 
+class ExperimentQuestionRow(Base, table=True):
+    """One question of an experiment, so that it can be resumed and read without its file."""
+
+    __tablename__ = "experiment_question"
+
+    session_id: str = Field(primary_key=True, foreign_key="session.id", ondelete="CASCADE", sa_type=SafeText)
+    position: int = Field(primary_key=True)
+    question: dict[str, Any] = Field(sa_type=SafeJSON)
+
+
+class ExperimentUnitRow(Base, table=True):
+    """One ended unit of an experiment; `UnitRecord` explains the fields."""
+
+    __tablename__ = "experiment_unit"
+
+    session_id: str = Field(primary_key=True, foreign_key="session.id", ondelete="CASCADE", sa_type=SafeText)
+    unit: str = Field(primary_key=True, sa_type=SafeText)
+    position: int
+    strategy: str = Field(sa_type=SafeText)
+    repeat_index: int
+    status: str = Field(sa_type=SafeText)
+    graded: bool
+    answer_call_id: int | None
+    budget: int | None = Field(sa_type=BigInteger)
+    problem: str | None = Field(sa_type=SafeText)
+    error: str | None = Field(sa_type=ErrorText)
+
+
 # Queries are written against the tables, not the row classes: their columns have the types of SQL expressions.
 sessions: Table = Base.metadata.tables["session"]
 calls: Table = Base.metadata.tables["call"]
+experiment_questions: Table = Base.metadata.tables["experiment_question"]
+experiment_units: Table = Base.metadata.tables["experiment_unit"]

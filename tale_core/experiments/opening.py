@@ -1,0 +1,48 @@
+"""An experiment's beginning: its row and its questions are stored, or a stopped one is taken over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tale_core.experiments.plan import ExperimentPlan
+from tale_core.store import ExperimentStore, Store, new_session_id
+from tale_core.types import Question, SessionRecord
+
+
+def create_experiment(
+    plan: ExperimentPlan, store: Store, *, model: str, endpoint: str, experiment_id: str | None = None
+) -> ExperimentPlan:
+    """Store a new experiment, or take over the one to resume.
+
+    Args:
+        plan: What to run.
+        store: Where it goes.
+        model: The name of the model; a resume needs the same.
+        endpoint: Where it runs.
+        experiment_id: The id of a new experiment; made up when None.
+
+    Returns:
+        The plan with `resume_of` naming the stored experiment.
+
+    Raises:
+        InputError: The plan is wrong, or goes on with something else.
+        StoreError: It is running somewhere, or the store fails.
+    """
+    plan.validate()
+    experiments = ExperimentStore(store)
+    if plan.resume_of is not None:
+        plan.check_same(experiments.head(plan.resume_of).plan)
+        experiments.reopen(plan.resume_of)
+        return plan
+    record = SessionRecord(
+        id=experiment_id or new_session_id("experiment"),
+        kind="experiment",
+        question=Question(f"{plan.dataset}: {len(plan.questions)} questions", source=plan.dataset),
+        plan=plan.document(),
+        model=model,
+        endpoint=endpoint,
+        estimator="",
+        template=plan.template,
+    )
+    experiments.create(record, plan.questions)
+    return replace(plan, resume_of=record.id)

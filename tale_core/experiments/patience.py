@@ -1,0 +1,68 @@
+"""Which failures of a call are worth another try, after how long, and which end the whole experiment. Knows errors."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from tale_core.errors import (
+    AuthenticationFailedError,
+    ConnectionFailedError,
+    IncompleteAnswerError,
+    ModelError,
+    ModelNotFoundError,
+    ModelTimeoutError,
+    NameNotFoundError,
+    NotAnOpenAIEndpointError,
+    QuotaExhaustedError,
+    RateLimitedError,
+    ServerDiedError,
+    ServerFailedError,
+)
+
+OVERLOAD = (RateLimitedError, ServerFailedError, ModelTimeoutError)
+"""What an endpoint with too much to do answers."""
+FATAL = (
+    AuthenticationFailedError,
+    ModelNotFoundError,
+    NameNotFoundError,
+    NotAnOpenAIEndpointError,
+    QuotaExhaustedError,
+)
+"""What every further call would meet as well."""
+_TRANSIENT = (ServerFailedError, ModelTimeoutError, IncompleteAnswerError, ConnectionFailedError, ServerDiedError)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often and how long a call is tried again.
+
+    Attributes:
+        tries: Requests in all for failures that may pass; a rate limit is waited out by time alone.
+        base_s: Longest first wait; it doubles with each try.
+        cap_s: Longest single wait of our own choosing; what the endpoint asks for is obeyed.
+        total_s: Longest waiting for one call in all.
+    """
+
+    tries: int = 4
+    base_s: float = 1.0
+    cap_s: float = 60.0
+    total_s: float = 900.0
+
+    def wait_s(self, error: ModelError, *, tries: int, waited_s: float) -> float | None:
+        """Seconds until the next try; None when it is not worth it.
+
+        Args:
+            error: How the last try ended.
+            tries: Requests so far.
+            waited_s: Seconds waited so far.
+        """
+        asked: float | None = None
+        if isinstance(error, RateLimitedError):
+            asked = error.retry_after_s
+        elif isinstance(error, FATAL) or not isinstance(error, _TRANSIENT) or tries >= self.tries:
+            return None
+        # Half of it at random, so that calls that failed together do not come back together.
+        backoff = min(self.cap_s, self.base_s * 2.0 ** min(tries - 1, 30)) * random.uniform(0.5, 1.0)
+        wait = asked if asked is not None else backoff
+        return wait if waited_s + wait <= self.total_s else None

@@ -1,0 +1,288 @@
+"""`run_experiment`: questions × strategies × repeats against one model, stored call by call and resumed.
+
+A pool of workers pulls units from an iterator, so nothing grows with their number. Knows the client protocol and the
+store; knows no thread (see `tale_core.jobs`), no page and no command line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from tale_core.errors import InputError, LimitReachedError, ModelError, StoreError, TaleError
+from tale_core.experiments.asking import Asker, RunStoppedError
+from tale_core.experiments.events import (
+    ExperimentDone,
+    ExperimentEvent,
+    ExperimentStarted,
+    Progress,
+    UnitFinished,
+)
+from tale_core.experiments.journal import Journal, to_the_end
+from tale_core.experiments.known import Known
+from tale_core.experiments.opening import create_experiment
+from tale_core.experiments.patience import FATAL, Patience
+from tale_core.experiments.plan import ExperimentPlan, Unit
+from tale_core.experiments.results import results
+from tale_core.experiments.throttle import Throttle
+from tale_core.grading import infer_kind, known_answer
+from tale_core.presheet import seconds_left
+from tale_core.recording import BEAT_S
+from tale_core.spending import Ledger, Spent
+from tale_core.store import ExperimentStore, Store, UnitRecord
+from tale_core.strategies import Attempt, Step, Strategy
+from tale_core.types import CallRecord, Client, Question, Sampling, Status
+
+FAILURES_IN_A_ROW = 8
+"""Units that fail one after the other, with none between that works, until the experiment stops."""
+
+log = logging.getLogger(__name__)
+
+
+async def run_experiment(
+    plan: ExperimentPlan, client: Client, store: Store, *, patience: Patience | None = None, created: bool = False
+) -> AsyncGenerator[ExperimentEvent, None]:
+    """Run an experiment to its end; everything is stored on the way, and its last state at the end.
+
+    A call whose answer is known (the same fingerprint: model, endpoint, prompt, sampling, repeat) is not sent again: it
+    is stored for its unit with source "cached", counts in that strategy's all-in tokens with its original numbers, and
+    not in what the run has spent. Closing the generator or cancelling its task stops the spending at once.
+
+    Args:
+        plan: With `resume_of` the experiment goes on where it stopped: finished calls are not repeated, failed units
+            are tried again.
+        client: Whom to ask; best one that does not retry by itself, so that every "too many requests" is seen here.
+        store: Where everything goes.
+        patience: How often a call is tried again.
+        created: `create_experiment` was called for this plan already.
+
+    Yields:
+        Events; the last is `ExperimentDone`.
+
+    Raises:
+        InputError: The plan is wrong, or does not fit the experiment that it resumes.
+        StoreError: The store fails: nothing more is spent.
+    """
+    if not created:
+        plan.check_price(client.price, client.model)
+        plan = await asyncio.to_thread(create_experiment, plan, store, model=client.model, endpoint=client.endpoint)
+    run = _Run(plan, client, store, patience or Patience())
+    async with aclosing(run.events()) as events:
+        async for event in events:
+            yield event
+
+
+@dataclass(slots=True)
+class _UnitCaller:
+    """The `Caller` of one unit."""
+
+    asker: Asker
+    unit: Unit
+    question: Question
+    template: str
+    sampling: Sampling
+    made: int = 0
+
+    async def call(self, step: Step) -> CallRecord:
+        index = self.made
+        self.made += 1
+        return await self.asker.call(self.unit, self.question, index, step)
+
+
+class _Run:
+    def __init__(self, plan: ExperimentPlan, client: Client, store: Store, patience: Patience) -> None:
+        assert plan.resume_of is not None, "stored first"
+        self._plan, self._client, self._store, self._patience = plan, client, store, patience
+        self.id = plan.resume_of
+        self._strategies: dict[str, Strategy] = plan.validate()
+        self._experiments = ExperimentStore(store)
+        self._journal = Journal(self._experiments)
+        self._throttle = Throttle(start=plan.start or plan.concurrency, most=plan.concurrency)
+        self._ledger = Ledger(plan.limits, client.price, plan.sampling.max_tokens)
+        # Bounded: a consumer that is slow slows the calls, instead of filling the memory.
+        self._queue: asyncio.Queue[ExperimentEvent | BaseException | None] = asyncio.Queue(maxsize=256)
+        self._finished = self._failed = self._in_a_row = self._timed = 0
+        self._stop: TaleError | None = None
+        self._began = time.monotonic()
+        self._asker: Asker
+
+    async def events(self) -> AsyncGenerator[ExperimentEvent, None]:
+        status: Status = "failed"
+        error: str | None = None
+        helpers: list[asyncio.Task[None]] = []
+        try:
+            units = await self._prepare()
+            yield ExperimentStarted(self.id, self._plan.planned, self._finished)
+            most = self._plan.concurrency
+            # Half as many again: an answer that is being graded or written leaves its place to the next call.
+            workers = [asyncio.create_task(self._work(units)) for _ in range(most + most // 2)]
+            helpers = [*workers, asyncio.create_task(self._beat()), asyncio.create_task(self._asker.flush_for_ever())]
+            async for event in self._from_workers(len(workers)):
+                yield event
+            error = self._why_not_all()
+            status = "done" if error is None else "failed"
+        except (asyncio.CancelledError, GeneratorExit):
+            status = "cancelled"
+            raise
+        except TaleError as e:
+            error = str(e)
+            raise
+        except Exception as e:
+            log.exception("experiment %s failed unexpectedly", self.id)
+            error = f"The program failed ({type(e).__name__}). The log has the details."
+            raise
+        finally:
+            await to_the_end(self._close(helpers, status, error))
+        yield self._progress()
+        yield ExperimentDone(await asyncio.to_thread(results, self._store, self.id), error)
+
+    async def _prepare(self) -> Iterator[Unit]:
+        """Take up what is stored, and check that it belongs to this model."""
+        head = await asyncio.to_thread(self._experiments.head, self.id)
+        if head.model != self._client.model:
+            raise InputError(
+                f"Experiment {self.id!r} was begun with the model {head.model!r}, not {self._client.model!r}.",
+                "Choose that model, or begin a new experiment.",
+            )
+        self._plan.check_price(self._client.price, self._client.model)
+        done: set[str] = await asyncio.to_thread(self._experiments.done_units, self.id)
+        sums = await asyncio.to_thread(self._experiments.spent, self.id)
+        self._finished = len(done)
+        if sums.calls or sums.reused:
+            self._ledger.spent = Spent(*sums)
+        look_up = bool(sums.calls or sums.reused) or (
+            self._plan.reuse
+            and await asyncio.to_thread(
+                self._experiments.has_calls, model=self._client.model, endpoint=self._client.endpoint
+            )
+        )
+        self._asker = Asker(
+            self._plan,
+            self._client,
+            known=Known(self._experiments, self.id, look_up=look_up, anywhere=self._plan.reuse),
+            journal=self._journal,
+            ledger=self._ledger,
+            throttle=self._throttle,
+            experiment_id=self.id,
+            patience=self._patience,
+            tell=self._queue.put,
+        )
+        self._began = time.monotonic()
+        return (unit for unit in self._plan.units() if unit.key not in done)
+
+    async def _from_workers(self, running: int) -> AsyncGenerator[ExperimentEvent, None]:
+        while running:
+            item = await self._queue.get()
+            if item is None:
+                running -= 1
+            elif isinstance(item, BaseException):
+                raise item
+            else:
+                yield item
+                if isinstance(item, UnitFinished):
+                    yield self._progress()
+
+    async def _work(self, units: Iterator[Unit]) -> None:
+        """Do one unit after the other until there is none, or none may be begun any more."""
+        try:
+            while self._stop is None and (unit := next(units, None)) is not None:
+                await self._unit(unit)
+        except Exception as e:
+            self._asker.stopping = True
+            await self._queue.put(e)
+        await self._queue.put(None)
+
+    async def _unit(self, unit: Unit) -> None:
+        question = self._plan.questions[unit.position]
+        question = replace(question, kind=infer_kind(question))
+        caller = _UnitCaller(self._asker, unit, question, self._plan.template, self._plan.sampling)
+        try:
+            attempt = await self._strategies[unit.strategy].answer(question, caller)
+        except RunStoppedError:
+            return
+        except LimitReachedError as e:
+            self._end_early(e)
+            return
+        except ModelError as e:
+            await self._unit_failed(unit, question, e)
+            return
+        self._finished += 1
+        self._timed += 1
+        self._in_a_row = 0
+        await self._unit_ended(self._record(unit, question, attempt))
+
+    async def _unit_failed(self, unit: Unit, question: Question, error: ModelError) -> None:
+        self._failed += 1
+        self._in_a_row += 1
+        record = self._record(unit, question, None)
+        await self._unit_ended(replace(record, status="failed", error=str(error)))
+        if isinstance(error, FATAL) or self._in_a_row >= FAILURES_IN_A_ROW:
+            self._end_early(error)
+
+    async def _unit_ended(self, record: UnitRecord) -> None:
+        await self._journal.put(record)
+        await self._queue.put(UnitFinished(record))
+
+    def _record(self, unit: Unit, question: Question, attempt: Attempt | None) -> UnitRecord:
+        return UnitRecord(
+            session_id=self.id,
+            unit=unit.key,
+            position=unit.position,
+            strategy=unit.strategy,
+            repeat_index=unit.repeat,
+            status="done",
+            graded=known_answer(question) is not None,
+            answer_call_id=attempt.answer.id if attempt else None,
+            budget=attempt.budget if attempt else None,
+            problem=attempt.problem if attempt else None,
+        )
+
+    def _end_early(self, why: TaleError) -> None:
+        """Begin nothing more; what is in flight is paid for and may end."""
+        self._stop = self._stop or why
+        self._asker.stopping = True
+
+    def _progress(self) -> Progress:
+        planned = self._plan.planned
+        left = seconds_left(
+            finished=self._finished + self._failed,
+            planned=planned,
+            timed=self._timed + self._failed,
+            elapsed_s=time.monotonic() - self._began,
+        )
+        spent = self._ledger.spent
+        return Progress(self._finished, self._failed, planned, spent, left, self._throttle.limit)
+
+    def _why_not_all(self) -> str | None:
+        if self._finished >= self._plan.planned:
+            return None
+        if self._stop is not None:
+            return str(self._stop)
+        return f"{self._failed} of {self._plan.planned} answers failed. Resume the experiment to try them again."
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            with suppress(StoreError):
+                await self._journal.do(lambda: self._store.heartbeat([self.id]))
+
+    async def _close(self, helpers: list[asyncio.Task[None]], status: Status, error: str | None) -> None:
+        """Close every stream, book what was written, write the end."""
+        for task in helpers:
+            task.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
+        with suppress(StoreError):  # What could not be written is told by whoever met it first.
+            if hasattr(self, "_asker"):
+                await self._asker.book_stopped()
+            spent = self._ledger.spent
+            found: dict[str, Any] = {"finished": self._finished, "failed": self._failed, "calls": spent.calls}
+            found["ended_at"] = datetime.now(UTC).isoformat()
+            await self._journal.do(lambda: self._store.update_session(self.id, result=found))
+            await self._journal.do(lambda: self._store.finish_session(self.id, status, error=error))
+        await self._journal.close()

@@ -1,0 +1,359 @@
+"""`ExperimentStore`: what the experiment runner asks the database, written in batches and read in light rows.
+
+An experiment is a session (so that owner, signs of life and interruption are the same for every kind of run) with its
+questions and its ended units beside its calls. Knows tables and records; knows no client and no strategy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, insert, or_, select, update
+
+from tale_core.errors import StoreError
+from tale_core.store import queries, records
+from tale_core.store.owner import current_owner, owner_is_gone
+from tale_core.store.records import CallFields
+from tale_core.store.repository import Store
+from tale_core.store.tables import calls, experiment_questions, experiment_units, sessions
+from tale_core.types import CallRecord, Outcome, Question, SessionRecord
+
+UnitStatus = Literal["done", "failed"]
+_OPEN = ("running", "interrupted")
+# Built once: making a statement takes longer than running it.
+_INSERT_UNIT = insert(experiment_units)
+_DELETE_FAILED = delete(experiment_units).where(
+    experiment_units.c.session_id == bindparam("of_session"),
+    experiment_units.c.unit == bindparam("of_unit"),
+    experiment_units.c.status == "failed",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRecord:
+    """One ended unit: a question answered once by a strategy.
+
+    Attributes:
+        unit: Names it inside the experiment; its calls carry the same name.
+        position: Of the question, from 0.
+        graded: The question has a known answer.
+        answer_call_id: The call that counts; None when it failed.
+        budget: Tokens that the answer's prompt asked for; None when it asked for none.
+        problem: Why a stated default budget was taken, in words.
+        error: Why it failed, in words.
+    """
+
+    session_id: str
+    unit: str
+    position: int
+    strategy: str
+    repeat_index: int
+    status: UnitStatus
+    graded: bool
+    answer_call_id: int | None = None
+    budget: int | None = None
+    problem: str | None = None
+    error: str | None = None
+
+
+class UnitFigures(NamedTuple):
+    """A unit's numbers, without any text of an answer. Sums are over its finished calls, reused ones included.
+
+    Attributes:
+        outcome: Of the answer; None when the unit failed.
+        output_tokens: Completion tokens of the answer alone.
+        prompt_tokens: Of all calls.
+        completion_tokens: Of all calls.
+        cost_usd: Of all calls; None when the price of one of them is unknown.
+        latency_s: Of all calls, one after the other.
+        reused: Calls that were answered from earlier ones.
+        estimated: Calls whose token counts are ours and not the endpoint's.
+    """
+
+    position: int
+    repeat_index: int
+    strategy: str
+    status: UnitStatus
+    graded: bool
+    outcome: Outcome | None
+    extracted: str | None
+    finish_reason: str | None
+    budget: int | None
+    output_tokens: int | None
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
+    latency_s: float | None
+    calls: int
+    reused: int
+    estimated: int
+    problem: str | None
+    error: str | None
+
+
+class SpentSums(NamedTuple):
+    """What the calls of an experiment have cost, whatever became of them; reused ones cost nothing.
+
+    Attributes:
+        cost_usd: None when the price of a call is unknown.
+    """
+
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
+    reused: int
+    estimated: bool
+
+
+class Found(NamedTuple):
+    """A finished call that answers a request; `own` when it is the very step that asks, from before a stop."""
+
+    call: CallRecord
+    own: bool
+
+
+class ExperimentStore:
+    """The experiments in a store; the same errors as `Store`, whose connections it uses."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def create(self, record: SessionRecord, questions: Sequence[Question]) -> None:
+        """Store a new experiment with its questions, in one transaction.
+
+        Raises:
+            StoreError: The id is taken.
+        """
+        now = queries.now()
+        owned = replace(record, created_at=now, updated_at=now, owner=current_owner())
+        rows = [{"session_id": record.id, "position": i, "question": asdict(q)} for i, q in enumerate(questions)]
+        with self.store._writing() as connection:
+            if queries.exists(connection, sessions, record.id):
+                raise StoreError(f"There is an experiment {record.id!r} already.", "Take a new id.")
+            connection.execute(insert(sessions).values(**records.session_columns(owned), heartbeat_at=now))
+            connection.execute(insert(experiment_questions), rows)
+
+    def reopen(self, experiment_id: str) -> None:
+        """Take over an experiment that has stopped, to go on with it.
+
+        Raises:
+            NotFoundError: No such experiment.
+            StoreError: It is no experiment, or somebody is running it.
+        """
+        now = queries.now()
+        with self.store._writing() as connection:
+            row = _head(connection, experiment_id)
+            if row.status == "running" and not owner_is_gone(row.owner, heartbeat_at=row.heartbeat_at, now=now):
+                raise StoreError(f"The experiment {experiment_id!r} is running.", "Stop it first, or wait for its end.")
+            connection.execute(
+                update(sessions)
+                .where(sessions.c.id == experiment_id)
+                .values(status="running", owner=current_owner(), heartbeat_at=now, updated_at=now, error=None)
+            )
+            queries.interrupt_calls(connection, calls.c.session_id == experiment_id)
+
+    def head(self, experiment_id: str) -> SessionRecord:
+        """The experiment's session, without its calls.
+
+        Raises:
+            NotFoundError: No such experiment.
+            StoreError: It is no experiment.
+        """
+        self.store._reconcile_if_free()
+        with self.store._reading() as connection:
+            _head(connection, experiment_id)
+            row = connection.execute(select(sessions).where(sessions.c.id == experiment_id)).mappings().one()
+            return records.session_record(dict(row), ())
+
+    def questions(self, experiment_id: str) -> tuple[Question, ...]:
+        """The experiment's questions in their order."""
+        table = experiment_questions
+        statement = select(table.c.question).where(table.c.session_id == experiment_id).order_by(table.c.position)
+        with self.store._reading() as connection:
+            return tuple(_question(row) for row in connection.execute(statement).scalars())
+
+    def done_units(self, experiment_id: str) -> set[str]:
+        """Names of the units that ended well: nothing is left to do for them."""
+        table = experiment_units
+        statement = select(table.c.unit).where(table.c.session_id == experiment_id, table.c.status == "done")
+        with self.store._reading() as connection:
+            return set(connection.execute(statement).scalars())
+
+    def write(self, batch: Sequence[CallRecord | UnitRecord]) -> list[int]:
+        """Store calls and ended units in one transaction.
+
+        A call without an id is inserted, one with an id gets its new state while it is open; a unit replaces an earlier
+        failure of the same unit.
+
+        Returns:
+            For each of them the call's id; 0 for a unit.
+        """
+        with self.store._writing() as connection:
+            return [
+                _write_call(connection, one) if isinstance(one, CallRecord) else _write_unit(connection, one)
+                for one in batch
+            ]
+
+    def find(self, cache_key: str, *, session_id: str, unit: str, step: int, anywhere: bool) -> Found | None:
+        """A finished call of this fingerprint: the very step that asks before others, whole ones before cut ones.
+
+        Args:
+            cache_key: The request's fingerprint.
+            session_id: The experiment.
+            unit: The unit that asks.
+            step: Which of its calls.
+            anywhere: Look beyond this experiment too.
+        """
+        here = calls.c.session_id == session_id
+        own = and_(here, calls.c.unit == unit, calls.c.step == step)
+        others = calls.c.source != "cached" if anywhere else and_(calls.c.source != "cached", here)
+        rank = case((own, 0), else_=1)
+        statement = (
+            select(calls, rank.label("rank"))
+            .where(calls.c.cache_key == cache_key, calls.c.status == "done", or_(own, others))
+            .order_by(rank, calls.c.cut, calls.c.id.desc())
+            .limit(1)
+        )
+        with self.store._reading() as connection:
+            row = connection.execute(statement).mappings().first()
+        return None if row is None else Found(records.call_record(dict(row)), row["rank"] == 0)
+
+    def has_calls(self, *, model: str, endpoint: str) -> bool:
+        """Whether any finished call of this model is stored that could be asked for again."""
+        endpoint = records.scrub_endpoint(endpoint)
+        same = (calls.c.model == model, calls.c.endpoint == endpoint, calls.c.cache_key.is_not(None))
+        with self.store._reading() as connection:
+            return connection.execute(select(calls.c.id).where(*same).limit(1)).first() is not None
+
+    def call(self, call_id: int) -> CallRecord | None:
+        """A call with its text."""
+        with self.store._reading() as connection:
+            row = connection.execute(select(calls).where(calls.c.id == call_id)).mappings().first()
+            return None if row is None else records.call_record(dict(row))
+
+    def spent(self, experiment_id: str) -> SpentSums:
+        """What was paid for, failed and stopped calls included."""
+        paid = and_(calls.c.session_id == experiment_id, calls.c.source != "cached")
+        prompt, completion = func.coalesce(calls.c.prompt_tokens, 0), func.coalesce(calls.c.completion_tokens, 0)
+        cost = (prompt * calls.c.price_input_per_mtok + completion * calls.c.price_output_per_mtok) / 1_000_000.0
+        statement = select(
+            func.count(),
+            func.coalesce(func.sum(prompt), 0),
+            func.coalesce(func.sum(completion), 0),
+            func.coalesce(func.sum(cost), 0.0),
+            func.count(calls.c.price_as_of),
+            func.coalesce(func.sum(case((calls.c.usage_estimated, 1), else_=0)), 0),
+        ).where(paid)
+        reused = and_(calls.c.session_id == experiment_id, calls.c.source == "cached")
+        with self.store._reading() as connection:
+            made, prompts, completions, usd, priced, estimated = connection.execute(statement).one()
+            again = connection.execute(select(func.count()).select_from(calls).where(reused)).scalar_one()
+        known = float(usd) if priced == made else None
+        return SpentSums(made, int(prompts), int(completions), known, again, bool(estimated))
+
+    def figures(self, experiment_id: str) -> list[UnitFigures]:
+        """The numbers of every ended unit, in the order of the questions. Holds no text of an answer."""
+        statement = _figures(experiment_id)
+        with self.store._reading() as connection:
+            return [_unit_figures(row) for row in connection.execute(statement)]
+
+
+def _head(connection: Connection, experiment_id: str) -> Any:
+    columns = (sessions.c.status, sessions.c.owner, sessions.c.heartbeat_at, sessions.c.kind)
+    row = connection.execute(select(*columns).where(sessions.c.id == experiment_id)).first()
+    if row is None:
+        raise queries.no_session(experiment_id)
+    if row.kind != "experiment":
+        raise StoreError(f"Session {experiment_id!r} is no experiment.", "Give an id that begins with experiment-.")
+    return row
+
+
+def _question(row: dict[str, Any]) -> Question:
+    known = {f.name: row[f.name] for f in fields(Question) if f.name in row}
+    return Question(**{**known, "options": tuple(row.get("options", ()))})
+
+
+def _write_call(connection: Connection, record: CallRecord) -> int:
+    if not record.id:
+        return queries.insert_call(connection, record)
+    values = records.columns({name: getattr(record, name) for name in CallFields.__annotations__})
+    still_open = (calls.c.id == record.id, calls.c.status.in_(_OPEN))
+    connection.execute(update(calls).where(*still_open).values(**values))
+    return record.id
+
+
+def _write_unit(connection: Connection, unit: UnitRecord) -> int:
+    values = {f.name: getattr(unit, f.name) for f in fields(unit)}
+    connection.execute(_DELETE_FAILED, {"of_session": unit.session_id, "of_unit": unit.unit})
+    connection.execute(_INSERT_UNIT, values)
+    return 0
+
+
+def _figures(experiment_id: str) -> Any:
+    mine = (calls.c.session_id == experiment_id, calls.c.status == "done", calls.c.unit.is_not(None))
+    # A step asked for twice (cut by a limit, then resumed) counts once: the spend has both, the strategy's cost one.
+    latest = select(func.max(calls.c.id)).where(*mine).group_by(calls.c.unit, calls.c.step)
+    sums = (
+        select(
+            calls.c.unit,
+            func.sum(func.coalesce(calls.c.prompt_tokens, 0)).label("prompts"),
+            func.sum(func.coalesce(calls.c.completion_tokens, 0)).label("completions"),
+            func.sum(calls.c.cost_usd).label("cost"),
+            func.count(calls.c.cost_usd).label("priced"),
+            func.sum(calls.c.latency_s).label("latency"),
+            func.count().label("made"),
+            func.sum(case((calls.c.source == "cached", 1), else_=0)).label("reused"),
+            func.sum(case((calls.c.usage_estimated, 1), else_=0)).label("estimated"),
+        )
+        .where(calls.c.id.in_(latest))
+        .group_by(calls.c.unit)
+        .subquery()
+    )
+    answer, unit = calls.alias("answer"), experiment_units
+    return (
+        select(
+            *(unit.c[name] for name in ("position", "repeat_index", "strategy", "status", "graded", "budget")),
+            unit.c.problem,
+            unit.c.error,
+            answer.c.outcome,
+            answer.c.extracted,
+            answer.c.finish_reason,
+            answer.c.completion_tokens.label("output"),
+            *(sums.c[name] for name in ("prompts", "completions", "cost", "priced", "latency", "made")),
+            sums.c.reused,
+            sums.c.estimated,
+        )
+        .select_from(
+            unit.outerjoin(sums, sums.c.unit == unit.c.unit).outerjoin(answer, answer.c.id == unit.c.answer_call_id)
+        )
+        .where(unit.c.session_id == experiment_id)
+        .order_by(unit.c.position, unit.c.repeat_index, unit.c.strategy)
+    )
+
+
+def _unit_figures(row: Any) -> UnitFigures:
+    made = int(row.made or 0)
+    return UnitFigures(
+        position=row.position,
+        repeat_index=row.repeat_index,
+        strategy=row.strategy,
+        status=row.status,
+        graded=row.graded,
+        outcome=Outcome(row.outcome) if row.outcome is not None else None,
+        extracted=row.extracted,
+        finish_reason=row.finish_reason,
+        budget=row.budget,
+        output_tokens=row.output,
+        prompt_tokens=int(row.prompts or 0),
+        completion_tokens=int(row.completions or 0),
+        cost_usd=float(row.cost) if made and row.priced == made else None,
+        latency_s=row.latency,
+        calls=made,
+        reused=int(row.reused or 0),
+        estimated=int(row.estimated or 0),
+        problem=row.problem,
+        error=row.error,
+    )

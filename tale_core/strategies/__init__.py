@@ -1,0 +1,149 @@
+"""Ways to answer a question, by name.
+
+A strategy says what to ask; whoever runs it (`Caller`) sends, stores and grades every call, so a strategy knows no
+client, no store and no limits. Prompt template and sampling come from the caller: every strategy of a run shares them,
+except where a name ends in `@wording`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import get_args
+
+from tale_core import prompts
+from tale_core.errors import InputError
+from tale_core.estimators import estimator
+from tale_core.strategies.base import Attempt, BudgetPredictor, Caller, Step, Strategy
+from tale_core.strategies.kinds import (
+    MOST_PROBES,
+    ChainOfDraft,
+    Concise,
+    Direct,
+    FixedBudget,
+    Oracle,
+    Reworded,
+    TalePredicted,
+    TaleZeroShot,
+    Vanilla,
+)
+from tale_core.types import ReasoningEffort
+
+__all__ = ["MOST_PROBES", "NAMES", "Attempt", "BudgetPredictor", "Caller", "Step", "Strategy", "strategies", "strategy"]
+
+_PLAIN: tuple[Strategy, ...] = (
+    Direct(
+        "direct",
+        "Direct answer",
+        "The answer alone, without reasoning: the fewest tokens a model can use.",
+        worded=False,
+    ),
+    Vanilla("vanilla", "Vanilla", "Reasoning step by step, without a budget: what the others are compared with."),
+    TaleZeroShot(
+        "tale-zero-shot", "TALE, zero-shot", "The model names a budget for the question, then keeps to it.", (2, 2)
+    ),
+    Oracle(
+        "oracle",
+        "Searched optimum",
+        "A search finds the best budget of each question. It uses the known answer, so it shows what is possible, not "
+        "what a method without it can reach.",
+        (1, 1 + MOST_PROBES),
+        needs_answer=True,
+    ),
+    ChainOfDraft(
+        "chain-of-draft",
+        "Chain of Draft",
+        "Steps of five words at most; weak below 3 billion parameters.",
+        worded=False,
+    ),
+    Concise("concise", "Concise", "The vanilla prompt that also asks to be brief, without a number."),
+)
+_PREDICTED = {
+    "tale-calibrated": (
+        "calibrated",
+        "TALE, calibrated",
+        "The model's own estimate, corrected by what searches found.",
+    ),
+    "tale-regression": ("regression", "TALE, regression", "A regression trained on searches names the budget."),
+}
+NAMES = (*(s.name for s in _PLAIN), "fixed:N", "effort:LEVEL", "tale-calibrated", "tale-regression", "tuned:NAME")
+"""What `strategy` understands, for people; each may end in @ and one of `prompts.TEMPLATES`."""
+
+
+def strategy(name: str, estimators: Mapping[str, BudgetPredictor] | None = None) -> Strategy:
+    """The strategy of this name.
+
+    Args:
+        name: See `NAMES`; "fixed:50@words" asks in another wording than the run's.
+        estimators: Trained ones, by "calibrated" and "regression"; those for another wording than the run's by
+            "calibrated@words" and so on.
+
+    Raises:
+        InputError: No such name, a wrong budget, level or wording, or something that has to be trained first.
+    """
+    bare, at, wording = name.strip().partition("@")
+    if not at:
+        return _named(bare.strip(), "", estimators or {})
+    chosen = prompts.template(wording.strip())
+    found = _named(bare.strip(), f"@{chosen.name}", estimators or {})
+    if not found.worded:
+        raise InputError(
+            f"{name[:60]!r} asks for a wording, but {found.name} has a prompt of its own.", "Leave it out."
+        )
+    return Reworded(found, chosen.name)
+
+
+def _named(name: str, at: str, estimators: Mapping[str, BudgetPredictor]) -> Strategy:
+    for plain in _PLAIN:
+        if plain.name == name:
+            return plain
+    if name in _PREDICTED:
+        return _predicted(name, at, estimators)
+    head, _, argument = name.partition(":")
+    if head == "fixed":
+        return _fixed(name)
+    if head == "effort":
+        return _effort(name, argument)
+    if head == "tuned":
+        raise InputError(
+            f"The strategy {name[:60]!r} is not available until an adapter exists.", "Fine-tune a model first."
+        )
+    raise InputError(f"There is no strategy {name[:60]!r}.", f"Choose from: {', '.join(NAMES)}.")
+
+
+def strategies(comma_list: str, estimators: Mapping[str, BudgetPredictor] | None = None) -> tuple[Strategy, ...]:
+    """The strategies of a comma list, in its order and each once.
+
+    Raises:
+        InputError: See `strategy`; or the list is empty.
+    """
+    names = [name for name in comma_list.split(",") if name.strip()]
+    if not names:
+        raise InputError("No strategies were named.", f"Choose from: {', '.join(NAMES)}.")
+    return tuple({found.name: found for found in (strategy(name, estimators) for name in names)}.values())
+
+
+def _fixed(name: str) -> Strategy:
+    budget = int(estimator(name).name.removeprefix("fixed:"))  # It says in words what is no budget.
+    title = f"Fixed budget of {budget} tokens"
+    return FixedBudget(f"fixed:{budget}", title, "The same budget for every question.", budget=budget)
+
+
+def _effort(name: str, argument: str) -> Strategy:
+    for level in get_args(ReasoningEffort):
+        if level == argument:
+            hint = "The provider's own setting for how much a model reasons; the prompt is the vanilla one."
+            return Vanilla(name, f"Native effort: {level}", hint, effort=level)
+    levels = ", ".join(f"effort:{level}" for level in get_args(ReasoningEffort))
+    raise InputError(f"{name[:60]!r} is no level of reasoning effort.", f"Choose one of: {levels}.")
+
+
+def _predicted(name: str, at: str, estimators: Mapping[str, BudgetPredictor]) -> Strategy:
+    key, title, hint = _PREDICTED[name]
+    if f"{key}{at}" not in estimators:
+        raise InputError(
+            f"The strategy {name + at!r} is not available until an estimator is trained for the model and wording.",
+            "Train one, or choose tale-zero-shot.",
+        )
+    predictor = estimators[f"{key}{at}"]
+    calls = (2, 2) if predictor.needs_zero_shot else (1, 1)
+    return TalePredicted(name, title, hint, calls, predictor=predictor)
