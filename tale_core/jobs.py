@@ -16,6 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from tale_core.ask import AskPlan
 from tale_core.elasticity import SweepPlan
 from tale_core.errors import InputError
+from tale_core.errors import InputError
 from tale_core.experiments.job import ExperimentRun, ExperimentView
 from tale_core.experiments.plan import ExperimentPlan
 from tale_core.models.choice import ModelChoice, open_client
@@ -128,10 +129,12 @@ class Runner:
         """Start a run.
 
         Raises:
-            InputError: The plan is wrong; nothing was started.
+            InputError: The plan is wrong, or what it resumes is running; nothing was started.
         """
         job = Job(make_run)
         with self._lock:
+            if job.id in self._jobs:  # Only an experiment keeps its id when it is resumed.
+                raise InputError("It is running already.", "Open it to watch it, or wait until it has ended.")
             self._jobs[job.id] = job
         asyncio.run_coroutine_threadsafe(self._until_done(job), self.loop())
         return job

@@ -88,13 +88,13 @@ def _named(info: DatasetInfo, limit: int, offset: int) -> Chosen:
     if info.note:
         st.caption(literal(info.note, 400))
     try:
-        return Chosen(_loaded(info.name, limit, offset))
+        return Chosen(_loaded(info.name, limit, offset, str(get_settings().datasets_dir)))
     except InputError as e:
         return Chosen(None, str(e))
 
 
 @st.cache_data(ttl=60, max_entries=32, show_spinner="Reading the questions…")
-def _loaded(name: str, limit: int, offset: int) -> Loaded:
+def _loaded(name: str, limit: int, offset: int, folder: str) -> Loaded:
     return load(name, limit=limit, offset=offset)
 
 
@@ -176,10 +176,12 @@ def _mapping(there: Sequence[str], file_id: str) -> dict[str, str | Sequence[str
                 )  # fmt: skip
                 continue
             names = list(there) if field == "question" else [NONE, *there]
-            first = guess[field] if guess[field] in names else names[0]
             chosen[field] = st.selectbox(
-                _LABELS[field], names, index=names.index(str(first)), key=key, format_func=_short, width=200,
-            )  # fmt: skip
+                _LABELS[field], names, index=names.index(str(guess[field])) if guess[field] in names else None, key=key,
+                format_func=_short, placeholder="Choose a column", width=200,
+            ) or NONE  # fmt: skip
+    if not chosen["question"]:
+        raise InputError("No column looks like the questions.", "Choose it.")
     return chosen
 
 
@@ -192,6 +194,7 @@ def _about(loaded: Loaded) -> None:
     """What was read, and row by row what was not."""
     count, known = len(loaded.questions), sum(q.answer is not None for q in loaded.questions)
     answers = "all with a known answer" if known == count else f"{known:,} with a known answer"
+    answers = answers if known else "none with a known answer: nothing can be graded"
     st.caption(literal(f"{count:,} question{'s' if count != 1 else ''}, {answers}, from {loaded.source}.", 300))
     if not loaded.problems:
         return

@@ -23,7 +23,9 @@ from ui.text import literal
 SAME_CLICK_S = 1.0
 """Seconds within which asking the very same again is the second half of a double click."""
 RESUMABLE = ("interrupted", "failed", "cancelled")
-WORDS: dict[SessionKind, str] = {"ask": "an Ask session", "search": "a search", "sweep": "a sweep"}
+WORDS: dict[SessionKind, str] = {
+    "ask": "an Ask session", "search": "a search", "sweep": "a sweep", "experiment": "an experiment",
+}  # fmt: skip
 """What a session of each kind is called, with its article."""
 V = TypeVar("V", bound=jobs.View)
 
@@ -68,16 +70,19 @@ def unsaved(session_id: str, view_type: type[V]) -> V | None:
     return view if isinstance(view, view_type) and getattr(view, "session_id", None) == session_id else None
 
 
-def start(request: Requested, starter: Callable[..., jobs.Job[Any]], view_type: type[jobs.View]) -> None:
+def start(
+    request: Requested, starter: Callable[..., jobs.Job[Any]], view_type: type[jobs.View], *, address: str = "session"
+) -> None:
     """Start a job and show it; the second half of a double click shows what the first half started.
 
     Args:
         request: What the form asks for.
-        starter: One of `jobs.start_ask`, `jobs.start_search`, `jobs.start_sweep`.
+        starter: One of `jobs.start_ask`, `jobs.start_search`, `jobs.start_sweep`, `jobs.start_experiment`.
         view_type: The kind of view that the job has.
+        address: The part of the address that names it.
     """
     if (session_id := _started_just_now(request, view_type)) is not None:
-        st.query_params["session"] = session_id
+        st.query_params[address] = session_id
         st.rerun()
     choice, secrets, key = request.choice, state.secrets(), state.session_keys().get(request.choice.key)
     try:
@@ -87,7 +92,7 @@ def start(request: Requested, starter: Callable[..., jobs.Job[Any]], view_type: 
         return
     st.session_state["loaded"] = job.id
     st.session_state["started"] = (request, job.id, time.monotonic())
-    st.query_params["session"] = job.id
+    st.query_params[address] = job.id
     st.rerun()
 
 

@@ -17,8 +17,11 @@ from ui.text import literal
 ASK = ("app.py", "Ask", ":material/forum:")
 SEARCH = ("pages/Search.py", "Search", ":material/search:")
 ELASTICITY = ("pages/Elasticity.py", "Elasticity", ":material/show_chart:")
-PAGES = (ASK, SEARCH, ELASTICITY, ("pages/Settings.py", "Settings", ":material/tune:"))
-OF_KIND: dict[SessionKind, tuple[str, str, str]] = {"ask": ASK, "search": SEARCH, "sweep": ELASTICITY}
+EXPERIMENTS = ("pages/Experiments.py", "Experiments", ":material/science:")
+PAGES = (ASK, SEARCH, ELASTICITY, EXPERIMENTS, ("pages/Settings.py", "Settings", ":material/tune:"))
+OF_KIND: dict[SessionKind, tuple[str, str, str]] = {
+    "ask": ASK, "search": SEARCH, "sweep": ELASTICITY, "experiment": EXPERIMENTS,
+}  # fmt: skip
 """Path, name and icon of the page that shows a session of each kind."""
 RECENT = 12
 ICON = Path(__file__).with_name("icon.png")  # A :material/…: icon here would be fetched from outside.

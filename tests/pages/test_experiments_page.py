@@ -1,0 +1,610 @@
+"""The Experiments page: form, data and sheet, every state of a stored experiment, a live one, single answers."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from streamlit.testing.v1 import AppTest
+
+from tale_core.errors import StoreError
+from tale_core.experiments import results
+from tale_core.experiments.job import view_of
+from tale_core.jobs import runner
+from tale_core.models.choice import ModelChoice
+from tale_core.settings import get_settings
+from tale_core.store import ExperimentStore
+from tale_core.types import Question
+from tests import bad_endpoint
+from tests.bad_endpoint import ANSWER, BadEndpoint
+from tests.pages import experiment_samples as samples
+from tests.pages import sweep_samples
+from tests.pages.app_page import endpoint, opened, sent, store, words
+from ui import experiments_answers, experiments_data, experiments_figures, experiments_page, experiments_words
+from ui.experiments_result import exported
+
+PAGE = "pages/Experiments.py"
+HOSTILE = "<img src=x onerror=alert(1)> $x^2$ [a](javascript:alert(1)) :red[x] \u202eevil"
+
+
+def page(*, experiment: str | None = None, use: ModelChoice | None = None, **state: object) -> AppTest:
+    """The Experiments page, drawn once, in a browser session of its own."""
+    at = opened(use=use, **state)
+    if experiment is not None:
+        at.query_params["experiment"] = experiment
+    return at.switch_page(PAGE).run()
+
+
+def shown(**kept: Any) -> AppTest:
+    at = page(experiment=samples.kept(**kept))
+    assert not at.exception
+    return at
+
+
+def cells(at: AppTest, place: int) -> dict[str, list[str]]:
+    """A table as people read it; the first is the sheet's."""
+    plain = {name: list(column) for name, column in at.table[place].value.to_dict("list").items()}
+    return {read(name): [read(str(cell)) for cell in column] for name, column in plain.items()}
+
+
+def read(text: str) -> str:
+    return re.sub(r"\\(_|[^\w\s])", r"\1", text).replace("\u2060", "").replace("\xa0", " ")
+
+
+def sheet(at: AppTest) -> str:
+    return "\n".join(f"{name}: {read(str(told))}" for name, told in at.table[0].value["value"].items())
+
+
+def charts(at: AppTest) -> list[dict[str, Any]]:
+    return [json.loads(node.proto.spec) for node in at.main if node.type == "plotly_chart"]
+
+
+def experiment_id(at: AppTest) -> str:
+    return str(at.query_params["experiment"])
+
+
+def box(at: AppTest, label: str) -> Any:
+    """The last box of this name: those of the result stand below those of the form."""
+    return [one for one in at.selectbox if one.label == label][-1]
+
+
+def run(at: AppTest, *, questions: int = 3, strategies: tuple[str, ...] = ("direct", "vanilla"), fixed: str = "50",
+        **caps: int) -> AppTest:  # fmt: skip
+    """Fill the form and press Run; returns when the experiment has ended."""
+    at.number_input(key="exp_limit").set_value(questions)
+    at.multiselect(key="exp_strategies").set_value(list(strategies))
+    at.text_input(key="exp_fixed").input(fixed)
+    for name, value in caps.items():
+        at.number_input(key=f"exp_{name}").set_value(value)
+    return at.run().button(key="run").click().run()
+
+
+# --- the form
+
+
+def test_the_first_page_is_a_form_with_its_sheet_and_asks_nobody(bad: BadEndpoint) -> None:
+    at = page(use=endpoint(bad.base_url, "ok"))
+    text = words(at.main)
+    assert not at.exception and not at.error and not at.warning
+    assert "What does each way of asking cost, and what does it get right?" in text
+    assert at.multiselect(key="exp_strategies").value == ["direct", "vanilla", "tale-zero-shot"]
+    assert at.text_input(key="exp_fixed").value == "50"
+    told = sheet(at)
+    assert "80: 20 questions × 4 strategies" in told and "Calls: 100" in told, "the estimator's calls count too"
+    assert "unknown price" in told and "$0" not in told and "unknown until the first answer" in told
+    assert "There is no experiment yet." in text
+    assert not at.button(key="run").disabled and bad.requests == [] and store().count_sessions() == 0
+
+
+def test_the_sheet_follows_strategies_repeats_and_caps(bad: BadEndpoint) -> None:
+    at = page(use=endpoint(bad.base_url, "ok"), max_tokens=100)
+    at.number_input(key="exp_limit").set_value(5)
+    at.multiselect(key="exp_strategies").set_value(["vanilla"])
+    at.text_input(key="exp_fixed").input("50, 20")
+    at.number_input(key="exp_repeats").set_value(2)
+    at.number_input(key="exp_max_tokens").set_value(400).run()
+    assert "30: 5 questions × 3 strategies × 2 repeats" in sheet(at)
+    assert "at most 400" in sheet(at) and "stops at 400 tokens" in sheet(at)
+    assert "all 2 repeats are the same measurement" in words(at.main)
+
+
+def test_a_model_on_this_machine_costs_no_money_and_has_no_money_cap() -> None:
+    at = page()
+    assert "$0 (runs on this machine)" in sheet(at) and at.number_input(key="exp_max_cost").disabled
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("exp_fixed", "50, many", "'many' is not a whole number"),
+        ("exp_fixed", "0", "out of range"),
+        ("exp_offset", 5000, "The offset 5,000 is behind the last question"),
+        ("exp_strategies", [], "Strategies are missing"),
+    ],
+)
+def test_what_cannot_be_run_is_told_in_words(bad: BadEndpoint, key: str, value: Any, told: str) -> None:
+    at = page(use=endpoint(bad.base_url, "ok"), exp_fixed="")
+    kinds = {"exp_fixed": at.text_input, "exp_offset": at.number_input, "exp_strategies": at.multiselect}
+    kinds[key](key=key).set_value(value).run()
+    assert not at.exception and told in words(at.main)
+    assert at.button(key="run").disabled and store().count_sessions() == 0
+
+
+def test_strategies_that_need_training_are_offered_only_when_there_is_an_estimator(bad: BadEndpoint) -> None:
+    at = page(use=endpoint(bad.base_url, "ok"))
+    offered = " ".join(at.multiselect(key="exp_strategies").options)
+    assert "calibrated" not in offered and "regression" not in offered and "Native effort: low" in offered
+    assert "Native effort" not in " ".join(page().multiselect(key="exp_strategies").options)
+
+
+# --- the data
+
+
+def test_only_sets_whose_files_are_here_are_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [o for o in page().selectbox(key="exp_dataset").options if "GSM8K" in o] == []
+    (tmp_path / "gsm8k_dev.jsonl").write_text('{"question": "What is 1 + 1?", "answer": "#### 2"}\n')
+    monkeypatch.setenv("TALE_DATASETS_DIR", str(tmp_path))
+    get_settings.cache_clear()
+    at = page()
+    assert [o for o in at.selectbox(key="exp_dataset").options if "GSM8K" in o] == [
+        "GSM8K, grade-school word problems (test) · 1,319"
+    ]
+    at.selectbox(key="exp_dataset").set_value("gsm8k").run()
+    assert not at.exception and "1 question, all with a known answer" in words(at.main)
+
+
+def upload(at: AppTest, name: str, text: str) -> AppTest:
+    at.selectbox(key="exp_dataset").set_value(experiments_data.UPLOAD).run()
+    at.file_uploader(key="exp_file").set_value((name, text.encode(), "text/plain"))
+    return at.run()
+
+
+def test_a_file_is_read_its_columns_guessed_and_its_bad_rows_listed() -> None:
+    at = upload(page(), "mine.csv", "problem,gold,topic\nWhat is 1 + 1?,2,sums\n,3,sums\nWhat is 2 + 2?,4,sums\n")
+    text = words(at.main)
+    assert not at.exception and "2 questions, all with a known answer, from mine.csv" in text
+    boxes = {box.label: box.value for box in at.selectbox}
+    assert (boxes["Question"], boxes["Known answer"], boxes["Topic"], boxes["Id"]) == ("problem", "gold", "topic", "")
+    assert "1 rows were passed over" in text and "Line 3: " in text
+    assert "at most 5,000 rows and 10 MB" in text and not at.button(key="run").disabled
+
+
+def test_columns_of_unusual_names_are_asked_for_and_then_read() -> None:
+    at = upload(page(), "mine.csv", "frage,antwort\nWas ist 1 + 1?,2\n")
+    assert not at.exception and "No column looks like the questions. Choose it." in words(at.info)
+    assert at.button(key="run").disabled
+    boxes = {box.label: box for box in at.selectbox}
+    boxes["Question"].set_value("frage")
+    boxes["Known answer"].set_value("antwort")
+    assert "1 question, all with a known answer" in words(at.run().main) and not at.button(key="run").disabled
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("x.csv", "", "No question could be read"),
+        ("x.jsonl", "{broken", "broken JSON"),
+        ("x.json", "[]", "No question could be read"),
+        (f"{HOSTILE}.csv", f"question,answer,{HOSTILE}\n,1,2\n", "No question could be read"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_in_words(name: str, text: str, told: str) -> None:
+    at = upload(page(), name, text)
+    assert not at.exception and told in words(at.info) and at.button(key="run").disabled
+    assert not re.search(r"(?<!\\)<img|\u202e", sent(at.info))
+    assert "\u202e" not in sent(at.selectbox) + sent(at.multiselect)
+
+
+@pytest.mark.parametrize(
+    ("there", "question", "answer"),
+    [
+        (["question", "answer"], "question", "answer"),
+        (["Problem", "Solution", "level"], "Problem", "Solution"),
+        (["question", "x"], "question", ""),
+        (["x", "gold"], "", "gold"),
+        (["prompt", "text", "answer"], "", "answer"),
+        (["x", "y"], "", ""),
+        ([], "", ""),
+    ],
+)
+def test_a_mapping_is_guessed_as_far_as_the_names_allow(there: list[str], question: str, answer: str) -> None:
+    found = experiments_data.guessed(there)
+    assert (found["question"], found["answer"]) == (question, answer)
+
+
+# --- a stored experiment
+
+
+def test_a_finished_experiment_says_its_finding_first_then_chart_table_and_files() -> None:
+    at = shown()
+    text = words(at.main)
+    assert at.subheader[0].value.startswith("fixed\\:50 spends least without being surely less accurate")
+    (chart,) = charts(at)
+    assert (
+        chart["layout"]["title"]["text"].replace("<br>", " ") == "fixed:50: 62 % fewer output tokens, +0.0 points right"
+    )
+    assert chart["layout"]["xaxis"]["title"]["text"] == "Output tokens a question"
+    main = cells(at, 1)
+    assert main["Strategy"] == ["direct", "vanilla", "fixed:50"]
+    assert main["Right"] == ["25.0 %, n = 12", "91.7 %, n = 12", "91.7 %, n = 12"]
+    assert main["95 % of right"][1] == "64.6–98.5 %" and main["Output tokens"][1] == "121.0"
+    assert main["All-in tokens"] == ["30.0", "141.0", "66.0"] and main["Cost a question"] == ["unknown price"] * 3
+    assert main["What became of them"] == ["3 right, 9 wrong", "11 right, 1 cut off", "11 right, 1 wrong"]
+    assert "called cut off, not wrong" in text and "only large differences can be told from chance" in text
+    for label in ("Save as CSV", "JSON Lines", "Parquet", "Report (HTML)"):
+        assert label in text
+    assert "Resume" not in text and "Retry only what failed" not in text
+
+
+def test_differences_from_vanilla_have_intervals_and_p_values() -> None:
+    against = cells(shown(), 2)
+    assert against["Against vanilla"] == ["direct", "fixed:50"] and against["Pairs"] == ["12", "12"]
+    assert against["Right, points"][0].startswith("-66.7 [") and against["p (right)"] == ["0.016", "1"]
+    assert against["Only it right / only vanilla"] == ["0 / 8", "0 / 0"]
+    assert against["Output saved"][1] == "62.0 %" and against["All-in saved"][1] == "53.2 %"
+
+
+def test_without_vanilla_nothing_is_compared_and_that_is_said() -> None:
+    at = shown(a_plan=samples.plan(names=("direct", "fixed:50")))
+    assert "without vanilla nothing can be compared" in at.subheader[0].value
+    assert "Against vanilla" not in words(at.main) and len(charts(at)) == 1
+
+
+def test_the_papers_numbers_stand_beside_it_when_wanted() -> None:
+    at = shown()
+    assert "arXiv 2412.18547" not in words(at.main)
+    at.toggle(key="exp_paper").set_value(True).run()
+    paper = cells(at, 2)
+    assert paper["Right"][:3] == ["28.29 %", "81.35 %", "84.46 %"] and paper["Model"][0] == "GPT-4o-mini"
+    other = page(experiment=samples.kept(replace(samples.plan(), dataset="mine")), exp_paper=True)
+    assert "The paper did not measure mine." in words(other.main)
+
+
+def test_every_mark_has_its_intervals_its_familys_colour_and_the_front_is_no_dashed_line() -> None:
+    (chart,) = charts(shown())
+    front, *marks = chart["data"]
+    assert front["name"] == "Pareto front" and "dash" not in front["line"]
+    assert {m["name"]: m["marker"]["color"] for m in marks}["vanilla"] == "#56657a"
+    assert {m["name"]: m["marker"]["color"] for m in marks}["fixed:50"] == "#0b7d74"
+    assert all(m["error_x"]["array"] and m["error_y"]["array"] for m in marks)
+    assert front["x"][:2] == [10.0, 46.0], "vanilla is beaten by fixed:50 and not on the front"
+
+
+def test_names_in_the_chart_keep_clear_of_each_other() -> None:
+    rows = results(store(), samples.kept(samples.plan(names=("direct", "vanilla", "fixed:50", "tale-zero-shot")))).rows
+    right = 130.0
+    points = [
+        (r.output_tokens.mean / right * 300, r.accuracy.mean * 300) for r in rows if r.output_tokens and r.accuracy
+    ]
+    places = experiments_figures.places(rows, right)
+    boxes = [
+        experiments_figures._box(place, x, y, len(row.strategy) * 7.2)
+        for place, (x, y), row in zip(places, points, rows, strict=True)
+    ]
+    for i, box in enumerate(boxes):
+        assert experiments_figures._overlap(box, boxes[:i]) == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [("interrupted", "This experiment was interrupted"), ("cancelled", "This experiment was stopped.")],
+)
+def test_an_experiment_that_ended_early_keeps_its_table_and_offers_to_go_on(status: Any, told: str) -> None:
+    at = shown(status=status, answers=20)
+    text = words(at.main)
+    assert told in text and "20 of 36 answers are there." in text and cells(at, 1)["Answers"][0] == "7 of 12"
+    assert at.button(key="resume").label == "Resume" and at.button(key="resume").disabled
+    assert "It ran on scripted at http://127.0.0.1:9/v1: add that model in Settings to resume." in text
+
+
+def test_one_that_runs_in_another_program_is_followed_and_cannot_be_resumed() -> None:
+    at = shown(status="running", answers=10)
+    assert "runs in another program" in words(at.main) and "10 of 36 answers are there." in words(at.main)
+    assert not [b for b in at.button if b.key == "resume"]
+
+
+def test_one_without_an_answer_says_why_and_draws_nothing() -> None:
+    at = shown(status="failed", answers=0, error="The endpoint refused the key.")
+    assert "The endpoint refused the key." in words(at.error) and "there is nothing to compare" in words(at.main)
+    assert not charts(at)
+
+
+@pytest.mark.parametrize("name", ["nobody", "' OR 1=1 --", "<b>x</b>"])
+def test_an_unknown_experiment_is_told_in_plain_words(name: str) -> None:
+    at = page(experiment=name)
+    assert not at.exception and "There is no experiment of this name" in words(at.warning)
+
+
+def test_a_link_to_another_kind_of_session_leads_to_its_page() -> None:
+    kept = store().create_session(sweep_samples.session(sweep_samples.rebound(), "sweep-x")).id
+    at = page(experiment=kept)
+    assert not at.exception and "leads to a sweep, not to an experiment" in words(at.info)
+    assert "Open it under Elasticity" in words(at.main)
+
+
+def test_the_lists_of_all_pages_lead_to_an_experiment() -> None:
+    kept = samples.kept()
+    at = opened()
+    at.query_params["session"] = kept
+    at = at.switch_page(PAGE).run()
+    assert not at.exception and at.subheader and experiment_id(at) == kept and "session" not in at.query_params
+    other = opened()
+    assert not other.exception and [b for b in other.sidebar.button if b.key == f"open_{kept}"]
+
+
+def test_earlier_experiments_are_listed_and_opened() -> None:
+    kept = [samples.kept(samples.plan(3), model=f"model {i}") for i in range(13)]
+    at = page()
+    listed = [b for b in at.main.button if (b.key or "").startswith("experiment_")]
+    assert [b.key for b in listed] == [f"experiment_{k}" for k in reversed(kept[1:])]
+    listed[0].click().run()
+    assert not at.exception and experiment_id(at) == kept[-1] and at.subheader
+    at.button(key="all_experiments").click().run()
+    assert "experiment" not in at.query_params and "Earlier experiments" in words(at.main)
+
+
+# --- single answers
+
+
+def test_two_answers_to_a_question_stand_side_by_side_with_the_words_that_differ_marked() -> None:
+    at = shown()
+    assert "One strategy" not in words(at.main)
+    at.toggle(key="exp_answers").set_value(True).run()
+    text = words(at.main)
+    assert not at.exception and "Answered by :gray-background[vanilla.]" in text
+    assert "Answered by :blue-background[fixed.]" in text and "So number 0 makes [[42]]." in text
+    assert "120 output tokens" in text and "45 output tokens** · budget 50" in text
+    at.toggle(key="exp_differ").set_value(True).run()
+    assert box(at, "Question").options == ["2. What is six times seven, asked as number 1?"]
+    assert "Cut off" in words(at.main) and "Wrong" in words(at.main)
+    box(at, "One strategy").set_value("fixed:50").run()
+    assert "Both have the same outcome on every question." in words(at.main)
+
+
+def test_an_answer_that_failed_or_was_not_asked_says_so() -> None:
+    at = shown(status="failed", answers=3, failed=1, error="x")
+    at.toggle(key="exp_answers").set_value(True).run()
+    assert "The endpoint failed (500)." in words(at.error)
+    box(at, "Question").set_value(5).run()
+    assert not at.exception and words(at.main).count("Not asked.") == 2
+
+
+def test_what_models_files_and_names_say_is_shown_literally() -> None:
+    plan = replace(
+        samples.plan(3), dataset=HOSTILE, questions=tuple(Question(f"{HOSTILE} {i}", answer="42") for i in range(3))
+    )
+    kept = samples.kept(plan, model=HOSTILE, text=f"{{strategy}} {HOSTILE} {{strategy}}{HOSTILE}")
+    at = page(experiment=kept, exp_answers=True, exp_paper=True)
+    raw = sent(at.main)
+    assert not at.exception and "\u202e" not in raw and "⟨U+202E⟩" in raw and ":gray-background[" in raw
+    for markdown in [*(m.value for m in at.markdown), *(c.value for c in at.caption), *(s.value for s in at.subheader)]:
+        assert not re.search(r"(?<!\\)(<img|\]\(javascript|:red\[)", markdown)
+    (chart,) = charts(at)
+    assert "<img" not in json.dumps([chart["layout"], [t.get("name") for t in chart["data"]]])
+
+
+words_of = some.text(alphabet="ab [](){}<>$*_:#`~|\\\n.-+!&0\u202e", max_size=60)
+
+
+@given(words_of, words_of)
+def test_a_marked_answer_has_every_word_of_the_answer_in_its_order(one: str, other: str) -> None:
+    marked = experiments_answers.marked_lines(one, other)
+    if marked is None:
+        assert one == other or not one or not other
+        return
+    for text, shown_, color in ((one, marked[0], "gray"), (other, marked[1], "blue")):
+        plain = re.sub(rf"(?<!\\):{color}-background\[((?:[^\\\]]|\\.)*)\]", r"\1", shown_.replace("&nbsp;", ""))
+        assert read(plain).split() == experiments_answers.visible(text).split()
+
+
+def test_answers_that_are_too_long_are_not_compared() -> None:
+    assert experiments_answers.marked_lines("a " * 1_501, "b") is None
+    assert experiments_answers.marked_lines("a" * 20_001, "b") is None
+    assert experiments_answers.marked_lines("same", "same") is None
+
+
+# --- files
+
+
+def test_the_files_hold_a_row_for_each_answer_and_no_formula() -> None:
+    kept = samples.kept(samples.plan(2), text="=cmd()", model="=cmd|' /C calc'!A0")
+    csv = exported(kept, "csv").decode()
+    assert len(csv.splitlines()) == 7 and "'=cmd|" in csv and ",=" not in csv
+    assert len([json.loads(line) for line in exported(kept, "jsonl").splitlines()]) == 6
+    assert exported(kept, "parquet").startswith(b"PAR1")
+    assert "Content-Security-Policy" in exported(kept, "html").decode()
+
+
+# --- a running experiment
+
+
+def test_an_experiment_is_run_stored_and_found_again_by_its_link(bad: BadEndpoint) -> None:
+    at = run(page(use=endpoint(bad.base_url, "obeys")), strategies=("direct", "vanilla", "tale-zero-shot"))
+    assert not at.exception and not at.error
+    kept = experiment_id(at)
+    head = ExperimentStore(store()).head(kept)
+    assert (head.kind, head.status) == ("experiment", "done") and bad.count("obeys") == 15
+    main = cells(at, 1)
+    assert main["Strategy"] == ["direct", "vanilla", "tale-zero-shot", "fixed:50"] and set(main["Answers"]) == {
+        "3 of 3"
+    }
+    assert main["Output tokens"] == ["9.0", "120.0", "37.0", "45.0"], "its own estimate is 42"
+    assert cells(at, 2)["Against vanilla"] == ["direct", "tale-zero-shot", "fixed:50"] and len(charts(at)) == 1
+    again = page(experiment=kept)
+    assert not again.exception and again.subheader[0].value == at.subheader[0].value
+    assert again.number_input(key="exp_limit").value == 3 and again.text_input(key="exp_fixed").value == "50"
+    assert again.multiselect(key="exp_strategies").value == ["direct", "vanilla", "tale-zero-shot"]
+    assert bad.count("obeys") == 15
+
+
+def test_an_uploaded_file_is_run_and_named_after_it(bad: BadEndpoint) -> None:
+    at = upload(page(use=endpoint(bad.base_url, "ok")), "mine.csv", "question,answer\nSix times seven?,42\nTwo?,2\n")
+    run(at, questions=1, strategies=("vanilla",), fixed="")
+    view = view_of(store(), experiment_id(at))
+    assert not at.exception and (view.plan.dataset, view.finished) == ("mine", 1)
+    assert view.plan.questions[0].text == "Six times seven?" and "100.0 %, n = 1" in cells(at, 1)["Right"]
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """The model "gated" answers when the gate opens."""
+    gate = threading.Event()
+
+    def gated(h: Any, body: dict[str, Any]) -> None:
+        with h.stream() as s:
+            s.text(["word "])
+            while not gate.wait(0.02) and not h.bad.stopping.is_set():
+                s.raw(b": still there\n\n")
+            s.text(ANSWER)
+            s.chunk(finish="stop")
+            s.usage()
+            s.done()
+
+    monkeypatch.setitem(bad_endpoint.BEHAVIOURS, "gated", gated)
+    yield gate
+    gate.set()
+
+
+def test_a_second_click_starts_nothing_and_whoever_has_the_link_follows_to_the_end(
+    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = page(use=endpoint(bad.base_url, "gated"))
+    with monkeypatch.context() as patch:
+        patch.setattr(experiments_page, "_follow", lambda job: None)
+        run(at)
+        first = experiment_id(at)
+        assert at.button(key="run").disabled
+        # What the second half of a double click does: the browser still has the old address.
+        at.query_params.clear()
+        at.run().button(key="run").click().run()
+    assert experiment_id(at) == first and store().count_sessions() == 1
+    job: Any = runner().get(first)
+    threading.Timer(0.3, gate.set).start()
+    other = page(experiment=first)  # Returns when there is nothing left to follow.
+    assert not other.exception and other.subheader and not other.button(key="run").disabled
+    assert job.wait(20).status == "done" and bad.count("gated") == 9
+
+
+def test_a_stopped_experiment_goes_on_where_it_ended(
+    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = page(use=endpoint(bad.base_url, "gated"))
+    with monkeypatch.context() as patch:
+        patch.setattr(experiments_page, "_follow", lambda job: None)
+        run(at)
+    first = experiment_id(at)
+    job: Any = runner().get(first)
+    assert bad.wait_for(lambda: bad.open_streams == 4)
+    job.cancel()
+    assert job.wait(20).status == "cancelled"
+    at.run()
+    assert not at.exception and "This experiment was stopped." in words(at.info)
+    gate.set()
+    at.button(key="resume").click().run()
+    assert not at.exception and experiment_id(at) == first and cells(at, 1)["Answers"] == ["3 of 3"] * 3
+    assert bad.count("gated") == 13, "the four that were cut off are asked again, and no other"
+
+
+def test_an_endpoint_that_is_down_is_told_and_what_failed_alone_is_tried_again(
+    bad: BadEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(bad_endpoint.BEHAVIOURS, "flaky", bad_endpoint._error(500))
+    at = run(page(use=endpoint(bad.base_url, "flaky")), questions=2, strategies=("vanilla",), fixed="")
+    text = words(at.main)
+    assert not at.exception and at.error and view_of(store(), experiment_id(at)).status == "failed"
+    assert "2 failed at the endpoint" in text or "there is nothing to compare" in text
+    before = bad.count("flaky")
+    monkeypatch.setitem(bad_endpoint.BEHAVIOURS, "flaky", bad_endpoint._ok)
+    assert at.button(key="resume").label == "Retry only what failed"
+    at.button(key="resume").click().run()
+    assert not at.exception and not at.error and bad.count("flaky") - before == 2
+    assert cells(at, 1)["Answers"] == ["2 of 2"]
+
+
+def test_only_what_failed_is_offered_again_when_all_else_is_there(bad: BadEndpoint) -> None:
+    kept = samples.kept(status="failed", failed=2, error="2 of 36 answers failed.", model="ok", endpoint=bad.base_url)
+    at = page(experiment=kept, use=endpoint(bad.base_url, "ok"))
+    assert at.button(key="resume").label == "Retry only what failed"
+    assert "2 answers failed; the others are kept." in words(at.main)
+    at.button(key="resume").click().run()
+    assert not at.exception and not at.error and bad.count("ok") == 2
+    assert cells(at, 1)["Answers"] == ["12 of 12"] * 3
+
+
+def test_a_cap_ends_it_and_a_higher_one_lets_it_go_on(bad: BadEndpoint) -> None:
+    at = run(page(use=endpoint(bad.base_url, "ok"), max_tokens=50), max_tokens=120)
+    assert not at.exception and words(at.error)
+    first, made = experiment_id(at), bad.count("ok")
+    assert 0 < made < 9 and at.button(key="resume").label == "Resume"
+    at.number_input(key="exp_max_tokens").set_value(100_000).run()
+    at.button(key="resume").click().run()
+    assert not at.exception and not at.error and experiment_id(at) == first
+    assert bad.count("ok") == 9, "no answer was asked for twice"
+
+
+def test_a_resume_that_somebody_else_began_is_followed_instead(bad: BadEndpoint) -> None:
+    kept = samples.kept(status="interrupted", answers=5, model="ok", endpoint=bad.base_url)
+    at = page(experiment=kept, use=endpoint(bad.base_url, "ok"))
+    ExperimentStore(store()).reopen(kept)
+    at.button(key="resume").click().run()
+    assert not at.exception and bad.count("ok") == 0 and "runs in another program" in words(at.main)
+    assert not [b for b in at.button if b.key == "resume"]
+
+
+def full(*args: Any) -> Any:
+    raise StoreError("The disk is full.", "Make room.")
+
+
+def test_a_resume_that_cannot_begin_says_why(bad: BadEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = samples.kept(status="interrupted", answers=5, model="ok", endpoint=bad.base_url)
+    at = page(experiment=kept, use=endpoint(bad.base_url, "ok"))
+    monkeypatch.setattr(ExperimentStore, "reopen", full)
+    at.button(key="resume").click().run()
+    assert not at.exception and "The disk is full. Make room." in words(at.error) and bad.count("ok") == 0
+    assert "5 of 36 answers are there." in words(at.main)
+
+
+def test_an_experiment_that_cannot_be_stored_asks_nobody_and_says_why(
+    bad: BadEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ExperimentStore, "create", full)
+    at = run(page(use=endpoint(bad.base_url, "ok")))
+    assert not at.exception and "The disk is full. Make room." in words(at.error) and bad.count("ok") == 0
+
+
+def test_while_it_runs_progress_spend_waits_and_the_table_so_far_are_shown() -> None:
+    def script(kept: str) -> None:
+        from dataclasses import replace
+
+        from tale_core.experiments.job import view_of
+        from tale_core.store import open_store
+        from ui.experiments_result import LiveExperiment, phase_line
+
+        view = replace(view_of(open_store(), kept), eta_s=90.0, notice="$5 a *call*: waiting 7 s.")
+        phase_line(view)
+        LiveExperiment().update(view)
+
+    kept = samples.kept(answers=12, status="interrupted")
+    at = AppTest.from_function(script, args=(kept,), default_timeout=60).run()
+    text = words(at.main)
+    assert not at.exception and "12 of 36 answers, about 2 min left" in text
+    assert "Spent: 12 calls" in text and "$5 a *call*: waiting 7 s." in text and "*call*" not in sent(at.main)
+    assert cells(at, 0)["Answers"] == ["4 of 12"] * 3
+
+
+def test_progress_says_how_far_it_is_and_how_many_calls_run() -> None:
+    view = replace(view_of(store(), samples.kept(answers=12, status="interrupted")), eta_s=36.0, concurrency=2)
+    assert experiments_words.progress(view) == "12 of 36 answers, about 36 s left, 2 calls at a time"
+    began = replace(view, finished=0, eta_s=None, concurrency=1, failed=3)
+    assert experiments_words.progress(began).startswith(
+        "0 of 36 answers, time left unknown until the first answer, 1 call"
+    )
+    assert experiments_words.progress(began).endswith("3 failed")

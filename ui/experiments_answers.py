@@ -1,0 +1,217 @@
+"""One question of an experiment: what two strategies answered, side by side, with the words that differ marked.
+
+Answers are drawn as escaped text; the marks are colours of the page's own. Knows stored units and calls.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+
+import streamlit as st
+
+from tale_core.errors import StoreError
+from tale_core.experiments.job import ExperimentView
+from tale_core.experiments.plan import Unit
+from tale_core.store import ExperimentStore, UnitFigures
+from tale_core.templates import question_block
+from tale_core.types import CallRecord
+from ui import state
+from ui.experiments_figures import family
+from ui.text import answer_text, literal, visible
+from ui.theme import OUTCOMES
+
+ANSWER_HEIGHT = 320
+MOST_WORDS = 1_500
+"""Words of an answer up to which two are compared: the comparison takes time by the square of it."""
+_WORDS = re.compile(r"\S+")
+_LETTERS = 20_000
+Names = tuple[str, str]
+
+
+def drill_down(view: ExperimentView) -> None:
+    """A switch, and behind it the answers to one question; nothing is read before it is on."""
+    if view.finished + view.failed == 0 or not st.toggle("Look at single answers", key="exp_answers"):
+        return
+    units = {(u.position, u.repeat_index, u.strategy): u for u in _figures(view)}
+    names = _strategies(view)
+    if names is None:
+        return
+    position = _question(view, units, names)
+    if position is None:
+        st.caption("Both have the same outcome on every question.")
+        return
+    repeat = _repeat(view)
+    question = view.plan.questions[position]
+    st.text(visible(question_block(question)))
+    if question.answer is not None:
+        st.caption(f"Known answer: {literal(question.answer, 200)}")
+    found = [units.get((position, repeat, name)) for name in names]
+    calls = [_answer(view, Unit(position, repeat, name).key, unit) for name, unit in zip(names, found, strict=True)]
+    texts = [call.text if call else "" for call in calls]
+    marked = marked_lines(texts[0], texts[1])
+    for column, place in zip(st.columns(2, gap="medium"), (0, 1), strict=True):
+        with column:
+            _draw(names[place], found[place], calls[place], marked[place] if marked else None, place)
+    if marked:
+        st.caption("Marked words stand in one of the two answers alone.")
+
+
+def _figures(view: ExperimentView) -> list[UnitFigures]:
+    return ExperimentStore(state.store()).figures(view.experiment_id)
+
+
+def _strategies(view: ExperimentView) -> Names | None:
+    names = list(view.plan.strategies)
+    first = "vanilla" if "vanilla" in names else names[0]
+    others = [name for name in names if name != first] or [first]
+    second = next((name for name in others if family(name) == "budgeted"), others[0])
+    left, right = st.columns(2)
+    with left:
+        a = st.selectbox(
+            "One strategy", names, index=names.index(first), key=f"exp_left_{view.experiment_id}", format_func=visible
+        )
+    with right:
+        b = st.selectbox(
+            "The other", names, index=names.index(second), key=f"exp_right_{view.experiment_id}", format_func=visible
+        )
+    return (a, b) if a is not None and b is not None else None
+
+
+def _question(view: ExperimentView, units: dict[tuple[int, int, str], UnitFigures], names: Names) -> int | None:
+    """The question that was chosen; None when none is offered."""
+    only = st.toggle("Only questions on which they differ", key="exp_differ")
+    outcomes = {
+        place: tuple(tuple(_outcome(units, place, r, name) for r in range(view.plan.repeats)) for name in names)
+        for place in range(len(view.plan.questions))
+    }
+    offered = [place for place, (a, b) in outcomes.items() if not only or a != b]
+    if not offered:
+        return None
+    key = f"exp_question_{view.experiment_id}"
+    if st.session_state.get(key) not in offered:
+        st.session_state[key] = offered[0]
+    st.selectbox("Question", offered, key=key, format_func=lambda place: _named(view, place))
+    return int(st.session_state[key])
+
+
+def _outcome(units: dict[tuple[int, int, str], UnitFigures], place: int, repeat: int, name: str) -> object:
+    unit = units.get((place, repeat, name))
+    return None if unit is None else unit.outcome
+
+
+def _named(view: ExperimentView, place: int) -> str:
+    text = " ".join(visible(view.plan.questions[place].text).split())
+    return f"{place + 1}. {text if len(text) <= 90 else f'{text[:89]}…'}"
+
+
+def _repeat(view: ExperimentView) -> int:
+    if view.plan.repeats == 1:
+        return 0
+    return int(st.number_input("Repeat", 1, view.plan.repeats, step=1, key=f"exp_repeat_{view.experiment_id}")) - 1
+
+
+@st.cache_resource(max_entries=1, ttl=120, show_spinner="Reading the answers…")
+def _calls(experiment_id: str, ended: int, where: str) -> dict[str | None, list[CallRecord]]:
+    """Every finished call by its unit. Kept for a while: the store has no way to read those of one unit alone."""
+    by_unit: dict[str | None, list[CallRecord]] = {}
+    for call in state.store().get_session(experiment_id).calls:
+        if call.status == "done":
+            by_unit.setdefault(call.unit, []).append(call)
+    return by_unit
+
+
+def _answer(view: ExperimentView, key: str, unit: UnitFigures | None) -> CallRecord | None:
+    """The call that counts as a unit's answer: the one with its budget and its tokens."""
+    if unit is None or unit.status != "done":
+        return None
+    try:
+        calls = _calls(view.experiment_id, view.finished + view.failed, state.store().where).get(key, [])
+    except StoreError as e:
+        st.error(literal(str(e), 600), icon=":material/error:")
+        return None
+    mine = [c for c in calls if c.role != "estimate" and c.completion_tokens == unit.output_tokens]
+    return next((c for c in reversed(mine) if c.requested_budget == unit.budget), None)
+
+
+def _draw(name: str, unit: UnitFigures | None, call: CallRecord | None, lines: str | None, place: int) -> None:
+    st.markdown(f"#### {literal(name, 80)}", anchors=False)
+    if unit is None:
+        st.caption("Not asked.")
+        return
+    if unit.status == "failed":
+        st.error(literal(unit.error or "The endpoint gave no answer.", 600), icon=":material/error:")
+        return
+    _numbers(unit)
+    with st.container(height=ANSWER_HEIGHT, border=True, key=f"exp_answer_{place}"):
+        if call is None:
+            st.caption("The text of this answer is not there.")
+            return
+        if call.reasoning_text:
+            with st.expander("Reasoning that the endpoint showed apart"):
+                st.text(answer_text(call.reasoning_text)[0])
+        shown, clipped = answer_text(call.text)
+        if lines is not None:
+            st.markdown(lines)
+        else:
+            st.text(shown or "(no text)")
+        if clipped:
+            st.caption(f"Only the first {len(shown):,} of {len(call.text):,} characters are shown.")
+
+
+def _numbers(unit: UnitFigures) -> None:
+    tokens = "unknown" if unit.output_tokens is None else f"{unit.output_tokens:,}"
+    words = f"**{tokens} output tokens**"
+    if unit.budget is not None:
+        words += f" · budget {unit.budget:,}"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(words)
+        if unit.outcome is not None:
+            word, color, icon = OUTCOMES[unit.outcome]
+            st.badge(word, color=color, icon=icon)
+    calls = "1 call" if unit.calls == 1 else f"{unit.calls} calls"
+    told = [f"{unit.prompt_tokens + unit.completion_tokens:,} all-in tokens in {calls}"]
+    told += [f"read as {unit.extracted[:80]}"] if unit.extracted else []
+    told += [unit.problem] if unit.problem else []
+    st.caption(literal("; ".join(told) + ".", 400))
+
+
+def marked_lines(one: str, other: str) -> tuple[str, str] | None:
+    """Both texts as Markdown that shows exactly them, with the words that the other lacks on a ground of their own.
+
+    None when there is nothing to compare: one is empty, both are the same, or they are too long.
+    """
+    if not one or not other or one == other or max(len(one), len(other)) > _LETTERS:
+        return None
+    one, other = visible(one), visible(other)
+    a, b = _WORDS.findall(one), _WORDS.findall(other)
+    if max(len(a), len(b)) > MOST_WORDS:
+        return None
+    matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
+    blocks = matcher.get_matching_blocks()
+    same_a = {i for m in blocks for i in range(m.a, m.a + m.size)}
+    same_b = {i for m in blocks for i in range(m.b, m.b + m.size)}
+    return _marked(one, same_a, "gray"), _marked(other, same_b, "blue")
+
+
+def _marked(text: str, same: set[int], color: str) -> str:
+    """`text` with each run of words that are not in `same` on a ground; lines stay lines."""
+    lines: list[str] = []
+    at = 0
+    for line in text.split("\n"):
+        words = _WORDS.findall(line)
+        lines.append(" ".join(_runs(words, [at + i in same for i in range(len(words))], color)))
+        at += len(words)
+    return "  \n".join(line or "&nbsp;" for line in lines)
+
+
+def _runs(words: Sequence[str], same: Sequence[bool], color: str) -> Iterator[str]:
+    start = 0
+    for i in range(1, len(words) + 1):
+        if i < len(words) and same[i] == same[start]:
+            continue
+        shown = literal(" ".join(words[start:i]), _LETTERS * 8)
+        if shown:
+            yield shown if same[start] else f":{color}-background[{shown}]"
+        start = i
