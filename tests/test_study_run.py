@@ -226,7 +226,7 @@ def test_an_ask_is_no_search(runner, store):
 
     job = start_ask(runner, store, ScriptedClient(["Budget: [[20]]", "[[42]]", "[[42]]"]))
     job.wait(20)
-    with pytest.raises(StoreError, match="Ask page"):
+    with pytest.raises(StoreError, match="no search and no sweep"):
         view_of(store.get_session(job.id))
 
 

@@ -1,7 +1,7 @@
 import pytest
 from threadpoolctl import threadpool_limits
 
-from tale_core.estimators import calibrated, regression
+from tale_core.estimators import calibrated, regression, saved
 from tests.estimators.simulated import MODEL, TEMPLATE, rows
 
 NAMED = {"model": MODEL, "template": TEMPLATE, "trained_on": "2026-11-02T10:00:00+00:00"}
@@ -11,6 +11,11 @@ NAMED = {"model": MODEL, "template": TEMPLATE, "trained_on": "2026-11-02T10:00:0
 def one_thread():
     with threadpool_limits(limits=1):
         yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_shipped(tmp_path, monkeypatch):
+    monkeypatch.setattr(saved, "SHIPPED", tmp_path / "shipped")
 
 
 @pytest.fixture(scope="session")

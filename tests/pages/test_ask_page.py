@@ -151,8 +151,8 @@ def test_a_second_click_that_overtakes_the_first_ones_page_starts_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(ask_page, "_follow", lambda job: None)
         at.run().button(key="ask").click().run()
-    assert session_id(at) == job.id and store().count_sessions() == 1
     assert bad.wait_for(lambda: bad.open_streams == 2) and bad.count("gated") == 2
+    assert session_id(at) == job.id and store().count_sessions() == 1
 
 
 def test_another_question_may_be_asked_while_one_runs(
