@@ -8,6 +8,7 @@ import streamlit as st
 
 from tale_core import prompts
 from tale_core.errors import TaleError
+from tale_core.estimators import trained_kinds
 from tale_core.experiments.job import ExperimentView
 from tale_core.experiments.plan import MAX_CONCURRENCY, MAX_REPEATS, ExperimentPlan
 from tale_core.models.choice import ModelChoice
@@ -22,10 +23,10 @@ from ui.text import literal
 
 MOST_TOKENS = 1_000_000_000
 LEAST_COST, MOST_COST = 0.0001, 100_000.0
+DEFAULT_STRATEGIES = ("direct", "vanilla", "tale-zero-shot")
 DEFAULTS: dict[str, object] = {
     "exp_limit": 20,
     "exp_offset": 0,
-    "exp_strategies": ["direct", "vanilla", "tale-zero-shot"],
     "exp_fixed": "50",
     "exp_repeats": 1,
     "exp_concurrency": 4,
@@ -71,7 +72,9 @@ def form(*, running: bool, folded: bool) -> Experimenting | None:
         folded: An experiment is shown below: all but the heading stays out of its way.
     """
     choice = state.current_choice()
-    for name, value in {**DEFAULTS, "exp_template": state.pref("template")}.items():
+    template = state.template()
+    strategies = [*DEFAULT_STRATEGIES, *(f"tale-{k}" for k in trained_kinds(model=choice.model, template=template))]
+    for name, value in {**DEFAULTS, "exp_template": template, "exp_strategies": strategies}.items():
         st.session_state.setdefault(name, value)
     st.markdown("## What does each way of asking cost, and what does it get right?", anchors=False)
     with st.expander("Set up an experiment", icon=":material/science:", expanded=not folded):

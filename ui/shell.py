@@ -18,7 +18,8 @@ ASK = ("app.py", "Ask", ":material/forum:")
 SEARCH = ("pages/Search.py", "Search", ":material/search:")
 ELASTICITY = ("pages/Elasticity.py", "Elasticity", ":material/show_chart:")
 EXPERIMENTS = ("pages/Experiments.py", "Experiments", ":material/science:")
-PAGES = (ASK, SEARCH, ELASTICITY, EXPERIMENTS, ("pages/Settings.py", "Settings", ":material/tune:"))
+ESTIMATORS = ("pages/Estimators.py", "Estimators", ":material/model_training:")
+PAGES = (ASK, SEARCH, ELASTICITY, EXPERIMENTS, ESTIMATORS, ("pages/Settings.py", "Settings", ":material/tune:"))
 OF_KIND: dict[SessionKind, tuple[str, str, str]] = {
     "ask": ASK, "search": SEARCH, "sweep": ELASTICITY, "experiment": EXPERIMENTS,
 }  # fmt: skip

@@ -61,6 +61,7 @@ def test_no_state_is_wider_than_the_screen(
         expect(viewer.page.get_by_text("Both answers were stopped")).to_be_visible()
         shot("stopped")
         studies(viewer, shot)
+        experiments(viewer, shot)
         viewer.check()
 
 
@@ -86,6 +87,23 @@ def studies(viewer: Viewer, shot: Callable[[str], None]) -> None:
     viewer.finish_study(viewer.start("/Elasticity", QUESTION, answer="42"))
     expect(viewer.page.locator(".js-plotly-plot").first).to_be_visible()
     shot("sweep-finished")
+
+
+def experiments(viewer: Viewer, shot: Callable[[str], None]) -> None:
+    """An experiment on our own questions, before and afterwards, and the estimators' page without any row."""
+    viewer.go("Experiments")
+    expect(viewer.main_button("/Experiments")).to_be_visible()
+    viewer.choose("Data set", "own questions")
+    box = viewer.page.get_by_label("First questions", exact=True)
+    box.fill("6")
+    box.press("Tab")
+    shot("experiment-empty")
+    viewer.main_button("/Experiments").click()
+    expect(viewer.page.locator(".js-plotly-plot").first).to_be_visible()
+    shot("experiment-finished")
+    viewer.go("Estimators")
+    expect(viewer.page.get_by_role("heading", name="How well can a budget be predicted?")).to_be_visible()
+    shot("estimators")
 
 
 OVERFLOWING = """

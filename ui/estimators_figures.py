@@ -1,0 +1,185 @@
+"""Charts of a trained estimator: predicted against searched, residuals by topic, features, the learning curve.
+
+Predicted budgets are teal; the line on which a budget asked for equals the searched one is dashed. Knows plotly and
+reports; draws no widget.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tale_core.estimators.report import TrainingReport
+from ui import estimators_words as words
+from ui.elasticity_curves import plain, ticks, with_alpha
+from ui.theme import DARK, Palette, palette
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+HEIGHT = 460
+SMALL = 340
+MOST_DOTS = 2_000
+"""Dots with intervals that a browser draws fluently."""
+TITLE_LETTERS = 34
+"""Letters of a line of the title: what fits on a phone. The server does not know how wide the chart will be."""
+_LABEL_LETTERS = 16
+_ROW = 26
+_FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'Noto Sans CJK SC', sans-serif"
+_BACKGROUND = {"light": "#ffffff", "dark": "#11171d"}
+
+
+def predicted(report: TrainingReport) -> Figure | None:
+    """Predicted against searched budgets with 90 % intervals, both in tokens; None when nothing was predicted."""
+    shown = words.predictions(report)[:MOST_DOTS]
+    if not shown:
+        return None
+    figure, colors = _figure(), palette()
+    values = [v for p in shown for v in (p.optimal, p.predicted, p.low, p.high) if v is not None and words.drawable(v)]
+    low, high = min(values) / 1.15, max(values) * 1.15
+    line = {"color": colors.text, "dash": "6px,4px", "width": 1.6}
+    figure.add_scatter(x=[low, high], y=[low, high], mode="lines", line=line, hoverinfo="skip", name="equal")
+    asked = [plain(textwrap.shorten(p.question, 60, placeholder=" …")) for p in shown]
+    figure.add_scatter(
+        x=[p.optimal for p in shown], y=[p.predicted for p in shown], mode="markers", name="predicted",
+        marker={"color": colors.budgeted, "size": 7, "opacity": 0.8},
+        error_y=_bars([(p.predicted, p.low, p.high) for p in shown], colors), text=asked,
+        hovertemplate="%{text}<br>searched %{x:,.0f}, predicted %{y:,.0f} tokens<extra></extra>",
+    )  # fmt: skip
+    both = {"type": "log", "range": [math.log10(low), math.log10(high)], **ticks(low, high)}
+    _axes(figure, colors, x=both | {"title_text": "Searched optimum, tokens"},
+          y=both | {"title_text": "Predicted budget, tokens"})  # fmt: skip
+    _layout(figure, colors, words.predicted_title(report), _about(report), HEIGHT)
+    return figure
+
+
+def _bars(rows: Sequence[tuple[float, float | None, float | None]], colors: Palette) -> dict[str, Any]:
+    up = [high - middle if high is not None and words.drawable(high) else 0 for middle, _, high in rows]
+    down = [middle - low if low is not None and words.drawable(low) else 0 for middle, low, _ in rows]
+    return {"type": "data", "symmetric": False, "array": [max(0, v) for v in up],
+            "arrayminus": [max(0, v) for v in down], "width": 0, "thickness": 1.4,
+            "color": with_alpha(colors.budgeted, 0.35)}  # fmt: skip
+
+
+def topics(report: TrainingReport) -> Figure | None:
+    """Predicted over searched by topic, as dots on a logarithmic scale; None without a topic."""
+    rows = words.topics(report)
+    if not rows:
+        return None
+    figure, colors = _figure(), palette()
+    figure.add_scatter(
+        x=[r.ratio for r in rows], y=list(range(len(rows))), mode="markers", name="topic",
+        marker={"color": colors.budgeted, "size": 11},
+        text=[f"{plain(textwrap.shorten(r.topic, 60, placeholder=' …'))}: × {r.ratio:.2f}, n = {r.n:,}" for r in rows],
+        hovertemplate="%{text}<extra></extra>",
+    )  # fmt: skip
+    ratios = [*(r.ratio for r in rows), 1.0]
+    spread = max(1.3, *(max(r, 1 / r) for r in ratios)) * 1.1
+    figure.add_vline(x=1.0, line={"color": colors.text, "dash": "6px,4px", "width": 1.6})
+    _axes(figure, colors, x={"title_text": "Predicted over searched (← too low, too high →)", **_factor_axis(spread)},
+          y=_named([r.topic for r in rows]))  # fmt: skip
+    _layout(figure, colors, words.topics_title(report), _about(report), _tall(len(rows)), left=120)
+    return figure
+
+
+def _factor_axis(spread: float) -> dict[str, Any]:
+    steps = (1.1, 1.25, 1.5, 2, 3, 5, 10, 30, 100, 1_000, 10_000, 100_000)
+    mark = max(s for s in steps if s <= spread)
+    values = [1 / mark, 1.0, mark]  # On a phone, more numbers than these would run into each other.
+    end = math.log10(spread)
+    return {"type": "log", "range": [-end, end], "tickvals": values, "ticktext": [f"× {v:.3g}" for v in values]}
+
+
+def features(report: TrainingReport) -> Figure | None:
+    """By which factor the error grows when a group of features is shuffled, as bars; None when none was measured."""
+    rows = words.importances(report)
+    if not rows:
+        return None
+    figure, colors = _figure(), palette()
+    figure.add_bar(
+        x=[factor - 1 for _, factor in rows], y=list(range(len(rows))), base=1.0, orientation="h", name="features",
+        marker_color=colors.budgeted, text=[f"× {factor:.2f}" for _, factor in rows], textposition="outside",
+        cliponaxis=False, hoverinfo="skip",
+    )  # fmt: skip
+    factors = [*(factor for _, factor in rows), 1.0]
+    low, high = min(factors), max(*factors, 1.05)
+    room = 0.25 * (high - low)
+    _axes(figure, colors, y=_named([group for group, _ in rows]),
+          x={"title_text": "Error when shuffled (× 1: no matter)", "range": [low - (room if low < 1 else 0),
+             high + room], "nticks": 5, "tickprefix": "× ", "tickformat": ".3~g"})  # fmt: skip
+    _layout(figure, colors, words.features_title(report), _about(report), _tall(len(rows)), left=120)
+    return figure
+
+
+def learning(report: TrainingReport) -> Figure | None:
+    """How the error falls with more searches; None when it was not measured."""
+    found = words.points(report)
+    if report.learning_curve is None or not found:
+        return None
+    figure, colors = _figure(), palette()
+    figure.add_scatter(
+        x=[n for n, _ in found], y=[error for _, error in found], mode="lines+markers", name="error",
+        line={"color": colors.budgeted, "width": 3}, marker={"color": colors.budgeted, "size": 9},
+        hovertemplate="%{x:,} searches: × %{y:.3f}<extra></extra>",
+    )  # fmt: skip
+    most, worst = max(n for n, _ in found), max(error for _, error in found)
+    best = min(1.0, *(error for _, error in found))
+    _axes(figure, colors, x={"title_text": "Searches learnt from", "range": [0, most * 1.06], "nticks": 6},
+          y={"title_text": "Factor off", "range": [best, best + 1.15 * max(0.05, worst - best)], "nticks": 5,
+             "tickprefix": "× ", "tickformat": ".3~g"})  # fmt: skip
+    _layout(figure, colors, report.learning_curve.words[:200], _about(report), SMALL)
+    return figure
+
+
+def _figure() -> Figure:
+    # Plotly takes pandas from sys.modules; while another thread still imports it, that is half a module.
+    import pandas  # noqa: F401
+    import plotly.graph_objects as go
+
+    return go.Figure()
+
+
+def _about(report: TrainingReport) -> str:
+    return textwrap.shorten(f"{report.model} · {report.template}, n = {report.rows:,}", 46, placeholder=" …")
+
+
+def _named(names: Sequence[str]) -> dict[str, Any]:
+    """An axis of names from the top: placed by number, since two shortened names may be the same."""
+    labels = [plain(textwrap.shorten(name, _LABEL_LETTERS, placeholder="…") or name[:_LABEL_LETTERS]) for name in names]
+    return {"tickvals": list(range(len(names))), "ticktext": labels, "range": [len(names) - 0.4, -0.6]}
+
+
+def _tall(rows: int) -> int:
+    return max(SMALL, 150 + _ROW * rows)
+
+
+def _axes(figure: Figure, colors: Palette, *, x: dict[str, Any], y: dict[str, Any]) -> None:
+    axis = {"gridcolor": colors.faint, "linecolor": colors.vanilla, "zeroline": False, "fixedrange": True,
+            "tickfont": {"size": 13}, "title_font": {"size": 13}, "ticks": "outside",
+            "tickcolor": colors.faint}  # fmt: skip
+    figure.update_xaxes(**axis, **x)
+    figure.update_yaxes(**axis, **y)
+
+
+def _layout(figure: Figure, colors: Palette, title: str, about: str, height: int, *, left: int = 64) -> None:
+    lines = [plain(line) for line in textwrap.wrap(title, TITLE_LETTERS)]
+    figure.update_layout(
+        template="none",
+        height=height,
+        title={
+            "text": "<br>".join(lines), "x": 0, "xref": "container", "xanchor": "left", "y": 1, "yanchor": "top",
+            "font": {"size": 16, "weight": 600, "color": colors.text}, "pad": {"l": 4, "t": 24},
+            "subtitle": {"text": plain(about), "font": {"size": 13, "color": colors.vanilla}},
+        },
+        margin={"l": left, "r": 12, "t": 58 + 20 * len(lines), "b": 54},
+        font={"family": _FONT, "color": colors.text, "size": 13},
+        showlegend=False,
+        # Not see-through: the saved picture has to be legible on any page.
+        paper_bgcolor=_BACKGROUND["dark" if colors is DARK else "light"],
+        plot_bgcolor="rgba(0,0,0,0)",
+        hoverlabel={"font": {"family": _FONT, "size": 13}},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": colors.vanilla, "activecolor": colors.budgeted},
+        dragmode=False,
+    )  # fmt: skip

@@ -1,0 +1,128 @@
+"""One trained estimator as a picture: the finding, four charts with their numbers, the comparison, how it was made."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import partial
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from tale_core.estimators.predictor import Metadata
+from tale_core.estimators.report import TrainingReport
+from tale_core.estimators.saved import SavedEstimator
+from ui import estimators_figures as figures
+from ui import estimators_words as words
+from ui.text import literal
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+TABLE_HEIGHT = 330
+
+
+def draw(one: SavedEstimator) -> None:
+    """Everything that its training found out: the finding first, then pictures, tables, and how it was made."""
+    report, version = one.metadata.report, one.metadata.version
+    st.subheader(literal(report.reason, 600), anchor=False)
+    st.caption(literal(" ".join([_of_what(report), *report.notes[:10]]), 1500))
+    _chart(figures.predicted(report), words.predicted_caption(report), words.predicted_table(report), "predicted",
+           title=words.predicted_title(report), version=version)  # fmt: skip
+    left, right = st.columns(2, gap="large")
+    with left:
+        _chart(figures.topics(report), words.topics_caption(report), words.topics_table(report), "topics",
+               title=words.topics_title(report), version=version)  # fmt: skip
+    with right:
+        _features(report, version)
+    _learning(report, version)
+    st.markdown("**All predictors on the same folds**")
+    table(words.comparison(report), alt="How well every predictor does")
+    st.caption(literal(words.comparison_caption(report), 800))
+    _made(one)
+
+
+def _of_what(report: TrainingReport) -> str:
+    spread = f"optima from {report.smallest:,} to {report.largest:,} tokens"
+    return f"{report.rows:,} searches of {report.model} with the wording {report.template}; {spread}."
+
+
+def _features(report: TrainingReport, version: str) -> None:
+    figure = figures.features(report)
+    if figure is None:
+        st.caption(words.no_features(report))
+        return
+    _chart(figure, words.features_caption(), words.features_table(report), "features",
+           title=words.features_title(report), version=version)  # fmt: skip
+
+
+def _learning(report: TrainingReport, version: str) -> None:
+    curve = report.learning_curve
+    if curve is None:
+        st.caption("What more searches would bring is measured for estimators that read the question alone.")
+        return
+    _chart(figures.learning(report), words.curve_caption(report), words.curve_table(report), "learning",
+           title=curve.words, version=version)  # fmt: skip
+
+
+def _chart(figure: Figure | None, caption: str, cells: words.Table, name: str, *, title: str, version: str) -> None:
+    """A chart, how to read it, and its numbers; nothing where there is nothing to draw."""
+    if figure is None:
+        return
+    config = {
+        "displayModeBar": True,
+        "displaylogo": False,
+        "modeBarButtons": [["toImage"]],
+        "toImageButtonOptions": {"format": "png", "filename": f"{name}-{version}", "scale": 3},
+    }
+    st.plotly_chart(figure, theme=None, config=config, key=f"est_{name}_{version}", alt=title[:300])
+    st.caption(literal(caption, 1500))
+    rows = len(next(iter(cells.values()), []))
+    with st.expander("The numbers" + (f" (the {rows} furthest off)" if rows == words.MOST_ROWS else "")):
+        place = st.container(height=TABLE_HEIGHT, border=False) if rows > 8 else st.container()
+        with place:
+            table(cells, alt=f"The numbers of the chart: {title[:200]}")
+
+
+def table(cells: words.Table, *, alt: str) -> None:
+    """A table; its cells do not wrap, so that a narrow screen scrolls it instead of breaking the numbers."""
+    shown = {_whole(name): [_whole(literal(cell, 80)) for cell in column] for name, column in cells.items()}
+    st.table(shown, border="horizontal", alt=alt)
+
+
+def _whole(text: str) -> str:
+    return text.replace(" ", "\u00a0").replace("–", "\u2060–\u2060")
+
+
+def _made(one: SavedEstimator) -> None:
+    """How it was made, last and folded away, and the whole report as a file."""
+    meta = one.metadata
+    with st.expander("How it was made", icon=":material/list_alt:"):
+        cells = {name: literal(value, 300) for name, value in _facts(meta).items()}
+        st.table(cells, border="horizontal", hide_header=True, alt="How this estimator was made")
+        st.download_button(
+            "Save the report as JSON", partial(_as_json, meta), on_click="ignore",
+            file_name=f"{one.path.stem}.json", mime="application/json", icon=":material/download:",
+            key=f"est_report_{one.path.stem}",
+        )  # fmt: skip
+
+
+def _as_json(meta: Metadata) -> str:
+    return json.dumps(meta.document(), ensure_ascii=False, indent=2)
+
+
+def _facts(meta: Metadata) -> dict[str, str]:
+    interval = "none" if meta.radius is None else f"the prediction divided or multiplied by {math.exp(meta.radius):.2f}"
+    return {
+        "Name": f"{meta.kind}:{meta.version}",
+        "Trained": meta.trained_on or "unknown when",
+        "Searches": f"{meta.rows:,}",
+        "Fingerprint": meta.fingerprint[:16],
+        "Predictor": meta.candidate,
+        "Hands out": words.AIMS[meta.aim],
+        "90 % interval": interval,
+        "Asks the model": "yes, for its own estimate" if meta.reads_estimate else "no",
+        "When nothing can be predicted": f"{meta.fallback:,} tokens, the middle optimum",
+        "Seed": str(meta.seed),
+        "Libraries": ", ".join(f"{name} {version}" for name, version in sorted(meta.libraries.items())[:10]),
+    }

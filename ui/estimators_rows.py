@@ -1,0 +1,125 @@
+"""Training rows on the Estimators page: those of stored searches, those of a file, and both as a file again.
+
+A file is read in memory and never written; its rows count like searches of this database, which win where both know a
+question.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import streamlit as st
+
+from tale_core.errors import InputError
+from tale_core.estimators.rows import TrainingRow, available, rows_from_store, select_rows
+from tale_core.estimators.rows_file import rows_from_jsonl, rows_to_jsonl
+from ui import state
+from ui.text import literal
+
+UPLOAD_MB = 20
+"""As in `.streamlit/config.toml`."""
+_SEEN_SEARCHES = 30
+_UPLOADED = "est_uploaded"
+_NAMED_ELSEWHERE = 5
+
+
+class Rows(NamedTuple):
+    """The rows of the chosen model and wording, how many came from the file, and of what else there are rows."""
+
+    chosen: list[TrainingRow]
+    of_file: int
+    elsewhere: dict[tuple[str, str], int]
+
+
+def read(model: str, template: str) -> Rows:
+    """Every row there is, of searches and of the uploaded file.
+
+    Raises:
+        StoreError: The database cannot be read.
+    """
+    store = state.store()
+    newest = tuple((s.id, s.status) for s in store.list_sessions(limit=_SEEN_SEARCHES, kind="search"))
+    found = _stored(store.where, store.count_sessions(), newest)
+    uploaded = _uploaded_rows()
+    mine = select_rows([*uploaded, *found], model=model, template=template)
+    own = len(select_rows(found, model=model, template=template))
+    there = available([*uploaded, *found])
+    there.pop((model, template), None)
+    return Rows(mine, len(mine) - own, dict(there.most_common(_NAMED_ELSEWHERE)))
+
+
+@st.cache_data(ttl=60, max_entries=8, show_spinner="Reading the searches…")
+def _stored(where: str, sessions: int, newest: tuple[tuple[str, str], ...]) -> list[TrainingRow]:
+    """The rows of all stored searches; kept as long as the database looks the same."""
+    return rows_from_store(state.store())
+
+
+def _uploaded_rows() -> list[TrainingRow]:
+    if st.session_state.get("est_file") is None:
+        return []  # The browser forgot the file when its page was left: what is not shown must not count.
+    _, rows, _ = st.session_state.get(_UPLOADED, ("", [], ""))
+    return list(rows)
+
+
+def file_box(rows: Rows, *, model: str, template: str) -> None:
+    """Save the rows as a file, and add those of another machine."""
+    st.markdown("**Rows as a file.** One searched question a line (JSON Lines), to be kept, shared and trained from.")
+    st.download_button(
+        "Save rows as JSONL", partial(rows_to_jsonl, rows.chosen), file_name="rows.jsonl", mime="application/jsonl",
+        disabled=not rows.chosen, on_click="ignore", icon=":material/download:", key="est_save_rows",
+    )  # fmt: skip
+    file = st.file_uploader(
+        "Add rows from a file", type=["jsonl"], key="est_file", max_upload_size=UPLOAD_MB, on_change=take_file,
+        help="Read in memory for this session only, and never kept.",
+    )  # fmt: skip
+    if file is None:
+        return
+    _, uploaded, error = st.session_state.get(_UPLOADED, ("", [], ""))
+    if error:
+        st.error(literal(error, 800), icon=":material/error:")
+        return
+    others = available(uploaded)
+    mine = others.pop((model, template), 0)
+    told = f"The file has {mine:,} row{'s' if mine != 1 else ''} for this model and wording."
+    if others:
+        told += f" Others are for {named(dict(others.most_common(_NAMED_ELSEWHERE)))}."
+    st.caption(literal(told, 600))
+
+
+def take_file() -> None:
+    """Read the uploaded file, once; its fault is kept to be told."""
+    file = st.session_state.get("est_file")
+    if file is None:
+        st.session_state.pop(_UPLOADED, None)
+        return
+    rows: list[TrainingRow] = []
+    error = ""
+    try:
+        rows = parsed(file.name, file.getvalue())
+    except InputError as e:
+        error = str(e)
+    st.session_state[_UPLOADED] = (file.file_id, rows, error)
+
+
+def parsed(name: str, data: bytes) -> list[TrainingRow]:
+    """The rows of an uploaded file.
+
+    Raises:
+        InputError: It is too large, no UTF-8 text, empty, or a line is no training row.
+    """
+    if len(data) > UPLOAD_MB * 1_000_000:
+        raise InputError(f"{name[:100]} is larger than {UPLOAD_MB} MB.", "Give a smaller file of rows.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise InputError(f"{name[:100]} is not UTF-8 text.", "Give JSON Lines, one training row a line.") from e
+    rows = rows_from_jsonl(text, name=name[:100])
+    if not rows:
+        raise InputError(f"{name[:100]} has no rows.", "Give JSON Lines, one training row a line.")
+    return rows
+
+
+def named(counts: dict[tuple[str, str], int]) -> str:
+    """Models and wordings with how many rows each has, in words."""
+    return "; ".join(f"{model} with {template} ({count:,})" for (model, template), count in counts.items())
