@@ -16,7 +16,6 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from tale_core.ask import AskPlan
 from tale_core.elasticity import SweepPlan
 from tale_core.errors import InputError
-from tale_core.errors import InputError
 from tale_core.experiments.job import ExperimentRun, ExperimentView
 from tale_core.experiments.plan import ExperimentPlan
 from tale_core.models.choice import ModelChoice, open_client

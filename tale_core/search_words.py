@@ -226,6 +226,8 @@ def spent_words(spent: Spent) -> str:
     calls = f"{spent.calls} call{'s' if spent.calls != 1 else ''}"
     tokens = f"{about}{spent.completion_tokens:,} answer tokens and {about}{spent.prompt_tokens:,} prompt tokens"
     reused = f"; {spent.reused} answer{'s' if spent.reused != 1 else ''} reused, not paid for" if spent.reused else ""
+    if not spent.calls:
+        return f"nothing{reused}"
     return f"{calls}, {tokens}, {money(spent.cost_usd)}{reused}"
 
 

@@ -98,7 +98,9 @@ def view_of(session: SessionRecord) -> SearchView | SweepView:
         StoreError: The session is no search or sweep, or its plan cannot be read.
     """
     if session.kind not in ("search", "sweep"):
-        raise StoreError(f"Session {session.id!r} is no search and no sweep.", "Open it on the page of its kind: Ask or Experiments.")
+        raise StoreError(
+            f"Session {session.id!r} is no search and no sweep.", "Open it on the page of its kind: Ask or Experiments."
+        )
     found = session.result or {}
     common = Common(
         session_id=session.id,

@@ -102,9 +102,7 @@ def run(args: argparse.Namespace, plan: SearchPlan, choice: ModelChoice) -> int:
     return status
 
 
-async def _all(
-    questions: Sequence[Question], plan: SearchPlan, choice: ModelChoice, store: Store, tally: Tally
-) -> int:
+async def _all(questions: Sequence[Question], plan: SearchPlan, choice: ModelChoice, store: Store, tally: Tally) -> int:
     in_a_row = 0
     with _bar(len(questions)) as (bar, task):
         for question in questions:

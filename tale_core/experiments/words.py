@@ -24,6 +24,8 @@ def finding(found: ExperimentResults) -> str:
     if cheaper:
         best = max(cheaper, key=lambda row: (row.accuracy.mean if row.accuracy else 0.0, _saved(row) or 0.0))
         return f"What saves tokens is less accurate here; the most accurate of it is {best.strategy}: {row_words(best)}"
+    if any(_fewer(row) for row in compared):
+        return "No strategy uses fewer all-in tokens than vanilla beyond chance: more questions would tell."
     return "No strategy uses fewer tokens than vanilla here, prompts and estimates counted."
 
 
@@ -35,7 +37,7 @@ def row_words(row: StrategyRow) -> str:
         return f"{tokens}, {accuracy_words(row)}."
     saving = difference.all_in_saving
     more = "fewer" if saving >= 0 else "more"
-    words = f"{tokens}, {abs(saving):.0%} {more} than {BASELINE}, {accuracy_words(row)}"
+    words = f"{tokens}, {percent(abs(saving), 0)} {more} than {BASELINE}, {accuracy_words(row)}"
     if difference.accuracy is not None:
         points = difference.accuracy.mean * 100
         p = difference.accuracy.p_holm
@@ -49,16 +51,26 @@ def accuracy_words(row: StrategyRow) -> str:
     if row.accuracy is None:
         return "not graded"
     mean, low, high = row.accuracy
-    return f"{mean:.1%} of {row.graded} right (95 %: {low:.1%} to {high:.1%})"
+    return f"{percent(mean)} of {row.graded} right (95 %: {percent(low)} to {percent(high)})"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share in words: 0.125 as "12.5 %"."""
+    return f"{share * 100:.{digits}f} %"
 
 
 def _saved(row: StrategyRow) -> float | None:
     return row.against_vanilla.all_in_saving if row.against_vanilla else None
 
 
+def _fewer(row: StrategyRow) -> bool:
+    change = row.against_vanilla.all_in_tokens if row.against_vanilla else None
+    return change is not None and change.mean < 0
+
+
 def _saves(row: StrategyRow) -> bool:
     change = row.against_vanilla.all_in_tokens if row.against_vanilla else None
-    return change is not None and change.mean < 0 and change.p_holm is not None and change.p_holm < SURE
+    return _fewer(row) and change is not None and change.p_holm is not None and change.p_holm < SURE
 
 
 def _less_accurate(row: StrategyRow) -> bool:

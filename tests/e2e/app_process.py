@@ -240,7 +240,7 @@ class Viewer:
     def use_endpoint(self, url: str, model: str, key: str = "") -> None:
         """Through the Settings page, as a person does."""
         self.go("Settings")
-        expect(self.page.get_by_text("Wording")).to_be_visible()
+        expect(self.page.get_by_text("Wording", exact=True)).to_be_visible()
         self.choose("Endpoint", CUSTOM)
         # The preset's own field lingers for a moment; what is typed into it is lost.
         expect(self.page.locator("input[aria-label=Address][value*='api.openai.com']")).to_have_count(0)

@@ -119,7 +119,7 @@ def add_models(viewer: Viewer, bad: BadEndpoint) -> None:
 
 def settings(viewer: Viewer) -> None:
     viewer.go("Settings")
-    expect(viewer.page.get_by_text("Wording")).to_be_visible()
+    expect(viewer.page.get_by_text("Wording", exact=True)).to_be_visible()
 
 
 def home(viewer: Viewer) -> None:
