@@ -89,7 +89,9 @@ def _ended_view(experiment_id: str, updated_at: str, where: str) -> ExperimentVi
 def _last(experiment_id: str) -> ExperimentView | None:
     """The last picture of an experiment that this browser session followed."""
     last = st.session_state.get("exp_last")
-    return last if isinstance(last, ExperimentView) and last.experiment_id == experiment_id else None
+    if isinstance(last, ExperimentView) and last.experiment_id == experiment_id:
+        return last
+    return opened.ended_here(experiment_id, ExperimentView)
 
 
 def _start(asked: Experimenting) -> None:

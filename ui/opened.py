@@ -67,7 +67,21 @@ def stored(session_id: str) -> SessionRecord | None:
 def unsaved(session_id: str, view_type: type[V]) -> V | None:
     """The last picture of a session that the store could not take; None when there is none of this kind."""
     view = st.session_state.get("unsaved")
-    return view if isinstance(view, view_type) and getattr(view, "session_id", None) == session_id else None
+    if isinstance(view, view_type) and getattr(view, "session_id", None) == session_id:
+        return view
+    return ended_here(session_id, view_type)
+
+
+def ended_here(session_id: str, view_type: type[V]) -> V | None:
+    """The last picture of the job that this browser session started last, once it has ended.
+
+    A job may fail before the page has drawn it once, and with nothing stored.
+    """
+    job = st.session_state.get("started_job")
+    if not isinstance(job, jobs.Job) or job.id != session_id:
+        return None
+    view = job.view()
+    return view if isinstance(view, view_type) and not view.running else None
 
 
 def start(
@@ -91,6 +105,7 @@ def start(
         st.error(literal(str(e), 800), icon=":material/error:")
         return
     st.session_state["loaded"] = job.id
+    st.session_state["started_job"] = job
     st.session_state["started"] = (request, job.id, time.monotonic())
     st.query_params[address] = job.id
     st.rerun()
