@@ -9,7 +9,7 @@ install = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes 
 	|| $(BIN)/python -m pip install --quiet --require-hashes -r $(1)
 
 # A browser and a model on a busy machine: one more try, which the summary tells (R).
-RETRY := --reruns 1
+RETRY := --reruns 1 -raR
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast lint types bench lock clean

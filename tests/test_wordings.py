@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tale_core.datasets import featured, shipped
+from tale_core.datasets import shipped
 from tale_core.errors import InputError, RateLimitedError
 from tale_core.models.scripted import Reply, ScriptedClient
 from tale_core.probing import Limits
@@ -216,12 +216,12 @@ def test_the_default_questions_are_fixed_easy_mixed_and_our_own() -> None:
         "en-arith-001", "zh-money-002", "en-rate-002", "zh-geom-001", "en-time-003", "zh-pct-004",
         "en-count-001", "zh-nt-002", "en-alg-003", "zh-word-002", "en-prob-006", "zh-sci-002",
     ]  # fmt: skip
-    most = default_questions(75)
-    assert len({q.id for q in most}) == 75 and set(most) <= set(shipped()) and not set(most) & set(featured())
+    most = default_questions(82)
+    assert len({q.id for q in most}) == 82 and set(most) <= set(shipped())
     assert {q.kind for q in most} == {"number"} and {q.difficulty for q in most} == {1, 2, 3}
     assert {q.language for q in default_questions(6, ("en",))} == {"en"}
-    for n in (0, 76):
-        with pytest.raises(InputError, match="from 1 to 75"):
+    for n in (0, 83):
+        with pytest.raises(InputError, match="from 1 to 82"):
             default_questions(n)
 
 
