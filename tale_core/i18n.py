@@ -1,0 +1,87 @@
+"""Words in the reader's language: gettext catalogs and one switch.
+
+`t("Budget: {tokens} tokens", tokens=50)` looks the sentence up in the reader's language, then fills in the values. The
+sentence in the code is the English one and the key of the catalogs in `locales/<language>/*.po`, one file an area.
+Knows no page: whoever draws says by `use_language` or `ask_language` who reads; jobs run in the language of whoever
+started them. Numbers, model output and names are data and are never looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tale_core.types import Language
+
+LOCALES = Path(__file__).with_name("locales")
+SOURCE: Language = "en"
+NAMES: dict[Language, str] = {"en": "English", "zh": "中文"}
+"""Each language in its own words."""
+
+_chosen: ContextVar[Language | None] = ContextVar("language", default=None)
+_ask: list[Callable[[], Language | None]] = []
+
+
+def language() -> Language:
+    """The language of whoever reads what is said now; English when nobody said."""
+    if (chosen := _chosen.get()) is not None:
+        return chosen
+    return (_ask[0]() if _ask else None) or SOURCE
+
+
+def ask_language(who: Callable[[], Language | None]) -> None:
+    """Ask this function for the reader's language wherever none was set; None means that it does not know."""
+    _ask[:] = [who]
+
+
+@contextmanager
+def use_language(chosen: Language) -> Iterator[None]:
+    """Speak this language while the block runs, in tasks that it starts as well."""
+    token = _chosen.set(chosen)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def t(message: str, /, **values: Any) -> str:
+    """The sentence in the reader's language with its `{placeholders}` filled in; English where nobody translated it.
+
+    Args:
+        message: A literal (the extractor reads the source), with format specs where a number wants one.
+        values: What the placeholders stand for; without any, braces are left alone.
+    """
+    known = _catalog(language()).get(message) or message
+    return known.format(**values) if values else known
+
+
+def tn(one: str, many: str, n: int, /, **values: Any) -> str:
+    """`t` with a plural: `one` where n is 1, else `many`; `{n}` is filled in."""
+    if language() == SOURCE:
+        return (one if n == 1 else many).format(n=n, **values)
+    # Chinese, the one other language so far, has a single form; it stands in the catalog at the plural.
+    return t(many, n=n, **values)
+
+
+def N_(message: str) -> str:
+    """Mark a literal for the extractor where it is defined; `t` it where it is said."""
+    return message
+
+
+@cache
+def _catalog(chosen: Language) -> dict[str, str]:
+    if chosen == SOURCE:
+        return {}
+    from babel.messages.pofile import read_po  # 20 ms to load, and only readers of other languages need it
+
+    found: dict[str, str] = {}
+    for path in sorted((LOCALES / chosen).glob("*.po")):
+        with path.open("rb") as file:
+            for entry in read_po(file, locale=chosen):
+                if entry.id and entry.string and not entry.fuzzy:
+                    found[str(entry.id)] = str(entry.string)
+    return found
