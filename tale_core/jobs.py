@@ -94,8 +94,11 @@ class Job(Generic[V_co]):
         if self._task is not None:
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
 
-    def watch(self, *, interval_s: float = WATCH_S, beat_s: float = 1.0) -> Iterator[V_co]:
-        """Yield a picture now, then after changes but no oftener than `interval_s`, or every `beat_s`, to the last."""
+    def watch(self, *, interval_s: float = WATCH_S, beat_s: float = 0.2) -> Iterator[V_co]:
+        """Yield a picture now, then after changes but no oftener than `interval_s`, or every `beat_s`, to the last.
+
+        A page can take a click, Stop above all, only between two pictures: the beat bounds how long that waits.
+        """
         seen = -1
         while True:
             with self._changed:

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pydantic import SecretStr
 
@@ -18,17 +18,15 @@ from tale_core.errors import ModelError, ModelTimeoutError
 from tale_core.models import client_params, client_usage
 from tale_core.models.client_errors import StreamedError, incomplete, not_openai, to_failure
 from tale_core.models.client_events import END
-from tale_core.models.client_http import Connection, connect
+from tale_core.models.client_http import Connection
 from tale_core.models.client_network import timed_out
 from tale_core.models.client_patience import Patience
+from tale_core.models.client_pools import Pools
 from tale_core.models.client_retry import NO_RETRY, Failure, Retry, RetryPolicy
 from tale_core.models.client_stream import Answer, Opened, open_stream
 from tale_core.models.endpoints import Endpoint
 from tale_core.settings import Settings, get_settings
 from tale_core.types import Completion, Delta, Price, Request
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
 
 USAGE_GRACE_S = 5.0
 """After the finish reason an answer is whole; the token counts get this long to follow."""
@@ -92,7 +90,7 @@ class OpenAIClient:
         self._on_retry = on_retry
         self._policy = NO_RETRY if endpoint.embedded else (retry or RetryPolicy())
         self._sleep = sleep
-        self._connection: Connection | None = None
+        self._pools: Pools | None = None
         self._exact_counts = endpoint.tokenizer == "llama.cpp"
 
     def __repr__(self) -> str:
@@ -134,17 +132,17 @@ class OpenAIClient:
             answer = Answer(started=time.monotonic())
             failure: Failure | None = None
             sent = client_params.body(request, self._endpoint, client_params.learnt(self._endpoint))
-            opened: Opened | None = None
             try:
-                opened = await self._open(sent)
-                async with aclosing(self._deltas(opened, answer)) as deltas:
-                    async for delta in deltas:
-                        yield delta
+                with self._connections().lend() as connection:
+                    opened = await self._open(connection, sent)
+                    try:
+                        async with aclosing(self._deltas(opened, answer)) as deltas:
+                            async for delta in deltas:
+                                yield delta
+                    finally:
+                        await opened.close()
             except Exception as e:
                 failure = to_failure(e, self._endpoint, timeout_s=self._settings.request_timeout_s)
-            finally:
-                if opened is not None:
-                    await opened.close()
             # Raised out here: inside, the SDK's exception, which holds the request with its key, would be its context.
             if failure is None:
                 yield await self._completion(request, answer, attempts)
@@ -164,7 +162,8 @@ class OpenAIClient:
         if not text:
             return 0
         if self._exact_counts:
-            exact = await self._connect().tokenize(text)
+            with self._connections().lend() as connection:
+                exact = await connection.tokenize(text)
             if exact is not None:
                 return exact
             self._exact_counts = self._endpoint.embedded
@@ -179,8 +178,9 @@ class OpenAIClient:
         failure: Failure | None = None
         names: tuple[str, ...] | None = None
         try:
-            async with asyncio.timeout(self._settings.request_timeout_s):
-                names = await self._connect().models()
+            with self._connections().lend() as connection:
+                async with asyncio.timeout(self._settings.request_timeout_s):
+                    names = await connection.models()
         except Exception as e:
             failure = to_failure(e, self._endpoint, timeout_s=self._settings.request_timeout_s)
         if failure is not None:
@@ -191,24 +191,20 @@ class OpenAIClient:
 
     async def aclose(self) -> None:
         """Close the connections. The client can be used again afterwards."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+        pools, self._pools = self._pools, None
+        if pools is not None:
+            await pools.close()
 
-    def _connect(self) -> Connection:
+    def _connections(self) -> Pools:
         # Connections belong to the event loop that made them; pages and jobs run loops of their own.
         loop = asyncio.get_running_loop()
-        if self._connection is None or self._connection.loop is not loop:
-            self._connection = connect(self._endpoint, self._settings, loop)
-        return self._connection
+        if self._pools is None or self._pools.loop is not loop:
+            self._pools = Pools(self._endpoint, self._settings, loop)
+        return self._pools
 
-    @property
-    def _sdk(self) -> AsyncOpenAI:
-        return self._connect().sdk
-
-    async def _open(self, sent: dict[str, Any]) -> Opened:
+    async def _open(self, connection: Connection, sent: dict[str, Any]) -> Opened:
         async with asyncio.timeout(self._settings.connect_timeout_s + self._settings.request_timeout_s):
-            return await open_stream(self._sdk, sent, self._endpoint)
+            return await open_stream(connection.sdk, sent, self._endpoint)
 
     async def _deltas(self, opened: Opened, answer: Answer) -> AsyncGenerator[Delta, None]:
         """The answer's pieces until it is whole.

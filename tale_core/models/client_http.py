@@ -28,7 +28,7 @@ _KEPT_HEADERS = ("host", "accept", "accept-encoding", "connection", "user-agent"
 # The embedded server may close an idle connection just when it is used again, which would look like its death; a new
 # one costs a tenth of a millisecond on loopback. Elsewhere it costs a TLS handshake, and the retries cover the race.
 _KEPT_ALIVE = {True: 0, False: 32}
-_MAX_CONNECTIONS = 256
+_MAX_CONNECTIONS = 64
 _OPENAI_HOST = "api.openai.com"
 
 
@@ -71,22 +71,32 @@ class Connection:
             await self.sdk.close()
 
 
-def connect(endpoint: Endpoint, settings: Settings, loop: asyncio.AbstractEventLoop) -> Connection:
-    """Set the SDK up for one endpoint. Opens no connection yet."""
+def connect(
+    endpoint: Endpoint, settings: Settings, loop: asyncio.AbstractEventLoop, *, trust: ssl.SSLContext
+) -> Connection:
+    """Set the SDK up for one endpoint. Opens no connection yet.
+
+    Args:
+        endpoint: Where, and with which key.
+        settings: Time limits.
+        loop: The event loop that it will be used in.
+        trust: Whose certificates are believed (`certificates`).
+    """
     import httpx2
     from openai import AsyncOpenAI
 
     from tale_core.models.client_loopback import loopback_transport
 
     host = urlsplit(endpoint.base_url).hostname or ""
+    kept_alive = _KEPT_ALIVE[endpoint.embedded]
     guard_logs([endpoint.secret])
     http = httpx2.AsyncClient(
-        transport=loopback_transport(max_connections=_MAX_CONNECTIONS) if _own_server(endpoint) else None,
-        verify=_certificates(endpoint.base_url),
+        transport=loopback_transport(max_connections=_MAX_CONNECTIONS, kept_alive=kept_alive)
+        if _is_plain(endpoint.base_url)
+        else None,
+        verify=trust,
         timeout=httpx2.Timeout(settings.request_timeout_s, connect=settings.connect_timeout_s),
-        limits=httpx2.Limits(
-            max_connections=_MAX_CONNECTIONS, max_keepalive_connections=_KEPT_ALIVE[endpoint.embedded]
-        ),
+        limits=httpx2.Limits(max_connections=_MAX_CONNECTIONS, max_keepalive_connections=kept_alive),
         follow_redirects=False,  # the SDK's own client follows them
         trust_env=not is_loopback_host(host),  # a proxy in the environment is not for this machine
         event_hooks={"request": [_OnlyOurHeaders(endpoint)], "response": [_cap]},
@@ -103,18 +113,18 @@ def connect(endpoint: Endpoint, settings: Settings, loop: asyncio.AbstractEventL
     return Connection(sdk, http, endpoint, loop)
 
 
-def _own_server(endpoint: Endpoint) -> bool:
-    return endpoint.embedded and _is_plain(endpoint.base_url)
-
-
-def _certificates(url: str) -> ssl.SSLContext | bool:
+def certificates(url: str) -> ssl.SSLContext:
     """Whom TLS trusts: the usual authorities, or nobody where no TLS is spoken."""
+    import httpx2
+
     from tale_core.models.client_loopback import no_tls
 
-    return no_tls() if _is_plain(url) else True
+    host = urlsplit(url).hostname or ""
+    return no_tls() if _is_plain(url) else httpx2.create_ssl_context(trust_env=not is_loopback_host(host))
 
 
 def _is_plain(url: str) -> bool:
+    """Whether it is this machine that is asked, without TLS."""
     parts = urlsplit(url)
     return parts.scheme == "http" and is_loopback_host(parts.hostname or "")
 

@@ -1,4 +1,4 @@
-"""The embedded server's connection, without the layer that makes the HTTP library run on every event loop there is.
+"""Plain connections to this machine, without the layer that makes the HTTP library run on every event loop there is.
 
 That layer registers and unregisters the socket and opens a cancel scope for every token: a third of the processor time
 that a token takes, on the cores that also run the model. Here asyncio's own streams do the reading, and everything
@@ -17,6 +17,8 @@ from typing import Any
 import httpcore2
 import httpx2
 
+KEPT_ALIVE_S = 5.0
+"""An idle connection is not used again after this time: many servers close theirs about then."""
 _CONNECTED_S = 0.25
 """Between tries of a name's several addresses, as RFC 8305 recommends."""
 
@@ -27,14 +29,20 @@ def no_tls() -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def loopback_transport(*, max_connections: int) -> httpx2.AsyncHTTPTransport:
-    """A transport for plain HTTP to this machine. Every request opens a connection of its own."""
+def loopback_transport(*, max_connections: int, kept_alive: int) -> httpx2.AsyncHTTPTransport:
+    """A transport for plain HTTP to this machine.
+
+    Args:
+        max_connections: Requests at the same time.
+        kept_alive: Idle connections that are used again; with 0 every request opens one of its own.
+    """
     transport = httpx2.AsyncHTTPTransport(verify=no_tls(), trust_env=False)
     # httpx2 has no argument for the network backend; its pool, which it owns alone, has.
     transport._pool = httpcore2.AsyncConnectionPool(
         ssl_context=no_tls(),
         max_connections=max_connections,
-        max_keepalive_connections=0,
+        max_keepalive_connections=kept_alive,
+        keepalive_expiry=KEPT_ALIVE_S,
         network_backend=LoopbackBackend(),
     )
     return transport

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 
 import httpcore2
 import httpx2
@@ -15,9 +16,10 @@ from pydantic import SecretStr
 from tale_core import errors
 from tale_core.models.client import OpenAIClient
 from tale_core.models.client_events import END, EventLines, Events
-from tale_core.models.client_http import connect
+from tale_core.models.client_http import certificates, connect
 from tale_core.models.client_loopback import LoopbackBackend, loopback_transport
 from tale_core.models.client_patience import Patience
+from tale_core.models.client_pools import MOST, SHARE, Pools
 from tale_core.models.endpoints import Endpoint
 from tale_core.settings import Settings
 from tale_core.types import Completion, Delta, Message, Request
@@ -113,14 +115,16 @@ async def test_a_cancellation_from_elsewhere_is_no_timeout() -> None:
     patience.close()
 
 
-async def test_only_the_embedded_server_gets_the_lean_connection() -> None:
+async def test_what_runs_on_this_machine_gets_the_lean_connection() -> None:
     loop = asyncio.get_running_loop()
     for endpoint, lean in [
         (Endpoint("http://127.0.0.1:9/v1", "m", embedded=True), True),
-        (Endpoint("http://127.0.0.1:9/v1", "m"), False),
+        (Endpoint("http://127.0.0.1:9/v1", "m"), True),
+        (Endpoint("https://127.0.0.1:9/v1", "m"), False),
+        (Endpoint("http://192.0.2.1:9/v1", "m"), False),
         (Endpoint("https://api.openai.com/v1", "m"), False),
     ]:
-        made = connect(endpoint, Settings(), loop)
+        made = connect(endpoint, Settings(), loop, trust=certificates(endpoint.base_url))
         pool = made.http._transport._pool
         assert isinstance(pool._network_backend, LoopbackBackend) is lean
         await made.close()
@@ -176,9 +180,31 @@ async def test_the_lean_connection_knows_its_time_limits_and_losses(bad: BadEndp
         await LoopbackBackend().connect_tcp("127.0.0.1", 1, timeout=20)
 
 
-async def test_many_lean_connections_at_once_do_not_mix(bad: BadEndpoint) -> None:
-    async with httpx2.AsyncClient(transport=loopback_transport(max_connections=8)) as http:
+@pytest.mark.parametrize("kept_alive", [0, 4])
+async def test_many_lean_connections_at_once_do_not_mix(bad: BadEndpoint, kept_alive: int) -> None:
+    transport = loopback_transport(max_connections=8, kept_alive=kept_alive)
+    async with httpx2.AsyncClient(transport=transport) as http:
         body = {"model": "ok", "messages": []}
         url = f"{bad.base_url}/chat/completions"
         answers = await asyncio.gather(*(http.post(url, json=body) for _ in range(20)))
     assert len({a.text for a in answers}) == 1 and "[[42]]" in answers[0].text
+
+
+async def test_a_second_pool_is_opened_only_when_the_first_is_full_and_the_first_is_used_again() -> None:
+    pools = Pools(Endpoint("http://127.0.0.1:9/v1", "m"), Settings(), asyncio.get_running_loop())
+    with ExitStack() as held:
+        first = [held.enter_context(pools.lend()) for _ in range(SHARE)]
+        second = held.enter_context(pools.lend())
+        assert all(c is first[0] for c in first) and second is not first[0]
+    with pools.lend() as again:
+        assert again is first[0]
+    await pools.close()
+
+
+async def test_past_the_most_pools_requests_are_spread_evenly() -> None:
+    pools = Pools(Endpoint("http://127.0.0.1:9/v1", "m"), Settings(), asyncio.get_running_loop())
+    with ExitStack() as held:
+        lent = [held.enter_context(pools.lend()) for _ in range(SHARE * MOST + MOST)]
+        counts = Counter(id(c) for c in lent)
+        assert len(counts) == MOST and set(counts.values()) == {SHARE + 1}
+    await pools.close()
