@@ -1,7 +1,8 @@
 """Every error the core raises on purpose.
 
-A message says what was given, what is allowed and what to do next; it never carries a key. SDK, database and operating
-system errors are converted at the edge that meets them, so the page and the command line only know this tree:
+A message says what was given, what is allowed and what to do next, in the language of whoever reads when it is raised;
+it never carries a key, and nothing looks for a word in it: what code must tell apart is a class here. SDK, database and
+operating system errors are converted at the edge that meets them, so the page and the command line only know this tree:
 
     TaleError
     ├── InputError                   the arguments are wrong; nothing was started (exit code 2)
@@ -12,10 +13,12 @@ system errors are converted at the edge that meets them, so the page and the com
     ├── ModelError                   a call to a model failed (exit code 1); `partial` holds what had arrived
     │   ├── ConnectionFailedError    nothing answered
     │   │   ├── NameNotFoundError    the host name does not exist
-    │   │   └── ConnectionRefusedByHostError   the host is there, nothing listens on the port
+    │   │   ├── ConnectionRefusedByHostError   the host is there, nothing listens on the port
+    │   │   └── NoSecureConnectionError   the host does not speak TLS, or its certificate is not trusted
     │   ├── ModelTimeoutError        connected, but no answer in time
     │   ├── AuthenticationFailedError   401 or 403: the key is missing, wrong or not allowed
-    │   ├── ModelNotFoundError       404: the endpoint has no model of this name, or no such path
+    │   ├── ModelNotFoundError       404: the endpoint has no model of this name
+    │   │   └── PathNotFoundError    404: the server is there, but nothing that answers questions at this path
     │   ├── RateLimitedError         429 that waiting may cure; `retry_after_s` when the endpoint said
     │   ├── QuotaExhaustedError      429 that waiting will not cure: credit used up
     │   ├── RequestRejectedError     400/422: the endpoint refuses these parameters
@@ -42,6 +45,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tale_core.i18n import sentences, t
+
 if TYPE_CHECKING:
     from tale_core.types import Completion
 
@@ -60,7 +65,7 @@ class TaleError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".rstrip()
+        return sentences(self.message, self.hint)
 
 
 class InputError(TaleError):
@@ -87,9 +92,13 @@ class LimitReachedError(TaleError):
     """
 
     def __init__(self, which: str) -> None:
-        super().__init__(
-            f"The limit on {which} is reached.", "What was found so far is kept; raise the limit to go on."
-        )
+        words = {
+            "calls": t("The limit on calls is reached."),
+            "tokens": t("The limit on tokens is reached."),
+            "cost": t("The limit on cost is reached."),
+        }
+        known = words.get(which) or t("A limit of the run is reached.")
+        super().__init__(known, t("What was found so far is kept; raise the limit to go on."))
         self.which = which
 
 
@@ -118,6 +127,10 @@ class ConnectionRefusedByHostError(ConnectionFailedError):
     """The host is there but nothing listens on the port."""
 
 
+class NoSecureConnectionError(ConnectionFailedError):
+    """The host does not speak TLS at this port, or this machine does not trust its certificate."""
+
+
 class ModelTimeoutError(ModelError):
     """The endpoint was reached but did not answer in time."""
 
@@ -128,6 +141,10 @@ class AuthenticationFailedError(ModelError):
 
 class ModelNotFoundError(ModelError):
     """The endpoint knows no model of this name."""
+
+
+class PathNotFoundError(ModelNotFoundError):
+    """A server answers, but it has no chat completions at this path."""
 
 
 class RateLimitedError(ModelError):

@@ -22,6 +22,8 @@ SOURCE: Language = "en"
 NAMES: dict[Language, str] = {"en": "English", "zh": "中文"}
 """Each language in its own words."""
 
+_WIDE_MARKS = ("。", "！", "？", "：", "；", "，", "、")
+
 _chosen: ContextVar[Language | None] = ContextVar("language", default=None)
 _ask: list[Callable[[], Language | None]] = []
 
@@ -65,6 +67,14 @@ def tn(one: str, many: str, n: int, /, **values: Any) -> str:
         return (one if n == 1 else many).format(n=n, **values)
     # Chinese, the one other language so far, has a single form; it stands in the catalog at the plural.
     return t(many, n=n, **values)
+
+
+def sentences(*said: str) -> str:
+    """Sentences one after the other, a space between them, but none after a Chinese mark; empty ones are left out."""
+    text = ""
+    for one in filter(None, said):
+        text += one if not text or text.endswith(_WIDE_MARKS) else f" {one}"
+    return text
 
 
 def N_(message: str) -> str:

@@ -9,6 +9,7 @@ Knows text only: no client, no parsing of answers.
 from __future__ import annotations
 
 from tale_core.errors import InputError
+from tale_core.i18n import t
 from tale_core.templates import TEMPLATES, Template, Unit, format_instruction, question_block
 from tale_core.types import AnswerKind, Language, Message, Question
 
@@ -68,7 +69,10 @@ def template(name: str) -> Template:
     try:
         return TEMPLATES[name]
     except KeyError:
-        raise InputError(f"There is no prompt template {name!r}.", f"Choose one of: {', '.join(TEMPLATES)}.") from None
+        raise InputError(
+            t("There is no prompt template {name!r}.", name=name),
+            t("Choose one of: {names}.", names=", ".join(TEMPLATES)),
+        ) from None
 
 
 def answer_messages(

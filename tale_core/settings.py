@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tale_core.errors import SettingsError
+from tale_core.i18n import t
 
 REPO_ROOT = Path(__file__).resolve().parent.parent
 """The checkout; shipped data lives in REPO_ROOT / "data"."""
@@ -81,4 +82,6 @@ def get_settings() -> Settings:
         return Settings()
     except ValidationError as e:
         lines = "; ".join(f"TALE_{str(err['loc'][0]).upper()}={err['input']!r}: {err['msg']}" for err in e.errors())
-        raise SettingsError(f"The environment holds a value that is not allowed: {lines}.", "Fix or unset it.") from e
+        raise SettingsError(
+            t("The environment holds a value that is not allowed: {lines}.", lines=lines), t("Fix or unset it.")
+        ) from e

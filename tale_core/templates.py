@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from tale_core.errors import InputError
+from tale_core.i18n import N_, t
 from tale_core.types import AnswerKind, Language, Question
 
 
@@ -94,8 +95,8 @@ class Template:
     Attributes:
         name: Stored with every call.
         version: Raised whenever the text changes.
-        title: For people, a few words.
-        hint: For people, one sentence or two.
+        english_title: For people, a few words; `title` says them in the reader's language.
+        english_hint: For people, one sentence or two; `hint` says them in the reader's language.
         text: The prompt by language, with the slots {question}, {budget}, {brief} and any of {format} and {bare_format}
             (the repository's instruction with and without its example), {then} (a short instruction of our own).
         limit: What stands in {budget}, by language, with {n} and in English {s}, the plural's letter.
@@ -104,11 +105,21 @@ class Template:
 
     name: str
     version: int
-    title: str
-    hint: str
+    english_title: str
+    english_hint: str
     text: Mapping[Language, str]
     limit: Mapping[Language, str]
     unit: Unit = TOKENS
+
+    @property
+    def title(self) -> str:
+        """For people, a few words."""
+        return t(self.english_title)
+
+    @property
+    def hint(self) -> str:
+        """For people, one sentence or two."""
+        return t(self.english_hint)
 
     def render(
         self, question: Question, *, kind: AnswerKind = "number", budget: int | None = None, concise: bool = False
@@ -142,7 +153,9 @@ class Template:
             InputError: The budget is not positive.
         """
         if budget < 1:
-            raise InputError(f"A budget of {budget} tokens was given.", "A budget is a whole number from 1.")
+            raise InputError(
+                t("A budget of {budget} tokens was given.", budget=budget), t("A budget is a whole number from 1.")
+            )
         n = self.unit.of(budget)
         return self.limit[lang].format(n=n, s="" if n == 1 else "s")
 
@@ -153,8 +166,10 @@ TEMPLATES: dict[str, Template] = {
         Template(
             name="paper",
             version=1,
-            title="Paper: answer in [[brackets]]",
-            hint="The paper's prompts. The answer's format is asked for first, so that it can be graded surely.",
+            english_title=N_("Paper: answer in [[brackets]]"),
+            english_hint=N_(
+                "The paper's prompts. The answer's format is asked for first, so that it can be graded surely."
+            ),
             text={
                 "en": "{question}\n{format}\nLet's think step by step{budget}{brief}:\n",
                 "zh": "{question}\n{format}\n让我们一步一步思考{budget}{brief}：\n",
@@ -164,8 +179,8 @@ TEMPLATES: dict[str, Template] = {
         Template(
             name="plain",
             version=1,
-            title="Plain: the sentence and the question",
-            hint="No format is asked for; the answer is read from the model's own words.",
+            english_title=N_("Plain: the sentence and the question"),
+            english_hint=N_("No format is asked for; the answer is read from the model's own words."),
             text={
                 "en": "Let's think step by step{budget}{brief}: {question}",
                 "zh": "让我们一步一步思考{budget}{brief}： {question}",
@@ -175,9 +190,11 @@ TEMPLATES: dict[str, Template] = {
         Template(
             name="words",
             version=1,
-            title="Words: a limit on words, then [[the answer]]",
-            hint="Small models obey a number of words where they ignore a number of tokens. The budget becomes three "
-            "words for every four tokens.",
+            english_title=N_("Words: a limit on words, then [[the answer]]"),
+            english_hint=N_(
+                "Small models obey a number of words where they ignore a number of tokens. The budget becomes three "
+                "words for every four tokens."
+            ),
             text={
                 "en": "{question}\nThink step by step{budget}{brief}{then}",
                 "zh": "{question}\n一步一步思考{budget}{brief}{then}",
@@ -188,8 +205,8 @@ TEMPLATES: dict[str, Template] = {
         Template(
             name="calculations",
             version=1,
-            title="Calculations: no prose, a limit on words",
-            hint="Asks for the calculations alone and a number of words: three for every four tokens.",
+            english_title=N_("Calculations: no prose, a limit on words"),
+            english_hint=N_("Asks for the calculations alone and a number of words: three for every four tokens."),
             text={
                 "en": "{question}\nThink step by step{brief}, writing only the calculations{budget}{then}",
                 "zh": "{question}\n一步一步思考{brief}，只写计算过程{budget}{then}",
@@ -200,8 +217,8 @@ TEMPLATES: dict[str, Template] = {
         Template(
             name="steps",
             version=1,
-            title="Steps: a limit on short steps",
-            hint="The budget becomes a number of short steps, one for every twelve tokens.",
+            english_title=N_("Steps: a limit on short steps"),
+            english_hint=N_("The budget becomes a number of short steps, one for every twelve tokens."),
             text={
                 "en": "{question}\nThink step by step{budget}{brief}{then}",
                 "zh": "{question}\n一步一步思考{budget}{brief}{then}",
@@ -212,8 +229,10 @@ TEMPLATES: dict[str, Template] = {
         Template(
             name="lines",
             version=1,
-            title="Lines: a limit on lines of calculation",
-            hint="One calculation a line; the budget becomes a number of lines, one for every fifteen tokens.",
+            english_title=N_("Lines: a limit on lines of calculation"),
+            english_hint=N_(
+                "One calculation a line; the budget becomes a number of lines, one for every fifteen tokens."
+            ),
             text={
                 "en": "{question}\nWrite only the calculations{brief}, one a line{budget}{then}",
                 "zh": "{question}\n只写计算过程{brief}，每行一个算式{budget}{then}",
@@ -224,8 +243,10 @@ TEMPLATES: dict[str, Template] = {
         Template(
             name="format-last",
             version=1,
-            title="Format last: budget first, then the format",
-            hint="The paper's sentences in the other order: the format stands last, where small models heed it most.",
+            english_title=N_("Format last: budget first, then the format"),
+            english_hint=N_(
+                "The paper's sentences in the other order: the format stands last, where small models heed it most."
+            ),
             text={
                 "en": "{question}\nLet's think step by step{budget}{brief}.\n{format}\n",
                 "zh": "{question}\n让我们一步一步思考{budget}{brief}。\n{format}\n",
@@ -235,8 +256,10 @@ TEMPLATES: dict[str, Template] = {
         Template(
             name="no-example",
             version=1,
-            title="No example: the paper's without its example",
-            hint="The paper's prompts without the example value, which small models copy into their answers.",
+            english_title=N_("No example: the paper's without its example"),
+            english_hint=N_(
+                "The paper's prompts without the example value, which small models copy into their answers."
+            ),
             text={
                 "en": "{question}\n{bare_format}\nLet's think step by step{budget}{brief}:\n",
                 "zh": "{question}\n{bare_format}\n让我们一步一步思考{budget}{brief}：\n",

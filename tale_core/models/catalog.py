@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tale_core.errors import UnknownModelError
+from tale_core.i18n import t
 from tale_core.settings import REPO_ROOT
 
 MODELS_FILE = REPO_ROOT / "data" / "models.toml"
@@ -78,7 +79,10 @@ def embedded_model(name: str) -> EmbeddedModel:
     """
     models = {m.name: m for m in embedded_models()}
     if name not in models:
-        raise UnknownModelError(f"There is no embedded model called {name!r}.", f"There are: {', '.join(models)}.")
+        raise UnknownModelError(
+            t("There is no embedded model called {name!r}.", name=name),
+            t("There are: {names}.", names=", ".join(models)),
+        )
     return models[name]
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tale_core.errors import InputError
+from tale_core.i18n import sentences, t
 from tale_core.models.catalog import embedded_model, embedded_models
 from tale_core.models.client_retry import Retry, RetryPolicy
 from tale_core.models.endpoint_url import validate_base_url
@@ -60,7 +61,7 @@ def embedded_choice(name: str) -> ModelChoice:
         UnknownModelError: No such name.
     """
     model = embedded_model(name)
-    return ModelChoice(EMBEDDED, model.name, f"{model.title} · on this machine")
+    return ModelChoice(EMBEDDED, model.name, t("{title} · on this machine", title=model.title))
 
 
 def default_choice() -> ModelChoice:
@@ -81,7 +82,7 @@ def endpoint_choice(
         InputError: No model was named, or the address is wrong.
     """
     if not model.strip():
-        raise InputError("No model was named.", "Name one as the endpoint calls it.")
+        raise InputError(t("No model was named."), t("Name one as the endpoint calls it."))
     known = preset(preset_name) if preset_name else None
     url = validate_base_url(base_url or (known.base_url if known else ""))
     where = known.title if known and url == known.base_url else url
@@ -104,10 +105,15 @@ def choice_from_flags(*, model: str | None, base_url: str | None, api_key_env: s
         InputError: They describe nothing that can be asked.
     """
     if api_key_env is not None and not os.environ.get(api_key_env):
-        raise InputError(f"--api-key-env names {api_key_env!r}, which is not set or empty.", "Set it to the key.")
+        raise InputError(
+            t("--api-key-env names {variable!r}, which is not set or empty.", variable=api_key_env),
+            t("Set it to the key."),
+        )
     if base_url is not None:
         if model is None:
-            raise InputError("--base-url was given without a model.", "Add --model NAME, as the endpoint calls it.")
+            raise InputError(
+                t("--base-url was given without a model."), t("Add --model NAME, as the endpoint calls it.")
+            )
         return endpoint_choice(model=model, base_url=base_url, api_key_env=api_key_env)
     if model is None:
         return default_choice()
@@ -119,7 +125,8 @@ def choice_from_flags(*, model: str | None, base_url: str | None, api_key_env: s
     embedded = ", ".join(m.name for m in embedded_models())
     named = ", ".join(m.name for p in endpoints() for m in p.models)
     raise InputError(
-        f"There is no model {model!r}.", f"Embedded: {embedded}. At endpoints: {named}. Or add --base-url URL."
+        t("There is no model {model!r}.", model=model),
+        t("Embedded: {embedded}. At endpoints: {named}. Or add --base-url URL.", embedded=embedded, named=named),
     )
 
 
@@ -181,4 +188,4 @@ async def open_client(
 
 
 def _in_words(notice: Callable[[str], None]) -> Callable[[Retry], None]:
-    return lambda retry: notice(f"{retry.reason} Trying again in {retry.wait_s:.0f} s.")
+    return lambda retry: notice(sentences(retry.reason, t("Trying again in {seconds:.0f} s.", seconds=retry.wait_s)))

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from pydantic import SecretStr
 
 from tale_core.errors import ModelError, ModelTimeoutError
+from tale_core.i18n import sentences, t
 from tale_core.models import client_params, client_usage
 from tale_core.models.client_errors import StreamedError, incomplete, not_openai, to_failure
 from tale_core.models.client_events import END
@@ -113,7 +114,7 @@ class OpenAIClient:
 
     @property
     def adjustments(self) -> tuple[str, ...]:
-        """What was asked for but is not sent because the endpoint refuses it, in words."""
+        """What was asked for but is not sent because the endpoint refuses it, in words to `t` where they are said."""
         return client_params.learnt(self._endpoint).words
 
     async def stream(self, request: Request) -> AsyncGenerator[Delta | Completion, None]:
@@ -186,7 +187,7 @@ class OpenAIClient:
         if failure is not None:
             raise failure.error
         if names is None:
-            raise not_openai(self._endpoint, "its list of models cannot be read")
+            raise not_openai(self._endpoint, t("its list of models cannot be read"))
         return names
 
     async def aclose(self) -> None:
@@ -232,7 +233,7 @@ class OpenAIClient:
         finally:
             patience.close()
         if answer.chunks == 0:
-            raise not_openai(self._endpoint, "it answered, but with no stream of tokens")
+            raise not_openai(self._endpoint, t("it answered, but with no stream of tokens"))
         if not answer.whole:
             raise incomplete(self._endpoint)
 
@@ -255,9 +256,11 @@ class OpenAIClient:
         """The error to raise, with what had arrived."""
         error = failure.error
         if failure.wait_s is not None and failure.wait_s > self._policy.cap_s and failure.retry:
-            error.hint = f"That is longer than the {self._policy.cap_s:g} s we wait; ask again later."
+            error.hint = t(
+                "That is longer than the {seconds:g} s we wait; ask again later.", seconds=self._policy.cap_s
+            )
         elif attempts > 1 and failure.retry:
-            error.hint = f"{attempts} attempts were made. {error.hint}".rstrip()
+            error.hint = sentences(t("{attempts} attempts were made.", attempts=attempts), error.hint)
         if answer.begun and error.partial is None:
             with suppress(ModelError):
                 error.partial = await self._completion(request, answer, attempts, failed=True)

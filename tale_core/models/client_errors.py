@@ -18,11 +18,13 @@ from tale_core.errors import (
     ModelNotFoundError,
     ModelTimeoutError,
     NotAnOpenAIEndpointError,
+    PathNotFoundError,
     QuotaExhaustedError,
     RateLimitedError,
     RequestRejectedError,
     ServerFailedError,
 )
+from tale_core.i18n import sentences, t
 from tale_core.models.client_network import causes, connection, died, is_connection, is_timeout, timeout
 from tale_core.models.client_retry import Failure, retry_after
 from tale_core.models.client_secrets import plain
@@ -70,9 +72,9 @@ def to_failure(exc: BaseException, endpoint: Endpoint, *, timeout_s: float) -> F
         return Failure(exc, retry=isinstance(exc, ModelTimeoutError | IncompleteAnswerError))
     chain = list(causes(exc))
     if any(isinstance(e, ResponseTooLongError) for e in chain):
-        return Failure(NotAnOpenAIEndpointError(f"{endpoint.label} sent far more than an answer.", _LOOK_AT_ADDRESS))
+        return Failure(_far_too_much(endpoint))
     if isinstance(exc, openai.APIResponseValidationError):
-        return Failure(not_openai(endpoint, "its answer does not have the expected form"))
+        return Failure(not_openai(endpoint, t("its answer does not have the expected form")))
     if isinstance(exc, openai.APIStatusError):
         return _status(exc, endpoint)
     if is_timeout(chain):
@@ -86,15 +88,25 @@ def to_failure(exc: BaseException, endpoint: Endpoint, *, timeout_s: float) -> F
     if isinstance(exc, openai.OpenAIError):
         return _other_sdk_error(exc, endpoint)
     log.info("An answer of %s could not be read: %s.", endpoint.label, type(exc).__name__)
-    return Failure(not_openai(endpoint, "its answer cannot be read"))
+    return Failure(not_openai(endpoint, t("its answer cannot be read")))
 
 
-_LOOK_AT_ADDRESS = "Check the address: for most servers it ends in /v1."
+def _look_at_address() -> str:
+    return t("Check the address: for most servers it ends in /v1.")
+
+
+def _far_too_much(endpoint: Endpoint) -> NotAnOpenAIEndpointError:
+    return NotAnOpenAIEndpointError(
+        t("{endpoint} sent far more than an answer.", endpoint=endpoint.label), _look_at_address()
+    )
 
 
 def not_openai(endpoint: Endpoint, why: str) -> NotAnOpenAIEndpointError:
-    """The error for an answer that is not in the OpenAI format."""
-    return NotAnOpenAIEndpointError(f"{endpoint.label} is not an OpenAI-compatible endpoint: {why}.", _LOOK_AT_ADDRESS)
+    """The error for an answer that is not in the OpenAI format; `why` ends a sentence, in the reader's language."""
+    return NotAnOpenAIEndpointError(
+        t("{endpoint} is not an OpenAI-compatible endpoint: {why}.", endpoint=endpoint.label, why=why),
+        _look_at_address(),
+    )
 
 
 def incomplete(endpoint: Endpoint) -> ModelError:
@@ -102,8 +114,8 @@ def incomplete(endpoint: Endpoint) -> ModelError:
     if endpoint.embedded:
         return died()
     return IncompleteAnswerError(
-        f"The answer from {endpoint.label} broke off: the stream ended without a finish reason.",
-        "What arrived is kept but not graded; ask again.",
+        t("The answer from {endpoint} broke off: the stream ended without a finish reason.", endpoint=endpoint.label),
+        t("What arrived is kept but not graded; ask again."),
     )
 
 
@@ -130,7 +142,7 @@ def classify(status: int, body: object, endpoint: Endpoint, *, headers: Mapping[
     said = fields.get("message") or fields.get("detail") or (body if not fields else "")
     told = plain(said, endpoint.secret)
     words = f"{fields.get('code')} {fields.get('type')} {plain(said, endpoint.secret, limit=4000)}".lower()
-    quote = f" It says: {told}" if told else ""
+    quote = t("It says: {told}", told=told) if told else ""
     name = fields.get("param")
     wait = retry_after(headers)
     return Failure(
@@ -150,44 +162,54 @@ def _by_status(
     if status < 400:
         target = plain(headers.get("location", ""), endpoint.secret, limit=200).split("?")[0]
         return NotAnOpenAIEndpointError(
-            f"{who} sends us elsewhere ({status}{': ' + target if target else ''}); redirects are not followed.",
-            "If you trust that address, enter it as the endpoint's.",
+            t(
+                "{endpoint} sends us elsewhere ({where}); redirects are not followed.",
+                endpoint=who,
+                where=f"{status}: {target}" if target else status,
+            ),
+            t("If you trust that address, enter it as the endpoint's."),
         )
     if status == 401 or (status == 403 and not _QUOTA.search(words)):
-        missing = "no key was sent" if not endpoint.secret else "the key was refused"
-        return AuthenticationFailedError(f"{who} refused access ({status}): {missing}.{quote}", "Check the key.")
+        if endpoint.secret:
+            message = t("{endpoint} refused access ({status}): the key was refused.", endpoint=who, status=status)
+        else:
+            message = t("{endpoint} refused access ({status}): no key was sent.", endpoint=who, status=status)
+        return AuthenticationFailedError(sentences(message, quote), t("Check the key."))
     if _QUOTA.search(words) or status == 402:
-        return QuotaExhaustedError(
-            f"The account at {who} has no credit left.{quote}", "Add credit; waiting is no help."
-        )
+        message = t("The account at {endpoint} has no credit left.", endpoint=who)
+        return QuotaExhaustedError(sentences(message, quote), t("Add credit; waiting is no help."))
     if status == 404:
         return _not_found(words, quote, endpoint)
     if status == 429:
-        asked = f" It asks to wait {wait:g} s." if wait is not None else ""
+        message = t("{endpoint} asks for fewer requests (429).", endpoint=who)
+        asked = t("It asks to wait {seconds:g} s.", seconds=wait) if wait is not None else ""
         return RateLimitedError(
-            f"{who} asks for fewer requests (429).{asked}{quote}", "Wait a little, then ask again.", retry_after_s=wait
+            sentences(message, asked, quote), t("Wait a little, then ask again."), retry_after_s=wait
         )
     if status == 408:
-        return ModelTimeoutError(f"{who} gave up waiting (408).{quote}", "Try again.")
+        return ModelTimeoutError(
+            sentences(t("{endpoint} gave up waiting (408).", endpoint=who), quote), t("Try again.")
+        )
     if status >= 500 or status == 409:
-        return ServerFailedError(f"{who} failed ({status}).{quote}", "Try again later.")
+        message = t("{endpoint} failed ({status}).", endpoint=who, status=status)
+        return ServerFailedError(sentences(message, quote), t("Try again later."))
     if _CONTEXT.search(words):
-        return ContextTooLongError(f"The question and the answer's cap do not fit into the context.{quote}", _SHORTER)
-    return RequestRejectedError(f"{who} rejected the request ({status}).{quote}", "Change the setting it names.")
-
-
-_SHORTER = "Shorten the question or lower the cap on tokens (--max-tokens)."
+        return ContextTooLongError(
+            sentences(t("The question and the answer's cap do not fit into the context."), quote),
+            t("Shorten the question or lower the cap on tokens (--max-tokens)."),
+        )
+    message = t("{endpoint} rejected the request ({status}).", endpoint=who, status=status)
+    return RequestRejectedError(sentences(message, quote), t("Change the setting it names."))
 
 
 def _not_found(words: str, quote: str, endpoint: Endpoint) -> ModelNotFoundError:
     if "model" in words:
+        message = t("{endpoint} has no model called {model!r}.", endpoint=endpoint.label, model=endpoint.model)
         return ModelNotFoundError(
-            f"{endpoint.label} has no model called {endpoint.model!r}.{quote}",
-            "Check the name; the connection test lists the models there are.",
+            sentences(message, quote), t("Check the name; the connection test lists the models there are.")
         )
-    return ModelNotFoundError(
-        f"{endpoint.label} answers, but has no chat completions at this path (404).{quote}", _LOOK_AT_ADDRESS
-    )
+    message = t("{endpoint} answers, but has no chat completions at this path (404).", endpoint=endpoint.label)
+    return PathNotFoundError(sentences(message, quote), _look_at_address())
 
 
 def _other_sdk_error(exc: Exception, endpoint: Endpoint) -> Failure:
@@ -195,7 +217,10 @@ def _other_sdk_error(exc: Exception, endpoint: Endpoint) -> Failure:
 
     told = plain(exc, endpoint.secret)
     if isinstance(exc, openai.LengthFinishReasonError | openai.ContentFilterFinishReasonError):
-        return Failure(IncompleteAnswerError(f"{endpoint.label} did not finish its answer: {told}"))
+        message = t("{endpoint} did not finish its answer: {told}", endpoint=endpoint.label, told=told)
+        return Failure(IncompleteAnswerError(message))
     if type(exc).__name__ == "SubjectTokenProviderError":  # not in the SDK's public namespace
-        return Failure(AuthenticationFailedError(f"No access to {endpoint.label}: {told}", "Check the key."))
-    return Failure(RequestRejectedError(f"The request to {endpoint.label} could not be made: {told}"))
+        message = t("No access to {endpoint}: {told}", endpoint=endpoint.label, told=told)
+        return Failure(AuthenticationFailedError(message, t("Check the key.")))
+    message = t("The request to {endpoint} could not be made: {told}", endpoint=endpoint.label, told=told)
+    return Failure(RequestRejectedError(message))

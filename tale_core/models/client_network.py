@@ -15,8 +15,10 @@ from tale_core.errors import (
     ConnectionRefusedByHostError,
     ModelTimeoutError,
     NameNotFoundError,
+    NoSecureConnectionError,
     ServerDiedError,
 )
+from tale_core.i18n import t
 from tale_core.models.client_retry import Failure
 from tale_core.models.client_secrets import plain
 from tale_core.models.endpoints import Endpoint
@@ -24,16 +26,18 @@ from tale_core.models.endpoints import Endpoint
 
 def timed_out(endpoint: Endpoint, timeout_s: float, *, answering: bool) -> ModelTimeoutError:
     """The error for an endpoint that fell silent."""
-    when = "stopped in the middle of its answer and was silent" if answering else "accepted the request and was silent"
+    values = {"endpoint": endpoint.label, "seconds": timeout_s}
     return ModelTimeoutError(
-        f"{endpoint.label} {when} for {timeout_s:g} s.",
-        "It may be busy or loading the model: try again, or raise TALE_REQUEST_TIMEOUT_S.",
+        t("{endpoint} stopped in the middle of its answer and was silent for {seconds:g} s.", **values)
+        if answering
+        else t("{endpoint} accepted the request and was silent for {seconds:g} s.", **values),
+        t("It may be busy or loading the model: try again, or raise TALE_REQUEST_TIMEOUT_S."),
     )
 
 
 def died() -> ServerDiedError:
     """The error for an embedded server that went away."""
-    return ServerDiedError("The model server stopped while answering.", "The next question starts a new one.")
+    return ServerDiedError(t("The model server stopped while answering."), t("The next question starts a new one."))
 
 
 def causes(exc: BaseException) -> Iterator[BaseException]:
@@ -64,8 +68,8 @@ def timeout(chain: list[BaseException], endpoint: Endpoint, timeout_s: float) ->
     import httpx2
 
     if any(isinstance(e, httpx2.ConnectTimeout | httpx2.PoolTimeout) for e in chain):
-        message = f"{endpoint.label} did not accept a connection in time."
-        return Failure(ModelTimeoutError(message, "Check the address and the network, then try again."), retry=True)
+        message = t("{endpoint} did not accept a connection in time.", endpoint=endpoint.label)
+        return Failure(ModelTimeoutError(message, t("Check the address and the network, then try again.")), retry=True)
     return Failure(timed_out(endpoint, timeout_s, answering=False), retry=True)
 
 
@@ -86,26 +90,39 @@ def connection(chain: list[BaseException], endpoint: Endpoint) -> Failure:
     words = " ".join(str(e) for e in chain).lower()
     if any(isinstance(e, socket.gaierror) for e in chain) or "name or service not known" in words:
         again = any(isinstance(e, socket.gaierror) and e.errno == socket.EAI_AGAIN for e in chain)
-        unknown = NameNotFoundError(f"The host name {host} was not found.", "Check the spelling and the network.")
+        unknown = NameNotFoundError(
+            t("The host name {host} was not found.", host=host), t("Check the spelling and the network.")
+        )
         return Failure(unknown, retry=again)
     if any(isinstance(e, ConnectionRefusedError) for e in chain):
-        hint = "Start the server, or check the port."
-        refused = ConnectionRefusedByHostError(f"Nothing answers at {endpoint.label}: connection refused.", hint)
+        message = t("Nothing answers at {endpoint}: connection refused.", endpoint=endpoint.label)
+        refused = ConnectionRefusedByHostError(message, t("Start the server, or check the port."))
         return Failure(refused, retry=True)
     if any(isinstance(e, ssl.SSLError) for e in chain) or "ssl" in words or "certificate" in words:
         return Failure(_tls(chain, endpoint, host, words))
-    detail = plain(next((str(e) for e in reversed(chain) if str(e)), ""), endpoint.secret, limit=120)
-    message = f"The connection to {endpoint.label} was lost" + (f": {detail.rstrip('.')}." if detail else ".")
-    return Failure(ConnectionFailedError(message, "Try again; if it stays, check the network."), retry=True)
+    return Failure(_lost(chain, endpoint), retry=True)
 
 
-def _tls(chain: list[BaseException], endpoint: Endpoint, host: str, words: str) -> ConnectionFailedError:
+def _lost(chain: list[BaseException], endpoint: Endpoint) -> ConnectionFailedError:
+    detail = plain(next((str(e) for e in reversed(chain) if str(e)), ""), endpoint.secret, limit=120).rstrip(".")
+    values = {"endpoint": endpoint.label, "detail": detail}
+    message = (
+        t("The connection to {endpoint} was lost: {detail}.", **values)
+        if detail
+        else t("The connection to {endpoint} was lost.", **values)
+    )
+    return ConnectionFailedError(message, t("Try again; if it stays, check the network."))
+
+
+def _tls(chain: list[BaseException], endpoint: Endpoint, host: str, words: str) -> NoSecureConnectionError:
     if "wrong_version_number" in words or "wrong version number" in words or "record layer" in words:
-        return ConnectionFailedError(f"{host} does not speak TLS at this port.", "Try http:// instead of https://.")
+        return NoSecureConnectionError(
+            t("{host} does not speak TLS at this port.", host=host), t("Try http:// instead of https://.")
+        )
     found = next((e for e in chain if isinstance(e, ssl.SSLError)), None)
     reason = getattr(found, "verify_message", "") or getattr(found, "reason", "")
-    detail = plain(reason or "the TLS handshake failed", endpoint.secret, limit=120)
-    return ConnectionFailedError(
-        f"No secure connection to {host}: {detail.rstrip('.')}.",
-        "Its certificate is not trusted on this machine; SSL_CERT_FILE can name your own authority.",
+    detail = plain(reason or t("the TLS handshake failed"), endpoint.secret, limit=120)
+    return NoSecureConnectionError(
+        t("No secure connection to {host}: {detail}.", host=host, detail=detail.rstrip(".")),
+        t("Its certificate is not trusted on this machine; SSL_CERT_FILE can name your own authority."),
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tale_core.i18n import N_
 from tale_core.models.endpoints import Endpoint
 from tale_core.types import Request
 
@@ -21,14 +22,15 @@ _UNSUPPORTED = re.compile(
     r"not available|deprecated|only the default|not accepted|no such|instead"
 )
 _DROPPABLE = ("stream_options", "temperature", "top_p", "seed", "reasoning_effort")
+# Kept with each call as they stand here, in English; whoever says them translates them.
 _WORDS = {
-    "temperature": "temperature was not accepted and is left to the endpoint",
-    "top_p": "top_p was not accepted and is left to the endpoint",
-    "seed": "seed was not accepted: the same question may give another answer each time",
-    "reasoning_effort": "reasoning_effort was not accepted and is left to the endpoint",
-    "stream_options": "the endpoint reports no token counts with a stream; they are our own estimates",
+    "temperature": N_("temperature was not accepted and is left to the endpoint"),
+    "top_p": N_("top_p was not accepted and is left to the endpoint"),
+    "seed": N_("seed was not accepted: the same question may give another answer each time"),
+    "reasoning_effort": N_("reasoning_effort was not accepted and is left to the endpoint"),
+    "stream_options": N_("the endpoint reports no token counts with a stream; they are our own estimates"),
 }
-_STARTS_WITHOUT_TEMPERATURE = "temperature and top_p are not sent to a reasoning model"
+_STARTS_WITHOUT_TEMPERATURE = N_("temperature and top_p are not sent to a reasoning model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Learnt:
     Attributes:
         dropped: Parameters that are not sent.
         renamed: True when max_tokens goes by the name of max_completion_tokens.
-        words: What was left out, for people.
+        words: What was left out, for people; `t` them where they are said.
     """
 
     dropped: frozenset[str] = frozenset()

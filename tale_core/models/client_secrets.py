@@ -10,7 +10,10 @@ REMOVED = "[key removed]"
 MAX_CHARS = 300
 _NOT_SECRET = {"empty", "none", "ollama", "not-needed", "lm-studio", "no-key"}
 # OpenAI masks the middle of a key it echoes (sk-abc***xyz); what is left is still nobody's business.
-_LOOKS_LIKE_KEY = re.compile(r"\b(?:sk|pk|rk)-[A-Za-z0-9_\-*]{6,}|\b(Bearer)\s+[A-Za-z0-9._~+/\-*=]{6,}", re.IGNORECASE)
+# Not \b: a Chinese letter right before the key is a letter of a word to it.
+_LOOKS_LIKE_KEY = re.compile(
+    r"(?<![A-Za-z0-9_])(?:(?:sk|pk|rk)-[A-Za-z0-9_\-*]{6,}|(Bearer)\s+[A-Za-z0-9._~+/\-*=]{6,})", re.IGNORECASE
+)
 _TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^<>]{0,500}>", re.IGNORECASE | re.DOTALL)
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _LOGGERS = (

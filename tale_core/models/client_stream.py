@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tale_core.errors import ModelError, NotAnOpenAIEndpointError
+from tale_core.i18n import t
 from tale_core.models.client_errors import StreamedError, not_openai
 from tale_core.models.client_events import END, Events
 from tale_core.models.endpoints import Endpoint
@@ -117,7 +118,8 @@ class Answer:
 
 def _endless(endpoint: Endpoint) -> ModelError:
     return NotAnOpenAIEndpointError(
-        f"{endpoint.label} does not stop: its answer passed every limit and was cut off.", "Set a cap on tokens."
+        t("{endpoint} does not stop: its answer passed every limit and was cut off.", endpoint=endpoint.label),
+        t("Set a cap on tokens."),
     )
 
 
@@ -169,11 +171,11 @@ async def open_stream(sdk: AsyncOpenAI, sent: dict[str, Any], endpoint: Endpoint
     stream = await sdk.post("/chat/completions", body=sent, cast_to=object, stream=True, stream_cls=chunks)
     response = getattr(stream, "response", None)
     if response is None:
-        raise not_openai(endpoint, "it did not send a stream")
+        raise not_openai(endpoint, t("it did not send a stream"))
     try:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind in ("text/html", "application/xhtml+xml"):
-            raise not_openai(endpoint, "it sent a web page")
+            raise not_openai(endpoint, t("it sent a web page"))
         if kind == "application/json":
             return Opened(stream, _whole(await response.aread(), endpoint))
     except BaseException:
@@ -188,7 +190,7 @@ def _whole(content: bytes, endpoint: Endpoint) -> Mapping[str, Any]:
     except ValueError:
         answer = None
     if not isinstance(answer, dict) or not (answer.get("choices") or answer.get("error")):
-        raise not_openai(endpoint, "it sent JSON that is no chat completion")
+        raise not_openai(endpoint, t("it sent JSON that is no chat completion"))
     return answer
 
 

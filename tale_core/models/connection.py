@@ -18,11 +18,14 @@ from tale_core.errors import (
     ModelNotFoundError,
     ModelTimeoutError,
     NameNotFoundError,
+    NoSecureConnectionError,
     NotAnOpenAIEndpointError,
+    PathNotFoundError,
     QuotaExhaustedError,
     RateLimitedError,
     RequestRejectedError,
 )
+from tale_core.i18n import N_, sentences, t
 from tale_core.models.client import OpenAIClient
 from tale_core.models.client_retry import NO_RETRY
 from tale_core.models.endpoints import Endpoint
@@ -35,16 +38,17 @@ _SHOWN_MODELS = 8
 _ASK = (Message("user", "Say OK."),)
 
 _HEADLINES: tuple[tuple[type[ModelError], str], ...] = (
-    (NameNotFoundError, "The host name was not found"),
-    (ConnectionRefusedByHostError, "Nothing listens at this address"),
-    (ConnectionFailedError, "No connection"),
-    (ModelTimeoutError, "No answer in time"),
-    (AuthenticationFailedError, "Access refused: check the key"),
-    (QuotaExhaustedError, "The account has no credit left"),
-    (RateLimitedError, "The endpoint asks for fewer requests"),
-    (ModelNotFoundError, "Model not found"),
-    (NotAnOpenAIEndpointError, "This is not an OpenAI-compatible endpoint"),
-    (RequestRejectedError, "The endpoint rejected a plain request"),
+    (NameNotFoundError, N_("The host name was not found")),
+    (ConnectionRefusedByHostError, N_("Nothing listens at this address")),
+    (NoSecureConnectionError, N_("No secure connection")),
+    (ConnectionFailedError, N_("No connection")),
+    (ModelTimeoutError, N_("No answer in time")),
+    (AuthenticationFailedError, N_("Access refused: check the key")),
+    (QuotaExhaustedError, N_("The account has no credit left")),
+    (RateLimitedError, N_("The endpoint asks for fewer requests")),
+    (ModelNotFoundError, N_("Model not found")),
+    (NotAnOpenAIEndpointError, N_("This is not an OpenAI-compatible endpoint")),
+    (RequestRejectedError, N_("The endpoint rejected a plain request")),
 )
 
 
@@ -118,6 +122,7 @@ async def _one_token(client: OpenAIClient, *, reasoning: bool) -> None:
             async for _ in stream:
                 pass
     except RequestRejectedError as e:
+        # The endpoint's own words, which our sentence quotes as they are in every language.
         if "output limit was reached" not in e.message:
             raise
 
@@ -125,35 +130,37 @@ async def _one_token(client: OpenAIClient, *, reasoning: bool) -> None:
 def _worked(
     endpoint: Endpoint, models: tuple[str, ...], latency_s: float, adjustments: tuple[str, ...]
 ) -> ConnectionReport:
-    notes = [f"{endpoint.model} at {endpoint.label} answered in {latency_s:.1f} s."]
+    answered = {"model": endpoint.model, "endpoint": endpoint.label, "seconds": latency_s}
+    notes = [t("{model} at {endpoint} answered in {seconds:.1f} s.", **answered)]
     if models and endpoint.model not in models:
-        notes.append(f"It is not in the endpoint's list ({_some(models)}), so another model may have answered.")
-    notes += [f"Note: {words}." for words in adjustments]
-    return ConnectionReport(True, "Connected", " ".join(notes), latency_s=latency_s, models=models)
+        listed = _some(models)
+        notes.append(
+            t("It is not in the endpoint's list ({models}), so another model may have answered.", models=listed)
+        )
+    notes += [t("Note: {what}.", what=t(words)) for words in adjustments]
+    return ConnectionReport(True, t("Connected"), sentences(*notes), latency_s=latency_s, models=models)
 
 
 def _failed(error: ModelError, models: tuple[str, ...]) -> ConnectionReport:
-    headline = next((words for kind, words in _HEADLINES if isinstance(error, kind)), "The endpoint failed")
-    if isinstance(error, ConnectionFailedError) and "secure" in error.message.lower():
-        headline = "No secure connection"
-    return ConnectionReport(False, headline, error.message, error.hint, models=models)
+    headline = next((words for kind, words in _HEADLINES if isinstance(error, kind)), N_("The endpoint failed"))
+    return ConnectionReport(False, t(headline), error.message, error.hint, models=models)
 
 
 def _no_model(error: ModelNotFoundError, endpoint: Endpoint, models: tuple[str, ...]) -> ConnectionReport:
-    if not models and "path" in error.message:
-        return ConnectionReport(False, "Nothing at this path", error.message, error.hint)
+    if not models and isinstance(error, PathNotFoundError):
+        return ConnectionReport(False, t("Nothing at this path"), error.message, error.hint)
     close = difflib.get_close_matches(endpoint.model, models, n=3, cutoff=0.5)
     # "llama3" for "meta-llama/llama3:latest" is too short for difflib's ratio.
     close += [m for m in models if endpoint.model.lower() in m.lower() and m not in close][: 3 - len(close)]
     if close:
-        hint = f"Did you mean {' or '.join(close)}?"
+        hint = t("Did you mean {names}?", names=t(" or ").join(close))
     elif models:
-        hint = f"The endpoint lists: {_some(models)}."
+        hint = t("The endpoint lists: {models}.", models=_some(models))
     else:
         hint = error.hint
-    return ConnectionReport(False, "Model not found", error.message, hint, models=models)
+    return ConnectionReport(False, t("Model not found"), error.message, hint, models=models)
 
 
 def _some(models: tuple[str, ...]) -> str:
-    more = len(models) - _SHOWN_MODELS
-    return ", ".join(models[:_SHOWN_MODELS]) + (f" and {more} more" if more > 0 else "")
+    names, more = ", ".join(models[:_SHOWN_MODELS]), len(models) - _SHOWN_MODELS
+    return t("{names} and {more} more", names=names, more=more) if more > 0 else names

@@ -18,6 +18,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from tale_core.errors import ServerStartError, StoppedError
+from tale_core.i18n import t
 from tale_core.models.catalog import embedded_model
 from tale_core.models.embedded_worker import LOOPBACK, get_json
 from tale_core.models.server_run import RunFolder, ServerState
@@ -191,8 +192,8 @@ def _start_lock(run: RunFolder, say: Callable[[str], None], cancel: threading.Ev
             break
         except Timeout:
             if (waited := time.monotonic() - started) > 2 * START_TIMEOUT_S:
-                raise ServerStartError("Another process has been starting the model server for minutes.") from None
-            say(f"Another process is starting the model… {waited:.0f} s")
+                raise ServerStartError(t("Another process has been starting the model server for minutes.")) from None
+            say(t("Another process is starting the model… {seconds:.0f} s", seconds=waited))
             _wait(cancel)
     try:
         yield
@@ -202,7 +203,7 @@ def _start_lock(run: RunFolder, say: Callable[[str], None], cancel: threading.Ev
 
 def _wait(cancel: threading.Event, seconds: float = POLL_S) -> None:
     if cancel.wait(seconds):
-        raise StoppedError("Loading the model was stopped.", "The model file is kept; ask again to start it.")
+        raise StoppedError(t("Loading the model was stopped."), t("The model file is kept; ask again to start it."))
 
 
 def _start(plan: StartPlan, say: Callable[[str], None], cancel: threading.Event) -> ServerInfo:
@@ -215,11 +216,12 @@ def _start(plan: StartPlan, say: Callable[[str], None], cancel: threading.Event)
             return _info(state)
         if (code := process.poll()) is not None:
             raise died(plan, code)
-        say(f"Loading {plan.model.title}… {waited:.0f} s")
+        say(t("Loading {title}… {seconds:.0f} s", title=plan.model.title, seconds=waited))
         _wait(cancel)
     process.kill()
     raise ServerStartError(
-        f"The model server did not get ready within {START_TIMEOUT_S:.0f} s.", last_words(plan.log) or "Try again."
+        t("The model server did not get ready within {seconds:.0f} s.", seconds=START_TIMEOUT_S),
+        last_words(plan.log) or t("Try again."),
     )
 
 

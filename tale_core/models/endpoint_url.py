@@ -10,8 +10,9 @@ import socket
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from tale_core.errors import InputError
+from tale_core.i18n import N_, t
 
-EXAMPLE = "An address looks like https://api.openai.com/v1 or http://127.0.0.1:8000/v1."
+EXAMPLE = N_("An address looks like https://api.openai.com/v1 or http://127.0.0.1:8000/v1.")
 _PASTED_TAILS = ("/chat/completions", "/completions", "/models")
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 # Services that hand a cloud machine's credentials to whoever asks from inside.
@@ -37,33 +38,36 @@ def validate_base_url(url: str, *, has_key: bool = False) -> str:
     _refuse_metadata(host)
     if has_key and parts.scheme == "http" and not is_private_host(host):
         raise InputError(
-            f"The key would travel unencrypted to {host}: the address begins with http://.",
-            "Use https://, or a server on this machine or in a private network.",
+            t("The key would travel unencrypted to {host}: the address begins with http://.", host=host),
+            t("Use https://, or a server on this machine or in a private network."),
         )
     return _normal(parts, host)
 
 
 def _split(text: str) -> SplitResult:
     if not text:
-        raise InputError("No address was given.", EXAMPLE)
+        raise InputError(t("No address was given."), t(EXAMPLE))
     if any(c.isspace() or ord(c) < 32 for c in text) or "\\" in text:
-        raise InputError("The address holds a space, a line break or a backslash.", EXAMPLE)
+        raise InputError(t("The address holds a space, a line break or a backslash."), t(EXAMPLE))
     try:
         parts = urlsplit(text)
         port_ok = parts.port is None or parts.port > 0
     except ValueError:
-        raise InputError("The address cannot be read: its host or port is malformed.", EXAMPLE) from None
+        raise InputError(t("The address cannot be read: its host or port is malformed."), t(EXAMPLE)) from None
     if parts.username is not None or parts.password is not None:
         # The address itself is not repeated: it holds a secret.
-        raise InputError("The address holds a user name or password before the @.", "Give the key as a key instead.")
+        raise InputError(
+            t("The address holds a user name or password before the @."), t("Give the key as a key instead.")
+        )
     if parts.scheme not in ("http", "https"):
         raise InputError(
-            f"The address must begin with http:// or https://, not {parts.scheme or text[:40]!r}.", EXAMPLE
+            t("The address must begin with http:// or https://, not {given!r}.", given=parts.scheme or text[:40]),
+            t(EXAMPLE),
         )
     if not parts.hostname or not port_ok:
-        raise InputError("The address names no host, or port 0.", EXAMPLE)
+        raise InputError(t("The address names no host, or port 0."), t(EXAMPLE))
     if parts.query or parts.fragment:
-        raise InputError("The address has a ? or # part.", "Leave it out; a key belongs into the key field.")
+        raise InputError(t("The address has a ? or # part."), t("Leave it out; a key belongs into the key field."))
     return parts
 
 
@@ -84,8 +88,8 @@ def _refuse_metadata(host: str) -> None:
     )
     if link_local or host in _METADATA_NAMES:
         raise InputError(
-            f"{host} is a link-local or cloud metadata address; models are not served there.",
-            "Give the address of a model server.",
+            t("{host} is a link-local or cloud metadata address; models are not served there.", host=host),
+            t("Give the address of a model server."),
         )
 
 

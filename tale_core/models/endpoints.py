@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from tale_core.errors import AuthenticationFailedError, InputError, SettingsError, UnknownModelError
+from tale_core.i18n import t
 from tale_core.models.endpoint_url import validate_base_url
 from tale_core.settings import REPO_ROOT
 from tale_core.types import Price, ReasoningEffort
@@ -111,9 +112,13 @@ class Endpoint:
         secret = self.secret
         # A line break in a header is refused deep in the HTTP library, with the header's value in the message.
         if any(not "!" <= c <= "~" for c in secret):
-            raise InputError("The API key holds a space, a line break or a letter that no key has.", "Copy it again.")
+            raise InputError(
+                t("The API key holds a space, a line break or a letter that no key has."), t("Copy it again.")
+            )
         if not self.model.strip():
-            raise InputError("No model name was given.", "Name one; the connection test lists what the endpoint has.")
+            raise InputError(
+                t("No model name was given."), t("Name one; the connection test lists what the endpoint has.")
+            )
         if not self.label:
             object.__setattr__(self, "label", self.base_url)
 
@@ -142,7 +147,8 @@ def preset(name: str) -> Preset:
         if one.name == name:
             return one
     raise InputError(
-        f"There is no endpoint preset {name!r}.", f"Choose one of: {', '.join(p.name for p in endpoints())}."
+        t("There is no endpoint preset {name!r}.", name=name),
+        t("Choose one of: {names}.", names=", ".join(p.name for p in endpoints())),
     )
 
 
@@ -152,7 +158,9 @@ def _load(path: Path) -> tuple[Preset, ...]:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))
         return tuple(Preset.model_validate({"name": name, **entry}) for name, entry in entries.items())
     except (OSError, tomllib.TOMLDecodeError, ValidationError) as e:
-        raise SettingsError(f"{path} cannot be read as a list of endpoints: {e}", "Restore the file.") from e
+        raise SettingsError(
+            t("{path} cannot be read as a list of endpoints: {problem}", path=path, problem=e), t("Restore the file.")
+        ) from e
 
 
 def resolve(
@@ -188,7 +196,7 @@ def resolve(
     env = api_key_env or (chosen.api_key_env if chosen and home else None)
     secret = api_key(env, secrets=secrets, field=key)
     if secret is None and (api_key_env or (chosen and home and chosen.needs_key)):
-        raise _no_key(chosen.title if chosen and home else address or "the endpoint", env)
+        raise _no_key(chosen.title if chosen and home else address or t("the endpoint"), env)
     target = validate_base_url(address or (chosen.base_url if chosen else ""), has_key=secret is not None)
     name = model or (chosen.models[0].name if chosen and chosen.models else "")
     known = chosen.model(name) if chosen and home else None
@@ -210,14 +218,20 @@ def _guess(model: str | None, address: str | None) -> Preset | None:
             return one
     names = ", ".join(m.name for p in endpoints() for m in p.models)
     raise UnknownModelError(
-        f"No endpoint is known for the model {model!r}." if model else "Neither a model nor an endpoint was given.",
-        f"Give the endpoint's address (--base-url), or choose one of: {names}.",
+        t("No endpoint is known for the model {model!r}.", model=model)
+        if model
+        else t("Neither a model nor an endpoint was given."),
+        t("Give the endpoint's address (--base-url), or choose one of: {names}.", names=names),
     )
 
 
 def _no_key(who: str, env: str | None) -> AuthenticationFailedError:
-    where = f"Set the environment variable {env}, or put {env} into .streamlit/secrets.toml." if env else "Give a key."
-    return AuthenticationFailedError(f"No API key for {who} was found.", where)
+    where = (
+        t("Set the environment variable {name}, or put {name} into .streamlit/secrets.toml.", name=env)
+        if env
+        else t("Give a key.")
+    )
+    return AuthenticationFailedError(t("No API key for {endpoint} was found.", endpoint=who), where)
 
 
 def api_key(
@@ -246,5 +260,7 @@ def read_secrets_file(path: Path = SECRETS_FILE) -> Mapping[str, object]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError):
-        problem = SettingsError(f"{path} cannot be read, or is not valid TOML.", 'A line looks like NAME = "value".')
+        problem = SettingsError(
+            t("{path} cannot be read, or is not valid TOML.", path=path), t('A line looks like NAME = "value".')
+        )
     raise problem

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tale_core.errors import ServerStartError
+from tale_core.i18n import sentences, t
 from tale_core.models.catalog import EmbeddedModel
 from tale_core.models.embedded_worker import WorkerConfig
 from tale_core.models.server_run import RunFolder, context_per_slot, threads
@@ -97,10 +98,10 @@ def died(plan: StartPlan, code: int) -> ServerStartError:
     if code in (-9, 137):
         need = megabytes(plan.model.size * 1.3)
         return ServerStartError(
-            "The model server was ended by the system while it loaded.",
-            f"Most often that means too little memory: about {need} must be free. {words}".strip(),
+            t("The model server was ended by the system while it loaded."),
+            sentences(t("Most often that means too little memory: about {need} must be free.", need=need), words),
         )
-    return ServerStartError(f"The model server ended while it loaded (code {code}).", words)
+    return ServerStartError(t("The model server ended while it loaded (code {code}).", code=code), words)
 
 
 def last_words(log: Path, lines: int = 4) -> str:
@@ -110,4 +111,6 @@ def last_words(log: Path, lines: int = 4) -> str:
     except OSError:
         return ""
     last = [line.strip() for line in text.splitlines() if line.strip()][-lines:]
-    return f"Its log ends: {' | '.join(last)}" if last else f"Its log, {log}, is empty."
+    if last:
+        return t("Its log ends: {words}", words=" | ".join(last))
+    return t("Its log, {log}, is empty.", log=log)

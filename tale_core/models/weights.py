@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from tale_core.errors import NoSourceError, WeightsError, WeightsMismatchError
+from tale_core.i18n import N_, t
 from tale_core.models.catalog import EmbeddedModel
 from tale_core.models.weights_files import file_sha256
 from tale_core.models.weights_hub import NAME as HUB
@@ -70,19 +71,19 @@ def ensure_weights(
         if e.errno in DISK_FULL:
             raise disk_full(folder) from e
         raise WeightsError(
-            f"The cache folder {folder} cannot be used: {e.strerror or e}.",
-            "Make it writable, or set TALE_CACHE_DIR to another folder.",
+            t("The cache folder {folder} cannot be used: {problem}.", folder=folder, problem=e.strerror or e),
+            t("Make it writable, or set TALE_CACHE_DIR to another folder."),
         ) from e
-    report.say("ready", f"{model.title} is on this machine", done=model.size)
+    report.say("ready", t("{title} is on this machine", title=model.title), done=model.size)
     return path
 
 
 def _ensure(model: EmbeddedModel, settings: Settings, folder: Path, report: Reporter) -> Path:
-    report.say("looking", f"Looking for {model.title} on this machine")
+    report.say("looking", t("Looking for {title} on this machine", title=model.title))
     if found := find(model, settings, report):
         return found
     if settings.offline:
-        raise _no_source(model, settings, {"other sources": "TALE_OFFLINE is set"})
+        raise _no_source(model, settings, {N_("other sources"): t("TALE_OFFLINE is set")})
     folder.mkdir(parents=True, exist_ok=True)
     with _held(model, folder, report):
         # Whoever held the lock before may have fetched it.
@@ -100,7 +101,7 @@ def _held(model: EmbeddedModel, folder: Path, report: Reporter) -> Iterator[None
             lock.acquire(timeout=0)
             break
         except Timeout:
-            what = f"Waiting for another process that is fetching {model.title}"
+            what = t("Waiting for another process that is fetching {title}", title=model.title)
             report.say("waiting", what, done=PartFile.peek(folder, model))
             report.wait(WAIT_POLL_S)
     try:
@@ -120,8 +121,11 @@ def _fetch(model: EmbeddedModel, settings: Settings, folder: Path, report: Repor
         part.close()
     part.discard()
     raise WeightsMismatchError(
-        f"{model.filename} does not have the sha256 of the catalog after it was put together; it was deleted.",
-        "Start again to fetch it anew; if this repeats, check the disk.",
+        t(
+            "{file} does not have the sha256 of the catalog after it was put together; it was deleted.",
+            file=model.filename,
+        ),
+        t("Start again to fetch it anew; if this repeats, check the disk."),
     )
 
 
@@ -144,7 +148,7 @@ def _seal(model: EmbeddedModel, folder: Path, part: PartFile, report: Reporter) 
     part.close()
 
     def tell(read: int) -> None:
-        report.say("checking", f"Checking {model.title}", done=read)
+        report.say("checking", t("Checking {title}", title=model.title), done=read)
 
     if file_sha256(part.path, each=tell) != model.sha256:
         part.drop_bad_segments()
@@ -157,10 +161,17 @@ def _seal(model: EmbeddedModel, folder: Path, part: PartFile, report: Reporter) 
 
 def _no_source(model: EmbeddedModel, settings: Settings, reasons: dict[str, str]) -> NoSourceError:
     problem = model_file_problem(model, settings)
-    local = problem or "no file with its size and sha256 in the cache folders"
-    tried = "; ".join(f"{name}: {why.rstrip('.')}" for name, why in {"this machine": local, **reasons}.items())
+    local = problem or t("no file with its size and sha256 in the cache folders")
+    tried = t("; ").join(
+        t("{source}: {why}", source=t(name), why=why.rstrip(".。"))
+        for name, why in {N_("this machine"): local, **reasons}.items()
+    )
     return NoSourceError(
-        f"{model.title} cannot be had. {tried[0].upper()}{tried[1:]}.",
-        f"Put a copy of {model.filename} ({model.size:,} bytes) on this machine and set TALE_MODEL_FILE to its path, "
-        "or use a model behind an endpoint instead.",
+        t("{title} cannot be had. {tried}.", title=model.title, tried=f"{tried[0].upper()}{tried[1:]}"),
+        t(
+            "Put a copy of {file} ({size:,} bytes) on this machine and set TALE_MODEL_FILE to its path, "
+            "or use a model behind an endpoint instead.",
+            file=model.filename,
+            size=model.size,
+        ),
     )

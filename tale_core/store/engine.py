@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy import exc as sa_exc
 
 from tale_core.errors import StoreError, StoreLockedError
+from tale_core.i18n import t
 
 _BEGIN = "sqlite_begin"
 
@@ -111,12 +112,15 @@ def errors_in_words(where: str) -> Iterator[None]:
     except sqlite3.Error as e:
         raise _worded(e, where) from e
     except (OverflowError, sa_exc.StatementError) as e:
-        raise StoreError(f"A value cannot be stored: {getattr(e, 'orig', None) or e}.", "Nothing was written.") from e
+        raise StoreError(
+            t("A value cannot be stored: {problem}.", problem=getattr(e, "orig", None) or e), t("Nothing was written.")
+        ) from e
 
 
 def _locked(where: str) -> StoreLockedError:
     return StoreLockedError(
-        f"The database {where} is held by another process.", "Try again in a moment, or close the other program."
+        t("The database {where} is held by another process.", where=where),
+        t("Try again in a moment, or close the other program."),
     )
 
 
@@ -127,25 +131,31 @@ def _worded(error: BaseException | None, where: str) -> StoreError:
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or sqlstate == "55P03":
         return _locked(where)
     if primary == sqlite3.SQLITE_FULL or sqlstate == "53100":
-        return StoreError(f"The disk that holds {where} is full; nothing was written.", "Free some room and try again.")
+        return StoreError(
+            t("The disk that holds {where} is full; nothing was written.", where=where),
+            t("Free some room and try again."),
+        )
     if primary in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return damaged(where)
     if primary in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return unusable_place(where, str(error))
-    return StoreError(f"The database {where} failed: {str(error).strip()}.", "Check that it can be reached.")
+    return StoreError(
+        t("The database {where} failed: {problem}.", where=where, problem=str(error).strip()),
+        t("Check that it can be reached."),
+    )
 
 
 def damaged(where: str) -> StoreError:
     """The file cannot be read as a database."""
     return StoreError(
-        f"{where} is damaged or is not a database; it was not changed.",
-        "Move it away (a new one is made), or set TALE_DATABASE_URL to another.",
+        t("{where} is damaged or is not a database; it was not changed.", where=where),
+        t("Move it away (a new one is made), or set TALE_DATABASE_URL to another."),
     )
 
 
 def unusable_place(where: str | Path, reason: str) -> StoreError:
-    """The place cannot be read and written."""
+    """The place cannot be read and written; `reason` ends a sentence, in the reader's language."""
     return StoreError(
-        f"The database {where} cannot be read and written: {reason}.",
-        "Make the place writable, or set TALE_DATA_DIR to another folder or TALE_DATABASE_URL to another database.",
+        t("The database {where} cannot be read and written: {reason}.", where=where, reason=reason),
+        t("Make the place writable, or set TALE_DATA_DIR to another folder or TALE_DATABASE_URL to another database."),
     )

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import Connection, and_, bindparam, case, delete, func, insert, or_, select, update
 
 from tale_core.errors import StoreError
+from tale_core.i18n import t
 from tale_core.store import queries, records
 from tale_core.store.owner import current_owner, owner_is_gone
 from tale_core.store.records import CallFields
@@ -132,7 +133,7 @@ class ExperimentStore:
         rows = [{"session_id": record.id, "position": i, "question": asdict(q)} for i, q in enumerate(questions)]
         with self.store._writing() as connection:
             if queries.exists(connection, sessions, record.id):
-                raise StoreError(f"There is an experiment {record.id!r} already.", "Take a new id.")
+                raise StoreError(t("There is an experiment {id!r} already.", id=record.id), t("Take a new id."))
             connection.execute(insert(sessions).values(**records.session_columns(owned), heartbeat_at=now))
             connection.execute(insert(experiment_questions), rows)
 
@@ -147,7 +148,9 @@ class ExperimentStore:
         with self.store._writing() as connection:
             row = _head(connection, experiment_id)
             if row.status == "running" and not owner_is_gone(row.owner, heartbeat_at=row.heartbeat_at, now=now):
-                raise StoreError(f"The experiment {experiment_id!r} is running.", "Stop it first, or wait for its end.")
+                raise StoreError(
+                    t("The experiment {id!r} is running.", id=experiment_id), t("Stop it first, or wait for its end.")
+                )
             connection.execute(
                 update(sessions)
                 .where(sessions.c.id == experiment_id)
@@ -267,7 +270,9 @@ def _head(connection: Connection, experiment_id: str) -> Any:
     if row is None:
         raise queries.no_session(experiment_id)
     if row.kind != "experiment":
-        raise StoreError(f"Session {experiment_id!r} is no experiment.", "Give an id that begins with experiment-.")
+        raise StoreError(
+            t("Session {id!r} is no experiment.", id=experiment_id), t("Give an id that begins with experiment-.")
+        )
     return row
 
 

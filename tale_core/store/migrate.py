@@ -14,6 +14,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, inspect, text
 
 from tale_core.errors import StoreLockedError, StoreVersionError
+from tale_core.i18n import N_, t
 from tale_core.store.engine import (
     damaged,
     errors_in_words,
@@ -30,7 +31,7 @@ HEAD = "tale_0003"
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _POSTGRESQL_LOCK = 0x7A1E
-_ELSEWHERE = "Set TALE_DATABASE_URL or TALE_DATA_DIR to another place, or move this database away."
+_ELSEWHERE = N_("Set TALE_DATABASE_URL or TALE_DATA_DIR to another place, or move this database away.")
 
 
 def is_current(url: URL, where: str, *, lock_timeout_s: float) -> bool:
@@ -67,18 +68,30 @@ def _revision(connection: Connection, where: str) -> str | None:
     if not tables:
         return None
     if "alembic_version" not in tables:
-        raise StoreVersionError(f"{where} is not a database of this program; it was not changed.", _ELSEWHERE)
+        raise StoreVersionError(
+            t("{where} is not a database of this program; it was not changed.", where=where), t(_ELSEWHERE)
+        )
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
     number = re.fullmatch(r"tale_(\d{4})", str(found))
     if number is None:
         raise StoreVersionError(
-            f"{where} is not a database of this program (its revision is {found!r}); it was not changed.", _ELSEWHERE
+            t(
+                "{where} is not a database of this program (its revision is {found!r}); it was not changed.",
+                where=where,
+                found=found,
+            ),
+            t(_ELSEWHERE),
         )
     if str(found) > HEAD:
         raise StoreVersionError(
-            f"{where} was written by a newer version of this program (revision {found}, this one knows {HEAD}); "
-            "it was not changed.",
-            "Update this program. Or: " + _ELSEWHERE,
+            t(
+                "{where} was written by a newer version of this program (revision {found}, this one knows {head}); "
+                "it was not changed.",
+                where=where,
+                found=found,
+                head=HEAD,
+            ),
+            t("Update this program. Or: {elsewhere}", elsewhere=t(_ELSEWHERE)),
         )
     return str(found)
 
@@ -127,7 +140,9 @@ def _only_one(path: Path | None, where: str, timeout_s: float) -> Iterator[None]
     try:
         lock.acquire()
     except Timeout as e:
-        raise StoreLockedError(f"Another process is preparing the database {where}.", "Try again in a moment.") from e
+        raise StoreLockedError(
+            t("Another process is preparing the database {where}.", where=where), t("Try again in a moment.")
+        ) from e
     try:
         yield
     finally:

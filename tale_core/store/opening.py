@@ -10,6 +10,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy import exc as sa_exc
 
 from tale_core.errors import StoreError
+from tale_core.i18n import t
 from tale_core.settings import Settings, get_settings
 from tale_core.store.engine import make_engine, sqlite_file, unusable_place
 from tale_core.store.migrate import is_current, upgrade
@@ -65,16 +66,21 @@ def _parse(url: str) -> URL:
     except (sa_exc.ArgumentError, ValueError) as e:
         # The URL itself is not repeated: it may hold a password.
         raise StoreError(
-            "The database URL is not one that SQLAlchemy understands.",
-            "Set TALE_DATABASE_URL to something like sqlite:////folder/tale.db or postgresql+psycopg://user@host/name.",
+            t("The database URL is not one that SQLAlchemy understands."),
+            t(
+                "Set TALE_DATABASE_URL to something like sqlite:////folder/tale.db or "
+                "postgresql+psycopg://user@host/name."
+            ),
         ) from e
     except ImportError as e:
         raise StoreError(
-            f"The database URL asks for the driver {e.name}, which is not installed.", f"Run: pip install {e.name}"
+            t("The database URL asks for the driver {driver}, which is not installed.", driver=e.name),
+            t("Run: pip install {package}", package=e.name),
         ) from e
     if parsed.get_backend_name() == "sqlite" and (parsed.query or parsed.database in (None, "", ":memory:")):
         raise StoreError(
-            f"The database URL {url!r} does not name a file.", "Give sqlite:////folder/tale.db, without parameters."
+            t("The database URL {url!r} does not name a file.", url=url),
+            t("Give sqlite:////folder/tale.db, without parameters."),
         )
     return parsed
 
@@ -93,7 +99,7 @@ def _prepare(path: Path) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.is_dir():
-            raise unusable_place(path, "it is a folder")
+            raise unusable_place(path, t("it is a folder"))
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except FileExistsError:
@@ -101,7 +107,7 @@ def _prepare(path: Path) -> None:
     except OSError as e:
         raise unusable_place(path, e.strerror or str(e)) from e
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise unusable_place(path, "SQLite has to write beside it, and the folder is read-only")
+        raise unusable_place(path, t("SQLite has to write beside it, and the folder is read-only"))
 
 
 def _identity(path: Path | None) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, func, insert, select, update
 
 from tale_core.errors import NotFoundError
+from tale_core.i18n import t
 from tale_core.store import records
 from tale_core.store.tables import calls, sessions
 from tale_core.types import CallRecord, SessionRecord
@@ -24,7 +25,9 @@ def now() -> datetime:
 
 def no_session(session_id: str) -> NotFoundError:
     """The error for a session that is not there."""
-    return NotFoundError(f"There is no session {session_id[:60]!r}.", "It may have been deleted, or the link is wrong.")
+    return NotFoundError(
+        t("There is no session {id!r}.", id=session_id[:60]), t("It may have been deleted, or the link is wrong.")
+    )
 
 
 def exists(connection: Connection, table: Table, row_id: str) -> bool:

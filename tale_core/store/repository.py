@@ -14,6 +14,7 @@ from typing import Any, Unpack
 from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, or_, select, update
 
 from tale_core.errors import NotFoundError, StoreError, StoreLockedError
+from tale_core.i18n import t
 from tale_core.store import queries, records
 from tale_core.store.engine import for_writing, transaction
 from tale_core.store.owner import current_owner, owner_is_gone
@@ -86,7 +87,7 @@ class Store:
         )
         with self._writing() as connection:
             if queries.exists(connection, sessions, record.id):
-                raise StoreError(f"There is a session {record.id!r} already.", "Take a new id.")
+                raise StoreError(t("There is a session {id!r} already.", id=record.id), t("Take a new id."))
             connection.execute(insert(sessions).values(**values, heartbeat_at=now))
             for call in record.calls:
                 queries.insert_call(connection, replace(call, session_id=record.id))
@@ -301,7 +302,7 @@ class Store:
                 .values(outcome=str(outcome), extracted=extracted, extracted_by=extracted_by)
             )
             if not done.rowcount:
-                raise NotFoundError(f"There is no call {call_id}.", "Its session may have been deleted.")
+                raise NotFoundError(t("There is no call {id}.", id=call_id), t("Its session may have been deleted."))
 
     # Life and death
 

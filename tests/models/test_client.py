@@ -410,7 +410,7 @@ async def test_nothing_listening_is_told_from_an_unknown_host() -> None:
 
 async def test_a_server_without_tls_is_told_apart(bad: BadEndpoint) -> None:
     client = OpenAIClient(Endpoint(bad.base_url.replace("http", "https"), "ok"), sleep=Sleeps())
-    error = await fails(client, errors.ConnectionFailedError)
+    error = await fails(client, errors.NoSecureConnectionError)
     assert "TLS" in error.message and "http://" in error.hint
 
 
@@ -419,7 +419,7 @@ def test_a_certificate_that_is_not_trusted_is_named() -> None:
     error.__cause__ = httpx2.ConnectError("connect")
     error.__cause__.__cause__ = ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate")
     failure = to_failure(error, Endpoint("https://host/v1", "m"), timeout_s=1)
-    assert type(failure.error) is errors.ConnectionFailedError and not failure.retry
+    assert type(failure.error) is errors.NoSecureConnectionError and not failure.retry
     assert "No secure connection to host" in failure.error.message and "SSL_CERT_FILE" in failure.error.hint
 
 
@@ -517,7 +517,7 @@ def test_every_error_of_the_sdk_has_one_of_ours() -> None:
     for name, kind in {
         "AuthenticationError": errors.AuthenticationFailedError,
         "PermissionDeniedError": errors.AuthenticationFailedError,
-        "NotFoundError": errors.ModelNotFoundError,
+        "NotFoundError": errors.PathNotFoundError,
         "RateLimitError": errors.RateLimitedError,
         "BadRequestError": errors.RequestRejectedError,
         "UnprocessableEntityError": errors.RequestRejectedError,
