@@ -45,7 +45,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tale_core.i18n import sentences, t
+from tale_core.i18n import joined, t
 
 if TYPE_CHECKING:
     from tale_core.types import Completion
@@ -65,7 +65,7 @@ class TaleError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return sentences(self.message, self.hint)
+        return joined(self.message, self.hint)
 
 
 class InputError(TaleError):

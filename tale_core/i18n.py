@@ -22,8 +22,6 @@ SOURCE: Language = "en"
 NAMES: dict[Language, str] = {"en": "English", "zh": "中文"}
 """Each language in its own words."""
 
-_WIDE_MARKS = ("。", "！", "？", "：", "；", "，", "、")
-
 _chosen: ContextVar[Language | None] = ContextVar("language", default=None)
 _ask: list[Callable[[], Language | None]] = []
 
@@ -69,11 +67,11 @@ def tn(one: str, many: str, n: int, /, **values: Any) -> str:
     return t(many, n=n, **values)
 
 
-def sentences(*said: str) -> str:
-    """Sentences one after the other, a space between them, but none after a Chinese mark; empty ones are left out."""
+def joined(*said: str) -> str:
+    """Sentences one after the other; Chinese puts no space between them. Empty ones are left out."""
     text = ""
     for one in filter(None, said):
-        text += one if not text or text.endswith(_WIDE_MARKS) else f" {one}"
+        text = t("{sentence} {next}", sentence=text, next=one) if text else one
     return text
 
 

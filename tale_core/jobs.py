@@ -18,6 +18,7 @@ from tale_core.elasticity import SweepPlan
 from tale_core.errors import InputError
 from tale_core.experiments.job import ExperimentRun, ExperimentView
 from tale_core.experiments.plan import ExperimentPlan
+from tale_core.i18n import language, use_language
 from tale_core.models.choice import ModelChoice, open_client
 from tale_core.models.client_retry import NO_RETRY, RetryPolicy
 from tale_core.search import SearchPlan
@@ -156,8 +157,14 @@ class Runner:
             return self._loop
 
     def submit(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run a short coroutine in the background loop and wait for its result."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop()).result()
+        """Run a short coroutine in the background loop and wait for its result; it speaks the caller's language."""
+        spoken = language()
+
+        async def speaking() -> Any:
+            with use_language(spoken):
+                return await work
+
+        return asyncio.run_coroutine_threadsafe(speaking(), self.loop()).result()
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Cancel every job, give each up to `timeout_s` seconds to write its end, and stop the loop."""

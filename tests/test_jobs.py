@@ -1,5 +1,6 @@
 """An Ask in the background: written as it happens, watched from anywhere, stopped at once."""
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from tale_core.ask import AskPlan
 from tale_core.errors import InputError, NoSourceError, StoreError
+from tale_core.i18n import language, use_language
 from tale_core.jobs import Runner
 from tale_core.models.scripted import ScriptedClient
 from tale_core.sessions import AskRun, view_of
@@ -35,6 +37,16 @@ def runner():
     made = Runner()
     yield made
     made.close()
+
+
+def test_short_work_speaks_the_language_of_who_waits_for_it(runner):
+    async def work():
+        await asyncio.sleep(0)
+        return language()
+
+    with use_language("zh"):
+        assert runner.submit(work()) == "zh"
+    assert runner.submit(work()) == "en"
 
 
 def start(runner, store, client, plan=None, *, open_client=None):

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from tale_core import prompts
 from tale_core.errors import InputError
+from tale_core.i18n import use_language
 from tale_core.types import Question
 
 Q = Question(text="What is 2 + 3 {x} $5?")
@@ -133,3 +134,13 @@ def test_a_budget_below_one_is_refused(budget):
 def test_an_unknown_template_names_those_there_are():
     with pytest.raises(InputError, match="paper, plain, words"):
         prompts.template("nope")
+
+
+def test_a_wording_is_named_in_the_readers_language_and_asks_in_the_questions():
+    wording = prompts.template("words")
+    assert wording.title == "Words: a limit on words, then [[the answer]]"
+    question = Question("What is 2 + 3?")
+    english = wording.render(question, budget=40)
+    with use_language("zh"):
+        assert wording.title == "词数：限制词数，然后给出 [[答案]]" and wording.hint.startswith("小模型")
+        assert wording.render(question, budget=40) == english

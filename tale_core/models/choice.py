@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tale_core.errors import InputError
-from tale_core.i18n import sentences, t
+from tale_core.i18n import joined, t
 from tale_core.models.catalog import embedded_model, embedded_models
 from tale_core.models.client_retry import Retry, RetryPolicy
 from tale_core.models.endpoint_url import validate_base_url
@@ -188,4 +188,4 @@ async def open_client(
 
 
 def _in_words(notice: Callable[[str], None]) -> Callable[[Retry], None]:
-    return lambda retry: notice(sentences(retry.reason, t("Trying again in {seconds:.0f} s.", seconds=retry.wait_s)))
+    return lambda retry: notice(joined(retry.reason, t("Trying again in {seconds:.0f} s.", seconds=retry.wait_s)))

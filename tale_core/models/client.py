@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from pydantic import SecretStr
 
 from tale_core.errors import ModelError, ModelTimeoutError
-from tale_core.i18n import sentences, t
+from tale_core.i18n import joined, t
 from tale_core.models import client_params, client_usage
 from tale_core.models.client_errors import StreamedError, incomplete, not_openai, to_failure
 from tale_core.models.client_events import END
@@ -260,7 +260,7 @@ class OpenAIClient:
                 "That is longer than the {seconds:g} s we wait; ask again later.", seconds=self._policy.cap_s
             )
         elif attempts > 1 and failure.retry:
-            error.hint = sentences(t("{attempts} attempts were made.", attempts=attempts), error.hint)
+            error.hint = joined(t("{attempts} attempts were made.", attempts=attempts), error.hint)
         if answer.begun and error.partial is None:
             with suppress(ModelError):
                 error.partial = await self._completion(request, answer, attempts, failed=True)

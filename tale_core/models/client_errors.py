@@ -24,7 +24,7 @@ from tale_core.errors import (
     RequestRejectedError,
     ServerFailedError,
 )
-from tale_core.i18n import sentences, t
+from tale_core.i18n import joined, t
 from tale_core.models.client_network import causes, connection, died, is_connection, is_timeout, timeout
 from tale_core.models.client_retry import Failure, retry_after
 from tale_core.models.client_secrets import plain
@@ -174,42 +174,38 @@ def _by_status(
             message = t("{endpoint} refused access ({status}): the key was refused.", endpoint=who, status=status)
         else:
             message = t("{endpoint} refused access ({status}): no key was sent.", endpoint=who, status=status)
-        return AuthenticationFailedError(sentences(message, quote), t("Check the key."))
+        return AuthenticationFailedError(joined(message, quote), t("Check the key."))
     if _QUOTA.search(words) or status == 402:
         message = t("The account at {endpoint} has no credit left.", endpoint=who)
-        return QuotaExhaustedError(sentences(message, quote), t("Add credit; waiting is no help."))
+        return QuotaExhaustedError(joined(message, quote), t("Add credit; waiting is no help."))
     if status == 404:
         return _not_found(words, quote, endpoint)
     if status == 429:
         message = t("{endpoint} asks for fewer requests (429).", endpoint=who)
         asked = t("It asks to wait {seconds:g} s.", seconds=wait) if wait is not None else ""
-        return RateLimitedError(
-            sentences(message, asked, quote), t("Wait a little, then ask again."), retry_after_s=wait
-        )
+        return RateLimitedError(joined(message, asked, quote), t("Wait a little, then ask again."), retry_after_s=wait)
     if status == 408:
-        return ModelTimeoutError(
-            sentences(t("{endpoint} gave up waiting (408).", endpoint=who), quote), t("Try again.")
-        )
+        return ModelTimeoutError(joined(t("{endpoint} gave up waiting (408).", endpoint=who), quote), t("Try again."))
     if status >= 500 or status == 409:
         message = t("{endpoint} failed ({status}).", endpoint=who, status=status)
-        return ServerFailedError(sentences(message, quote), t("Try again later."))
+        return ServerFailedError(joined(message, quote), t("Try again later."))
     if _CONTEXT.search(words):
         return ContextTooLongError(
-            sentences(t("The question and the answer's cap do not fit into the context."), quote),
+            joined(t("The question and the answer's cap do not fit into the context."), quote),
             t("Shorten the question or lower the cap on tokens (--max-tokens)."),
         )
     message = t("{endpoint} rejected the request ({status}).", endpoint=who, status=status)
-    return RequestRejectedError(sentences(message, quote), t("Change the setting it names."))
+    return RequestRejectedError(joined(message, quote), t("Change the setting it names."))
 
 
 def _not_found(words: str, quote: str, endpoint: Endpoint) -> ModelNotFoundError:
     if "model" in words:
         message = t("{endpoint} has no model called {model!r}.", endpoint=endpoint.label, model=endpoint.model)
         return ModelNotFoundError(
-            sentences(message, quote), t("Check the name; the connection test lists the models there are.")
+            joined(message, quote), t("Check the name; the connection test lists the models there are.")
         )
     message = t("{endpoint} answers, but has no chat completions at this path (404).", endpoint=endpoint.label)
-    return PathNotFoundError(sentences(message, quote), _look_at_address())
+    return PathNotFoundError(joined(message, quote), _look_at_address())
 
 
 def _other_sdk_error(exc: Exception, endpoint: Endpoint) -> Failure:

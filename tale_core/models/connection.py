@@ -25,7 +25,7 @@ from tale_core.errors import (
     RateLimitedError,
     RequestRejectedError,
 )
-from tale_core.i18n import N_, sentences, t
+from tale_core.i18n import N_, joined, t
 from tale_core.models.client import OpenAIClient
 from tale_core.models.client_retry import NO_RETRY
 from tale_core.models.endpoints import Endpoint
@@ -138,7 +138,7 @@ def _worked(
             t("It is not in the endpoint's list ({models}), so another model may have answered.", models=listed)
         )
     notes += [t("Note: {what}.", what=t(words)) for words in adjustments]
-    return ConnectionReport(True, t("Connected"), sentences(*notes), latency_s=latency_s, models=models)
+    return ConnectionReport(True, t("Connected"), joined(*notes), latency_s=latency_s, models=models)
 
 
 def _failed(error: ModelError, models: tuple[str, ...]) -> ConnectionReport:

@@ -159,7 +159,8 @@ def _load(path: Path) -> tuple[Preset, ...]:
         return tuple(Preset.model_validate({"name": name, **entry}) for name, entry in entries.items())
     except (OSError, tomllib.TOMLDecodeError, ValidationError) as e:
         raise SettingsError(
-            t("{path} cannot be read as a list of endpoints: {problem}", path=path, problem=e), t("Restore the file.")
+            t("{path} cannot be read as a list of endpoints: {problem}", path=path, problem=str(e)),
+            t("Restore the file."),
         ) from e
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tale_core.errors import ServerStartError
-from tale_core.i18n import sentences, t
+from tale_core.i18n import joined, t
 from tale_core.models.catalog import EmbeddedModel
 from tale_core.models.embedded_worker import WorkerConfig
 from tale_core.models.server_run import RunFolder, context_per_slot, threads
@@ -99,7 +99,7 @@ def died(plan: StartPlan, code: int) -> ServerStartError:
         need = megabytes(plan.model.size * 1.3)
         return ServerStartError(
             t("The model server was ended by the system while it loaded."),
-            sentences(t("Most often that means too little memory: about {need} must be free.", need=need), words),
+            joined(t("Most often that means too little memory: about {need} must be free.", need=need), words),
         )
     return ServerStartError(t("The model server ended while it loaded (code {code}).", code=code), words)
 

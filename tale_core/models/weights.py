@@ -71,7 +71,7 @@ def ensure_weights(
         if e.errno in DISK_FULL:
             raise disk_full(folder) from e
         raise WeightsError(
-            t("The cache folder {folder} cannot be used: {problem}.", folder=folder, problem=e.strerror or e),
+            t("The cache folder {folder} cannot be used: {problem}.", folder=folder, problem=e.strerror or str(e)),
             t("Make it writable, or set TALE_CACHE_DIR to another folder."),
         ) from e
     report.say("ready", t("{title} is on this machine", title=model.title), done=model.size)
@@ -138,7 +138,7 @@ def _fill(job: Job, settings: Settings) -> None:
         try:
             fetch(job)
         except SourceFailed as e:
-            reasons[name] = str(e)
+            reasons[name] = e.why
     if job.part.missing():
         raise _no_source(job.model, settings, reasons)
 
@@ -162,12 +162,11 @@ def _seal(model: EmbeddedModel, folder: Path, part: PartFile, report: Reporter) 
 def _no_source(model: EmbeddedModel, settings: Settings, reasons: dict[str, str]) -> NoSourceError:
     problem = model_file_problem(model, settings)
     local = problem or t("no file with its size and sha256 in the cache folders")
-    tried = t("; ").join(
-        t("{source}: {why}", source=t(name), why=why.rstrip(".。"))
-        for name, why in {N_("this machine"): local, **reasons}.items()
-    )
+    tried = t("{source}: {why}", source=t("This machine"), why=local)
+    for name, why in reasons.items():
+        tried = t("{before}; {source}: {why}", before=tried, source=t(name), why=why)
     return NoSourceError(
-        t("{title} cannot be had. {tried}.", title=model.title, tried=f"{tried[0].upper()}{tried[1:]}"),
+        t("{title} cannot be had. {tried}.", title=model.title, tried=tried),
         t(
             "Put a copy of {file} ({size:,} bytes) on this machine and set TALE_MODEL_FILE to its path, "
             "or use a model behind an endpoint instead.",

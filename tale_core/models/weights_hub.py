@@ -36,7 +36,11 @@ class _Head:
 
 
 class _Broken(Exception):
-    """The connection failed or stalled; trying again may help."""
+    """The connection failed or stalled; trying again may help. `why` says how, as the end of a sentence."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class _NoAnswer(_Broken):
@@ -67,7 +71,7 @@ def fetch_from_hub(job: Job) -> None:
             answered = answered or not isinstance(e, _NoAnswer)
             failures = 1 if job.part.done_bytes > before else failures + 1
             if failures >= TRIES or not answered:
-                raise SourceFailed(without_secrets(str(e))) from e
+                raise SourceFailed(e.why) from e
             job.report.wait(failures)
 
 
@@ -102,7 +106,7 @@ def _expect_head(job: Job, reader: _Reader) -> _Head:
     try:
         head = reader.next(job)
     except _Broken as e:
-        raise _NoAnswer(str(e)) from e
+        raise _NoAnswer(e.why) from e
     if not isinstance(head, _Head):
         raise _NoAnswer(t("it closed the connection without an answer"))
     if head.status not in (200, 206):
@@ -123,7 +127,7 @@ def _pour(job: Job, reader: _Reader, position: int) -> None:
             job.say(NAME, more=sink.unnoted)
     except BadSegment as e:
         if e.resumed:  # the bytes of an earlier run were wrong and are forgotten now: ask for the whole segment
-            raise _Broken(str(e)) from e
+            raise _Broken(e.why) from e
         raise SourceFailed(t("its file differs from the catalog's (sha256); nothing of it was used")) from e
     finally:
         sink.close()
@@ -209,6 +213,6 @@ def _in_words(error: Exception) -> str:
         case httpx2.TimeoutException():
             return t("it did not answer within {seconds:.0f} s", seconds=ANSWER_S)
         case httpx2.ConnectError():
-            return t("no connection ({problem})", problem=error)
+            return t("no connection ({problem})", problem=without_secrets(str(error)))
         case _:
-            return t("the connection failed ({problem})", problem=str(error) or type(error).__name__)
+            return t("the connection failed ({problem})", problem=without_secrets(str(error)) or type(error).__name__)

