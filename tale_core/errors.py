@@ -92,13 +92,14 @@ class LimitReachedError(TaleError):
     """
 
     def __init__(self, which: str) -> None:
-        words = {
+        reached = {
             "calls": t("The limit on calls is reached."),
             "tokens": t("The limit on tokens is reached."),
             "cost": t("The limit on cost is reached."),
         }
-        known = words.get(which) or t("A limit of the run is reached.")
-        super().__init__(known, t("What was found so far is kept; raise the limit to go on."))
+        super().__init__(
+            reached.get(which, t("A limit is reached.")), t("What was found so far is kept; raise the limit to go on.")
+        )
         self.which = which
 
 

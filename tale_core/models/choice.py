@@ -61,7 +61,7 @@ def embedded_choice(name: str) -> ModelChoice:
         UnknownModelError: No such name.
     """
     model = embedded_model(name)
-    return ModelChoice(EMBEDDED, model.name, t("{title} · on this machine", title=model.title))
+    return ModelChoice(EMBEDDED, model.name, t("{model} · on this machine", model=model.title))
 
 
 def default_choice() -> ModelChoice:
