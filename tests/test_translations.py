@@ -19,21 +19,6 @@ from tale_core.settings import REPO_ROOT
 
 KEYWORDS = {"t": None, "tn": (1, 2), "N_": None}
 PLACES = ("tale_core", "ui", "pages")
-ENGLISH_BY_DESIGN = ("tale_core/cli.py", "tale_core/commands/", "tale_core/models/scripted.py")
-"""The command line speaks English, and so does a script that a test got wrong."""
-PENDING = (
-    "tale_core/ask.py", "tale_core/datasets/", "tale_core/elasticity_types.py", "tale_core/estimators/",
-    "tale_core/experiments/", "tale_core/jobs.py", "tale_core/models/prepare.py", "tale_core/presheet.py",
-    "tale_core/models/weights_progress.py", "tale_core/probing.py", "tale_core/search_plan.py", "tale_core/spending.py",
-    "tale_core/strategies/", "tale_core/studies.py", "tale_core/wording_memory.py", "tale_core/wordings.py",
-)  # fmt: skip
-"""Not translated yet; to be emptied."""
-ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.TaleError)}
-CORE = [
-    path
-    for path in sorted((REPO_ROOT / "tale_core").rglob("*.py"))
-    if not path.relative_to(REPO_ROOT).as_posix().startswith((*ENGLISH_BY_DESIGN, *PENDING))
-]
 
 
 @cache
@@ -90,13 +75,49 @@ def test_a_translation_is_chinese_and_keeps_its_markdown(message):
     assert re.findall(r":material/\w+:", words) == re.findall(r":material/\w+:", message)
 
 
+def test_who_reads_is_asked_only_where_nobody_said():
+    try:
+        ask_language(lambda: "zh")
+        assert language() == "zh"
+        with use_language("en"):
+            assert language() == "en"
+        assert language() == "zh"
+    finally:
+        ask_language(lambda: None)
+    assert language() == "en"
+
+
+def test_values_are_filled_in_and_never_looked_up_or_interpreted():
+    assert t("{n:,} of {words}", n=1234, words="{x} $y") == "1,234 of {x} $y"
+    assert t("braces {stay} without values") == "braces {stay} without values"
+    assert tn("{n} call", "{n} calls", 1) == "1 call" and tn("{n} call", "{n} calls", 3) == "3 calls"
+
+
+TRANSLATED = ("t", "tn", "N_")
+ENGLISH_BY_DESIGN = ("tale_core/cli.py", "tale_core/commands/", "tale_core/models/scripted.py")
+"""The command line speaks English, and so does a script that a test got wrong."""
+PENDING = (
+    "tale_core/ask.py", "tale_core/datasets/", "tale_core/elasticity_types.py", "tale_core/estimators/",
+    "tale_core/experiments/", "tale_core/jobs.py", "tale_core/models/prepare.py", "tale_core/presheet.py",
+    "tale_core/models/weights_progress.py", "tale_core/probing.py", "tale_core/search_plan.py", "tale_core/spending.py",
+    "tale_core/strategies/", "tale_core/studies.py", "tale_core/wording_memory.py", "tale_core/wordings.py",
+)  # fmt: skip
+"""Not translated yet; to be emptied."""
+ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.TaleError)}
+CORE = [
+    path
+    for path in sorted((REPO_ROOT / "tale_core").rglob("*.py"))
+    if not path.relative_to(REPO_ROOT).as_posix().startswith((*ENGLISH_BY_DESIGN, *PENDING))
+]
+
+
 def called(node: ast.Call) -> str:
     return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
 def english(node: ast.AST, assigned: dict[str, ast.expr]) -> Iterator[str]:
     """Words in an expression that no translation is looked up for; a variable stands for what it was set to last."""
-    if isinstance(node, ast.Call) and called(node) in KEYWORDS:
+    if isinstance(node, ast.Call) and called(node) in TRANSLATED:
         return
     if isinstance(node, ast.Name) and node.id in assigned:
         rest = {name: value for name, value in assigned.items() if name != node.id}
@@ -162,21 +183,3 @@ def test_an_error_is_one_text_in_the_language_of_its_reader():
     assert str(failure()) == "No address was given. Copy it again. Give a key."
     with use_language("zh"):
         assert str(failure()) == "没有给出地址。请重新复制。请给出密钥。"
-
-
-def test_who_reads_is_asked_only_where_nobody_said():
-    try:
-        ask_language(lambda: "zh")
-        assert language() == "zh"
-        with use_language("en"):
-            assert language() == "en"
-        assert language() == "zh"
-    finally:
-        ask_language(lambda: None)
-    assert language() == "en"
-
-
-def test_values_are_filled_in_and_never_looked_up_or_interpreted():
-    assert t("{n:,} of {words}", n=1234, words="{x} $y") == "1,234 of {x} $y"
-    assert t("braces {stay} without values") == "braces {stay} without values"
-    assert tn("{n} call", "{n} calls", 1) == "1 call" and tn("{n} call", "{n} calls", 3) == "3 calls"
