@@ -123,7 +123,7 @@ def english(node: ast.AST, assigned: dict[str, ast.expr]) -> Iterator[str]:
         rest = {name: value for name, value in assigned.items() if name != node.id}
         yield from english(assigned[node.id], rest)
     elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-        if re.search(r"[A-Za-z]{2,}[ ,.:]", node.value):
+        if re.search(r"[A-Za-z]{2,}(?:[ ,:]|\.(?:\s|$))", node.value):
             yield node.value
     else:
         for child in ast.iter_child_nodes(node):
