@@ -22,6 +22,8 @@ SOURCE: Language = "en"
 NAMES: dict[Language, str] = {"en": "English", "zh": "中文"}
 """Each language in its own words."""
 
+_STOPS = (".", "!", "?", ":", "。", "！", "？", "：")
+
 _chosen: ContextVar[Language | None] = ContextVar("language", default=None)
 _ask: list[Callable[[], Language | None]] = []
 
@@ -68,10 +70,15 @@ def tn(one: str, many: str, n: int, /, **values: Any) -> str:
 
 
 def joined(*said: str) -> str:
-    """Sentences one after the other; Chinese puts no space between them. Empty ones are left out."""
+    """Sentences one after the other; Chinese puts no space after a full stop. Empty ones are left out."""
     text = ""
     for one in filter(None, said):
-        text = t("{sentence} {next}", sentence=text, next=one) if text else one
+        if not text:
+            text = one
+        elif text.rstrip("*").endswith(_STOPS):
+            text = t("{sentence} {next}", sentence=text, next=one)
+        else:
+            text = t("{words} {next}", words=text, next=one)
     return text
 
 

@@ -183,3 +183,4 @@ def test_an_error_is_one_text_in_the_language_of_its_reader():
     assert str(failure()) == "No address was given. Copy it again. Give a key."
     with use_language("zh"):
         assert str(failure()) == "没有给出地址。请重新复制。请给出密钥。"
+        assert joined(f"**{t('Connected')}**", t("Copy it again.")) == "**已连接** 请重新复制。"
