@@ -17,6 +17,7 @@ from tale_core.errors import InputError, ModelError
 from tale_core.estimators import Estimator, estimator
 from tale_core.estimators.zero_shot import SAMPLING as ESTIMATE_SAMPLING
 from tale_core.grading import infer_kind
+from tale_core.i18n import t
 from tale_core.streams import chain, merge
 from tale_core.types import (
     CallRecord,
@@ -64,15 +65,20 @@ class AskPlan:
         """
         text = self.question.text.strip()
         if not text:
-            raise InputError("The question is empty.", "Type a question first.")
+            raise InputError(t("The question is empty."), t("Type a question first."))
         if len(text) > MAX_QUESTION_CHARS:
             raise InputError(
-                f"The question has {len(text):,} characters.", f"At most {MAX_QUESTION_CHARS:,} are allowed."
+                t("The question has {n:,} characters.", n=len(text)),
+                t("At most {n:,} are allowed.", n=MAX_QUESTION_CHARS),
             )
         if self.sampling.max_tokens is not None and self.sampling.max_tokens < 1:
-            raise InputError(f"max_tokens is {self.sampling.max_tokens}.", "Give a whole number from 1.")
+            raise InputError(
+                t("max_tokens is {given}.", given=self.sampling.max_tokens), t("Give a whole number from 1.")
+            )
         if self.sampling.temperature is not None and not 0 <= self.sampling.temperature <= 2:
-            raise InputError(f"The temperature is {self.sampling.temperature}.", "Give a number from 0 to 2.")
+            raise InputError(
+                t("The temperature is {given}.", given=self.sampling.temperature), t("Give a number from 0 to 2.")
+            )
         prompts.template(self.template)
         return estimator(self.estimator, model=model, template=self.template)
 

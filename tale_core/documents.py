@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
+from tale_core.i18n import SOURCE, use_language
 from tale_core.search import SearchStep
 from tale_core.search_words import finding, step_words
 from tale_core.sessions import AskView
@@ -14,6 +17,20 @@ from tale_core.studies import SearchView
 from tale_core.study_documents import safe_cell
 from tale_core.types import CallRecord, Outcome
 from tale_core.verdict import compare
+
+V = TypeVar("V")
+T = TypeVar("T")
+
+
+def _in_english(make: Callable[[V], T]) -> Callable[[V], T]:
+    """A file says the same whoever saves it: its sentences are English, as its keys are."""
+
+    @wraps(make)
+    def said(view: V) -> T:
+        with use_language(SOURCE):
+            return make(view)
+
+    return said
 
 
 def answer_document(call: CallRecord | None) -> dict[str, Any] | None:
@@ -43,6 +60,7 @@ def answer_document(call: CallRecord | None) -> dict[str, Any] | None:
     }
 
 
+@_in_english
 def ask_document(view: AskView) -> dict[str, Any]:
     """The document of one Ask."""
     calls = {role: call.record for role, call in view.calls.items()}
@@ -79,6 +97,7 @@ def ask_document(view: AskView) -> dict[str, Any]:
     }
 
 
+@_in_english
 def search_document(view: SearchView) -> dict[str, Any]:
     """The document of one search, finished or not.
 
@@ -137,6 +156,7 @@ def step_document(step: SearchStep) -> dict[str, Any]:
     }
 
 
+@_in_english
 def search_csv(view: SearchView) -> str:
     """One row a step, the vanilla answer first; the model and the question beside it, so that files can be joined."""
     named = {"session": view.session_id, "model": view.model, "question": view.question.text, "mode": view.plan.mode}

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from tale_core.elasticity_finding import finding
+from tale_core.elasticity_finding import finding, is_one_measurement
 from tale_core.elasticity_profile import Profile, ProfilePoint, profile
 from tale_core.elasticity_stats import ideal_range, mean_interval, rise_below, wilson
 from tale_core.elasticity_types import (
@@ -30,6 +30,7 @@ from tale_core.elasticity_types import (
 )
 from tale_core.errors import LimitReachedError
 from tale_core.grading import infer_kind, known_answer
+from tale_core.i18n import SOURCE, use_language
 from tale_core.probing import Probe, ProbeCache, ProbeFinished, ProbeKey, Prober, Spent
 from tale_core.types import CallRecord, Client, Outcome
 
@@ -124,7 +125,7 @@ class _Tally:
         points = self._points(calls)
         budgets = [p for p in points if p.kind == "budget" and p.budget is not None]
         sources = [c.source for c in calls.values()]
-        alike = self._plan.sampling.temperature == 0 and self._plan.repeats > 1
+        alike = is_one_measurement(self._plan)
         result = SweepResult(
             points=points,
             ideal_range=_ideal_range(points),
@@ -136,7 +137,8 @@ class _Tally:
             spent=spent,
             sources={source: sources.count(source) for source in sorted(set(sources))},
         )
-        return replace(result, finding=finding(result, known=self._graded, alike=alike))
+        with use_language(SOURCE):  # It is stored and goes into files; a page says it in its reader's language.
+            return replace(result, finding=finding(result, known=self._graded, alike=alike))
 
     def _points(self, calls: dict[ProbeKey, CallRecord]) -> tuple[SweepPoint, ...]:
         levels = [ProbeKey("vanilla"), ProbeKey("direct"), *(ProbeKey("probe", b) for b in self._grid or ())]

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from tale_core import prompts
 from tale_core.elasticity_stats import geometric_grid
 from tale_core.errors import InputError
+from tale_core.i18n import N_, t
 from tale_core.probing import Limits, ProbeEvent, Spent
 from tale_core.types import Outcome, Question, Sampling, Source
 
@@ -52,29 +53,35 @@ class SweepPlan:
             InputError: An empty question, a bad grid, repeats or template.
         """
         if not self.question.text.strip():
-            raise InputError("The question is empty.", "Type a question first.")
+            raise InputError(t("The question is empty."), t("Type a question first."))
         self._validate_grid()
-        _between("repeats", self.repeats, 1, MAX_REPEATS)
-        _between("slots", self.slots, 1, 1000)
+        _between(N_("The number of repeats is {given}."), self.repeats, 1, MAX_REPEATS)
+        _between(N_("The number of slots is {given}."), self.slots, 1, 1000)
         if self.sampling.max_tokens is not None and self.sampling.max_tokens < 1:
-            raise InputError(f"max_tokens is {self.sampling.max_tokens}.", "Give a whole number from 1.")
+            raise InputError(
+                t("max_tokens is {given}.", given=self.sampling.max_tokens), t("Give a whole number from 1.")
+            )
         if self.sampling.temperature is not None and not 0 <= self.sampling.temperature <= 2:
-            raise InputError(f"The temperature is {self.sampling.temperature}.", "Give a number from 0 to 2.")
+            raise InputError(
+                t("The temperature is {given}.", given=self.sampling.temperature), t("Give a number from 0 to 2.")
+            )
         self.limits.validate()
         prompts.template(self.template)
 
     def _validate_grid(self) -> None:
         if not self.budgets:
-            _between("points", self.points, 2, MAX_LEVELS)
-            _between("lowest budget", self.lowest, 1, MAX_BUDGET)
+            _between(N_("The number of points is {given}."), self.points, 2, MAX_LEVELS)
+            _between(N_("The lowest budget is {given}."), self.lowest, 1, MAX_BUDGET)
         if len(set(self.budgets)) > MAX_LEVELS:
             raise InputError(
-                f"{len(set(self.budgets))} budgets were given.", f"At most {MAX_LEVELS} are allowed; leave some out."
+                t("{given} budgets were given.", given=len(set(self.budgets))),
+                t("At most {n} are allowed; leave some out.", n=MAX_LEVELS),
             )
         for budget in self.budgets:
             if not 1 <= budget <= MAX_BUDGET:
                 raise InputError(
-                    f"A budget of {budget} tokens was given.", f"Give whole numbers from 1 to {MAX_BUDGET:,}."
+                    t("A budget of {given} tokens was given.", given=budget),
+                    t("Give whole numbers from 1 to {high:,}.", high=MAX_BUDGET),
                 )
 
     def grid(self, vanilla_tokens: float) -> tuple[int, ...]:
@@ -231,6 +238,6 @@ class SweepDone:
 SweepEvent = ProbeEvent | SweepProgress | SweepDone
 
 
-def _between(name: str, value: int, low: int, high: int) -> None:
+def _between(said: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
-        raise InputError(f"The {name} is {value}.", f"Give a whole number from {low} to {high:,}.")
+        raise InputError(t(said, given=value), t("Give a whole number from {low} to {high:,}.", low=low, high=high))

@@ -1,8 +1,9 @@
 """Every error the core raises on purpose.
 
-A message says what was given, what is allowed and what to do next, in the language of whoever reads when it is raised;
-it never carries a key, and nothing looks for a word in it: what code must tell apart is a class here. SDK, database and
-operating system errors are converted at the edge that meets them, so the page and the command line only know this tree:
+A message says what was given, what is allowed and what to do next, in the language of whoever reads it, wherever it was
+raised; it never carries a key, and nothing looks for a word in it: what code must tell apart is a class here. SDK,
+database and operating system errors are converted at the edge that meets them, so the page and the command line only
+know this tree:
 
     TaleError
     ├── InputError                   the arguments are wrong; nothing was started (exit code 2)
@@ -45,7 +46,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tale_core.i18n import joined, t
+from tale_core.i18n import again, joined, t
 
 if TYPE_CHECKING:
     from tale_core.types import Completion
@@ -65,7 +66,7 @@ class TaleError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return joined(self.message, self.hint)
+        return joined(again(self.message), again(self.hint))
 
 
 class InputError(TaleError):

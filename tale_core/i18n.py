@@ -4,6 +4,9 @@
 sentence in the code is the English one and the key of the catalogs in `locales/<language>/*.po`, one file an area.
 Knows no page: whoever draws says by `use_language` or `ask_language` who reads; jobs run in the language of whoever
 started them. Numbers, model output and names are data and are never looked up.
+
+A sentence remembers what it was made from, so that what one thread said can be said `again` to another reader: a model
+that the whole process shares gets ready once, and each who watches reads of it in a language of their own.
 """
 
 from __future__ import annotations
@@ -50,6 +53,21 @@ def use_language(chosen: Language) -> Iterator[None]:
         _chosen.reset(token)
 
 
+class Sentence(str):
+    """A sentence in one language that can be said again in another.
+
+    Attributes:
+        message: What `t` was given, or the plural form that `tn` was given.
+        one: The singular form that `tn` was given.
+        values: What the placeholders stand for.
+    """
+
+    __slots__ = ("message", "one", "values")
+    message: str
+    one: str | None
+    values: dict[str, Any]
+
+
 def t(message: str, /, **values: Any) -> str:
     """The sentence in the reader's language with its `{placeholders}` filled in; English where nobody translated it.
 
@@ -57,16 +75,30 @@ def t(message: str, /, **values: Any) -> str:
         message: A literal (the extractor reads the source), with format specs where a number wants one.
         values: What the placeholders stand for; without any, braces are left alone.
     """
-    known = _catalog(language()).get(message) or message
-    return known.format(**values) if values else known
+    return _said(message, None, values)
 
 
 def tn(one: str, many: str, n: int, /, **values: Any) -> str:
     """`t` with a plural: `one` where n is 1, else `many`; `{n}` is filled in."""
-    if language() == SOURCE:
-        return (one if n == 1 else many).format(n=n, **values)
+    return _said(many, one, {**values, "n": n})
+
+
+def again(sentence: str) -> str:
+    """A sentence that `t` or `tn` made, in the language of whoever reads it now; any other text as it is."""
+    if not isinstance(sentence, Sentence):
+        return sentence
+    values = {k: again(v) if isinstance(v, Sentence) else v for k, v in sentence.values.items()}
+    return _said(sentence.message, sentence.one, values)
+
+
+def _said(message: str, one: str | None, values: dict[str, Any]) -> Sentence:
+    spoken = language()
     # Chinese, the one other language so far, has a single form; it stands in the catalog at the plural.
-    return t(many, n=n, **values)
+    source = one if one is not None and spoken == SOURCE and values["n"] == 1 else message
+    known = _catalog(spoken).get(source) or source
+    sentence = Sentence(known.format(**values) if values else known)
+    sentence.message, sentence.one, sentence.values = message, one, values
+    return sentence
 
 
 def joined(*said: str) -> str:

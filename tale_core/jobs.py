@@ -18,7 +18,7 @@ from tale_core.elasticity import SweepPlan
 from tale_core.errors import InputError
 from tale_core.experiments.job import ExperimentRun, ExperimentView
 from tale_core.experiments.plan import ExperimentPlan
-from tale_core.i18n import language, use_language
+from tale_core.i18n import language, t, use_language
 from tale_core.models.choice import ModelChoice, open_client
 from tale_core.models.client_retry import NO_RETRY, RetryPolicy
 from tale_core.search import SearchPlan
@@ -26,6 +26,7 @@ from tale_core.sessions import AskRun, AskView
 from tale_core.store import Store
 from tale_core.studies import SearchView, SweepView
 from tale_core.study_run import StudyRun
+from tale_core.types import Language
 
 WATCH_S = 0.08
 """Seconds between two pictures of a running answer: twelve a second look fluent and cost little."""
@@ -129,7 +130,7 @@ class Runner:
         self._jobs: dict[str, Job[Any]] = {}
 
     def start(self, make_run: Callable[[Callable[[], None]], Run[V_co]]) -> Job[V_co]:
-        """Start a run.
+        """Start a run, in the language of whoever starts it.
 
         Raises:
             InputError: The plan is wrong, or what it resumes is running; nothing was started.
@@ -137,9 +138,9 @@ class Runner:
         job = Job(make_run)
         with self._lock:
             if job.id in self._jobs:  # Only an experiment keeps its id when it is resumed.
-                raise InputError("It is running already.", "Open it to watch it, or wait until it has ended.")
+                raise InputError(t("It is running already."), t("Open it to watch it, or wait until it has ended."))
             self._jobs[job.id] = job
-        asyncio.run_coroutine_threadsafe(self._until_done(job), self.loop())
+        asyncio.run_coroutine_threadsafe(self._until_done(job, language()), self.loop())
         return job
 
     def get(self, session_id: str) -> Job[Any] | None:
@@ -181,9 +182,10 @@ class Runner:
             loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
 
-    async def _until_done(self, job: Job[Any]) -> None:
+    async def _until_done(self, job: Job[Any], spoken: Language) -> None:
         try:
-            await job.main()
+            with use_language(spoken):
+                await job.main()
         finally:
             with self._lock:
                 self._jobs.pop(job.id, None)
@@ -256,7 +258,9 @@ def start_experiment(
     already is refused: attach to it by its id.
     """
     if plan.resume_of is not None and runner().get(plan.resume_of) is not None:
-        raise InputError(f"Experiment {plan.resume_of!r} is running.", "Stop it first, or wait for its end.")
+        raise InputError(
+            t("Experiment {name!r} is running.", name=plan.resume_of), t("Stop it first, or wait for its end.")
+        )
     return _start(partial(ExperimentRun, plan), choice, store=store, secrets=secrets, key=key, retry=NO_RETRY)
 
 

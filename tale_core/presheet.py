@@ -15,6 +15,7 @@ from typing import NamedTuple
 from tale_core import prompts
 from tale_core.elasticity_types import MAX_BUDGET, MAX_LEVELS, SweepPlan
 from tale_core.errors import InputError
+from tale_core.i18n import t
 from tale_core.types import Message, Price, Question, SessionRecord, Usage
 from tale_core.verdict import tokens_per_second
 
@@ -102,17 +103,19 @@ def parse_grid(text: str) -> tuple[int, ...]:
         InputError: Nothing was given, something is no whole number, a budget is out of range, or there are too many.
     """
     parts = [part for part in _SEPARATORS.split(text.strip()) if part]
-    allowed = f"Give whole numbers from 1 to {MAX_BUDGET:,} with commas between them, such as 200, 100, 50, 20."
+    allowed = t(
+        "Give whole numbers from 1 to {high:,} with commas between them, such as 200, 100, 50, 20.", high=MAX_BUDGET
+    )
     if not parts:
-        raise InputError("The list of budgets is empty.", allowed)
+        raise InputError(t("The list of budgets is empty."), allowed)
     for part in parts:
         if not (part.isascii() and part.isdigit()):
-            raise InputError(f"{part[:30]!r} is not a whole number of tokens.", allowed)
+            raise InputError(t("{given!r} is not a whole number of tokens.", given=part[:30]), allowed)
         if len(part) > 9 or not 1 <= int(part) <= MAX_BUDGET:
-            raise InputError(f"A budget of {part[:30]} tokens is out of range.", allowed)
+            raise InputError(t("A budget of {given} tokens is out of range.", given=part[:30]), allowed)
     budgets = sorted({int(part) for part in parts}, reverse=True)
     if len(budgets) > MAX_LEVELS:
-        raise InputError(f"{len(budgets)} budgets were given.", f"Give at most {MAX_LEVELS}.")
+        raise InputError(t("{given} budgets were given.", given=len(budgets)), t("Give at most {n}.", n=MAX_LEVELS))
     return tuple(budgets)
 
 
@@ -154,12 +157,12 @@ def seconds_left(*, finished: int, planned: int, timed: int, elapsed_s: float) -
 def duration(seconds: float) -> str:
     """A time as people say it: "40 s", "3 min", "1 h 10 min"."""
     if seconds < 90:
-        return f"{max(1, round(seconds))} s"
+        return t("{n} s", n=max(1, round(seconds)))
     minutes = round(seconds / 60)
     if minutes < 90:
-        return f"{minutes} min"
+        return t("{n} min", n=minutes)
     hours, rest = divmod(minutes, 60)
-    return f"{hours} h {rest} min" if rest and hours < 10 else f"{hours} h"
+    return t("{h} h {min} min", h=hours, min=rest) if rest and hours < 10 else t("{h} h", h=hours)
 
 
 def _prompt_tokens(plan: SweepPlan, budgets: tuple[int, ...], count: Callable[[str], int]) -> int:

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, Protocol
 from tale_core import prompts
 from tale_core.calls import begun_call, booked_call, failed_call, graded_call, replayed_call, stopped_call
 from tale_core.errors import InputError, LimitReachedError, ModelError
+from tale_core.i18n import t
 from tale_core.spending import PROMPT_SLACK, Ledger, Limits, Meter, Room, Spent
 from tale_core.streams import merge
 from tale_core.types import (
@@ -138,8 +139,12 @@ class Prober:
         self.limits.validate()
         if self.limits.max_cost_usd is not None and client.price is None:
             raise InputError(
-                f"A limit of ${self.limits.max_cost_usd:g} was set, but the price of {client.model!r} is unknown.",
-                "Limit the tokens instead.",
+                t(
+                    "A limit of ${limit:g} was set, but the price of {model!r} is unknown.",
+                    limit=self.limits.max_cost_usd,
+                    model=client.model,
+                ),
+                t("Limit the tokens instead."),
             )
         self._question, self._client = question, client
         self._template = prompts.template(template)

@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from tale_core.calls import cancelled_call
 from tale_core.errors import StoreError, TaleError
+from tale_core.i18n import joined, t
 from tale_core.store import Store
 from tale_core.types import CallRecord, Client, Status
 
@@ -183,7 +184,7 @@ class Recorder(Generic[K]):
             error = str(e)
         except Exception as e:
             log.exception("session %s failed unexpectedly", self.session_id)
-            error = f"The program failed ({type(e).__name__}). The log has the details."
+            error = joined(t("The program failed ({error}).", error=type(e).__name__), t("The log has the details."))
         finally:
             flusher.cancel()
             error = await self.close(status, error=error, client=client())

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from tale_core import prompts
 from tale_core.errors import InputError
+from tale_core.i18n import t
 from tale_core.probing import Limits
 from tale_core.search_modes import MODES, Mode
 from tale_core.types import Question, Sampling
@@ -59,25 +60,38 @@ class SearchPlan:
             InputError: No question or no known answer, an unknown mode, rule or template, a number out of range.
         """
         if not self.question.text.strip():
-            raise InputError("The question is empty.", "Type a question first.")
+            raise InputError(t("The question is empty."), t("Type a question first."))
         if not (self.question.answer or "").strip():
             raise InputError(
-                "The known answer is missing.", "A search needs it: a budget is good when the answer under it is right."
+                t("The known answer is missing."),
+                t("A search needs it: a budget is good when the answer under it is right."),
             )
         if self.mode not in MODES:
-            raise InputError(f"There is no search mode {self.mode!r}.", f"Choose one of: {', '.join(MODES)}.")
+            raise InputError(
+                t("There is no search mode {given!r}.", given=self.mode),
+                t("Choose one of: {names}.", names=", ".join(MODES)),
+            )
         if self.rule not in ("all", "majority"):
-            raise InputError(f"There is no rule {self.rule!r}.", "Choose all or majority.")
+            raise InputError(t("There is no rule {given!r}.", given=self.rule), t("Choose all or majority."))
         if not 1 <= self.samples <= MAX_SAMPLES:
-            raise InputError(f"{self.samples} samples were asked for.", f"Give a whole number from 1 to {MAX_SAMPLES}.")
+            raise InputError(
+                t("{given} samples were asked for.", given=self.samples),
+                t("Give a whole number from 1 to {high:,}.", high=MAX_SAMPLES),
+            )
         if self.start is not None and self.start < 1:
-            raise InputError(f"The start is {self.start} tokens.", "Give a whole number from 1, or none.")
+            raise InputError(
+                t("The start is {given} tokens.", given=self.start), t("Give a whole number from 1, or none.")
+            )
         if not 0 < self.spread <= 5:
-            raise InputError(f"The spread of the start is {self.spread}.", "Give a number above 0, up to 5.")
+            raise InputError(
+                t("The spread of the start is {given}.", given=self.spread), t("Give a number above 0, up to 5.")
+            )
         if not 0 < self.worth <= 1000:
-            raise InputError(f"The worth of a saving is {self.worth}.", "Give a number above 0, up to 1000.")
+            raise InputError(
+                t("The worth of a saving is {given}.", given=self.worth), t("Give a number above 0, up to 1000.")
+            )
         if self.slots < 1:
-            raise InputError(f"{self.slots} slots were given.", "Give a whole number from 1.")
+            raise InputError(t("The number of slots is {given}.", given=self.slots), t("Give a whole number from 1."))
         self.limits.validate()
         prompts.template(self.template)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from tale_core.errors import InputError, LimitReachedError
+from tale_core.i18n import N_, t
 from tale_core.types import CallRecord, Client, Price, Usage
 
 Why = Literal["plan", "cut", "calls", "tokens", "cost"]
@@ -39,9 +40,13 @@ class Limits:
         Raises:
             InputError: One of them is not positive.
         """
-        for name, value in (("calls", self.max_calls), ("tokens", self.max_tokens), ("dollars", self.max_cost_usd)):
+        for value, said in (
+            (self.max_calls, N_("The limit on calls is {given}.")),
+            (self.max_tokens, N_("The limit on tokens is {given}.")),
+            (self.max_cost_usd, N_("The limit on dollars is {given}.")),
+        ):
             if value is not None and not value > 0:
-                raise InputError(f"The limit on {name} is {value}.", "Give a number above 0, or none.")
+                raise InputError(t(said, given=value), t("Give a number above 0, or none."))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Literal, TypedDict
 
 from tale_core.elasticity import SweepPlan, SweepResult
 from tale_core.errors import StoreError
+from tale_core.i18n import t
 from tale_core.probing import Spent
 from tale_core.recording import CallView, stored_view
 from tale_core.search import SearchPlan, SearchResult, SearchStep
@@ -99,7 +100,8 @@ def view_of(session: SessionRecord) -> SearchView | SweepView:
     """
     if session.kind not in ("search", "sweep"):
         raise StoreError(
-            f"Session {session.id!r} is no search and no sweep.", "Open it on the page of its kind: Ask or Experiments."
+            t("Session {name!r} is no search and no sweep.", name=session.id),
+            t("Open it on the page of its kind: Ask or Experiments."),
         )
     found = session.result or {}
     common = Common(
@@ -130,8 +132,8 @@ def view_of(session: SessionRecord) -> SearchView | SweepView:
         )
     except (KeyError, TypeError, ValueError) as e:
         raise StoreError(
-            f"What session {session.id!r} found cannot be read ({type(e).__name__}).",
-            "It was written by another version of this program; its answers are still in its export.",
+            t("What session {name!r} found cannot be read ({error}).", name=session.id, error=type(e).__name__),
+            t("It was written by another version of this program; its answers are still in its export."),
         ) from None
 
 

@@ -8,16 +8,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tale_core.types import CallRecord, Outcome
+from tale_core.i18n import N_, t
+from tale_core.types import CallRecord, Outcome, Role
 
 _OUTCOME_WORDS = {
-    Outcome.CORRECT: "right",
-    Outcome.WRONG: "wrong",
-    Outcome.TRUNCATED: "cut off",
-    Outcome.UNPARSED: "without a readable answer",
-    Outcome.ERROR: "failed",
-    Outcome.UNGRADED: "not graded",
+    Outcome.CORRECT: N_("right"),
+    Outcome.WRONG: N_("wrong"),
+    Outcome.TRUNCATED: N_("cut off"),
+    Outcome.UNPARSED: N_("without a readable answer"),
+    Outcome.ERROR: N_("failed"),
+    Outcome.UNGRADED: N_("not graded"),
 }
+_ROLES: dict[Role, str] = {
+    "estimate": N_("estimate"),
+    "vanilla": N_("vanilla"),
+    "budgeted": N_("budgeted"),
+    "direct": N_("direct"),
+    "probe": N_("probe"),
+}
+
+
+def role_name(role: Role) -> str:
+    """What an answer of this role is called inside a sentence, before the word "answer"."""
+    return t(_ROLES[role])
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,41 +102,70 @@ def _sentence(
 ) -> str:
     if output is None:
         return _unfinished(vanilla, budgeted)
-    tokens = ("At least " if lower_bound and output > 0 else "") + change_words(output, "output tokens")
+    tokens = change_words(output, t("output tokens"), at_least=lower_bound)
     both = _outcomes(vanilla.outcome, budgeted.outcome)
-    counted = "" if all_in is None else f"; {change_words(all_in, 'tokens all-in')}"
-    sentence = f"{tokens}, {both}{counted}." if both else f"{tokens}{counted}."
+    counted = "" if all_in is None else change_words(all_in, t("tokens all-in"))
+    if both and counted:
+        sentence = t("{change}, {outcomes}; {all_in}.", change=tokens, outcomes=both, all_in=counted)
+    elif both:
+        sentence = t("{change}, {outcomes}.", change=tokens, outcomes=both)
+    elif counted:
+        sentence = t("{change}; {all_in}.", change=tokens, all_in=counted)
+    else:
+        sentence = t("{change}.", change=tokens)
     return sentence[0].upper() + sentence[1:]
 
 
-def change_words(saving: float, noun: str) -> str:
-    """A saving as words: "68 % fewer output tokens", "12 % more tokens all-in", "as many output tokens"."""
+def change_words(saving: float, noun: str, *, at_least: bool = False) -> str:
+    """A saving as words: "68 % fewer output tokens", "12 % more tokens all-in", "as many output tokens".
+
+    Args:
+        saving: 1 - after / before.
+        noun: What is counted, in the reader's language.
+        at_least: A saving is a lower bound.
+    """
     percent = round(abs(saving) * 100)
     if percent == 0:
-        return f"as many {noun}"
+        return t("as many {noun}", noun=noun)
     if saving <= -1 and percent >= 100:
-        return f"{1 - saving:.1f} times as many {noun}"
-    return f"{percent} % {'fewer' if saving > 0 else 'more'} {noun}"
+        return t("{times:.1f} times as many {noun}", times=1 - saving, noun=noun)
+    if saving < 0:
+        return t("{percent} % more {noun}", percent=percent, noun=noun)
+    if at_least:
+        return t("at least {percent} % fewer {noun}", percent=percent, noun=noun)
+    return t("{percent} % fewer {noun}", percent=percent, noun=noun)
 
 
 def _outcomes(vanilla: Outcome, budgeted: Outcome) -> str:
     if vanilla == budgeted == Outcome.UNGRADED:
         return ""
     if vanilla == budgeted:
-        return f"both {_OUTCOME_WORDS[vanilla]}"
-    return f"vanilla {_OUTCOME_WORDS[vanilla]}, budgeted {_OUTCOME_WORDS[budgeted]}"
+        return t("both {outcome}", outcome=t(_OUTCOME_WORDS[vanilla]))
+    first, second = t(_OUTCOME_WORDS[vanilla]), t(_OUTCOME_WORDS[budgeted])
+    return t("vanilla {vanilla}, budgeted {budgeted}", vanilla=first, budgeted=second)
+
+
+_BOTH_UNFINISHED: dict[str, str] = {
+    "failed": N_("Both answers failed: there is nothing to compare."),
+    "cancelled": N_("Both answers were stopped: there is nothing to compare."),
+    "interrupted": N_("Both answers were interrupted: there is nothing to compare."),
+    "running": N_("Both answers are running: there is nothing to compare."),
+}
+_ONE_UNFINISHED: dict[str, str] = {
+    "failed": N_("The {role} answer failed: there is nothing to compare."),
+    "cancelled": N_("The {role} answer was stopped: there is nothing to compare."),
+    "interrupted": N_("The {role} answer was interrupted: there is nothing to compare."),
+    "running": N_("The {role} answer is running: there is nothing to compare."),
+}
 
 
 def _unfinished(vanilla: CallRecord, budgeted: CallRecord) -> str:
-    words = {"failed": "failed", "cancelled": "was stopped", "interrupted": "was interrupted", "running": "is running"}
-    if vanilla.status == budgeted.status and vanilla.status in words:
-        plural = {"was stopped": "were stopped", "was interrupted": "were interrupted", "is running": "are running"}
-        word = words[vanilla.status]
-        return f"Both answers {plural.get(word, word)}: there is nothing to compare."
+    if vanilla.status == budgeted.status and vanilla.status in _BOTH_UNFINISHED:
+        return t(_BOTH_UNFINISHED[vanilla.status])
     bad = vanilla if vanilla.status != "done" else budgeted
     if bad.status == "done":
-        return "The endpoint reported no token counts: there is nothing to compare."
-    return f"The {bad.role} answer {words[bad.status]}: there is nothing to compare."
+        return t("The endpoint reported no token counts: there is nothing to compare.")
+    return t(_ONE_UNFINISHED[bad.status], role=role_name(bad.role))
 
 
 def guess_score(guess: int, actual: int) -> int:

@@ -8,17 +8,17 @@ import streamlit as st
 
 from tale_core.ask import AskPlan
 from tale_core.estimators import trained_kinds
+from tale_core.i18n import N_, t
 from tale_core.models.choice import ModelChoice
 from tale_core.types import CallRecord, SessionRecord
 from ui import question_form, state
 
 ESTIMATORS = {
-    "regression": "Predicted from searches",
-    "calibrated": "The model's estimate, corrected",
-    "zero-shot": "The model estimates it",
-    "fixed": "I set it",
+    "regression": N_("Predicted from searches"),
+    "calibrated": N_("The model's estimate, corrected"),
+    "zero-shot": N_("The model estimates it"),
+    "fixed": N_("I set it"),
 }
-KINDS = {"auto": "Work it out", "number": "A number", "choice": "A letter (A, B, …)", "text": "A word or phrase"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +42,18 @@ def load(session: SessionRecord) -> None:
 
 def form(*, running: bool) -> Asked | None:
     """Draw the form; return what to ask when the viewer pressed Ask."""
-    question_form.heading("How many tokens does this answer need?")
+    question_form.heading(t("How many tokens does this answer need?"))
     question_form.question_box()
     answer, model, budget, go = st.columns([2, 2.6, 3.2, 2.7], vertical_alignment="bottom")
     with answer:
-        question_form.answer_box(placeholder="optional", explained="If you know it, both answers are graded.")
+        question_form.answer_box(placeholder=t("optional"), explained=t("If you know it, both answers are graded."))
     with model:
         question_form.model_box()
     with budget:
         estimator = _estimator()
     with go:
         pressed = st.button(
-            "Ask", type="primary", key="ask", disabled=running, width="stretch",
+            t("Ask"), type="primary", key="ask", disabled=running, width="stretch",
             shortcut="Ctrl+Enter", icon=":material/play_arrow:",
         )  # fmt: skip
     guesses = _guesses() if state.pref("guess_first") else {}
@@ -77,22 +77,22 @@ def _estimator() -> str:
         st.session_state["estimator"] = offered[0]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = st.selectbox(
-            "Budget", offered, key="estimator", format_func=ESTIMATORS.__getitem__, persist_state="session",
-            help="The budget is the number of tokens that the second prompt asks the model to stay under.",
+            t("Budget"), offered, key="estimator", format_func=lambda k: t(ESTIMATORS[k]), persist_state="session",
+            help=t("The budget is the number of tokens that the second prompt asks the model to stay under."),
         )  # fmt: skip
         if kind != "fixed":
             return str(kind)
         st.session_state.setdefault("fixed_budget", 50)
-        value = st.number_input("Tokens", 1, 20_000, key="fixed_budget", persist_state="session", width=110)
+        value = st.number_input(t("Tokens"), 1, 20_000, key="fixed_budget", persist_state="session", width=110)
     return f"fixed:{value}"
 
 
 def _guesses() -> dict[str, int]:
     left, right, _ = st.columns([2, 2, 4])
     with left:
-        vanilla = st.number_input("Your guess: vanilla tokens", 1, 100_000, None, key="guess_vanilla")
+        vanilla = st.number_input(t("Your guess: vanilla tokens"), 1, 100_000, None, key="guess_vanilla")
     with right:
-        budgeted = st.number_input("Your guess: budgeted tokens", 1, 100_000, None, key="guess_budgeted")
+        budgeted = st.number_input(t("Your guess: budgeted tokens"), 1, 100_000, None, key="guess_budgeted")
     return {role: int(v) for role, v in (("vanilla", vanilla), ("budgeted", budgeted)) if v}
 
 
@@ -100,11 +100,11 @@ def rerun_with_budget(session: SessionRecord, vanilla: CallRecord | None) -> Ask
     """The box under a finished Ask that tries another budget; a finished vanilla answer is reused, not paid again."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         value = st.number_input(
-            "Try another budget", 1, 20_000, session.budget or 50, key=f"budget_of_{session.id}", width=180
+            t("Try another budget"), 1, 20_000, session.budget or 50, key=f"budget_of_{session.id}", width=180
         )
-        pressed = st.button("Ask again with this budget", key="rerun_budget", icon=":material/replay:")
+        pressed = st.button(t("Ask again with this budget"), key="rerun_budget", icon=":material/replay:")
         if vanilla is not None:
-            st.caption("The vanilla answer above is kept and not paid for again.", width="content")
+            st.caption(t("The vanilla answer above is kept and not paid for again."), width="content")
     if not pressed:
         return None
     plan = AskPlan(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from tale_core.i18n import joined, t
 from tale_core.jobs import AskJob, start_ask
 from tale_core.sessions import AskView, view_of
 from tale_core.types import CallRecord, SessionRecord
@@ -19,7 +20,7 @@ def draw() -> None:
     session = None if job or not session_id else opened.stored(session_id)
     if session is not None and session.kind == "ask":
         ask_form.load(session)
-    page("Ask", following=job is not None)
+    page(t("Ask"), following=job is not None)
     asked = ask_form.form(running=job is not None)
     _more_settings()
     if asked is not None:
@@ -50,7 +51,7 @@ def _follow(job: AskJob) -> None:
     """Draw a running job until it ends; leaving or refreshing the page leaves the job alone."""
     with st.container(horizontal=True, vertical_alignment="center"):
         head = st.empty()
-        st.button("Stop", key="stop", icon=":material/stop_circle:", on_click=job.cancel, shortcut="Escape")
+        st.button(t("Stop"), key="stop", icon=":material/stop_circle:", on_click=job.cancel, shortcut="Escape")
     budget = st.empty()
     columns = ask_result.AnswerColumns()
     for view in job.watch():
@@ -84,21 +85,21 @@ def _reusable(session: SessionRecord) -> CallRecord | None:
 
 
 def _more_settings() -> None:
-    with st.expander("How it runs", icon=":material/tune:"):
+    with st.expander(t("How it runs"), icon=":material/tune:"):
         left, right = st.columns(2)
         with left:
             state.keep("together")
             st.toggle(
-                "Both answers at the same time", key="together", persist_state="session",
-                help="Off: one after the other, so that each has the machine for itself and the times are clean.",
+                t("Both answers at the same time"), key="together", persist_state="session",
+                help=t("Off: one after the other, so that each has the machine for itself and the times are clean."),
             )  # fmt: skip
         with right:
             state.keep("guess_first")
             st.toggle(
-                "Guess first", key="guess_first", persist_state="session",
-                help="Guess both token counts before the answers start; your guess is scored afterwards.",
+                t("Guess first"), key="guess_first", persist_state="session",
+                help=t("Guess both token counts before the answers start; your guess is scored afterwards."),
             )  # fmt: skip
-        st.caption("Sampling, max_tokens and the prompt's wording are in Settings.")
+        st.caption(t("Sampling, max_tokens and the prompt's wording are in Settings."))
 
 
 def _welcome() -> None:
@@ -110,8 +111,11 @@ def _welcome() -> None:
 
         status = preparation(choice.model).status()
         if status.busy:
-            st.info(f"{literal(status.message)} You can type a question, or use an endpoint from Settings, meanwhile.")
+            meanwhile = t("You can type a question, or use an endpoint from Settings, meanwhile.")
+            st.info(joined(literal(status.message), meanwhile))
     st.markdown(
-        "Ask once and see it answered twice: **vanilla**, thinking for as long as the model likes, and **budgeted**, "
-        "told to stay under a number of tokens. You see what each one cost and whether it was right."
+        t(
+            "Ask once and see it answered twice: **vanilla**, thinking for as long as the model likes, and "
+            "**budgeted**, told to stay under a number of tokens. You see what each one cost and whether it was right."
+        )
     )

@@ -10,13 +10,14 @@ from typing import Any
 
 import streamlit as st
 
+from tale_core.i18n import N_, joined, t
 from tale_core.models.choice import EMBEDDED
 from tale_core.models.prepare import preparation
 from tale_core.recording import CallView
 from tale_core.search_words import money
 from tale_core.sessions import AskView
-from tale_core.types import ANSWERS, AnswerRole, CallRecord, Role
-from tale_core.verdict import Comparison, all_in_tokens, compare, guess_score, tokens_per_second
+from tale_core.types import ANSWERS, AnswerRole, CallRecord, Role, Source
+from tale_core.verdict import Comparison, all_in_tokens, compare, guess_score, role_name, tokens_per_second
 from ui import figures
 from ui.text import answer_text, literal, visible
 from ui.theme import OUTCOMES
@@ -24,13 +25,22 @@ from ui.theme import OUTCOMES
 ANSWER_HEIGHT = 300
 BAR_LETTERS = 28
 TITLES: dict[Role, str] = {
-    "vanilla": ":gray[■] Vanilla",
-    "budgeted": ":blue[■] Budgeted",
+    "vanilla": N_(":gray[■] Vanilla"),
+    "budgeted": N_(":blue[■] Budgeted"),
 }
 HINTS: dict[Role, str] = {
-    "vanilla": "The model thinks step by step for as long as it likes.",
-    "budgeted": "The same prompt, with one more sentence: use less than so many tokens.",
+    "vanilla": N_("The model thinks step by step for as long as it likes."),
+    "budgeted": N_("The same prompt, with one more sentence: use less than so many tokens."),
 }
+
+
+SOURCES: dict[Source, str] = {
+    "live": N_("live"),
+    "cached": N_("cached"),
+    "recorded": N_("recorded"),
+    "simulated": N_("simulated"),
+}
+"""Where an answer came from, in words."""
 
 
 @dataclass(slots=True)
@@ -52,7 +62,7 @@ class AnswerColumns:
     @staticmethod
     def _column(column: Any, role: Role) -> _Slots:
         with column:
-            st.markdown(f"#### {TITLES[role]}", help=HINTS[role], anchors=False)
+            st.markdown(f"#### {t(TITLES[role])}", help=t(HINTS[role]), anchors=False)
             count, bar = st.empty(), st.empty()
             box = st.container(height=ANSWER_HEIGHT, border=True, key=f"answer_{role}", autoscroll=True)
             return _Slots(count=count, bar=bar, text=box.empty())
@@ -91,17 +101,17 @@ def _scale(view: AskView) -> int:
 
 def _waiting(view: AskView, role: Role) -> str:
     if view.phase in ("preparing", "estimating"):
-        return (
-            "Waiting for the budget…" if role == "budgeted" or view.phase == "estimating" else "Waiting for the model…"
-        )
-    return "Starts when the vanilla answer is finished." if not view.together else "Starting…"
+        for_budget = role == "budgeted" or view.phase == "estimating"
+        return t("Waiting for the budget…") if for_budget else t("Waiting for the model…")
+    return t("Starts when the vanilla answer is finished.") if not view.together else t("Starting…")
 
 
 def _running_words(view: AskView, call: CallView) -> str:
     if call.pieces == 0:
-        return "Reading the question…"
-    budget = f" of {view.budget}" if call.record.role == "budgeted" and view.budget else ""
-    return f"Writing: about {call.pieces}{budget} tokens so far"
+        return t("Reading the question…")
+    if call.record.role == "budgeted" and view.budget:
+        return t("Writing: about {n} of {budget} tokens so far", n=call.pieces, budget=view.budget)
+    return t("Writing: about {n} tokens so far", n=call.pieces)
 
 
 def comparison(view: AskView) -> Comparison | None:
@@ -117,19 +127,19 @@ def finding(view: AskView) -> None:
     """The verdict in one sentence, with everything that qualifies it right below."""
     found = comparison(view)
     if view.status == "interrupted":
-        st.warning("This session was interrupted: the program ended while it ran. What had arrived is below.")
+        st.warning(t("This session was interrupted: the program ended while it ran. What had arrived is below."))
     if view.error:
         st.error(literal(view.error, 1000), icon=":material/error:")
     if view.not_saved:
-        st.warning(f"This session could not be saved. {literal(view.not_saved, 600)}")
+        st.warning(t("This session could not be saved. {reason}", reason=literal(view.not_saved, 600)))
     if found is None:
         if view.status == "cancelled":
-            st.info("This session was stopped before both answers had begun.")
+            st.info(t("This session was stopped before both answers had begun."))
         return
     st.subheader(literal(found.sentence), anchor=False)
     notes = qualifications(view, found)
     if notes:
-        st.caption(literal(" ".join(notes), 2000))
+        st.caption(literal(joined(*notes), 2000))
 
 
 def qualifications(view: AskView, found: Comparison) -> list[str]:
@@ -138,22 +148,28 @@ def qualifications(view: AskView, found: Comparison) -> list[str]:
     notes = []
     if found.lower_bound:
         notes.append(
-            "The vanilla answer was cut at max_tokens, so it would have cost more; raise max_tokens in Settings."
+            t("The vanilla answer was cut at max_tokens, so it would have cost more; raise max_tokens in Settings.")
         )
     if found.estimated:
-        notes.append("Some token counts are estimates: the endpoint did not report them.")
+        notes.append(t("Some token counts are estimates: the endpoint did not report them."))
     for r in records:
+        role = role_name(r.role)
         if r.source != "live":
-            notes.append(
-                f"The {r.role} answer is {r.source}: it was not generated now, and its times are the original ones."
-            )
+            what = t(
+                "The {role} answer is {source}: it was not generated now, and its times are the original ones.",
+                role=role, source=t(SOURCES[r.source]),
+            )  # fmt: skip
+            notes.append(what)
         if r.finish_reason == "length" and not (found.lower_bound and r.role == "vanilla"):
-            notes.append(f"The {r.role} answer was cut at max_tokens: it is called cut off, not wrong.")
+            notes.append(t("The {role} answer was cut at max_tokens: it is called cut off, not wrong.", role=role))
     notes += [
-        f"{words[0].upper()}{words[1:]}." for words in dict.fromkeys(w for r in records for w in r.adjustments if w)
+        t("{words}.", words=f"{words[0].upper()}{words[1:]}")
+        for words in dict.fromkeys(w for r in records for w in r.adjustments if w)
     ]
     if view.together and all(r.source == "live" for r in records) and view.endpoint == EMBEDDED:
-        notes.append("Both answers were generated at the same time on one machine, so their times include each other.")
+        notes.append(
+            t("Both answers were generated at the same time on one machine, so their times include each other.")
+        )
     return notes
 
 
@@ -163,34 +179,44 @@ def budget_line(view: AskView, *, interactive: bool = True) -> None:
         return
     estimate = view.calls.get("estimate")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"**Budget: {view.budget} tokens** · {literal(_origin(view))}")
+        st.markdown(f"**{t('Budget: {tokens} tokens', tokens=view.budget)}** · {literal(_origin(view))}")
         if estimate is not None and interactive:
-            with st.popover("What the model said", type="tertiary"):
-                st.caption("The model was asked for the fewest tokens that a full, right answer needs. It wrote:")
-                st.text(visible(view.budget_raw[:2000]) or "(nothing)")
+            with st.popover(t("What the model said"), type="tertiary"):
+                st.caption(t("The model was asked for the fewest tokens that a full, right answer needs. It wrote:"))
+                st.text(visible(view.budget_raw[:2000]) or t("(nothing)"))
                 st.caption(_spent(estimate.record))
     if view.budget_problem:
-        st.warning(f"The estimate could not be used: {literal(view.budget_problem)}.", icon=":material/rule:")
+        problem = literal(view.budget_problem)
+        st.warning(t("The estimate could not be used: {problem}.", problem=problem), icon=":material/rule:")
 
 
 def _origin(view: AskView) -> str:
     if view.estimator.startswith("fixed"):
-        return "set by you"
+        return t("set by you")
     if view.budget_problem:
-        return "the stated default"
+        return t("the stated default")
     kind = view.estimator.partition(":")[0]
-    return {"regression": "predicted from searches", "calibrated": "the model's estimate, corrected by searches"}.get(
-        kind, "the model's own estimate"
-    )
+    if kind == "regression":
+        return t("predicted from searches")
+    return t("the model's estimate, corrected by searches") if kind == "calibrated" else t("the model's own estimate")
 
 
 def _spent(call: CallRecord) -> str:
     tokens = all_in_tokens(call)
     if tokens is None:
-        return "What this cost is unknown."
-    parts = f"{call.prompt_tokens} for the prompt, {call.completion_tokens} for the answer"
-    about = " (estimated)" if call.usage_estimated else ""
-    return f"Asking cost {tokens} tokens{about}: {parts}. They count in every all-in figure here."
+        return t("What this cost is unknown.")
+    values = {"tokens": tokens, "prompt": call.prompt_tokens, "answer": call.completion_tokens}
+    if call.usage_estimated:
+        return t(
+            "Asking cost {tokens} tokens (estimated): {prompt} for the prompt, {answer} for the answer. "
+            "They count in every all-in figure here.",
+            **values,
+        )
+    return t(
+        "Asking cost {tokens} tokens: {prompt} for the prompt, {answer} for the answer. "
+        "They count in every all-in figure here.",
+        **values,
+    )
 
 
 def answers(view: AskView) -> None:
@@ -203,9 +229,9 @@ def answers(view: AskView) -> None:
 
 def _answer(view: AskView, role: Role, scale: int) -> None:
     call = view.calls.get(role)
-    st.markdown(f"#### {TITLES[role]}", help=HINTS[role], anchors=False)
+    st.markdown(f"#### {t(TITLES[role])}", help=t(HINTS[role]), anchors=False)
     if call is None:
-        st.caption("Not started.")
+        st.caption(t("Not started."))
         return
     _headline(view, call, scale)
     with st.container(height=ANSWER_HEIGHT, border=True, key=f"answer_{role}"):
@@ -219,39 +245,50 @@ def _headline(view: AskView, call: CallView, scale: int) -> None:
     record = call.record
     tokens = record.completion_tokens
     word, color, icon = OUTCOMES[record.outcome]
-    about = "about " if record.usage_estimated else ""
     budget = view.budget if record.role == "budgeted" else None
-    words = f"**{about}{tokens:,} output tokens**" if tokens is not None else "**Output tokens unknown**"
+    words = f"**{_output(tokens, about=record.usage_estimated)}**"
     if budget is not None and tokens is not None:
         words += f" · {_against(tokens, budget)}"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(words)
         if record.status in ("cancelled", "interrupted"):
-            st.badge("Stopped" if record.status == "cancelled" else "Interrupted", color="gray", icon=":material/stop:")
+            ended = t("Stopped") if record.status == "cancelled" else t("Interrupted")
+            st.badge(ended, color="gray", icon=":material/stop:")
         elif view.question.answer is not None or record.outcome != "ungraded":
-            st.badge(word, color=color, icon=icon)
+            st.badge(t(word), color=color, icon=icon)
     if tokens is not None:
         figure = figures.token_bar(tokens, role=record.role, budget=budget, scale=scale)
-        described = f"{record.role}: {tokens} output tokens" + (f", budget {budget}" if budget else "")
+        values = {"role": role_name(record.role), "tokens": tokens, "budget": budget}
+        described = (
+            t("{role}: {tokens} output tokens, budget {budget}", **values)
+            if budget
+            else t("{role}: {tokens} output tokens", **values)
+        )
         st.plotly_chart(figure, config={"displayModeBar": False}, key=f"bar_{record.role}", alt=described)
+
+
+def _output(tokens: int | None, *, about: bool) -> str:
+    if tokens is None:
+        return t("Output tokens unknown")
+    return t("about {n:,} output tokens", n=tokens) if about else t("{n:,} output tokens", n=tokens)
 
 
 def _against(tokens: int, budget: int) -> str:
     if tokens <= budget:
-        return f"budget {budget}"
-    return f"{tokens / budget:.1f} × budget {budget}"
+        return t("budget {budget}", budget=budget)
+    return t("{times:.1f} × budget {budget}", times=tokens / budget, budget=budget)
 
 
 def _text(call: CallView, role: Role) -> None:
     if call.reasoning:
         shown, _ = answer_text(call.reasoning)
-        with st.expander("Reasoning that the endpoint showed apart"):
+        with st.expander(t("Reasoning that the endpoint showed apart")):
             st.text(shown)
     shown, clipped = answer_text(call.text)
-    st.text(shown or "(no text)")
+    st.text(shown or t("(no text)"))
     if clipped:
-        st.caption(f"Only the first {len(shown):,} of {len(call.text):,} characters are shown.")
-        st.download_button("Save the whole answer", call.text, file_name=f"{role}.txt", on_click="ignore")
+        st.caption(t("Only the first {n:,} of {all:,} characters are shown.", n=len(shown), all=len(call.text)))
+        st.download_button(t("Save the whole answer"), call.text, file_name=f"{role}.txt", on_click="ignore")
 
 
 def _facts(view: AskView, r: CallRecord) -> None:
@@ -261,39 +298,42 @@ def _facts(view: AskView, r: CallRecord) -> None:
     all_in = None if own is None or asked is None else own + asked
     speed = tokens_per_second(r)
     rows = {
-        "All-in tokens": _number(all_in),
-        "of which prompt": _number(r.prompt_tokens),
-        "of which estimating the budget": _number(asked) if r.role == "budgeted" else "–",
-        "of which hidden reasoning": _number(r.reasoning_tokens) if r.reasoning_tokens is not None else "–",
-        "Cost": money(r.cost_usd),
-        "First token after": f"{r.ttft_s:.2f} s" if r.ttft_s is not None else "–",
-        "Whole answer after": f"{r.latency_s:.1f} s" if r.latency_s is not None else "–",
-        "Speed": f"{speed:.0f} tokens/s" if speed else "–",
-        "Finished because": FINISH_WORDS.get(r.finish_reason or "", "unknown"),
-        "Answer read": _read(r),
+        t("All-in tokens"): _number(all_in),
+        t("of which prompt"): _number(r.prompt_tokens),
+        t("of which estimating the budget"): _number(asked) if r.role == "budgeted" else "–",
+        t("of which hidden reasoning"): _number(r.reasoning_tokens) if r.reasoning_tokens is not None else "–",
+        t("Cost"): money(r.cost_usd),
+        t("First token after"): t("{s:.2f} s", s=r.ttft_s) if r.ttft_s is not None else "–",
+        t("Whole answer after"): t("{s:.1f} s", s=r.latency_s) if r.latency_s is not None else "–",
+        t("Speed"): t("{n:.0f} tokens/s", n=speed) if speed else "–",
+        t("Finished because"): t(FINISH_WORDS.get(r.finish_reason or "", N_("unknown"))),
+        t("Answer read"): _read(r),
     }
     cells = {name: literal(value) for name, value in rows.items() if value != "–"}
-    st.table(cells, border="horizontal", hide_header=True, alt=f"Figures of the {r.role} answer")
+    st.table(
+        cells, border="horizontal", hide_header=True, alt=t("Figures of the {role} answer", role=role_name(r.role))
+    )
 
 
 FINISH_WORDS = {
-    "stop": "the model was done",
-    "length": "max_tokens was reached",
-    "content_filter": "the provider filtered it",
-    "cancelled": "it was stopped",
-    "error": "of an error",
-    "other": "the endpoint says no more",
+    "stop": N_("the model was done"),
+    "length": N_("max_tokens was reached"),
+    "content_filter": N_("the provider filtered it"),
+    "cancelled": N_("it was stopped"),
+    "error": N_("of an error"),
+    "other": N_("the endpoint says no more"),
 }
 
 
 def _number(value: int | None) -> str:
-    return "unknown" if value is None else f"{value:,}"
+    return t("unknown") if value is None else f"{value:,}"
 
 
 def _read(r: CallRecord) -> str:
     if r.extracted is None:
-        return "nothing"
-    return f"{r.extracted[:80]} (guessed: the last number)" if r.extracted_by == "last-number" else r.extracted[:80]
+        return t("nothing")
+    read = r.extracted[:80]
+    return t("{answer} (guessed: the last number)", answer=read) if r.extracted_by == "last-number" else read
 
 
 def guesses(view: AskView) -> None:
@@ -305,7 +345,11 @@ def guesses(view: AskView) -> None:
             continue
         actual = call.record.completion_tokens if call is not None and call.record.status == "done" else None
         if actual is not None:
-            lines.append(f"{role}: you guessed {guess}, it took {actual}. Score {guess_score(guess, actual)} of 100.")
+            told = t(
+                "{role}: you guessed {guess}, it took {actual}. Score {score} of 100.",
+                role=role_name(role), guess=guess, actual=actual, score=guess_score(guess, actual),
+            )  # fmt: skip
+            lines.append(told)
     if lines:
         st.info("  \n".join(literal(line) for line in lines), icon=":material/target:")
 
@@ -319,10 +363,10 @@ def phase_line(view: AskView) -> None:
             st.progress(min(1.0, status.fraction))
         return
     words = {
-        "preparing": "Reaching the endpoint…",
-        "estimating": "Asking the model how many tokens it needs…",
-        "answering": "Both answers are being written…" if view.together else "One answer after the other…",
-        "ended": "Finished.",
+        "preparing": t("Reaching the endpoint…"),
+        "estimating": t("Asking the model how many tokens it needs…"),
+        "answering": t("Both answers are being written…") if view.together else t("One answer after the other…"),
+        "ended": t("Finished."),
     }
     st.markdown(f"**{words[view.phase]}**" + (f" {literal(view.notice)}" if view.notice else ""))
 

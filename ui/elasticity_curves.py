@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from tale_core.elasticity import SweepPoint, SweepResult
+from tale_core.i18n import t
 from tale_core.studies import SweepView
 from ui.text import visible
 
@@ -114,7 +115,9 @@ def subtitle(view: SweepView) -> str:
 def how_many(main: Curve) -> str:
     """The axis of right answers, with how many answers a mark stands for."""
     counts = {p.graded for p in main.budgets if p.graded}
-    return f"Right (n = {min(counts)}–{max(counts)})" if len(counts) > 1 else f"Right (n = {max(counts, default=0)})"
+    if len(counts) > 1:
+        return t("Right (n = {low}–{high})", low=min(counts), high=max(counts))
+    return t("Right (n = {n})", n=max(counts, default=0))
 
 
 def align(xanchor: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from tale_core.elasticity import SweepPoint
+from tale_core.i18n import N_, t
 from tale_core.studies import SweepView
 from ui import elasticity_words as words
 from ui.elasticity_curves import (
@@ -53,7 +54,7 @@ def curve(view: SweepView, overlays: Sequence[tuple[str, SweepView]] = (), *, sh
     import pandas  # noqa: F401
     from plotly.subplots import make_subplots
 
-    main = Curve("This sweep", view, _unit(view, shares))
+    main = Curve(t("This sweep"), view, _unit(view, shares))
     others = [Curve(name, other, _unit(other, shares)) for name, other in overlays[:MOST_OVERLAYS]]
     graded = any(p.accuracy is not None for c in (main, *others) for p in c.result.points)
     figure = make_subplots(
@@ -66,6 +67,11 @@ def curve(view: SweepView, overlays: Sequence[tuple[str, SweepView]] = (), *, sh
     frame = frame_of(main, others)
     _Drawing(figure, palette(), frame, shares=shares, graded=graded).draw(main, others)
     return figure
+
+
+def _spent_words(p: SweepPoint) -> str:
+    spent = words.mean_tokens(p)
+    return t("asked for {budget:,}: {tokens} tokens, n = {n}", budget=p.budget, tokens=spent, n=len(p.tokens))
 
 
 def _unit(view: SweepView, shares: bool) -> float:
@@ -102,7 +108,7 @@ class _Drawing:
                 row=row, col=1, exclude_empty_subplots=False,
             )  # fmt: skip
         span = f"{found[0]}" if found[0] == found[1] else f"{found[0]}–{found[1]}"
-        self._words(f"ideal range<br>{span} tokens", math.sqrt(low * high), None, "center", "top")
+        self._words(t("ideal range<br>{span} tokens", span=span), math.sqrt(low * high), None, "center", "top")
 
     def _asked_for(self) -> None:
         import plotly.graph_objects as go
@@ -113,7 +119,7 @@ class _Drawing:
         trace = go.Scatter(x=xs, y=xs, mode="lines", line=line, hoverinfo="skip", showlegend=False)
         self._figure.add_trace(trace, row=1, col=1)
         at = low * (high / low) ** 0.68
-        self._words("asked for", at, at, "left", "top", shift=(6, -4))
+        self._words(t("asked for"), at, at, "left", "top", shift=(6, -4))
 
     def _references(self, main: Curve) -> None:
         import plotly.graph_objects as go
@@ -131,7 +137,8 @@ class _Drawing:
             color = self._colors.vanilla
             if kind == "vanilla":
                 self._band(ends, [point] * 2, main.unit, color)
-            told = f"{'vanilla' if kind == 'vanilla' else 'direct answer'}: {point.tokens_mean:,.0f} tokens"
+            said = N_("vanilla: {n:,.0f} tokens") if kind == "vanilla" else N_("direct answer: {n:,.0f} tokens")
+            told = t(said, n=point.tokens_mean)
             self._figure.add_trace(
                 go.Scatter(
                     x=ends, y=[mean] * 2, mode="lines", line={"color": color, **line}, showlegend=False,
@@ -149,7 +156,7 @@ class _Drawing:
                 go.Scatter(
                     x=ends, y=[vanilla.accuracy] * 2, mode="lines", showlegend=False,
                     line={"color": self._colors.vanilla, "width": 2},
-                    hovertemplate=f"vanilla: right {words.right_share(vanilla)}<extra></extra>",
+                    hovertemplate=f"{t('vanilla: right {share}', share=words.right_share(vanilla))}<extra></extra>",
                 ),
                 row=2, col=1,
             )  # fmt: skip
@@ -172,7 +179,7 @@ class _Drawing:
         self._figure.add_trace(
             go.Scatter(
                 x=xs, y=[(p.tokens_mean or 0) / curve.unit for p in points], **shared,
-                text=[f"asked for {p.budget:,}: {words.mean_tokens(p)} tokens, n = {len(p.tokens)}" for p in points],
+                text=[_spent_words(p) for p in points],
                 hovertemplate=f"{plain(curve.name)}<br>%{{text}}<extra></extra>",
             ),
             row=1, col=1,
@@ -197,7 +204,10 @@ class _Drawing:
                     "type": "data", "symmetric": False, "array": high, "arrayminus": low, "width": 3,
                     "thickness": 1.6, "color": shared["line"]["color"],
                 },
-                text=[f"asked for {p.budget:,}: right {words.right_share(p)}" for _, p in known],
+                text=[
+                    t("asked for {budget:,}: right {share}", budget=p.budget, share=words.right_share(p))
+                    for _, p in known
+                ],
                 hovertemplate=f"{name}<br>%{{text}}<extra></extra>",
             ),
             row=2, col=1,
@@ -225,9 +235,10 @@ class _Drawing:
         at = next((p for p in main.budgets if found and p.budget == found.budget), None)
         if found is None or at is None or not at.tokens_mean or (words.is_flat(main.view) and not found.significant):
             return
-        sure = f"p = {found.p_value:.2g}" if found.significant and found.p_value is not None else "may be chance"
+        sure = f"p = {found.p_value:.2g}" if found.significant and found.p_value is not None else t("may be chance")
+        more = {"n": found.extra_tokens, "turning": found.turning, "sure": sure}
         self._words(
-            f"{found.extra_tokens:,.0f} tokens more<br>than at {found.turning} ({sure})",
+            t("{n:,.0f} tokens more<br>than at {turning} ({sure})", **more),
             found.budget / main.unit, at.tokens_mean / main.unit, "left", "top",
             color=self._colors.budgeted, arrow=(26, 34),
         )  # fmt: skip
@@ -262,19 +273,20 @@ class _Drawing:
         axis = {"gridcolor": colors.faint, "linecolor": colors.vanilla, "zeroline": False, "fixedrange": True,
                 "tickfont": {"size": 13}, "title_font": {"size": 13}, "ticks": "outside",
                 "tickcolor": colors.faint}  # fmt: skip
-        unit = "% of vanilla" if self._shares else "tokens"
+        unit = t("% of vanilla") if self._shares else t("tokens")
         last = 2 if self._graded else 1
         self._figure.update_xaxes(
             type="log", range=[math.log10(frame.x0), math.log10(frame.x1)], **ticks(frame.x0, frame.x1), **axis
         )
-        self._figure.update_xaxes(title_text=f"Budget asked for, {unit} (← less)", row=last, col=1)
+        self._figure.update_xaxes(title_text=t("Budget asked for, {unit} (← less)", unit=unit), row=last, col=1)
         self._figure.update_yaxes(
-            range=[0, frame.top], nticks=7, tickformat=",.0f", **axis, title_text=f"Spent, {unit}", row=1, col=1,
+            range=[0, frame.top], nticks=7, tickformat=",.0f", **axis,
+            title_text=t("Spent, {unit}", unit=unit), row=1, col=1,
         )  # fmt: skip
         if self._graded:
             self._figure.update_yaxes(
                 range=[-0.08, 1.08], tickvals=[0, 0.5, 1], ticktext=["0 %", "50 %", "100 %"], **axis,
-                title_text="Right" if legend else how_many(main), row=2, col=1,
+                title_text=t("Right") if legend else how_many(main), row=2, col=1,
             )  # fmt: skip
         background = _BACKGROUND["dark" if self._dark else "light"]
         self._figure.update_layout(

@@ -8,6 +8,7 @@ import streamlit as st
 
 from tale_core.elasticity import MAX_BUDGET, MAX_LEVELS, MAX_REPEATS, SweepPlan
 from tale_core.errors import InputError
+from tale_core.i18n import N_, t
 from tale_core.models.choice import ModelChoice
 from tale_core.presheet import parse_grid
 from tale_core.probing import Limits
@@ -16,7 +17,7 @@ from ui import question_form, state
 from ui.elasticity_sheet import draw_sheet, no_money_cap, price_of
 from ui.text import literal
 
-GRIDS = {"spread": "Spread evenly", "own": "My own list"}
+GRIDS = {"spread": N_("Spread evenly"), "own": N_("My own list")}
 DEFAULTS: dict[str, object] = {
     "sweep_grid": "spread",
     "sweep_points": 8,
@@ -66,33 +67,33 @@ def form(*, running: bool, folded: bool) -> Sweeping | None:
     """
     for name, value in {**DEFAULTS, "sweep_temperature": state.sampling().temperature or WARM}.items():
         st.session_state.setdefault(name, value)
-    question_form.heading("What happens when it is asked for less?")
+    question_form.heading(t("What happens when it is asked for less?"))
     question_form.question_box()
     answer, model, repeats, temperature, go = st.columns([1.7, 2.4, 1.25, 1.25, 2.2], vertical_alignment="bottom")
     with answer:
-        question_form.answer_box(placeholder="optional", explained="If you know it, every answer is graded.")
+        question_form.answer_box(placeholder=t("optional"), explained=t("If you know it, every answer is graded."))
     with model:
         question_form.model_box()
     with repeats:
         st.number_input(
-            "Repeats", 1, MAX_REPEATS, step=1, key="sweep_repeats", persist_state="session",
-            help="Answers under each budget, each with a seed of its own. At temperature 0 they are all the same.",
+            t("Repeats"), 1, MAX_REPEATS, step=1, key="sweep_repeats", persist_state="session",
+            help=t("Answers under each budget, each with a seed of its own. At temperature 0 they are all the same."),
         )  # fmt: skip
     with temperature:
         st.number_input(
-            "Temperature", 0.0, 2.0, step=0.1, key="sweep_temperature", persist_state="session",
-            help="Of this sweep alone; the other sampling settings are those in Settings.",
+            t("Temperature"), 0.0, 2.0, step=0.1, key="sweep_temperature", persist_state="session",
+            help=t("Of this sweep alone; the other sampling settings are those in Settings."),
         )  # fmt: skip
     # Drawn last, since what the grid holds decides whether it can be pressed.
     place = go.empty()
     _same_repeats()
     in_short = st.empty()
-    with st.expander("Grid, cost and hard caps", icon=":material/tune:", expanded=not folded):
+    with st.expander(t("Grid, cost and hard caps"), icon=":material/tune:", expanded=not folded):
         plan, cost = _grid_and_sheet(state.current_choice())
     if folded and not running:
         in_short.caption(literal(cost))
     pressed = place.button(
-        "Measure", type="primary", key="measure", disabled=running or plan is None, width="stretch",
+        t("Measure"), type="primary", key="measure", disabled=running or plan is None, width="stretch",
         shortcut="Ctrl+Enter", icon=":material/show_chart:",
     )  # fmt: skip
     return Sweeping(plan, state.current_choice()) if pressed and plan is not None and not running else None
@@ -106,7 +107,7 @@ def _grid_and_sheet(choice: ModelChoice) -> tuple[SweepPlan | None, str]:
         budgets = _grid()
         _caps(price)
     if budgets is None:
-        return None, "The list of budgets below cannot be used as it is."
+        return None, t("The list of budgets below cannot be used as it is.")
     plan = _plan(budgets, price)
     with right:
         return plan, draw_sheet(plan, choice, price)
@@ -116,30 +117,34 @@ def _same_repeats() -> None:
     warm, repeats = float(st.session_state["sweep_temperature"] or 0), int(st.session_state["sweep_repeats"])
     if repeats > 1 and warm == 0:
         st.caption(
-            f"At temperature 0 all {repeats} repeats of a budget are the same measurement: they cost {repeats} times "
-            f"as much and tell nothing more. Take 1 repeat, or a temperature of about {WARM:g}."
+            t(
+                "At temperature 0 all {n} repeats of a budget are the same measurement: they cost {n} times "
+                "as much and tell nothing more. Take 1 repeat, or a temperature of about {warm:g}.",
+                n=repeats,
+                warm=WARM,
+            )
         )
     elif repeats == 1:
-        st.caption("With one answer under each budget, chance and effect cannot be told apart.")
+        st.caption(t("With one answer under each budget, chance and effect cannot be told apart."))
 
 
 def _grid() -> tuple[int, ...] | None:
     """The budgets that were typed; empty for a spread that the vanilla answer decides; None when the list is wrong."""
     st.segmented_control(
-        "Budgets to ask for", list(GRIDS), key="sweep_grid", format_func=GRIDS.__getitem__, required=True,
+        t("Budgets to ask for"), list(GRIDS), key="sweep_grid", format_func=lambda g: t(GRIDS[g]), required=True,
         persist_state="session",
     )  # fmt: skip
     if st.session_state["sweep_grid"] != "own":
         number, lowest = st.columns(2)
         with number:
             st.number_input(
-                "How many", 2, MAX_LEVELS, step=1, key="sweep_points", persist_state="session",
-                help="From the vanilla answer's tokens downwards, each the same factor below the one before.",
+                t("How many"), 2, MAX_LEVELS, step=1, key="sweep_points", persist_state="session",
+                help=t("From the vanilla answer's tokens downwards, each the same factor below the one before."),
             )  # fmt: skip
         with lowest:
-            st.number_input("Lowest, tokens", 1, MAX_BUDGET, step=5, key="sweep_lowest", persist_state="session")
+            st.number_input(t("Lowest, tokens"), 1, MAX_BUDGET, step=5, key="sweep_lowest", persist_state="session")
         return ()
-    text = st.text_input("Tokens, with commas between", key="sweep_own", persist_state="session")
+    text = st.text_input(t("Tokens, with commas between"), key="sweep_own", persist_state="session")
     try:
         return parse_grid(text or "")
     except InputError as e:
@@ -152,23 +157,23 @@ def _caps(price: Price | None) -> None:
     calls, tokens, money = st.columns(3, vertical_alignment="bottom")
     with calls:
         st.number_input(
-            "Cap: calls", 1, 10_000, value=None, step=1, key="sweep_max_calls", persist_state="session",
-            placeholder="none", help="The sweep stops before the call that would break a cap.",
+            t("Cap: calls"), 1, 10_000, value=None, step=1, key="sweep_max_calls", persist_state="session",
+            placeholder=t("none"), help=t("The sweep stops before the call that would break a cap."),
         )  # fmt: skip
     with tokens:
         st.number_input(
-            "Cap: tokens", 1, 100_000_000, value=None, step=1000, key="sweep_max_tokens", persist_state="session",
-            placeholder="none", help="Prompts and answers together.",
+            t("Cap: tokens"), 1, 100_000_000, value=None, step=1000, key="sweep_max_tokens", persist_state="session",
+            placeholder=t("none"), help=t("Prompts and answers together."),
         )  # fmt: skip
     with money:
         st.number_input(
-            "Cap: dollars", 0.0001, 10_000.0, value=None, step=0.01, format="%.4f", key="sweep_max_cost",
-            persist_state="session", placeholder="none", disabled=reason is not None,
-            help=reason or "By the endpoint's published price.",
+            t("Cap: dollars"), 0.0001, 10_000.0, value=None, step=0.01, format="%.4f", key="sweep_max_cost",
+            persist_state="session", placeholder=t("none"), disabled=reason is not None,
+            help=reason or t("By the endpoint's published price."),
         )  # fmt: skip
     st.toggle(
-        "Reuse known answers", key="sweep_reuse", persist_state="session",
-        help="An answer that an earlier session got from the same model, prompt and seed is not paid for again.",
+        t("Reuse known answers"), key="sweep_reuse", persist_state="session",
+        help=t("An answer that an earlier session got from the same model, prompt and seed is not paid for again."),
     )  # fmt: skip
 
 

@@ -8,8 +8,9 @@ import streamlit as st
 
 from tale_core import jobs, studies
 from tale_core.errors import StoreError
+from tale_core.i18n import language, t
 from tale_core.studies import SweepView
-from tale_core.types import SessionRecord
+from tale_core.types import Language, SessionRecord
 from ui import elasticity_form, elasticity_result, opened, state
 from ui.elasticity_curves import MOST_OVERLAYS
 from ui.elasticity_form import Sweeping
@@ -28,7 +29,7 @@ def draw() -> None:
     view = _view(session) if session is not None and session.kind == "sweep" else None
     if view is not None:
         elasticity_form.load(session_id, view.plan)
-    page("Elasticity", following=job is not None)
+    page(t("Elasticity"), following=job is not None)
     sweeping = elasticity_form.form(running=job is not None, folded=job is not None or view is not None)
     if sweeping is not None:
         opened.start(sweeping, jobs.start_sweep, SweepView)
@@ -69,7 +70,7 @@ def _follow(job: Any) -> None:
     """Draw a running sweep until it ends; leaving or refreshing the page leaves it alone."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         head = st.container(width="stretch").empty()
-        st.button("Stop", key="stop", icon=":material/stop_circle:", on_click=job.cancel, shortcut="Escape")
+        st.button(t("Stop"), key="stop", icon=":material/stop_circle:", on_click=job.cancel, shortcut="Escape")
     live = elasticity_result.LiveSweep()
     for view in job.watch():
         with head.container():
@@ -98,8 +99,7 @@ def _limited(view: SweepView) -> bool:
 
 
 def _resume(view: SweepView) -> None:
-    addition = ", and the cap counts anew" if _limited(view) else ""
-    if (choice := opened.resume_button(view.model, view.endpoint, addition=addition)) is not None:
+    if (choice := opened.resume_button(view.model, view.endpoint, capped=_limited(view))) is not None:
         plan: Any = studies.resumed(view)
         opened.start(Sweeping(plan, choice), jobs.start_sweep, SweepView)
 
@@ -110,10 +110,10 @@ def _overlays(view: SweepView) -> list[tuple[str, SweepView]]:
     others = [s for s in store.list_sessions(limit=OFFERED + 1, kind="sweep") if s.id != view.session_id][:OFFERED]
     if not others:
         return []
-    names = {s.id: _name(s.id, s.status, store.where) for s in others}
+    names = {s.id: _name(s.id, s.status, store.where, language()) for s in others}
     chosen = st.multiselect(
-        "Lay other sweeps over it", list(names), key=f"overlay_{view.session_id}", max_selections=MOST_OVERLAYS,
-        format_func=lambda session_id: names.get(session_id, session_id), placeholder="Other models or prompts",
+        t("Lay other sweeps over it"), list(names), key=f"overlay_{view.session_id}", max_selections=MOST_OVERLAYS,
+        format_func=lambda session_id: names.get(session_id, session_id), placeholder=t("Other models or prompts"),
     )  # fmt: skip
     read = ((names[session_id], opened.stored(session_id)) for session_id in chosen)
     views = ((name, _view(session)) for name, session in read if session is not None)
@@ -121,12 +121,12 @@ def _overlays(view: SweepView) -> list[tuple[str, SweepView]]:
 
 
 @st.cache_data(max_entries=500, show_spinner=False)
-def _name(session_id: str, status: str, where: str) -> str:
+def _name(session_id: str, status: str, where: str, spoken: Language) -> str:
     """A sweep in a list: model, template, the question's beginning, when. Kept: a long list is read at every run."""
     session = state.store().get_session(session_id)
     question = " ".join(visible(session.question.text).split())
     question = question if len(question) <= 40 else f"{question[:39].rstrip()}…"
-    when = f"{session.created_at:%d %b %H:%M}" if session.created_at else ""
+    when = t("{when:%d %b %H:%M}", when=session.created_at) if session.created_at else ""
     return f"{visible(session.model)} · {visible(session.template)} · {question} · {when}"
 
 
@@ -134,6 +134,8 @@ def _welcome() -> None:
     if error := st.session_state.pop("page_error", None):
         st.warning(literal(str(error), 800))
     st.markdown(
-        "One question, asked again and again under **smaller and smaller budgets**. The curve shows what the model "
-        "really spends: often it writes less when asked for less, and below some budget it **writes more again**."
+        t(
+            "One question, asked again and again under **smaller and smaller budgets**. The curve shows what the model "
+            "really spends: often it writes less when asked for less, and below some budget it **writes more again**."
+        )
     )

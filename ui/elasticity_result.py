@@ -13,6 +13,7 @@ from typing import Any
 
 import streamlit as st
 
+from tale_core.i18n import joined, t
 from tale_core.models.choice import EMBEDDED
 from tale_core.models.prepare import preparation
 from tale_core.search_words import spent_words
@@ -32,19 +33,19 @@ REDRAW_S = 0.8
 def head(view: SweepView) -> None:
     """The finding in one sentence, with everything that qualifies it right below."""
     if view.status == "interrupted":
-        st.warning("This sweep was interrupted: the program ended while it ran. Every finished answer is kept.")
+        st.warning(t("This sweep was interrupted: the program ended while it ran. Every finished answer is kept."))
     if view.status == "cancelled":
-        st.info("This sweep was stopped. Every finished answer is kept.")
+        st.info(t("This sweep was stopped. Every finished answer is kept."))
     if view.error:
         st.error(literal(view.error, 1000), icon=":material/error:")
     if view.not_saved:
-        st.warning(f"This sweep could not be saved. {literal(view.not_saved, 600)}")
+        st.warning(t("This sweep could not be saved. {reason}", reason=literal(view.not_saved, 600)))
     if view.result is None:
-        st.caption("No answer has ended, so there is nothing to draw.")
+        st.caption(t("No answer has ended, so there is nothing to draw."))
         return
-    st.subheader(literal(view.result.finding, 600), anchor=False)
+    st.subheader(literal(words.finding(view), 600), anchor=False)
     if notes := words.qualifications(view):
-        st.caption(literal(" ".join(notes), 2000))
+        st.caption(literal(joined(*notes), 2000))
 
 
 def phase_line(view: SweepView) -> None:
@@ -74,12 +75,12 @@ class LiveSweep:
             return
         self._drawn, self._when = view.finished, time.monotonic()
         if view.result is None or not view.result.points:
-            self._chart.caption("The curve begins with the first answer: the one without a budget.")
+            self._chart.caption(t("The curve begins with the first answer: the one without a budget."))
             return
-        self._finding.subheader(literal(view.result.finding, 600), anchor=False)
+        self._finding.subheader(literal(words.finding(view), 600), anchor=False)
         with self._chart.container():
             chart(view, key=f"live_{view.finished}")
-        self._table.table(_cells(view), border="horizontal", alt="What every budget took so far")
+        self._table.table(_cells(view), border="horizontal", alt=t("What every budget took so far"))
 
 
 def chart(view: SweepView, overlays: Sequence[Named] = (), *, shares: bool = False, key: str) -> None:
@@ -102,25 +103,25 @@ def picture(view: SweepView, overlays: Sequence[Named] = ()) -> None:
         return
     shares, drawn, left_out = words.comparable(view, overlays)
     chart(view, drawn, shares=shares, key=f"curve_{view.session_id}")
-    st.caption(literal(" ".join([words.legend(view, shares=shares), *words.numbers(view, drawn), *left_out]), 3000))
+    st.caption(literal(joined(words.legend(view, shares=shares), *words.numbers(view, drawn), *left_out), 3000))
 
 
 def table_and_files(view: SweepView) -> None:
     """The levels, what was paid for, and the sweep as files."""
     if view.result is None or not view.result.points:
         return
-    st.table(_cells(view), border="horizontal", alt="What every budget took")
+    st.table(_cells(view), border="horizontal", alt=t("What every budget took"))
     _files(view)
 
 
 def _files(view: SweepView) -> None:
     """What was paid for, and the sweep as files."""
-    st.markdown(f"**Spent:** {literal(spent_words(view.spent), 400)}")
+    st.markdown(t("**Spent:** {spent}", spent=literal(spent_words(view.spent), 400)))
     document = json.dumps(sweep_document(view), ensure_ascii=False, indent=2)
     with st.container(horizontal=True, vertical_alignment="center"):
-        _download("Save as CSV", sweep_csv(view).encode("utf-8-sig"), f"{view.session_id}.csv", "text/csv")
-        _download("Save as JSON", document, f"{view.session_id}.json", "application/json")
-        st.caption("As a picture (PNG): the camera at the chart's upper right corner.", width="content")
+        _download(t("Save as CSV"), sweep_csv(view).encode("utf-8-sig"), f"{view.session_id}.csv", "text/csv")
+        _download(t("Save as JSON"), document, f"{view.session_id}.json", "application/json")
+        st.caption(t("As a picture (PNG): the camera at the chart's upper right corner."), width="content")
 
 
 def _download(label: str, data: Any, name: str, mime: str) -> None:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from tale_core.elasticity import SweepPlan
 from tale_core.errors import InputError, ModelError, StoreError
+from tale_core.i18n import joined, t, tn
 from tale_core.models import tokens
 from tale_core.models.choice import ModelChoice, endpoint_of
 from tale_core.presheet import PreSheet, Seen, duration, presheet, seen
@@ -22,20 +23,22 @@ LOOKED_AT = 4
 def draw_sheet(plan: SweepPlan, choice: ModelChoice, price: Price | None) -> str:
     """The sheet of a plan as a table, with what was assumed below it; returns it in one sentence."""
     sheet, told = _presheet_of(plan, choice, price)
-    st.markdown("**Before it starts**")
-    rows = _rows(sheet, told, plan, price)
-    cells = {name: literal(value) for name, value in rows.items()}
-    st.table(cells, border="horizontal", hide_header=True, alt="What this sweep will take")
+    st.markdown(f"**{t('Before it starts')}**")
+    cells = {name: literal(value) for name, value in _rows(sheet, told, plan, price).items()}
+    st.table(cells, border="horizontal", hide_header=True, alt=t("What this sweep will take"))
     st.caption(literal(_assumptions(sheet, plan), 600))
-    return f"A new sweep: {rows['Calls'].replace(':', ' calls:', 1)}; {rows['Tokens']} tokens; {rows['Worst price']}."
+    return t(
+        "A new sweep: {count} calls: {levels}; {tokens} tokens; {price}.",
+        count=_count(sheet, plan), levels=_levels(sheet, plan), tokens=_range(sheet), price=_worst_price(sheet, price),
+    )  # fmt: skip
 
 
 def no_money_cap(price: Price | None) -> str | None:
     """Why money cannot be capped, or None when it can."""
     if price is None:
-        return "The price of this model is unknown, so money cannot be capped: cap calls or tokens instead."
+        return t("The price of this model is unknown, so money cannot be capped: cap calls or tokens instead.")
     if price.input_per_mtok == price.output_per_mtok == 0:
-        return "This model runs on this machine and costs no money: cap calls or tokens instead."
+        return t("This model runs on this machine and costs no money: cap calls or tokens instead.")
     return None
 
 
@@ -75,52 +78,72 @@ def _earlier(choice: ModelChoice, question: Question) -> list[SessionRecord]:
 
 def _rows(sheet: PreSheet, told: Seen, plan: SweepPlan, price: Price | None) -> dict[str, str]:
     return {
-        "Calls": _calls(sheet, plan),
-        "Tokens": _range(f"about {sheet.tokens_kept:,}", sheet.tokens_worst),
-        "of which prompts": f"about {sheet.prompt_tokens:,} (estimate by tiktoken)",
-        "Worst price": _worst_price(sheet, price),
-        "Time": _time(sheet, told),
-        "Hard cap": _cap_words(plan.limits),
+        t("Calls"): t("{count}: {levels}", count=_count(sheet, plan), levels=_levels(sheet, plan)),
+        t("Tokens"): _range(sheet),
+        t("of which prompts"): t("about {n:,} (estimate by tiktoken)", n=sheet.prompt_tokens),
+        t("Worst price"): _worst_price(sheet, price),
+        t("Time"): _time(sheet, told),
+        t("Hard cap"): _cap_words(plan.limits),
     }
 
 
-def _calls(sheet: PreSheet, plan: SweepPlan) -> str:
-    levels = len(sheet.budgets)
-    about = "" if plan.budgets else "at most "
-    each = f", {plan.repeats} times each" if plan.repeats > 1 else ""
-    return f"{about}{sheet.answers}: {levels} budget{'s' if levels != 1 else ''}, vanilla and direct{each}"
+def _count(sheet: PreSheet, plan: SweepPlan) -> str:
+    return f"{sheet.answers}" if plan.budgets else t("at most {n}", n=sheet.answers)
 
 
-def _range(kept: str, worst: int | None) -> str:
-    return f"{kept} if budgets are kept" + (f", at most {worst:,}" if worst is not None else ", without an upper bound")
+def _levels(sheet: PreSheet, plan: SweepPlan) -> str:
+    levels = tn("{n} budget, vanilla and direct", "{n} budgets, vanilla and direct", len(sheet.budgets))
+    return t("{levels}, {n} times each", levels=levels, n=plan.repeats) if plan.repeats > 1 else levels
+
+
+def _range(sheet: PreSheet) -> str:
+    if sheet.tokens_worst is None:
+        return t("about {kept:,} if budgets are kept, without an upper bound", kept=sheet.tokens_kept)
+    return t("about {kept:,} if budgets are kept, at most {worst:,}", kept=sheet.tokens_kept, worst=sheet.tokens_worst)
 
 
 def _worst_price(sheet: PreSheet, price: Price | None) -> str:
     if price is not None and sheet.cost_worst is None:
-        return "no upper bound: set max_tokens in Settings"
-    dated = f" (price of {price.as_of})" if price is not None and price.as_of else ""
-    return money(sheet.cost_worst) + dated
+        return t("no upper bound: set max_tokens in Settings")
+    worst = money(sheet.cost_worst)
+    if price is not None and price.as_of:
+        return t("{money} (price of {date})", money=worst, date=price.as_of)
+    return worst
 
 
 def _time(sheet: PreSheet, told: Seen) -> str:
     if sheet.seconds_kept is None or told.tokens_per_s is None:
-        return "unknown until the first answer"
-    worst = f", at most {duration(sheet.seconds_worst)}" if sheet.seconds_worst is not None else ""
-    speed = f"at the {told.tokens_per_s:.0f} tokens/s seen before, one answer at a time"
-    return f"about {duration(sheet.seconds_kept)} if budgets are kept{worst}; {speed}"
+        return t("unknown until the first answer")
+    values = {"kept": duration(sheet.seconds_kept), "speed": told.tokens_per_s}
+    if sheet.seconds_worst is None:
+        return t(
+            "about {kept} if budgets are kept; at the {speed:.0f} tokens/s seen before, one answer at a time", **values
+        )
+    return t(
+        "about {kept} if budgets are kept, at most {worst}; at the {speed:.0f} tokens/s seen before, one answer at a "
+        "time",
+        **values, worst=duration(sheet.seconds_worst),
+    )  # fmt: skip
 
 
 def _cap_words(limits: Limits) -> str:
-    parts = [f"{limits.max_calls:,} calls"] if limits.max_calls else []
-    parts += [f"{limits.max_tokens:,} tokens"] if limits.max_tokens else []
+    parts = [t("{n:,} calls", n=limits.max_calls)] if limits.max_calls else []
+    parts += [t("{n:,} tokens", n=limits.max_tokens)] if limits.max_tokens else []
     parts += [money(limits.max_cost_usd)] if limits.max_cost_usd else []
-    return f"stops at {', '.join(parts)}" if parts else "none"
+    return t("stops at {caps}", caps=t(", ").join(parts)) if parts else t("none")
 
 
 def _assumptions(sheet: PreSheet, plan: SweepPlan) -> str:
-    source = "assumed, since this model has not answered this question yet" if sheet.vanilla_assumed else "as before"
-    words = f"Vanilla answer: {sheet.vanilla_tokens:,} tokens, {source}. "
-    if plan.sampling.max_tokens is not None:
-        words += f"At most means that every answer runs to max_tokens ({plan.sampling.max_tokens:,})"
-        words += ", or to the hard cap." if _cap_words(plan.limits) != "none" else "."
-    return words + (" Answers known already are not paid for again." if plan.reuse else "")
+    if sheet.vanilla_assumed:
+        vanilla = t(
+            "Vanilla answer: {n:,} tokens, assumed, since this model has not answered this question yet.",
+            n=sheet.vanilla_tokens,
+        )
+    else:
+        vanilla = t("Vanilla answer: {n:,} tokens, as before.", n=sheet.vanilla_tokens)
+    most, cap = "", plan.sampling.max_tokens
+    if cap is not None and plan.limits != Limits():
+        most = t("At most means that every answer runs to max_tokens ({n:,}), or to the hard cap.", n=cap)
+    elif cap is not None:
+        most = t("At most means that every answer runs to max_tokens ({n:,}).", n=cap)
+    return joined(vanilla, most, t("Answers known already are not paid for again.") if plan.reuse else "")

@@ -9,9 +9,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from tale_core.elasticity import SweepPoint
-from tale_core.elasticity_finding import RESPONSE
+from tale_core.elasticity_finding import RESPONSE, is_one_measurement
+from tale_core.elasticity_finding import finding as found
+from tale_core.grading import known_answer
+from tale_core.i18n import joined, t, tn
 from tale_core.presheet import duration, seconds_left
 from tale_core.studies import SweepView
+from tale_core.verdict import role_name
 from ui.text import visible
 from ui.theme import OUTCOMES
 
@@ -25,6 +29,12 @@ def vanilla_tokens(view: SweepView) -> float | None:
     return next((p.tokens_mean for p in points if p.kind == "vanilla" and p.tokens_mean), None)
 
 
+def finding(view: SweepView) -> str:
+    """What the sweep found, in the reader's language: what is stored was said in the language of the files."""
+    assert view.result is not None
+    return found(view.result, known=known_answer(view.question) is not None, alike=is_one_measurement(view.plan))
+
+
 def headline(view: SweepView) -> str:
     """The finding as a chart's title: short, and drawn into the saved picture."""
     result = view.result
@@ -34,16 +44,17 @@ def headline(view: SweepView) -> str:
         else {}
     )
     if result is None or not means:
-        return "What is asked for, and what is spent"
+        return t("What is asked for, and what is spent")
     low, high = min(means.values()), max(means.values())
     if is_flat(view):
-        return f"About {sum(means.values()) / len(means):,.0f} tokens, whatever is asked for"
-    if result.rebound is not None:
-        may = "costs" if result.rebound.significant else "may cost"
-        return f"Asked for less than {result.rebound.turning} tokens, it {may} more again"
+        return t("About {n:,.0f} tokens, whatever is asked for", n=sum(means.values()) / len(means))
+    if (rebound := result.rebound) is not None:
+        if rebound.significant:
+            return t("Asked for less than {turning} tokens, it costs more again", turning=rebound.turning)
+        return t("Asked for less than {turning} tokens, it may cost more again", turning=rebound.turning)
     if len(means) > 1 and means[min(means)] == low:
-        return f"Asked for less, it writes less: from {high:,.0f} down to {low:,.0f} tokens"
-    return f"Between {low:,.0f} and {high:,.0f} tokens were spent"
+        return t("Asked for less, it writes less: from {high:,.0f} down to {low:,.0f} tokens", high=high, low=low)
+    return t("Between {low:,.0f} and {high:,.0f} tokens were spent", low=low, high=high)
 
 
 def is_flat(view: SweepView) -> bool:
@@ -57,13 +68,13 @@ def alt_text(view: SweepView, overlays: Sequence[str] = ()) -> str:
     """The chart for people who do not see it."""
     result = view.result
     points = [p for p in result.points if p.budget is not None and p.tokens_mean is not None] if result else []
-    words = [f"Chart of tokens spent against tokens asked for. {headline(view)}."]
+    words = [t("Chart of tokens spent against tokens asked for. {headline}.", headline=headline(view))]
     if vanilla := vanilla_tokens(view):
-        words.append(f"Vanilla: {vanilla:,.0f} tokens.")
-    words += [f"Asked for {p.budget}: {p.tokens_mean:,.0f} spent." for p in points[:20]]
+        words.append(t("Vanilla: {n:,.0f} tokens.", n=vanilla))
+    words += [t("Asked for {budget}: {tokens:,.0f} spent.", budget=p.budget, tokens=p.tokens_mean) for p in points[:20]]
     if overlays:
-        words.append(f"Laid over it: {'; '.join(visible(name) for name in overlays)}.")
-    return " ".join(words)
+        words.append(t("Laid over it: {names}.", names=t("; ").join(visible(name) for name in overlays)))
+    return joined(*words)
 
 
 def mean_tokens(p: SweepPoint) -> str:
@@ -78,7 +89,7 @@ def mean_tokens(p: SweepPoint) -> str:
 def right_share(p: SweepPoint) -> str:
     """How many answers were right, with interval and n."""
     if p.accuracy is None:
-        return "not graded"
+        return t("not graded")
     return f"{percent(p.accuracy)} [{percent(p.accuracy_low or 0)}–{percent(p.accuracy_high or 0)}], n = {p.graded}"
 
 
@@ -92,37 +103,48 @@ def qualifications(view: SweepView) -> list[str]:
     result = view.result
     if result is None:
         return []
-    notes = [f"{view.model}, temperature {_temperature(view.plan.sampling.temperature)}."]
+    temperature = _temperature(view.plan.sampling.temperature)
+    notes = [t("{model}, temperature {temperature}.", model=view.model, temperature=temperature)]
     if not view.running and view.finished < view.planned:
-        notes.append(f"{view.finished} of {view.planned} answers are there.")
+        notes.append(t("{n} of {all} answers are there.", n=view.finished, all=view.planned))
     if view.plan.repeats == 1:
-        notes.append("One answer under each budget: there is no interval, and chance cannot be judged.")
-    named: dict[str, int] = {str(source): n for source, n in result.sources.items()}
-    for source, words in (
-        ("cached", "known from earlier and not paid for again"),
-        ("recorded", "recorded, not generated now"),
-        ("simulated", "simulated: no model was asked"),
-    ):
-        if n := named.get(source):
-            notes.append(f"{n} answer{'s were' if n != 1 else ' was'} {words}.")
+        notes.append(t("One answer under each budget: there is no interval, and chance cannot be judged."))
+    notes += _not_live({str(source): n for source, n in result.sources.items()})
     if view.spent.estimated:
-        notes.append("Some token counts are estimates: the endpoint did not report them.")
+        notes.append(t("Some token counts are estimates: the endpoint did not report them."))
+    return notes
+
+
+def _not_live(sources: dict[str, int]) -> list[str]:
+    notes = []
+    if n := sources.get("cached"):
+        one = "{n} answer was known from earlier and not paid for again."
+        notes.append(tn(one, "{n} answers were known from earlier and not paid for again.", n))
+    if n := sources.get("recorded"):
+        one = "{n} answer was recorded, not generated now."
+        notes.append(tn(one, "{n} answers were recorded, not generated now.", n))
+    if n := sources.get("simulated"):
+        one = "{n} answer was simulated: no model was asked."
+        notes.append(tn(one, "{n} answers were simulated: no model was asked.", n))
     return notes
 
 
 def _temperature(value: float | None) -> str:
-    return "of the endpoint" if value is None else f"{value:g}"
+    return t("of the endpoint") if value is None else f"{value:g}"
 
 
 def progress(view: SweepView, *, now: datetime) -> str:
     """How many answers are there, and the time left at the pace so far."""
     if view.phase == "preparing":
-        return "Reaching the endpoint…"
+        return t("Reaching the endpoint…")
     if not view.planned:
-        return "Asking without a budget first…"
-    left = _time_left(view, now)
-    ahead = f", about {duration(left)} left" if left else ", time left unknown until the first answer"
-    return f"{view.finished} of {view.planned} answers{ahead if view.finished < view.planned else ''}"
+        return t("Asking without a budget first…")
+    values = {"n": view.finished, "all": view.planned}
+    if view.finished >= view.planned:
+        return t("{n} of {all} answers", **values)
+    if left := _time_left(view, now):
+        return t("{n} of {all} answers, about {left} left", **values, left=duration(left))
+    return t("{n} of {all} answers, time left unknown until the first answer", **values)
 
 
 def _time_left(view: SweepView, now: datetime) -> float | None:
@@ -139,46 +161,57 @@ def _time_left(view: SweepView, now: datetime) -> float | None:
 def legend(view: SweepView, *, shares: bool) -> str:
     """How to read the chart, in words."""
     result = view.result
-    words = (
-        "Solid teal: what was really spent, the mean of the answers under each budget, with its 95 % interval as a "
-        "band. Dashed: what was asked for; above it the budget was overspent. Solid slate: the answer without a "
-        "budget. Dotted: the answer without any explanation."
-    )
+    words = [
+        t(
+            "Solid teal: what was really spent, the mean of the answers under each budget, with its 95 % interval as a "
+            "band. Dashed: what was asked for; above it the budget was overspent. Solid slate: the answer without a "
+            "budget. Dotted: the answer without any explanation."
+        )
+    ]
     if result and result.ideal_range:
-        words += " Shaded: the ideal range, budgets that cost least while the answer stayed right."
+        words.append(t("Shaded: the ideal range, budgets that cost least while the answer stayed right."))
     if any(p.accuracy is not None for p in (result.points if result else ())):
-        words += (
-            " Below: the share of right answers with its 95 % interval (Wilson); answers that were cut off or could "
+        below = t(
+            "Below: the share of right answers with its 95 % interval (Wilson); answers that were cut off or could "
             "not be read count as not right there, and are named in the table."
         )
+        words.append(below)
     if shares:
-        words += " The questions differ, so everything is a share of each one's own answer without a budget."
-    return words
+        words.append(t("The questions differ, so everything is a share of each one's own answer without a budget."))
+    return joined(*words)
 
 
 def numbers(view: SweepView, overlays: Sequence[Named]) -> list[str]:
     """How many answers stand behind a mark of each curve, where there are several curves."""
     if not overlays:
         return []
-    counts = (f"{visible(name)}: {one.plan.repeats}" for name, one in (("this sweep", view), *overlays))
-    return [f"Answers under each budget: {'; '.join(counts)}."]
+    named = ((t("this sweep"), view), *overlays)
+    counts = (t("{name}: {n}", name=visible(name), n=one.plan.repeats) for name, one in named)
+    return [t("Answers under each budget: {counts}.", counts=t("; ").join(counts))]
 
 
 def rows(view: SweepView) -> dict[str, list[str]]:
     """The levels as a table's columns."""
     points = view.result.points if view.result else ()
     return {
-        "Budget": [p.kind if p.budget is None else f"{p.budget:,}" for p in points],
-        "Answers": [str(p.repeats) for p in points],
-        "Tokens, mean [95 %]": [mean_tokens(p) for p in points],
-        "Within budget": ["–" if p.within is None else percent(p.within) for p in points],
-        "Right [95 %]": [right_share(p) for p in points],
-        "Outcomes": [_outcomes(p) for p in points],
+        t("Budget"): [_level(p) for p in points],
+        t("Answers"): [str(p.repeats) for p in points],
+        t("Tokens, mean [95 %]"): [mean_tokens(p) for p in points],
+        t("Within budget"): ["–" if p.within is None else percent(p.within) for p in points],
+        t("Right [95 %]"): [right_share(p) for p in points],
+        t("Outcomes"): [_outcomes(p) for p in points],
     }
 
 
+def _level(p: SweepPoint) -> str:
+    if p.budget is not None:
+        return f"{p.budget:,}"
+    return role_name("direct") if p.kind == "direct" else role_name("vanilla")
+
+
 def _outcomes(p: SweepPoint) -> str:
-    return ", ".join(f"{n} {OUTCOMES[outcome][0].lower()}" for outcome, n in p.outcomes.items() if n)
+    told = ((n, t(OUTCOMES[outcome][0]).lower()) for outcome, n in p.outcomes.items() if n)
+    return t(", ").join(t("{n} {outcome}", n=n, outcome=outcome) for n, outcome in told)
 
 
 def comparable(view: SweepView, overlays: Sequence[Named]) -> tuple[bool, list[Named], list[str]]:
@@ -186,12 +219,12 @@ def comparable(view: SweepView, overlays: Sequence[Named]) -> tuple[bool, list[N
     shares = any(_asked(other) != _asked(view) for _, other in overlays)
     drawn, words = [], []
     if shares and vanilla_tokens(view) is None:
-        return False, [], ["Nothing can be laid over it: this sweep has no vanilla answer to compare by."]
+        return False, [], [t("Nothing can be laid over it: this sweep has no vanilla answer to compare by.")]
     for name, other in overlays:
         if other.result is None or not any(p.budget is not None for p in other.result.points):
-            words.append(f"Left out, since no budget was answered: {name}.")
+            words.append(t("Left out, since no budget was answered: {name}.", name=name))
         elif shares and vanilla_tokens(other) is None:
-            words.append(f"Left out, since it has no vanilla answer to compare by: {name}.")
+            words.append(t("Left out, since it has no vanilla answer to compare by: {name}.", name=name))
         else:
             drawn.append((name, other))
     return shares, drawn, words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tale_core.i18n import t
 from ui.theme import palette
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def token_bar(tokens: int, *, role: str, budget: int | None, scale: int) -> Figu
             width=[0.56],
             orientation="h",
             marker_color=color,
-            hovertemplate="%{x} output tokens<extra></extra>",
+            hovertemplate=f"%{{x}} {t('output tokens')}<extra></extra>",
         )
     )
     figure.add_shape(

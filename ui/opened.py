@@ -14,7 +14,8 @@ import streamlit as st
 
 from tale_core import jobs
 from tale_core.errors import InputError, NotFoundError, StoreError
-from tale_core.models.choice import ModelChoice
+from tale_core.i18n import N_, joined, t
+from tale_core.models.choice import EMBEDDED, ModelChoice
 from tale_core.types import SessionKind, SessionRecord
 from ui import state
 from ui.shell import OF_KIND
@@ -24,9 +25,21 @@ SAME_CLICK_S = 1.0
 """Seconds within which asking the very same again is the second half of a double click."""
 RESUMABLE = ("interrupted", "failed", "cancelled")
 WORDS: dict[SessionKind, str] = {
-    "ask": "an Ask session", "search": "a search", "sweep": "a sweep", "experiment": "an experiment",
+    "ask": N_("an Ask session"), "search": N_("a search"), "sweep": N_("a sweep"), "experiment": N_("an experiment"),
 }  # fmt: skip
-"""What a session of each kind is called, with its article."""
+"""What a session of each kind is called, with its article (said with `t`)."""
+_RESUMED: dict[SessionKind, str] = {
+    "ask": N_("The Ask session that this one resumed"),
+    "search": N_("The search that this one resumed"),
+    "sweep": N_("The sweep that this one resumed"),
+    "experiment": N_("The experiment that this one resumed"),
+}
+_ELSEWHERE: dict[SessionKind, str] = {
+    "ask": N_("This Ask session runs in another program, on the command line perhaps."),
+    "search": N_("This search runs in another program, on the command line perhaps."),
+    "sweep": N_("This sweep runs in another program, on the command line perhaps."),
+    "experiment": N_("This experiment runs in another program, on the command line perhaps."),
+}
 V = TypeVar("V", bound=jobs.View)
 
 
@@ -58,7 +71,9 @@ def stored(session_id: str) -> SessionRecord | None:
     try:
         return state.store().get_session(session_id)
     except NotFoundError:
-        st.session_state["page_error"] = "There is no session of this name in the database. It may have been deleted."
+        st.session_state["page_error"] = t(
+            "There is no session of this name in the database. It may have been deleted."
+        )
     except StoreError as e:
         st.session_state["page_error"] = str(e)
     return None
@@ -127,37 +142,45 @@ def _started_just_now(request: Requested, view_type: type[jobs.View]) -> str | N
 def elsewhere(session: SessionRecord, here: SessionKind) -> None:
     """Say that the link leads to a session of another kind, and offer the page that shows it."""
     path, title, icon = OF_KIND[session.kind]
-    st.info(f"This link leads to {WORDS[session.kind]}, not to {WORDS[here]}.")
-    st.page_link(path, label=f"Open it under {title}", icon=icon, query_params={"session": session.id})
+    st.info(t("This link leads to {found}, not to {expected}.", found=t(WORDS[session.kind]), expected=t(WORDS[here])))
+    st.page_link(
+        path, label=t("Open it under {page}", page=t(title)), icon=icon, query_params=state.address(session=session.id)
+    )
 
 
 def parent_link(parent_id: str | None, kind: SessionKind) -> None:
     """A link to the session that this one resumed, if it did."""
     if parent_id:
         path, _, _ = OF_KIND[kind]
-        name = WORDS[kind].split(maxsplit=1)[1]
         st.page_link(
-            path, label=f"The {name} that this one resumed", icon=":material/history:",
-            query_params={"session": parent_id},
+            path, label=t(_RESUMED[kind]), icon=":material/history:",
+            query_params=state.address(session=parent_id),
         )  # fmt: skip
 
 
-def resume_button(model: str, endpoint: str, *, addition: str = "") -> ModelChoice | None:
+def resume_button(model: str, endpoint: str, *, capped: bool = False) -> ModelChoice | None:
     """A button to go on where a session ended, with the model that it ran on; that model once it is pressed.
 
     Args:
         model: The session's model.
         endpoint: Its endpoint; both must be among the models that can be asked now.
-        addition: Ends the sentence that promises that nothing is paid for again.
+        capped: It ended at a cap, which the resumed session counts anew.
     """
     choices = state.model_choices().values()
     choice = next((c for c in choices if (c.model, c.endpoint) == (model, endpoint)), None)
     with st.container(horizontal=True, vertical_alignment="center"):
-        pressed = st.button("Resume", key="resume", icon=":material/resume:", disabled=choice is None)
-        if choice is None:
-            words = f"It ran on {model} at {endpoint}: add that model in Settings to resume."
+        pressed = st.button(t("Resume"), key="resume", icon=":material/resume:", disabled=choice is None)
+        if choice is None and endpoint == EMBEDDED:
+            words = t("It ran on {model}, on this machine: that model is needed to resume.", model=model)
+        elif choice is None:
+            words = t(
+                "It ran on {model} at {endpoint}: add that model in Settings to resume.", model=model, endpoint=endpoint
+            )
         else:
-            words = f"It goes on where it ended. Finished answers are not paid for again{addition}."
+            kept = t("Finished answers are not paid for again.")
+            if capped:
+                kept = t("Finished answers are not paid for again, and the cap counts anew.")
+            words = joined(t("It goes on where it ended."), kept)
         st.caption(literal(words, 400), width="content")
     return choice if pressed else None
 
@@ -165,7 +188,6 @@ def resume_button(model: str, endpoint: str, *, addition: str = "") -> ModelChoi
 @st.fragment(run_every=2.0)
 def wait_for_the_other_program(shown: SessionRecord) -> None:
     """Follow a session that another process is working on through what it stores."""
-    name = WORDS[shown.kind].split(maxsplit=1)[1]
-    st.caption(f"This {name} runs in another program, on the command line perhaps. The page follows what it stores.")
+    st.caption(joined(t(_ELSEWHERE[shown.kind]), t("The page follows what it stores.")))
     if state.store().get_session(shown.id) != shown:
         st.rerun()

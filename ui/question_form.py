@@ -10,6 +10,7 @@ from dataclasses import replace
 import streamlit as st
 
 from tale_core.datasets import featured, language_of
+from tale_core.i18n import t
 from tale_core.prompts import question_block
 from tale_core.types import Question
 from ui import state
@@ -21,11 +22,11 @@ def heading(title: str) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"## {title}", anchors=False)
         st.selectbox(
-            "Pick an example",
+            t("Pick an example"),
             featured(),
             index=None,
             format_func=lambda q: visible(q.text),
-            placeholder="Pick an example",
+            placeholder=t("Pick an example"),
             label_visibility="collapsed",
             key="example",
             on_change=_pick,
@@ -36,9 +37,9 @@ def heading(title: str) -> None:
 def question_box() -> None:
     """The question's text, and the options of a picked choice as long as its text is unchanged."""
     st.text_area(
-        "Question",
+        t("Question"),
         key="question",
-        placeholder="Type a question, for example: A train covers 180 km in 2.5 hours. How fast does it go?",
+        placeholder=t("Type a question, for example: A train covers 180 km in 2.5 hours. How fast does it go?"),
         height=110,
         persist_state="session",
     )
@@ -50,7 +51,7 @@ def question_box() -> None:
 
 def answer_box(*, placeholder: str, explained: str) -> None:
     """The known answer."""
-    st.text_input("Known answer", key="answer", placeholder=placeholder, persist_state="session", help=explained)
+    st.text_input(t("Known answer"), key="answer", placeholder=placeholder, persist_state="session", help=explained)
 
 
 def model_box() -> None:
@@ -60,8 +61,8 @@ def model_box() -> None:
     current = state.current_choice().key
     st.session_state["model"] = current if current in keys else keys[0]
     st.selectbox(
-        "Model", keys, key="model", format_func=lambda k: visible(available[k].title), on_change=_choose,
-        help="More models: Settings.",
+        t("Model"), keys, key="model", format_func=lambda k: visible(available[k].title), on_change=_choose,
+        help=t("More models: Settings."),
     )  # fmt: skip
 
 

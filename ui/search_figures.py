@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tale_core.i18n import N_, t
 from tale_core.search import SearchStep
 from tale_core.search_words import number, outcome_words
 from tale_core.types import Outcome
@@ -27,7 +28,7 @@ class Look(NamedTuple):
     """How an outcome is drawn, so that colour is never alone.
 
     Attributes:
-        name: In the legend.
+        name: In the legend (said with `t`).
         symbol: Plotly's.
         sign: The same symbol as a letter, for the legend.
     """
@@ -38,14 +39,14 @@ class Look(NamedTuple):
 
 
 LOOKS: dict[Outcome, Look] = {
-    Outcome.CORRECT: Look("Right", "circle", "●"),
-    Outcome.WRONG: Look("Wrong", "x", "✕"),
-    Outcome.TRUNCATED: Look("Cut at max_tokens", "triangle-up", "▲"),
-    Outcome.UNPARSED: Look("No readable answer", "square", "■"),
-    Outcome.ERROR: Look("Failed", "diamond", "◆"),
-    Outcome.UNGRADED: Look("Not graded", "hexagon", "⬣"),
+    Outcome.CORRECT: Look(N_("Right"), "circle", "●"),
+    Outcome.WRONG: Look(N_("Wrong"), "x", "✕"),
+    Outcome.TRUNCATED: Look(N_("Cut at max_tokens"), "triangle-up", "▲"),
+    Outcome.UNPARSED: Look(N_("No readable answer"), "square", "■"),
+    Outcome.ERROR: Look(N_("Failed"), "diamond", "◆"),
+    Outcome.UNGRADED: Look(N_("Not graded"), "hexagon", "⬣"),
 }
-_CUT_LOOK = Look("Cut: could not win", "triangle-up-open", "△")
+_CUT_LOOK = Look(N_("Cut: could not win"), "triangle-up-open", "△")
 
 
 def search_chart(
@@ -91,13 +92,8 @@ def ceiling(steps: Sequence[SearchStep]) -> float:
 
 def described(steps: Sequence[SearchStep]) -> str:
     """The chart in words, for those who do not see it."""
-    told = [
-        f"no budget: {number(s.tokens)} tokens, {outcome_words(s).lower()}"
-        if s.budget is None
-        else f"budget {s.budget}: {number(s.tokens)} tokens, {outcome_words(s).lower()}"
-        for s in steps
-    ]
-    return "Tokens of each answer of the search. " + ("; ".join(told) if told else "No answer yet") + "."
+    told = t("; ").join(_told(s) for s in steps) if steps else t("No answer yet")
+    return t("Tokens of each answer of the search. {told}.", told=told)
 
 
 def legend(steps: Sequence[SearchStep]) -> str:
@@ -107,12 +103,12 @@ def legend(steps: Sequence[SearchStep]) -> str:
     """
     always = [(Outcome.CORRECT, False), (Outcome.WRONG, False)]
     kinds = dict.fromkeys([*always, *((s.outcome, s.cut) for s in steps)])
-    signs = [":blue-background[\u2003] still possible", "╌╌ budget asked for"]
+    signs = [f":blue-background[\u2003] {t('still possible')}", f"╌╌ {t('budget asked for')}"]
     for outcome, cut in kinds:
         look = _CUT_LOOK if cut else LOOKS[outcome]
         sign = look.sign if cut else f":{OUTCOMES[outcome][1]}[{look.sign}]"
-        signs.append(f"{sign} {look.name.lower().replace('_', chr(92) + '_')}")
-    words = "\u2003 ".join(s.replace(" ", "\u00a0") for s in [*signs, ":blue[◯] best so far"])
+        signs.append(f"{sign} {t(look.name).lower().replace('_', chr(92) + '_')}")
+    words = "\u2003 ".join(s.replace(" ", "\u00a0") for s in [*signs, f":blue[◯] {t('best so far')}"])
     return f":small[{words}]"
 
 
@@ -127,8 +123,8 @@ def _band(figure: Figure, steps: Sequence[SearchStep]) -> None:
         base=[s.low for s in steps],
         width=1,
         marker={"color": _faded(colors.budgeted), "line": {"width": 0}},
-        name="Still possible",
-        hovertemplate="still possible: %{base} to %{customdata}<extra></extra>",
+        name=t("Still possible"),
+        hovertemplate=f"{t('still possible: {low} to {high}', low='%{base}', high='%{customdata}')}<extra></extra>",
         customdata=[s.high for s in steps],
     )
 
@@ -152,8 +148,8 @@ def _budgets(figure: Figure, steps: Sequence[SearchStep], trying: Sequence[int],
         y=y or [None],
         mode="lines",
         line={"color": colors.text, "width": 2.5, "dash": "5px,3px"},
-        name="Budget asked for",
-        hovertemplate="budget %{y}<extra></extra>",
+        name=t("Budget asked for"),
+        hovertemplate=f"{t('budget {budget}', budget='%{y}')}<extra></extra>",
     )
     for step in steps:
         if step.budget is not None:
@@ -174,8 +170,8 @@ def _marks(figure: Figure, steps: Sequence[SearchStep], *, edge: float) -> None:
             mode="markers",
             marker={"symbol": look.symbol, "size": 14, "color": color, "line": {"width": 2 if cut else 0}},
             cliponaxis=False,
-            name=look.name,
-            customdata=[_told(s) for s in group],
+            name=t(look.name),
+            customdata=[_told(s, "<br>") for s in group],
             hovertemplate="%{customdata}<extra></extra>",
         )
     for step in steps:
@@ -191,9 +187,10 @@ def _label(step: SearchStep, edge: float) -> str:
     return f"{'≥ ' if step.cut else ''}{number(step.tokens)}{' ↑' if step.tokens > edge else ''}"
 
 
-def _told(step: SearchStep) -> str:
-    asked = "no budget" if step.budget is None else f"budget {step.budget}"
-    return f"{asked}: {number(step.tokens)} tokens<br>{outcome_words(step).lower()}"
+def _told(step: SearchStep, between: str | None = None) -> str:
+    asked = t("no budget") if step.budget is None else t("budget {budget}", budget=step.budget)
+    spent = t("{asked}: {tokens} tokens", asked=asked, tokens=number(step.tokens))
+    return f"{spent}{t(', ') if between is None else between}{outcome_words(step).lower()}"
 
 
 def _best(figure: Figure, steps: Sequence[SearchStep]) -> None:
@@ -205,7 +202,7 @@ def _best(figure: Figure, steps: Sequence[SearchStep]) -> None:
         y=[s.tokens for s in best],
         mode="markers",
         marker={"symbol": "circle-open", "size": 24, "color": palette().budgeted, "line": {"width": 2.5}},
-        name="Best so far",
+        name=t("Best so far"),
         hoverinfo="skip",
     )
 
@@ -224,12 +221,12 @@ def _layout(figure: Figure, columns: int, top: float) -> None:
         hoverlabel={"font": {"size": 14}},
     )  # fmt: skip
     figure.update_xaxes(
-        title={"text": "Probe (0 = no budget)", "font": {"size": 15, "color": color}}, fixedrange=True,
+        title={"text": t("Probe (0 = no budget)"), "font": {"size": 15, "color": color}}, fixedrange=True,
         range=[-0.6, columns - 0.4], tickmode="array", tickvals=ticks, ticktext=[str(t) for t in ticks],
         tickfont={"size": 14, "color": color}, showgrid=False, zeroline=False,
     )  # fmt: skip
     figure.update_yaxes(
-        title={"text": "Tokens of the answer", "font": {"size": 15, "color": color}}, fixedrange=True,
+        title={"text": t("Tokens of the answer"), "font": {"size": 15, "color": color}}, fixedrange=True,
         range=[0, top], tickfont={"size": 14, "color": color}, zeroline=False, automargin=True, nticks=7,
         tickformat=",d",
     )  # fmt: skip

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from tale_core.i18n import N_, joined, t
 from tale_core.models.choice import ModelChoice
 from tale_core.models.endpoints import preset
 from tale_core.probing import Limits
@@ -13,14 +14,14 @@ from tale_core.search_plan import MAX_SAMPLES, SearchPlan
 from ui import question_form, state
 from ui.text import literal
 
-MODES = {"tale": "TALE (default)", "paper": "Paper: bisection", "reference": "Reference: halving"}
-MODE_HELP = (
+MODES = {"tale": N_("TALE (default)"), "paper": N_("Paper: bisection"), "reference": N_("Reference: halving")}
+MODE_HELP = N_(
     "**TALE** halves, then tries only what is likely to pay, and stops answers that can no longer win.  \n"
     "**Paper** bisects to the end and then goes lower step by step, with every answer written out.  \n"
     "**Reference** halves until the first failure and stops there, as the paper's published code does."
 )
-RULES = {"all": "All of them right", "majority": "More than half right"}
-KNOWN_HELP = "A search needs it: a budget works when the answer under it is right, and somebody has to know."
+RULES = {"all": N_("All of them right"), "majority": N_("More than half right")}
+KNOWN_HELP = N_("A search needs it: a budget works when the answer under it is right, and somebody has to know.")
 DEFAULTS: dict[str, object] = {
     "search_mode": "tale",
     "search_samples": 1,
@@ -61,24 +62,24 @@ def form(*, running: bool) -> Searching | None:
     """Draw the form; return what to search when the viewer pressed Search."""
     for name, value in DEFAULTS.items():
         st.session_state.setdefault(name, value)
-    question_form.heading("What is the smallest budget that still works?")
+    question_form.heading(t("What is the smallest budget that still works?"))
     question_form.question_box()
     answer, model, mode, go = st.columns([2, 2.6, 2.4, 2.2], vertical_alignment="bottom")
     with answer:
-        question_form.answer_box(placeholder="required", explained=KNOWN_HELP)
+        question_form.answer_box(placeholder=t("required"), explained=t(KNOWN_HELP))
     with model:
         question_form.model_box()
     with mode:
         st.selectbox(
-            "Mode", list(MODES), key="search_mode", format_func=MODES.__getitem__, persist_state="session",
-            help=MODE_HELP,
+            t("Mode"), list(MODES), key="search_mode", format_func=lambda m: t(MODES[m]), persist_state="session",
+            help=t(MODE_HELP),
         )  # fmt: skip
     with go:
         pressed = st.button(
-            "Search", type="primary", key="search", disabled=running, width="stretch",
+            t("Search"), type="primary", key="search", disabled=running, width="stretch",
             shortcut="Ctrl+Enter", icon=":material/search:",
         )  # fmt: skip
-    with st.expander("How it searches", icon=":material/tune:"):
+    with st.expander(t("How it searches"), icon=":material/tune:"):
         _trying()
         _limits(state.current_choice())
     if not pressed or running:
@@ -90,54 +91,60 @@ def _trying() -> None:
     samples, rule, start, reuse = st.columns([1.4, 2, 2, 2.4], vertical_alignment="bottom")
     with samples:
         st.number_input(
-            "Samples per budget", 1, MAX_SAMPLES, step=1, key="search_samples", persist_state="session",
-            help="Answers asked for under each budget, with different seeds. More make a lucky hit less likely.",
+            t("Samples per budget"), 1, MAX_SAMPLES, step=1, key="search_samples", persist_state="session",
+            help=t("Answers asked for under each budget, with different seeds. More make a lucky hit less likely."),
         )  # fmt: skip
     several = int(st.session_state["search_samples"]) > 1
     with rule:
         st.selectbox(
-            "A budget works when", list(RULES), key="search_rule", format_func=RULES.__getitem__,
-            persist_state="session", disabled=not several, help="With one sample there is nothing to decide.",
+            t("A budget works when"), list(RULES), key="search_rule", format_func=lambda r: t(RULES[r]),
+            persist_state="session", disabled=not several, help=t("With one sample there is nothing to decide."),
         )  # fmt: skip
     ours = st.session_state["search_mode"] == "tale"
     with start:
         st.number_input(
-            "Start near (tokens)", 1, 20_000, value=None, step=1, key="search_start", persist_state="session",
-            placeholder="optional", disabled=not ours,
-            help="Where you expect the answer to lie. The mode TALE looks there first; the others do not listen.",
+            t("Start near (tokens)"), 1, 20_000, value=None, step=1, key="search_start", persist_state="session",
+            placeholder=t("optional"), disabled=not ours,
+            help=t("Where you expect the answer to lie. The mode TALE looks there first; the others do not listen."),
         )  # fmt: skip
     with reuse:
         st.toggle(
-            "Reuse known answers", key="search_reuse", persist_state="session",
-            help="An answer that an earlier session got from the same model, prompt and seed is not paid for again.",
+            t("Reuse known answers"), key="search_reuse", persist_state="session",
+            help=t(
+                "An answer that an earlier session got from the same model, prompt and seed is not paid for again."
+            ),
         )  # fmt: skip
     sampling = state.sampling()
-    note = (
-        f"Temperature {sampling.temperature:g}, seed {sampling.seed}, max_tokens {sampling.max_tokens}: from Settings."
-    )
+    note = t(
+        "Temperature {temperature:g}, seed {seed}, max_tokens {max_tokens}: from Settings.",
+        temperature=sampling.temperature, seed=sampling.seed, max_tokens=sampling.max_tokens,
+    )  # fmt: skip
+    more = ""
     if several and not sampling.temperature:
-        note += " At temperature 0 all samples of a budget are nearly the same: raise it for samples to tell something."
-    st.caption(literal(note, 600))
+        more = t(
+            "At temperature 0 all samples of a budget are nearly the same: raise it for samples to tell something."
+        )
+    st.caption(literal(joined(note, more), 600))
 
 
 def _limits(choice: ModelChoice) -> None:
     calls, tokens, money = st.columns(3, vertical_alignment="bottom")
     with calls:
         st.number_input(
-            "At most calls", 1, 1000, value=None, step=1, key="search_max_calls", persist_state="session",
-            placeholder="no limit", help="The search stops before the call that would break a limit.",
+            t("At most calls"), 1, 1000, value=None, step=1, key="search_max_calls", persist_state="session",
+            placeholder=t("no limit"), help=t("The search stops before the call that would break a limit."),
         )  # fmt: skip
     with tokens:
         st.number_input(
-            "At most tokens", 1, 10_000_000, value=None, step=1000, key="search_max_tokens", persist_state="session",
-            placeholder="no limit", help="Prompts and answers together.",
+            t("At most tokens"), 1, 10_000_000, value=None, step=1000, key="search_max_tokens", persist_state="session",
+            placeholder=t("no limit"), help=t("Prompts and answers together."),
         )  # fmt: skip
     reason = _no_money_limit(choice)
     with money:
         st.number_input(
-            "At most dollars", 0.0001, 1000.0, value=None, step=0.01, format="%.4f", key="search_max_cost",
-            persist_state="session", placeholder="no limit", disabled=reason is not None,
-            help=reason or "By the endpoint's published price.",
+            t("At most dollars"), 0.0001, 1000.0, value=None, step=0.01, format="%.4f", key="search_max_cost",
+            persist_state="session", placeholder=t("no limit"), disabled=reason is not None,
+            help=reason or t("By the endpoint's published price."),
         )  # fmt: skip
     if reason:
         st.caption(reason)
@@ -146,10 +153,10 @@ def _limits(choice: ModelChoice) -> None:
 def _no_money_limit(choice: ModelChoice) -> str | None:
     """Why money cannot be limited with this model, or None when it can."""
     if choice.kind == "embedded":
-        return "This model runs on this machine and costs no money: limit calls or tokens instead."
+        return t("This model runs on this machine and costs no money: limit calls or tokens instead.")
     known = preset(choice.preset).model(choice.model) if choice.preset else None
     if known is None or known.price is None:
-        return "The price of this model is unknown, so money cannot be limited: limit calls or tokens instead."
+        return t("The price of this model is unknown, so money cannot be limited: limit calls or tokens instead.")
     return None
 
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from tale_core import jobs, studies
 from tale_core.errors import StoreError
+from tale_core.i18n import t
 from tale_core.search_plan import SearchPlan
 from tale_core.studies import SearchView
 from tale_core.types import SessionRecord
@@ -23,7 +24,7 @@ def draw() -> None:
     view = _view(session) if session is not None and session.kind == "search" else None
     if (shown := job.view() if job else view) is not None:
         search_form.load(session_id, shown.plan)
-    page("Search", following=job is not None)
+    page(t("Search"), following=job is not None)
     searching = search_form.form(running=job is not None)
     if searching is not None:
         opened.start(searching, jobs.start_search, SearchView)
@@ -64,7 +65,7 @@ def _follow(job: jobs.SearchJob) -> None:
     """Draw a running search until it ends; leaving or refreshing the page leaves it alone."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         head = st.container(width="stretch").empty()
-        st.button("Stop", key="stop", icon=":material/stop_circle:", on_click=job.cancel, shortcut="Escape")
+        st.button(t("Stop"), key="stop", icon=":material/stop_circle:", on_click=job.cancel, shortcut="Escape")
     live = search_result.LiveSearch()
     for view in job.watch():
         with head.container():
@@ -95,7 +96,9 @@ def _welcome() -> None:
     if error := st.session_state.pop("page_error", None):
         st.warning(literal(str(error), 800))
     st.markdown(
-        "Give a question whose answer you know. It is answered once **without a budget**; then smaller and smaller "
-        "budgets are tried until none is left that is worth trying. You watch every try: what was asked for, what the "
-        "model really spent, and whether it was still right."
+        t(
+            "Give a question whose answer you know. It is answered once **without a budget**; then smaller and smaller "
+            "budgets are tried until none is left that is worth trying. You watch every try: what was asked for, what "
+            "the model really spent, and whether it was still right."
+        )
     )

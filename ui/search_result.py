@@ -13,6 +13,7 @@ from typing import Any
 import streamlit as st
 
 from tale_core.documents import search_csv, search_document
+from tale_core.i18n import joined, t
 from tale_core.models.choice import EMBEDDED
 from tale_core.models.prepare import preparation
 from tale_core.recording import CallView
@@ -46,16 +47,16 @@ MEANING_LETTERS = 38
 def head(view: SearchView) -> None:
     """The finding in one sentence, with everything that qualifies it right below."""
     if view.status == "interrupted":
-        st.warning("This search was interrupted: the program ended while it ran. Every finished answer is kept.")
+        st.warning(t("This search was interrupted: the program ended while it ran. Every finished answer is kept."))
     if view.status == "cancelled":
-        st.info("This search was stopped. Every finished answer is kept.")
+        st.info(t("This search was stopped. Every finished answer is kept."))
     if view.error:
         st.error(literal(view.error, 1000), icon=":material/error:")
     if view.not_saved:
-        st.warning(f"This search could not be saved. {literal(view.not_saved, 600)}")
+        st.warning(t("This search could not be saved. {reason}", reason=literal(view.not_saved, 600)))
     st.subheader(literal(finding(view)), anchor=False)
     if notes := qualifications(view):
-        st.caption(literal(" ".join(notes), 2000))
+        st.caption(literal(joined(*notes), 2000))
 
 
 def phase_line(view: SearchView) -> None:
@@ -106,7 +107,7 @@ class LiveSearch:
             _chart(view.steps, key=f"live_{self._charts}", trying=trying)
         self._spent.markdown(_spent(view))
         if view.steps:
-            self._table.table(_rows(view.steps), border="horizontal", alt="The steps so far")
+            self._table.table(_rows(view.steps), border="horizontal", alt=t("The steps so far"))
 
 
 def _writing(live: list[CallView]) -> str:
@@ -114,9 +115,9 @@ def _writing(live: list[CallView]) -> str:
         return "&nbsp;"
     now = live[-1]
     budget = now.record.requested_budget
-    name = "Without a budget" if budget is None else f"Budget {budget:,}"
-    count = f"about {now.pieces:,} tokens so far" if now.pieces else "reading the question…"
-    more = f" · {len(live) - 1} more at the same time" if len(live) > 1 else ""
+    name = t("Without a budget") if budget is None else t("Budget {budget:,}", budget=budget)
+    count = t("about {n:,} tokens so far", n=now.pieces) if now.pieces else t("reading the question…")
+    more = f" · {t('{n} more at the same time', n=len(live) - 1)}" if len(live) > 1 else ""
     return f"**{name}** · {count}{more}"
 
 
@@ -128,12 +129,12 @@ def _chart(steps: tuple[SearchStep, ...], *, key: str, **options: Any) -> None:
 def _rows(steps: tuple[SearchStep, ...]) -> dict[str, list[str]]:
     """The step list as a table's columns."""
     return {
-        "Probe": [str(s.index) for s in steps],
-        "Phase": [_glued(PHASES[s.phase]) for s in steps],
-        "Budget": ["–" if s.budget is None else f"{s.budget:,}" for s in steps],
-        "Actual tokens": [_tokens(s) for s in steps],
-        "Outcome": [_colored(s) for s in steps],
-        "What it means": [_glued(literal(step_words(s), 600)) for s in steps],
+        t("Probe"): [str(s.index) for s in steps],
+        t("Phase"): [_glued(t(PHASES[s.phase])) for s in steps],
+        t("Budget"): ["–" if s.budget is None else f"{s.budget:,}" for s in steps],
+        t("Actual tokens"): [_tokens(s) for s in steps],
+        t("Outcome"): [_colored(s) for s in steps],
+        t("What it means"): [_glued(literal(step_words(s), 600)) for s in steps],
     }
 
 
@@ -149,7 +150,7 @@ def _tokens(step: SearchStep) -> str:
 
 def _look(step: SearchStep) -> tuple[str, BadgeColor, str]:
     _, color, icon = OUTCOMES[step.outcome]
-    return (CUT, "gray", ":material/content_cut:") if step.cut else (outcome_words(step), color, icon)
+    return (t(CUT), "gray", ":material/content_cut:") if step.cut else (outcome_words(step), color, icon)
 
 
 def _colored(step: SearchStep) -> str:
@@ -158,7 +159,8 @@ def _colored(step: SearchStep) -> str:
 
 
 def _spent(view: SearchView) -> str:
-    return f"**{'Spent so far' if view.running else 'Spent in all'}:** {literal(spent_words(view.spent), 400)}"
+    words = literal(spent_words(view.spent), 400)
+    return t("**Spent so far:** {spent}", spent=words) if view.running else t("**Spent in all:** {spent}", spent=words)
 
 
 def replay(view: SearchView) -> None:
@@ -189,8 +191,8 @@ def _replay(view: SearchView) -> None:
             _narration(view, at)
         with st.container(height=TEXT_HEIGHT, border=True, key="probe_text"):
             shown, _ = answer_text(_text_of(view, step))
-            st.text(shown or "(no text)")
-    st.table(_rows(view.steps[: at + 1]), border="horizontal", alt="The steps of the search")
+            st.text(shown or t("(no text)"))
+    st.table(_rows(view.steps[: at + 1]), border="horizontal", alt=t("The steps of the search"))
 
 
 def _next(at: int, last: int) -> int:
@@ -210,12 +212,12 @@ def _controls(view: SearchView, key: str, last: int) -> None:
     button, slider = st.columns([1, 6], vertical_alignment="bottom")
     with button:
         pressed = st.button(
-            "Pause" if playing else "Play", key="play", width="stretch",
+            t("Pause") if playing else t("Play"), key="play", width="stretch",
             icon=":material/pause:" if playing else ":material/play_arrow:",
             on_click=_toggle, args=(view.session_id, key, last),
         )  # fmt: skip
     with slider:
-        st.slider("Replay: probe", 0, last, key=key, on_change=_pause)
+        st.slider(t("Replay: probe"), 0, last, key=key, on_change=_pause)
     if pressed:
         st.rerun()  # The whole page: only that gives the fragment a clock, or takes it away.
 
@@ -237,12 +239,12 @@ def _pause() -> None:
 def _narration(view: SearchView, at: int) -> None:
     step = view.steps[at]
     word, color, icon = _look(step)
-    asked = "No budget" if step.budget is None else f"Budget {step.budget:,}"
-    title = f"Probe {at} of {len(view.steps) - 1}" if at else "The answer without a budget"
+    asked = t("No budget") if step.budget is None else t("Budget {budget:,}", budget=step.budget)
+    title = t("Probe {n} of {all}", n=at, all=len(view.steps) - 1) if at else t("The answer without a budget")
     st.markdown(f"#### {title}", anchors=False)
     st.markdown(literal(phase_caption(view, at)))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"**{asked} → {_tokens(step)} tokens**")
+        st.markdown(t("**{asked} → {tokens} tokens**", asked=asked, tokens=_tokens(step)))
         st.badge(word, color=color, icon=icon)
     st.markdown(literal(step_words(step), 600))
 
@@ -260,10 +262,10 @@ def spent_and_files(view: SearchView) -> None:
     st.markdown(_spent(view))
     with st.container(horizontal=True):
         st.download_button(
-            "Save as JSON", json.dumps(search_document(view), ensure_ascii=False, indent=2), on_click="ignore",
+            t("Save as JSON"), json.dumps(search_document(view), ensure_ascii=False, indent=2), on_click="ignore",
             file_name=f"{view.session_id}.json", mime="application/json", icon=":material/download:",
         )  # fmt: skip
         st.download_button(
-            "Save steps as CSV", search_csv(view), on_click="ignore", file_name=f"{view.session_id}.csv",
+            t("Save steps as CSV"), search_csv(view), on_click="ignore", file_name=f"{view.session_id}.csv",
             mime="text/csv", icon=":material/download:",
         )  # fmt: skip

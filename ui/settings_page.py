@@ -6,6 +6,7 @@ import streamlit as st
 
 from tale_core import prompts
 from tale_core.errors import InputError, ModelError
+from tale_core.i18n import N_, joined, t
 from tale_core.jobs import runner
 from tale_core.models.choice import ModelChoice, endpoint_choice, endpoint_of
 from tale_core.models.connection import ConnectionReport, check
@@ -17,54 +18,58 @@ from ui import state
 from ui.shell import page
 from ui.text import literal, visible
 
-EFFORTS = ["model default", "none", "minimal", "low", "medium", "high", "xhigh"]
-CUSTOM = "Another address"
+EFFORTS = [N_("model default"), "none", "minimal", "low", "medium", "high", "xhigh"]
+"""The first stands for no setting; the others are the provider's own words."""
+CUSTOM = N_("Another address")
 
 
 def draw() -> None:
     """Draw the page."""
-    page("Settings")
-    st.markdown("## Settings", anchors=False)
-    st.caption("They hold for you, in this browser tab, until you close it. Keys are never written anywhere.")
-    st.markdown("### Endpoint", anchors=False)
+    page(t("Settings"))
+    st.markdown(f"## {t('Settings')}", anchors=False)
+    st.caption(t("They hold for you, in this browser tab, until you close it. Keys are never written anywhere."))
+    st.markdown(f"### {t('Endpoint')}", anchors=False)
     _endpoint()
-    st.markdown("### Sampling", anchors=False)
+    st.markdown(f"### {t('Sampling')}", anchors=False)
     _sampling()
-    st.markdown("### Wording", anchors=False)
+    st.markdown(f"### {t('Wording')}", anchors=False)
     _wording()
 
 
 def _endpoint() -> None:
-    st.write("The embedded model needs nothing. To ask another one, name an OpenAI-compatible endpoint.")
+    st.write(t("The embedded model needs nothing. To ask another one, name an OpenAI-compatible endpoint."))
     known = endpoints()
     left, right = st.columns(2)
     with left:
         title = st.selectbox(
-            "Endpoint", [*(p.title for p in known), CUSTOM], key="endpoint_preset", persist_state="session"
-        )
+            t("Endpoint"), [*(p.title for p in known), CUSTOM], key="endpoint_preset", persist_state="session",
+            format_func=lambda p: t(CUSTOM) if p == CUSTOM else p,
+        )  # fmt: skip
     preset = next((p for p in known if p.title == title), None)
     with right:
         url = preset.base_url if preset else ""
         base_url = st.text_input(
-            "Address", value=url, key=f"endpoint_url_{title}", placeholder="https://…/v1", persist_state="session"
+            t("Address"), value=url, key=f"endpoint_url_{title}", placeholder="https://…/v1", persist_state="session"
         )
     left, right = st.columns(2)
     with left:
         names = [m.name for m in preset.models] if preset else []
         model = st.selectbox(
-            "Model", names, index=0 if names else None, key=f"endpoint_model_{title}", accept_new_options=True,
-            placeholder="Name of the model, as the endpoint calls it", persist_state="session",
+            t("Model"), names, index=0 if names else None, key=f"endpoint_model_{title}", accept_new_options=True,
+            placeholder=t("Name of the model, as the endpoint calls it"), persist_state="session",
         )  # fmt: skip
     with right:
         env = preset.api_key_env if preset else None
         key = st.text_input(
-            "API key", type="password", key=f"endpoint_key_{title}", persist_state="session",
-            placeholder=f"or set {env}" if env else "only if the endpoint asks for one",
-            help="Stays in this session's memory. Without it, the environment and .streamlit/secrets.toml are asked.",
+            t("API key"), type="password", key=f"endpoint_key_{title}", persist_state="session",
+            placeholder=t("or set {env}", env=env) if env else t("only if the endpoint asks for one"),
+            help=t(
+                "Stays in this session's memory. Without it, the environment and .streamlit/secrets.toml are asked."
+            ),
         )  # fmt: skip
     with st.container(horizontal=True):
-        test = st.button("Test connection", icon=":material/network_check:")
-        use = st.button("Use this endpoint", type="primary", icon=":material/check:")
+        test = st.button(t("Test connection"), icon=":material/network_check:")
+        use = st.button(t("Use this endpoint"), type="primary", icon=":material/check:")
     if not (test or use):
         return
     try:
@@ -76,7 +81,7 @@ def _endpoint() -> None:
     if use:
         _use(choice, key)
         return
-    with st.spinner("Asking the endpoint…"):
+    with st.spinner(t("Asking the endpoint…")):
         _report(runner().submit(check(endpoint)))
 
 
@@ -86,41 +91,42 @@ def _use(choice: ModelChoice, key: str) -> None:
     state.session_choices()[choice.key] = choice
     state.choose(choice.key)
     st.session_state["endpoint_added"] = choice.title
-    st.switch_page("app.py")
+    st.switch_page("app.py", query_params=state.address() or None)
 
 
 def _report(report: ConnectionReport) -> None:
-    words = f"**{literal(report.headline)}** {literal(report.detail, 1000)} {literal(report.hint, 1000)}"
+    words = joined(f"**{literal(report.headline)}**", literal(report.detail, 1000), literal(report.hint, 1000))
     if report.ok:
         st.success(words, icon=":material/check_circle:")
     else:
         st.error(words, icon=":material/error:")
     if report.models:
-        with st.expander(f"Models that the endpoint lists ({len(report.models)})"):
+        with st.expander(t("Models that the endpoint lists ({n})", n=len(report.models))):
             st.text("\n".join(report.models[:200]))
 
 
 def _sampling() -> None:
-    st.caption("Both answers use the same sampling, so that what differs is the budget alone.")
+    st.caption(t("Both answers use the same sampling, so that what differs is the budget alone."))
     for name in ("temperature", "seed", "max_tokens", "effort"):
         state.keep(name)
     one, two, three, four = st.columns(4)
     with one:
         st.number_input(
-            "Temperature", 0.0, 2.0, step=0.1, key="temperature", persist_state="session",
-            help="0 always takes the likeliest token, so that a run can be repeated.",
+            t("Temperature"), 0.0, 2.0, step=0.1, key="temperature", persist_state="session",
+            help=t("0 always takes the likeliest token, so that a run can be repeated."),
         )  # fmt: skip
     with two:
-        st.number_input("Seed", 0, 2**31 - 1, step=1, key="seed", persist_state="session")
+        st.number_input(t("Seed"), 0, 2**31 - 1, step=1, key="seed", persist_state="session")
     with three:
         st.number_input(
             "max_tokens", 16, 131_072, step=256, key="max_tokens", persist_state="session",
-            help="The hard cap on an answer. An answer that reaches it is called cut off, never wrong.",
+            help=t("The hard cap on an answer. An answer that reaches it is called cut off, never wrong."),
         )  # fmt: skip
     with four:
         st.selectbox(
-            "Reasoning effort", EFFORTS, key="effort", persist_state="session",
-            help="The provider's own knob, for models that reason in hidden tokens.",
+            t("Reasoning effort"), EFFORTS, key="effort", persist_state="session",
+            format_func=lambda e: t(EFFORTS[0]) if e == EFFORTS[0] else e,
+            help=t("The provider's own knob, for models that reason in hidden tokens."),
         )  # fmt: skip
 
 
@@ -128,20 +134,21 @@ def _wording() -> None:
     state.keep("template")
     choice = state.current_choice()
     usual = prompts.TEMPLATES[usual_template(choice.model, get_settings())]
-    titles = {name: t.title for name, t in prompts.TEMPLATES.items()}
+    titles = {name: t(one.title) for name, one in prompts.TEMPLATES.items()}
+    suits = t("What suits the chosen model ({prompt})", prompt=t(usual.title))
     st.selectbox(
-        "Prompt", [state.AUTO, *titles], key="template", persist_state="session", label_visibility="collapsed",
-        format_func=lambda n: visible(titles.get(n, f"What suits the chosen model ({usual.title})")),
+        t("Prompt"), [state.AUTO, *titles], key="template", persist_state="session", label_visibility="collapsed",
+        format_func=lambda n: visible(titles.get(n, suits)),
     )  # fmt: skip
     template = prompts.TEMPLATES[state.template()]
-    st.caption(literal(template.hint, 400))
+    st.caption(literal(t(template.hint), 400))
     if state.pref("template") == state.AUTO:
         _measured(choice.model)
     samples = {
         "English": Question(text="A baker makes 12 rolls and sells 5. How many are left?"),
         "中文": Question(text="面包师做了12个面包，卖出5个，还剩几个？", language="zh"),
     }
-    st.caption("What the model is sent for a budget of 50 tokens; the vanilla prompt lacks the budget's part alone.")
+    st.caption(t("What the model is sent for a budget of 50 tokens; the vanilla prompt lacks the budget's part alone."))
     for column, (title, question) in zip(st.columns(2), samples.items(), strict=True):
         with column:
             st.caption(title)
@@ -153,10 +160,15 @@ def _measured(model: str) -> None:
     found = wording_for(model, get_settings())
     if found is None:
         st.caption(
-            "Nothing was measured for this model yet, so the paper's prompts are used. On the command line, "
-            "`models calibrate` finds the wording that a model obeys."
+            t(
+                "Nothing was measured for this model yet, so the paper's prompts are used. On the command line, "
+                "`models calibrate` finds the wording that a model obeys."
+            )
         )
         return
-    where = "on this machine" if found.found == "yours" else "for this release"
-    words = f"Measured {where} on {found.entry.date} with {found.entry.n} questions: {found.entry.reason}"
+    values = {"date": found.entry.date, "n": found.entry.n, "reason": found.entry.reason}
+    if found.found == "yours":
+        words = t("Measured on this machine on {date} with {n} questions: {reason}", **values)
+    else:
+        words = t("Measured for this release on {date} with {n} questions: {reason}", **values)
     st.caption(literal(words, 600))

@@ -8,22 +8,23 @@ from pathlib import Path
 import streamlit as st
 
 from tale_core.errors import StoreError, TaleError
+from tale_core.i18n import N_, t
 from tale_core.jobs import runner
 from tale_core.models.prepare import Readiness, preparation
 from tale_core.types import SessionKind
 from ui import state
 from ui.text import literal
 
-ASK = ("app.py", "Ask", ":material/forum:")
-SEARCH = ("pages/Search.py", "Search", ":material/search:")
-ELASTICITY = ("pages/Elasticity.py", "Elasticity", ":material/show_chart:")
-EXPERIMENTS = ("pages/Experiments.py", "Experiments", ":material/science:")
-ESTIMATORS = ("pages/Estimators.py", "Estimators", ":material/model_training:")
-PAGES = (ASK, SEARCH, ELASTICITY, EXPERIMENTS, ESTIMATORS, ("pages/Settings.py", "Settings", ":material/tune:"))
+ASK = ("app.py", N_("Ask"), ":material/forum:")
+SEARCH = ("pages/Search.py", N_("Search"), ":material/search:")
+ELASTICITY = ("pages/Elasticity.py", N_("Elasticity"), ":material/show_chart:")
+EXPERIMENTS = ("pages/Experiments.py", N_("Experiments"), ":material/science:")
+ESTIMATORS = ("pages/Estimators.py", N_("Estimators"), ":material/model_training:")
+PAGES = (ASK, SEARCH, ELASTICITY, EXPERIMENTS, ESTIMATORS, ("pages/Settings.py", N_("Settings"), ":material/tune:"))
 OF_KIND: dict[SessionKind, tuple[str, str, str]] = {
     "ask": ASK, "search": SEARCH, "sweep": ELASTICITY, "experiment": EXPERIMENTS,
 }  # fmt: skip
-"""Path, name and icon of the page that shows a session of each kind."""
+"""Path, name (said with `t`) and icon of the page that shows a session of each kind."""
 RECENT = 12
 ICON = Path(__file__).with_name("icon.png")  # A :material/…: icon here would be fetched from outside.
 
@@ -44,19 +45,22 @@ def page(title: str, *, following: bool = False) -> None:
         following: The page will follow a running job. It then says itself how far the model is: a page that follows
             runs no fragment, so a second account in the sidebar would stand still.
     """
+    state.keep_language()
     st.set_page_config(page_title=f"{title} · TALE", page_icon=str(ICON), layout="wide")
     with st.sidebar:
-        st.markdown("### TALE", anchors=False)
-        st.caption("See, measure and shrink what a model spends on reasoning.")
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.markdown("### TALE", anchors=False, width="content")
+            state.language_switch(t("Language"))
+        st.caption(t("See, measure and shrink what a model spends on reasoning."))
         for path, label, icon in PAGES:
-            st.page_link(path, label=label, icon=icon)
+            st.page_link(path, label=t(label), icon=icon, query_params=state.address() or None)
         choice = state.current_choice()
         if choice.kind == "embedded":
             _begin_embedded(choice.model)
             if not following:
                 model_status(choice.model)
         else:
-            st.caption(f"Model: {literal(choice.title)}")
+            st.caption(t("Model: {name}", name=literal(choice.title)))
         _recent()
 
 
@@ -91,7 +95,7 @@ def draw_status(status: Readiness) -> None:
         return
     if status.state == "failed":
         st.error(literal(status.message, 800), icon=":material/error:")
-        if st.button("Try again", key=f"retry_{status.name}"):
+        if st.button(t("Try again"), key=f"retry_{status.name}"):
             preparation(status.name).start()
             st.rerun()
         return
@@ -109,16 +113,17 @@ def _recent() -> None:
         return
     if not sessions:
         return
-    st.caption("Recent sessions")
+    st.caption(t("Recent sessions"))
     with st.container(gap=None):
         for s in sessions:
             running = runner().get(s.id) is not None
             path, title, icon = OF_KIND[s.kind]
             icon = ":material/pending:" if running else icon
             # Sessions of one question look alike in a list this narrow: the rest is told on pointing at one.
-            about = f"{title} · {s.model} · {s.created_at.astimezone():%d %b %H:%M} · {s.question_text}"
+            when = t("{when:%d %b %H:%M}", when=s.created_at.astimezone())
+            about = f"{t(title)} · {s.model} · {when} · {s.question_text}"
             # Buttons, not page links: every link to the page that is open would be drawn as the chosen one.
             if st.button(
                 literal(s.question_text, 26), key=f"open_{s.id}", icon=icon, type="tertiary", help=literal(about, 400)
             ):
-                st.switch_page(path, query_params={"session": s.id})
+                st.switch_page(path, query_params=state.address(session=s.id))

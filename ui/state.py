@@ -1,4 +1,4 @@
-"""What one browser session remembers: the chosen model and its keys, sampling, template. Never shared, never stored.
+"""What one browser session remembers: language, chosen model and its keys, sampling, template. Never shared or stored.
 
 Keys live in `st.session_state` of this session only; they are handed to a client when a call is made, nothing else.
 """
@@ -6,13 +6,16 @@ Keys live in `st.session_state` of this session only; they are handed to a clien
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from tale_core.i18n import NAMES, SOURCE, ask_language
 from tale_core.models.choice import ModelChoice, available_choices, default_choice
 from tale_core.settings import get_settings
 from tale_core.store import Store, open_store
-from tale_core.types import Sampling
+from tale_core.types import Language, Sampling
 from tale_core.wording_memory import usual_template
 
 AUTO = "auto"
@@ -26,6 +29,65 @@ DEFAULTS: dict[str, object] = {
     "together": True,
     "guess_first": False,
 }
+
+LANG = "lang"
+"""The part of the address that names the language, so that a shared link speaks it too."""
+_LANGUAGE = "language"
+_SWITCH = "language_switch"
+
+
+def language() -> Language | None:
+    """The language of whoever looks at the page; None outside of a script run.
+
+    The address says it, else what was chosen in this browser session, else the browser's own language.
+    """
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return None
+    return chosen_language() or _known(st.context.locale) or SOURCE
+
+
+ask_language(language)
+
+
+def chosen_language() -> Language | None:
+    """What the address or the switch says; None while neither does and the browser's language decides."""
+    return _known(st.query_params.get(LANG)) or cast("Language | None", st.session_state.get(_LANGUAGE))
+
+
+def address(**parts: str) -> dict[str, str]:
+    """The query of a link to one of our pages: these parts, and the language if one was chosen."""
+    chosen = chosen_language()
+    return parts if chosen is None else {**parts, LANG: chosen}
+
+
+def keep_language() -> None:
+    """Remember the address's language for this session, and write the session's into an address that lacks it.
+
+    Kept under a name that no widget owns, as in `choose`.
+    """
+    if (chosen := chosen_language()) is not None:
+        st.session_state[_LANGUAGE] = chosen
+        if st.query_params.get(LANG) != chosen:
+            st.query_params[LANG] = chosen
+
+
+def language_switch(label: str) -> None:
+    """One control with each language in its own words."""
+    st.session_state[_SWITCH] = language()
+    st.segmented_control(
+        label, list(NAMES), key=_SWITCH, format_func=NAMES.__getitem__, required=True, label_visibility="collapsed",
+        on_change=_switched,
+    )  # fmt: skip
+
+
+def _switched() -> None:
+    st.session_state[_LANGUAGE] = st.query_params[LANG] = st.session_state[_SWITCH]
+
+
+def _known(tag: str | None) -> Language | None:
+    """The language of a tag such as `zh-CN`; None when it is none of ours."""
+    main = (tag or "").replace("_", "-").split("-")[0].lower()
+    return main if main in NAMES else None
 
 
 def pref(name: str) -> object:

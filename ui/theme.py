@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 import streamlit as st
 
+from tale_core.i18n import N_
 from tale_core.types import Outcome
 
 BadgeColor = Literal["green", "red", "yellow", "gray", "blue"]
@@ -25,14 +26,14 @@ LIGHT = Palette(vanilla="#56657a", budgeted="#0b7d74", tuned="#7a4fbf", text="#1
 DARK = Palette(vanilla="#94a3b8", budgeted="#35c4b4", tuned="#b493ee", text="#e6ebf0", faint="#26313c")
 
 OUTCOMES: dict[Outcome, tuple[str, BadgeColor, str]] = {
-    Outcome.CORRECT: ("Right", "green", ":material/check:"),
-    Outcome.WRONG: ("Wrong", "red", ":material/close:"),
-    Outcome.TRUNCATED: ("Cut off", "yellow", ":material/content_cut:"),
-    Outcome.UNPARSED: ("No readable answer", "gray", ":material/help:"),
-    Outcome.ERROR: ("Failed", "red", ":material/error:"),
-    Outcome.UNGRADED: ("Not graded", "gray", ":material/remove:"),
+    Outcome.CORRECT: (N_("Right"), "green", ":material/check:"),
+    Outcome.WRONG: (N_("Wrong"), "red", ":material/close:"),
+    Outcome.TRUNCATED: (N_("Cut off"), "yellow", ":material/content_cut:"),
+    Outcome.UNPARSED: (N_("No readable answer"), "gray", ":material/help:"),
+    Outcome.ERROR: (N_("Failed"), "red", ":material/error:"),
+    Outcome.UNGRADED: (N_("Not graded"), "gray", ":material/remove:"),
 }
-"""Word, badge colour and icon of each outcome: never colour alone."""
+"""Word (said with `t`), badge colour and icon of each outcome: never colour alone."""
 
 
 def palette() -> Palette:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tale_core.errors import ServerStartError, TaleError
+from tale_core.i18n import again, t
 from tale_core.models.catalog import embedded_model
 from tale_core.models.client import make_embedded_client
 from tale_core.models.embedded import ServerInfo, ensure_server, lease, server_status
@@ -60,7 +61,7 @@ class Preparation:
     def __init__(self, name: str) -> None:
         self._model = embedded_model(name)
         self._lock = threading.Lock()
-        self._status = Readiness(name, "idle", "Not started.")
+        self._status = Readiness(name, "idle", t("Not started."))
         self._error: TaleError | None = None
         self._thread: threading.Thread | None = None
         self._cancel = threading.Event()
@@ -70,8 +71,10 @@ class Preparation:
         self._leased = False
 
     def status(self) -> Readiness:
-        """How far it is."""
-        return self._status
+        """How far it is, in the language of whoever asks: it is one state for all who use this process."""
+        status, error = self._status, self._error
+        message = str(error) if status.state == "failed" and error is not None else again(status.message)
+        return replace(status, message=message)
 
     def start(self) -> None:
         """Start it unless it runs. When it is ready, check that the server still is, and restart it if not."""
@@ -81,7 +84,7 @@ class Preparation:
             self._error = None
             self._cancel.clear()
             if self._status.state != "ready":
-                self._say("loading", "Looking for the model…")
+                self._say("loading", t("Looking for the model…"))
             self._thread = threading.Thread(target=self._work, name=f"tale-prepare-{self._model.name}", daemon=True)
             self._thread.start()
 
@@ -113,7 +116,7 @@ class Preparation:
         if self._error is not None:
             raise self._error
         if self._info is None:
-            raise ServerStartError("The model server did not get ready.", "Ask again.")
+            raise ServerStartError(t("The model server did not get ready."), t("Ask again."))
         return self._info
 
     def _work(self) -> None:
@@ -127,14 +130,13 @@ class Preparation:
                 fetch_progress=self._fetched,
                 cancel=self._cancel,
             )
-            self._say("ready", f"{self._model.title} is ready.")
+            self._say("ready", t("{model} is ready.", model=self._model.title))
         except TaleError as e:
             self._fail(e)
         except Exception as e:
             log.exception("preparing the embedded model failed unexpectedly")
-            self._fail(
-                ServerStartError(f"Preparing the model failed ({type(e).__name__}).", "The log has the details.")
-            )
+            what = t("Preparing the model failed ({error}).", error=type(e).__name__)
+            self._fail(ServerStartError(what, t("The log has the details.")))
 
     def _fail(self, error: TaleError) -> None:
         self._error = error

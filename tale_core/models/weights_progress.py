@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tale_core.errors import StoppedError
+from tale_core.i18n import t
 
 Phase = Literal["looking", "waiting", "downloading", "checking", "ready"]
 
@@ -50,7 +51,7 @@ def megabytes(n: float) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds as "40 s" or "3 min"."""
-    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
+    return t("{n} s", n=max(1, round(seconds))) if seconds < 90 else t("{n} min", n=round(seconds / 60))
 
 
 class Reporter:
@@ -75,7 +76,9 @@ class Reporter:
     def check(self) -> None:
         """Raise StoppedError if the caller asked to stop."""
         if self._cancel.is_set():
-            raise StoppedError("Fetching the model was stopped.", "What has arrived is kept; starting again resumes.")
+            raise StoppedError(
+                t("Fetching the model was stopped."), t("What has arrived is kept; starting again resumes.")
+            )
 
     def wait(self, seconds: float) -> None:
         """Sleep, but wake and raise StoppedError at once if the caller asks to stop."""
@@ -111,9 +114,11 @@ class Reporter:
         return (done - before) / (now - then) if now - then >= 0.5 and done > before else None
 
     def _words(self, what: str, done: int, rate: float | None, eta: float | None) -> str:
-        text = f"{what}: {megabytes(done)} of {megabytes(self._total)}"
+        left = duration(eta) if eta is not None and done < self._total else None
+        values = {"what": what, "done": megabytes(done), "total": megabytes(self._total)}
+        if rate and left:
+            speed = megabytes(rate)
+            return t("{what}: {done} of {total}, {speed}/s, about {left} left", **values, speed=speed, left=left)
         if rate:
-            text += f", {megabytes(rate)}/s"
-        if eta is not None and done < self._total:
-            text += f", about {duration(eta)} left"
-        return text
+            return t("{what}: {done} of {total}, {speed}/s", **values, speed=megabytes(rate))
+        return t("{what}: {done} of {total}", **values)

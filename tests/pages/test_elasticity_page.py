@@ -124,7 +124,8 @@ def test_a_model_on_this_machine_costs_no_money_and_has_no_money_cap() -> None:
 def test_a_finished_sweep_says_its_finding_first_then_curve_table_and_files() -> None:
     at = shown("rebound")
     text = words(at.main)
-    assert at.subheader[0].value.startswith("Asking for 50 tokens costs 86")
+    # Told by the page, in its reader's language, and not the sentence that was stored.
+    assert "Asked for less, the model writes less down to a budget of 50 (86 tokens" in words(at.subheader)
     (chart,) = charts(at)
     titles = chart["layout"]["title"]["text"].replace("<br>", " ")
     assert titles == "Asked for less than 50 tokens, it costs more again"

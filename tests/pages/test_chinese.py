@@ -1,0 +1,152 @@
+"""Every page in Chinese, empty, with something finished, and with something failed: no English sentence is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tale_core import prompts
+from tale_core.i18n import t, use_language
+from tale_core.models.catalog import embedded_models
+from tale_core.models.prepare import Preparation
+from tale_core.settings import REPO_ROOT, get_settings
+from tale_core.types import CallRecord, Message, Outcome, Question, Sampling, SessionRecord
+from tale_core.wording_memory import wording_for
+from tests.pages import search_samples, sweep_samples
+from tests.pages.app_page import endpoint, store
+from tests.pages.chinese import english
+
+PENDING: set[str] = {"Estimators", "Experiments"}
+"""Pages that nobody has translated yet; the last of us leaves this empty and removes it."""
+QUESTION = Question("一列火车 2.5 小时行驶 180 千米，它的速度是多少？", answer="72", kind="number", language="zh")
+FAILED = "端点没有回答。"
+MODEL = "模型甲"
+
+
+class Case(NamedTuple):
+    """A page in one state; `seed` writes what is to be shown and returns the address's query."""
+
+    page: str
+    state: str
+    seed: Callable[[], Mapping[str, str]]
+    choice: str = "endpoint"
+
+
+def empty() -> dict[str, str]:
+    return {}
+
+
+def search(name: str) -> Callable[[], dict[str, str]]:
+    def seed() -> dict[str, str]:
+        shown = search_samples.SAMPLES[name]()
+        plan = replace(shown.plan, question=QUESTION)
+        error = FAILED if shown.error else None
+        return {"session": search_samples.saved(replace(shown, question=QUESTION, plan=plan, model=MODEL, error=error))}
+
+    return seed
+
+
+def sweep(name: str) -> Callable[[], dict[str, str]]:
+    def seed() -> dict[str, str]:
+        shown = sweep_samples.SAMPLES[name]()
+        question = replace(QUESTION, answer=shown.question.answer and QUESTION.answer)
+        plan = replace(shown.plan, question=question)
+        error = FAILED if shown.error else None
+        shown = replace(shown, question=question, plan=plan, model=MODEL, error=error)
+        return {"session": store().create_session(sweep_samples.session(shown, f"sweep-{name}")).id}
+
+    return seed
+
+
+def asked(**changes: Any) -> Callable[[], dict[str, str]]:
+    def seed() -> dict[str, str]:
+        record = SessionRecord(
+            id="asked", question=QUESTION, model=MODEL, endpoint="embedded", estimator="zero-shot", status="done",
+            budget=50, budget_raw="[[50]]", template="paper", guesses={"vanilla": 200, "budgeted": 60},
+            calls=(call("estimate", 9), call("vanilla", 258), call("budgeted", 86, requested_budget=50)),
+        )  # fmt: skip
+        return {"session": store().create_session(replace(record, **changes)).id}
+
+    return seed
+
+
+def call(role: Any, tokens: int, **changes: Any) -> CallRecord:
+    record = CallRecord(
+        session_id="asked", role=role, status="done", model=MODEL, endpoint="embedded", prompt_template="paper",
+        prompt_version=1, messages=(Message("user", "问"),), sampling=Sampling(), text="[[72]]", prompt_tokens=60,
+        completion_tokens=tokens, ttft_s=0.2, latency_s=3.0, finish_reason="stop", outcome=Outcome.CORRECT,
+        extracted="72", extracted_by="last-number",
+    )  # fmt: skip
+    return replace(record, **changes)
+
+
+def other_kind() -> dict[str, str]:
+    return search("done")()
+
+
+DRAWN = [
+    Case("Ask", "empty", empty),
+    Case("Ask", "empty, with the embedded model", empty, "embedded"),
+    Case("Ask", "finished", asked()),
+    Case("Ask", "failed", asked(
+        status="failed", error=FAILED,
+        calls=(call("vanilla", 258, source="cached", usage_estimated=True),
+               call("budgeted", 20, status="failed", outcome=Outcome.ERROR, error=FAILED, finish_reason="error")),
+    )),
+    Case("Ask", "interrupted", asked(
+        status="interrupted", budget_problem="没有数字",
+        calls=(call("vanilla", 2048, finish_reason="length", outcome=Outcome.TRUNCATED),
+               call("budgeted", 20, outcome=Outcome.UNPARSED, source="recorded", extracted=None, text="")),
+    )),
+    Case("Ask", "a link to something else", other_kind),
+    Case("Ask", "a link to nothing", lambda: {"session": "gone"}),
+    Case("Search", "empty", empty),
+    Case("Search", "empty, with the embedded model", empty, "embedded"),
+    *(Case("Search", name, search(name)) for name in ("done", "elastic", "vanilla-wrong", "nothing", "failed")),
+    Case("Elasticity", "empty", empty),
+    *(Case("Elasticity", n, sweep(n)) for n in ("rebound", "flat", "one_repeat", "ungraded", "limited", "failed")),
+    Case("Settings", "empty", empty),
+    Case("Settings", "with the embedded model", empty, "embedded"),
+    Case("Experiments", "empty", empty),
+    Case("Estimators", "empty", empty),
+]  # fmt: skip
+"""A new page adds a line for each of its states."""
+
+
+@pytest.mark.parametrize("case", DRAWN, ids=lambda c: f"{c.page}: {c.state}")
+def test_a_page_in_chinese_says_nothing_in_english(
+    case: Case, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(Preparation, "start", lambda self: None)  # Its errors are those of the weights, tested there.
+    if case.page in PENDING:
+        request.node.add_marker(pytest.mark.xfail(strict=True, reason="nobody has translated this page yet"))
+    # PENDING: the titles and hints of the prompts, and why one suits a model, until they are said in Chinese.
+    with use_language("zh"):
+        untold = [x for one in prompts.TEMPLATES.values() for x in (one.title, one.hint) if t(x) == x]
+        untold += [found.entry.reason for m in embedded_models() if (found := wording_for(m.name, get_settings()))]
+    assert english(drawn(case), *untold) == []
+
+
+def drawn(case: Case) -> AppTest:
+    path = "app.py" if case.page == "Ask" else f"pages/{case.page}.py"
+    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).switch_page(path)
+    at.query_params["lang"] = "zh"
+    for name, value in case.seed().items():
+        at.query_params[name] = value
+    if case.choice == "endpoint":
+        use = endpoint("http://127.0.0.1:9/v1", MODEL)
+        at.session_state["session_endpoints"] = {use.key: use}
+        at.session_state["chosen_model"] = use.key
+    return at.run()
+
+
+def test_an_english_page_is_found_out() -> None:
+    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60)
+    at.query_params["lang"] = "en"
+    said = " ".join(english(at.run()))
+    for word in ("How many", "Budget", "Recent" if "Recent" in said else "measure", "Predicted"):
+        assert word in said
