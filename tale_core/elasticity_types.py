@@ -80,7 +80,7 @@ class SweepPlan:
         for budget in self.budgets:
             if not 1 <= budget <= MAX_BUDGET:
                 raise InputError(
-                    t("A budget of {given} tokens was given.", given=budget),
+                    t("A budget of {budget} tokens was given.", budget=budget),
                     t("Give whole numbers from 1 to {high:,}.", high=MAX_BUDGET),
                 )
 

@@ -134,14 +134,14 @@ def _wording() -> None:
     state.keep("template")
     choice = state.current_choice()
     usual = prompts.TEMPLATES[usual_template(choice.model, get_settings())]
-    titles = {name: t(one.title) for name, one in prompts.TEMPLATES.items()}
-    suits = t("What suits the chosen model ({prompt})", prompt=t(usual.title))
+    titles = {name: one.title for name, one in prompts.TEMPLATES.items()}
+    suits = t("What suits the chosen model ({prompt})", prompt=usual.title)
     st.selectbox(
         t("Prompt"), [state.AUTO, *titles], key="template", persist_state="session", label_visibility="collapsed",
         format_func=lambda n: visible(titles.get(n, suits)),
     )  # fmt: skip
     template = prompts.TEMPLATES[state.template()]
-    st.caption(literal(t(template.hint), 400))
+    st.caption(literal(template.hint, 400))
     if state.pref("template") == state.AUTO:
         _measured(choice.model)
     samples = {

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tale_core import prompts
-from tale_core.i18n import t, use_language
 from tale_core.models.catalog import embedded_models
 from tale_core.models.prepare import Preparation
 from tale_core.settings import REPO_ROOT, get_settings
@@ -124,10 +122,8 @@ def test_a_page_in_chinese_says_nothing_in_english(
     monkeypatch.setattr(Preparation, "start", lambda self: None)  # Its errors are those of the weights, tested there.
     if case.page in PENDING:
         request.node.add_marker(pytest.mark.xfail(strict=True, reason="nobody has translated this page yet"))
-    # PENDING: the titles and hints of the prompts, and why one suits a model, until they are said in Chinese.
-    with use_language("zh"):
-        untold = [x for one in prompts.TEMPLATES.values() for x in (one.title, one.hint) if t(x) == x]
-        untold += [found.entry.reason for m in embedded_models() if (found := wording_for(m.name, get_settings()))]
+    # PENDING: why a wording suits a model, until it is said in Chinese.
+    untold = [found.entry.reason for m in embedded_models() if (found := wording_for(m.name, get_settings()))]
     assert english(drawn(case), *untold) == []
 
 
@@ -148,5 +144,5 @@ def test_an_english_page_is_found_out() -> None:
     at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60)
     at.query_params["lang"] = "en"
     said = " ".join(english(at.run()))
-    for word in ("How many", "Budget", "Recent" if "Recent" in said else "measure", "Predicted"):
+    for word in ("How many", "Budget", "measure", "Predicted"):
         assert word in said
