@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tale_core.errors import InputError, StoreError
+from tale_core.i18n import t
 from tale_core.prompts import DEFAULT_TEMPLATE, TEMPLATES
 from tale_core.settings import REPO_ROOT, Settings
 
@@ -92,7 +93,7 @@ class WordingChoice(NamedTuple):
 
     Attributes:
         found: "yours" when it was calibrated here, "shipped" when it came with the program.
-        entry: Date, number of questions, figures and cost of the calibration.
+        entry: Date, number of questions, figures and cost of the calibration; its reason is stored in English.
     """
 
     model: str
@@ -107,24 +108,26 @@ def read_choices(path: Path) -> dict[str, StoredChoice]:
     Raises:
         InputError: The file is no such file, with the first fault.
     """
-    mend = "Mend or delete the file, or calibrate again after that."
+    mend = t("Mend or delete the file, or calibrate again after that.")
     try:
         if not path.exists():
             return {}
         if not path.is_file():
-            raise InputError(f"{path} is not a file.", mend)
+            raise InputError(t("{path} is not a file.", path=path), mend)
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as e:
-        raise InputError(f"The wordings in {path} cannot be read: {e.strerror}.", mend) from e
+        raise InputError(t("The wordings in {path} cannot be read: {why}.", path=path, why=e.strerror), mend) from e
     if len(raw) > MAX_BYTES:
-        raise InputError(f"{path} is larger than {MAX_BYTES:,} bytes.", mend)
+        raise InputError(t("{path} is larger than {most:,} bytes.", path=path, most=MAX_BYTES), mend)
     try:
         return _File.model_validate_json(raw).models
     except ValidationError as e:
         first = e.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part)[:60] for part in first["loc"]) or "file"
-        raise InputError(f"The wordings in {path} are not to be trusted: {where}: {first['msg'][:200]}.", mend) from e
+        why = first["msg"][:200]
+        told = t("The wordings in {path} are not to be trusted: {where}: {why}.", path=path, where=where, why=why)
+        raise InputError(told, mend) from e
 
 
 def user_file(settings: Settings) -> Path:
@@ -176,7 +179,10 @@ def remember(calibration: Calibration, settings: Settings) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
     except OSError as e:
-        raise StoreError(f"{path} cannot be written: {e.strerror}.", "Check the data folder (TALE_DATA_DIR).") from e
+        raise StoreError(
+            t("{path} cannot be written: {why}.", path=path, why=e.strerror),
+            t("Check the data folder (TALE_DATA_DIR)."),
+        ) from e
     return path
 
 
@@ -201,7 +207,7 @@ def entry_of(calibration: Calibration) -> StoredChoice:
         InputError: It has no choice, because it did not come to its end.
     """
     if calibration.verdict is None:
-        raise InputError("This calibration did not come to its end.", "Only a finished one is remembered.")
+        raise InputError(t("This calibration did not come to its end."), t("Only a finished one is remembered."))
     name, spent = calibration.verdict.wording, calibration.spent
     return StoredChoice(
         wording=name,

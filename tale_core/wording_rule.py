@@ -22,7 +22,9 @@ from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from tale_core.elasticity_stats import Interval, mean_interval, wilson
+from tale_core.i18n import N_
 from tale_core.prompts import DEFAULT_TEMPLATE
+from tale_core.retold import retold
 from tale_core.types import Outcome
 
 Curve = Literal["follows", "switch", "flat"]
@@ -106,7 +108,7 @@ class WordingFigures:
 
 
 class Verdict(NamedTuple):
-    """The wording to use and why, in a sentence. `fallback`: none qualified."""
+    """The wording to use and why, in an English sentence (see `reason_told`). `fallback`: none qualified."""
 
     wording: str
     reason: str
@@ -263,31 +265,45 @@ def _any_right(found: Sequence[WordingFigures]) -> bool:
 
 
 _CURVE_WORDS: dict[Curve, str] = {
-    "follows": "its answers get shorter with the number asked for",
-    "switch": "a budget shortens its answers, but the number makes no clear difference",
-    "flat": "its answers do not clearly respond to a budget",
+    "follows": N_("its answers get shorter with the number asked for"),
+    "switch": N_("a budget shortens its answers, but the number makes no clear difference"),
+    "flat": N_("its answers do not clearly respond to a budget"),
 }
+_BEST = N_("Under a budget {right} of {n} answers are right with {tokens} tokens on average; {curve}.")
+_BEST_INSTEAD = N_(
+    "Under a budget {right} of {n} answers are right with {tokens} tokens on average instead of {before} without one; "
+    "{curve}."
+)
+_NOT_JUDGED = N_("No answer could be judged, so the paper's wording stays.")
+_NONE_RIGHT = N_("No question was answered right even without a budget, so no loss can be seen and the paper's stays.")
+_ALL_LOSE = N_(
+    "Every wording loses too many right answers under a budget, so the paper's stays; the least loss is {points} "
+    "points ({name})."
+)
+_REASONS = (*_CURVE_WORDS.values(), _BEST, _BEST_INSTEAD, _NOT_JUDGED, _NONE_RIGHT, _ALL_LOSE)
+
+
+def reason_told(stored: str) -> str:
+    """A verdict's reason, which is kept in English, in the reader's language."""
+    return retold(stored, _REASONS)
 
 
 def _best_words(best: WordingFigures) -> str:
     under, plain = best.budgeted, best.vanilla
     assert under.accuracy is not None and under.tokens is not None  # It qualifies, so it was judged.
-    before = "" if plain.tokens is None else f" instead of {plain.tokens.mean:.0f} without one"
-    return (
-        f"Under a budget {under.right} of {under.n} answers are right with {under.tokens.mean:.0f} tokens on "
-        f"average{before}; {_CURVE_WORDS[best.curve or 'flat']}."
-    )
+    found = {"right": under.right, "n": under.n, "tokens": f"{under.tokens.mean:.0f}"}
+    curve = _CURVE_WORDS[best.curve or "flat"]
+    if plain.tokens is None:
+        return _BEST.format(**found, curve=curve)
+    return _BEST_INSTEAD.format(**found, before=f"{plain.tokens.mean:.0f}", curve=curve)
 
 
 def _none_words(found: Sequence[WordingFigures]) -> str:
     judged = [f for f in found if f.difference is not None]
     if not judged:
-        return "No answer could be judged, so the paper's wording stays."
+        return _NOT_JUDGED
     if not _any_right(found):
-        return "No question was answered right even without a budget, so no loss can be seen and the paper's stays."
+        return _NONE_RIGHT
     best = max(judged, key=lambda f: f.difference.mean if f.difference else -math.inf)
     assert best.difference is not None
-    return (
-        "Every wording loses too many right answers under a budget, so the paper's stays; the least loss is "
-        f"{-100 * best.difference.mean:.0f} points ({best.name})."
-    )
+    return _ALL_LOSE.format(points=f"{-100 * best.difference.mean:.0f}", name=best.name)

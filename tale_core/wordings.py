@@ -20,6 +20,7 @@ from tale_core import prompts
 from tale_core.datasets import shipped
 from tale_core.errors import InputError, LimitReachedError, ModelError
 from tale_core.grading import infer_kind, known_answer
+from tale_core.i18n import t
 from tale_core.probing import Limits, Probe, ProbeFinished, ProbeKey, Prober, Spent
 from tale_core.spending import Ledger
 from tale_core.streams import merge
@@ -69,7 +70,7 @@ def default_questions(n: int = QUESTIONS, languages: Sequence[Language] = ("en",
     """
     left = [q for q in shipped() if _suits(q) and q.language in languages]
     if not 0 < n <= len(left):
-        raise InputError(f"{n} questions were asked for.", f"Give a number from 1 to {len(left)}.")
+        raise InputError(t("{n} questions were asked for.", n=n), t("Give a number from 1 to {most}.", most=len(left)))
     taken: list[Question] = []
     for turn in zip(cycle(dict.fromkeys(languages)), cycle((1, 2, 3)), strict=False):
         if len(taken) == n:
@@ -115,17 +116,23 @@ class CalibrationPlan:
         for name in self.wordings:
             prompts.template(name)
         if not self.wordings or len(set(self.wordings)) < len(self.wordings):
-            raise InputError(f"The wordings are {', '.join(self.wordings) or 'none'}.", "Name one or more, each once.")
+            named = ", ".join(self.wordings) or t("none")
+            raise InputError(t("The wordings are {names}.", names=named), t("Name one or more, each once."))
         if len(self.questions) < LEAST_QUESTIONS:
-            raise InputError(f"{len(self.questions)} questions were given.", f"Give {LEAST_QUESTIONS} or more.")
+            raise InputError(
+                t("{n} questions were given.", n=len(self.questions)), t("Give {least} or more.", least=LEAST_QUESTIONS)
+            )
         if any(known_answer(q) is None for q in self.questions):
-            raise InputError("A question has no known answer.", "Right answers are counted, so each needs one.")
+            raise InputError(t("A question has no known answer."), t("Right answers are counted, so each needs one."))
         if min(self.budgets, default=0) < 1 or len(set(self.budgets)) < max(2, len(self.budgets)):
-            raise InputError(f"The budgets are {list(self.budgets)}.", "Give two or more different ones, each from 1.")
+            raise InputError(
+                t("The budgets are {budgets}.", budgets=list(self.budgets)),
+                t("Give two or more different ones, each from 1."),
+            )
         if not 0 <= self.tolerance <= 1:
-            raise InputError(f"The tolerance is {self.tolerance:g}.", "Give a share from 0 to 1.")
+            raise InputError(t("The tolerance is {share:g}.", share=self.tolerance), t("Give a share from 0 to 1."))
         if self.slots < 1:
-            raise InputError(f"{self.slots} slots were given.", "Give a whole number from 1.")
+            raise InputError(t("{n} slots were given.", n=self.slots), t("Give a whole number from 1."))
         self.limits.validate()
 
     @property

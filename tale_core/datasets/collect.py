@@ -12,6 +12,7 @@ from tale_core.datasets.results import Loaded, RowProblem, fingerprint
 from tale_core.datasets.rows import GPQA_COLUMNS, BadRow, Layout, to_gpqa_question, to_question
 from tale_core.datasets.tables import Item, Row
 from tale_core.errors import InputError
+from tale_core.i18n import t
 from tale_core.types import AnswerKind, Language, Question
 
 MAX_ROWS = 200_000
@@ -84,7 +85,10 @@ class Collector:
                     return
                 self._rows += 1
                 if self._rows > self.max_rows:
-                    raise InputError(f"There are more than {self.max_rows:,} rows.", "Give a limit or split the file.")
+                    raise InputError(
+                        t("There are more than {most:,} rows.", most=self.max_rows),
+                        t("Give a limit or split the file."),
+                    )
                 if isinstance(item, RowProblem):
                     self._note(item.line, where, item.reason)
                     continue
@@ -96,14 +100,15 @@ class Collector:
             question = convert(row.values)
         except BadRow as e:
             return self._note(row.line, where, str(e))
-        here = f"{where}line {row.line}"
+        here = where + t("line {line}", line=row.line)
         key = (" ".join(question.text.split()), *question.options)
         if key in self._texts:
             there, answer = self._texts[key]
-            other = "" if answer == question.answer else ", with another answer"
-            return self._note(row.line, where, f"repeats the question of {there}{other}")
+            if answer == question.answer:
+                return self._note(row.line, where, t("repeats the question of {place}", place=there))
+            return self._note(row.line, where, t("repeats the question of {place}, with another answer", place=there))
         if question.id in self._ids:
-            return self._note(row.line, where, f"has the id of {self._ids[question.id]}")
+            return self._note(row.line, where, t("has the id of {place}", place=self._ids[question.id]))
         self._texts[key] = (here, question.answer)
         self._ids[str(question.id)] = here
         self.good += 1
@@ -120,12 +125,19 @@ class Collector:
             InputError: No question at all, or none behind the offset.
         """
         if not self.good:
-            first = "; ".join(f"line {p.line}: {p.reason}" for p in self.problems[:3]) or "it has no rows"
-            raise InputError(f"No question could be read from {source}.", f"{first[:1].upper()}{first[1:]}.")
+            lines = [f"{t('line {line}', line=p.line)}: {p.reason}" for p in self.problems[:3]]
+            first = "; ".join(lines) or t("it has no rows")
+            told = t("No question could be read from {source}.", source=source)
+            raise InputError(told, f"{first[:1].upper()}{first[1:]}.")
         if not self.questions:
-            raise InputError(f"The offset {self.offset:,} is behind the last question.", f"There are {self.good:,}.")
+            raise InputError(behind_the_last(self.offset), t("There are {n:,}.", n=self.good))
         questions = tuple(self.questions)
         return Loaded(name, questions, tuple(self.problems), source, fingerprint(questions))
+
+
+def behind_the_last(offset: int) -> str:
+    """That an offset is too large."""
+    return t("The offset {offset:,} is behind the last question.", offset=offset)
 
 
 def _generator(items: Iterator[Item]) -> Generator[Item, None, None]:
@@ -137,11 +149,13 @@ def _converter(head: Sequence[Item], reading: Reading) -> Convert:
     if reading.layout == "gpqa":
         missing = [c for c in GPQA_COLUMNS if c not in there]
         if missing:
-            raise InputError(f"{reading.source} has no column {missing[0]!r}.", "Take the publishers' file unchanged.")
+            told = t("{source} has no column {column!r}.", source=reading.source, column=missing[0])
+            raise InputError(told, t("Take the publishers' file unchanged."))
         return lambda values: to_gpqa_question(values, source=reading.source)
     if reading.named and not {"question", "answer"} <= set(there):
         raise InputError(
-            f"{reading.source} has no columns question and answer.", "Take the publishers' file unchanged."
+            t("{source} has no columns question and answer.", source=reading.source),
+            t("Take the publishers' file unchanged."),
         )
     columns = find_columns(there, reading.mapping)
     return lambda values: to_question(

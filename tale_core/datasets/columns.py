@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tale_core.errors import InputError
+from tale_core.i18n import t
 
 FIELDS = ("question", "answer", "options", "id", "topic")
 USUAL = {
@@ -64,14 +65,17 @@ def find_columns(there: Sequence[str], mapping: Mapping[str, str | Sequence[str]
 
 def _check(field: str, column: object, there: Sequence[str]) -> None:
     if field not in FIELDS:
-        raise InputError(f"The mapping has a field {field[:40]!r}.", f"Fields are {', '.join(FIELDS)}.")
+        raise InputError(
+            t("The mapping has a field {field!r}.", field=field[:40]), t("Fields are {names}.", names=", ".join(FIELDS))
+        )
     names = [column] if isinstance(column, str) else column
     several = isinstance(names, Sequence) and all(isinstance(n, str) for n in names)
     if not several or (field != "options" and not isinstance(column, str)) or (field == "question" and not column):
-        raise InputError(f"The mapping of {field} is not the name of a column.", f"Columns: {_listed(there)}.")
+        raise InputError(t("The mapping of {field} is not the name of a column.", field=field), _columns(there))
     for name in names if isinstance(names, Sequence) else ():
         if name and name not in there:
-            raise InputError(f"There is no column {name[:40]!r} for {field}.", f"Columns: {_listed(there)}.")
+            told = t("There is no column {column!r} for {field}.", column=name[:40], field=field)
+            raise InputError(told, _columns(there))
 
 
 def _one(
@@ -84,11 +88,11 @@ def _one(
     if len(found) == 1:
         return found[0]
     if needed:
-        what = f"Several columns may be the {field}: {_listed(found)}" if found else f"No column is called {field}"
-        raise InputError(
-            f"{what}.",
-            f"Columns: {_listed(there)}. Map them: question=…, answer=… (answer= with nothing: no known answers).",
-        )
+        told = t("No column is called {field}.", field=field)
+        if found:
+            told = t("Several columns may be the {field}: {columns}.", field=field, columns=_listed(found))
+        how = t("Map them: question=…, answer=… (answer= with nothing: no known answers).")
+        raise InputError(told, f"{_columns(there)} {how}")
     # Of two ids or topics neither is needed; taking one by chance would be a guess.
     return None
 
@@ -99,7 +103,8 @@ def _options(given: Mapping[str, str | Sequence[str]], there: Sequence[str]) -> 
         return tuple(c for c in ([column] if isinstance(column, str) else column) if c)
     found = [c for c in there if c.strip().casefold() in USUAL["options"]]
     if len(found) > 1:
-        raise InputError(f"Several columns may be the options: {_listed(found)}.", "Map one: options=….")
+        told = t("Several columns may be the options: {columns}.", columns=_listed(found))
+        raise InputError(told, t("Map one: options=…."))
     if found:
         return (found[0],)
     letters = tuple(c for c in LETTERS if c in there)
@@ -109,4 +114,10 @@ def _options(given: Mapping[str, str | Sequence[str]], there: Sequence[str]) -> 
 def _listed(names: Sequence[str]) -> str:
     """Column names for a message: few and short, because without a header line they are somebody's data."""
     shown = [name if len(name) <= 30 else f"{name[:30]}…" for name in names[:_SHOWN]]
-    return ", ".join(shown) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "") or "none"
+    if len(names) > _SHOWN:
+        return t("{names} and {more} more", names=", ".join(shown), more=len(names) - _SHOWN)
+    return ", ".join(shown) or t("none")
+
+
+def _columns(there: Sequence[str]) -> str:
+    return t("Columns: {names}.", names=_listed(there))

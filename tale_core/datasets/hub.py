@@ -17,6 +17,7 @@ from typing import Any
 from tale_core.datasets.collect import MAX_ROWS
 from tale_core.datasets.tables import Item, Row
 from tale_core.errors import InputError
+from tale_core.i18n import t
 from tale_core.settings import get_settings
 
 HUB_S = 60.0
@@ -44,20 +45,23 @@ def hub_rows(where: HubSet, *, hint: str) -> Iterator[Item]:
         InputError: Not installed, offline, no answer in time, or refused.
     """
     if get_settings().offline:
-        raise InputError(f"{where.repo} is not here, and TALE_OFFLINE is set.", hint)
+        raise InputError(t("{set} is not here, and TALE_OFFLINE is set.", set=where.repo), hint)
     try:
         package: Any = importlib.import_module("datasets")
     except ImportError as e:
-        raise InputError(f"{where.repo} is on the Hugging Face hub: to fetch it, {INSTALL}.", f"Or: {hint}") from e
+        told = t("{set} is on the Hugging Face hub: to fetch it, {command}.", set=where.repo, command=INSTALL)
+        raise InputError(told, t("Or: {hint}", hint=hint)) from e
     answer: queue.SimpleQueue[list[dict[str, object]] | Exception] = queue.SimpleQueue()
     threading.Thread(target=_fetch, args=(package, where, answer), name="tale-hub", daemon=True).start()
     try:
         found = answer.get(timeout=HUB_S)
     except queue.Empty:
-        raise InputError(f"The hub did not give {where.repo} within {HUB_S:.0f} s.", hint) from None
+        told = t("The hub did not give {set} within {seconds:.0f} s.", set=where.repo, seconds=HUB_S)
+        raise InputError(told, hint) from None
     if isinstance(found, Exception):
         # Without the cause: a traceback of it could hold a token or a row.
-        raise InputError(f"The hub did not give {where.repo}: {_in_words(found)}.", hint) from None
+        told = t("The hub did not give {set}: {why}.", set=where.repo, why=_in_words(found))
+        raise InputError(told, hint) from None
     return (Row(number, row) for number, row in enumerate(found, start=1))
 
 
@@ -72,7 +76,7 @@ def _fetch(package: Any, where: HubSet, answer: queue.SimpleQueue[list[dict[str,
 def _in_words(error: Exception) -> str:
     name = type(error).__name__
     if "gated" in f"{name} {error}".casefold():
-        return "its publishers ask you to accept their terms on the hub first, then to log in with `hf auth login`"
+        return t("its publishers ask you to accept their terms on the hub first, then to log in with `hf auth login`")
     if isinstance(error, OSError) or "Connection" in name or "Timeout" in name:
-        return f"it could not be reached ({name})"
+        return t("it could not be reached ({error})", error=name)
     return name

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
-from tale_core.datasets.collect import MAX_ROWS, Collector, Reading
+from tale_core.datasets.collect import MAX_ROWS, Collector, Reading, behind_the_last
 from tale_core.datasets.hub import hub_rows
-from tale_core.datasets.named import SETS, SHIPPED_NAME, NamedSet, Part, find_set
+from tale_core.datasets.named import SHIPPED_NAME, NamedSet, Part, find_set, named_sets
 from tale_core.datasets.ours import SHIPPED, shipped
 from tale_core.datasets.results import Loaded, fingerprint
 from tale_core.datasets.tables import read_table
 from tale_core.errors import InputError
+from tale_core.i18n import t
 from tale_core.settings import get_settings
 
 MAX_BYTES = 200_000_000
@@ -85,7 +86,7 @@ def read_upload(
         InputError: As for `load`.
     """
     if len(data) > max_bytes:
-        raise InputError(f"The file has {len(data):,} bytes.", f"At most {max_bytes:,} are read.")
+        raise InputError(t("The file has {n:,} bytes.", n=len(data)), t("At most {most:,} are read.", most=max_bytes))
     shown = PurePath(_printable(name).replace("\\", "/")).name[-80:] or "file"
     suffix, stem = _suffix(PurePath(shown)), PurePath(shown).stem
     collector = Collector(max_rows=max_rows)
@@ -100,20 +101,22 @@ def _printable(name: str) -> str:
 
 def _check_numbers(limit: int | None, offset: int) -> None:
     if limit is not None and limit < 1:
-        raise InputError(f"A limit of {limit} was given.", "A limit is a whole number from 1.")
+        raise InputError(t("A limit of {limit} was given.", limit=limit), t("A limit is a whole number from 1."))
     if offset < 0:
-        raise InputError(f"An offset of {offset} was given.", "An offset is a whole number from 0.")
+        raise InputError(t("An offset of {offset} was given.", offset=offset), t("An offset is a whole number from 0."))
 
 
 def _no_mapping(mapping: Columns | None, name: str) -> None:
     if mapping:
-        raise InputError(f"A mapping was given for {name}.", "Named sets know their columns; map those of a file.")
+        raise InputError(
+            t("A mapping was given for {name}.", name=name), t("Named sets know their columns; map those of a file.")
+        )
 
 
 def _own(limit: int | None, offset: int) -> Loaded:
     questions = shipped()[offset : None if limit is None else offset + limit]
     if not questions:
-        raise InputError(f"The offset {offset:,} is behind the last question.", f"There are {len(shipped()):,}.")
+        raise InputError(behind_the_last(offset), t("There are {n:,}.", n=len(shipped())))
     return Loaded(SHIPPED_NAME, questions, (), f"data/{SHIPPED.name}", fingerprint(questions))
 
 
@@ -130,7 +133,7 @@ def _named(named: NamedSet, collector: Collector, folder: Path | None) -> Loaded
     size = named.info.size
     whole = collector.limit is None and collector.offset == 0
     if size is not None and whole and collector.good != size:
-        source += f" ({collector.good:,} of {size:,} published questions)"
+        source = t("{source} ({n:,} of {size:,} published questions)", source=source, n=collector.good, size=size)
     return collector.loaded(named.info.name, source)
 
 
@@ -144,9 +147,11 @@ def _feed_part(
             collector.feed(read_table(stream, _suffix(path)), reading, where=where)
         return _printable("/".join(path.parts[-2:]))
     looked = ", ".join(str(f) for f in folders)
-    hint = f"Get it from {named.info.origin} and put it into {looked} (or TALE_DATASETS_DIR) as {part.files[0]}."
+    hint = t("Get it from {origin} and put it into {folders} (or TALE_DATASETS_DIR) as {file}.",
+             origin=named.info.origin, folders=looked, file=part.files[0])  # fmt: skip
     if part.hub is None:
-        raise InputError(f"{part.name} is not here, and its publishers have not put it on the hub.", hint)
+        told = t("{set} is not here, and its publishers have not put it on the hub.", set=part.name)
+        raise InputError(told, hint)
     collector.feed(hub_rows(part.hub, hint=hint), reading, where=where)
     return f"https://huggingface.co/datasets/{part.hub.repo}"
 
@@ -155,7 +160,8 @@ def _first_there(folders: tuple[Path, ...], files: tuple[str, ...]) -> Path | No
     try:
         return next((base / file for base in folders for file in files if (base / file).is_file()), None)
     except (OSError, ValueError) as e:
-        raise InputError(f"The folders {', '.join(map(str, folders))} cannot be searched.", "Give another one.") from e
+        told = t("The folders {folders} cannot be searched.", folders=", ".join(map(str, folders)))
+        raise InputError(told, t("Give another one.")) from e
 
 
 def _folders(folder: Path | None) -> tuple[Path, ...]:
@@ -166,7 +172,10 @@ def _folders(folder: Path | None) -> tuple[Path, ...]:
 def _suffix(path: PurePath) -> str:
     suffix = path.suffix.casefold()
     if suffix not in SUFFIXES:
-        raise InputError(f"A file that ends in {path.suffix[:20]!r} was given.", f"Files end in {', '.join(SUFFIXES)}.")
+        raise InputError(
+            t("A file that ends in {suffix!r} was given.", suffix=path.suffix[:20]),
+            t("Files end in {suffixes}.", suffixes=", ".join(SUFFIXES)),
+        )
     return suffix
 
 
@@ -176,21 +185,25 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     shown = repr(str(path)[:200])
     try:
         if not path.is_file():
-            groups = ", ".join(s.info.name for s in SETS.values() if s.info.part_of is None)
+            groups = (s.info.name for s in named_sets().values() if s.info.part_of is None)
             raise InputError(
-                f"There is no data set and no file {shown}.",
-                f"Sets: {SHIPPED_NAME}, {groups}. Files end in {', '.join(SUFFIXES)}.",
-            )
+                t("There is no data set and no file {name}.", name=shown),
+                t("Sets: {names}. Files end in {suffixes}.", names=", ".join((SHIPPED_NAME, *groups)),
+                  suffixes=", ".join(SUFFIXES)),
+            )  # fmt: skip
         size = path.stat().st_size
         stream = path.open("rb")
     except OSError as e:
-        raise InputError(f"{shown} cannot be read: {e.strerror}.") from e
+        raise InputError(t("{path} cannot be read: {why}.", path=shown, why=e.strerror)) from e
     except ValueError as e:
-        raise InputError(f"{shown} is not the name of a file.") from e
+        raise InputError(t("{path} is not the name of a file.", path=shown)) from e
     with stream:
         if size > MAX_BYTES:
-            raise InputError(f"{path.name} has {size:,} bytes.", f"At most {MAX_BYTES:,} are read: split it.")
+            raise InputError(
+                t("{file} has {n:,} bytes.", file=path.name, n=size),
+                t("At most {most:,} are read: split it.", most=MAX_BYTES),
+            )
         try:
             yield stream
         except OSError as e:
-            raise InputError(f"{shown} cannot be read: {e.strerror}.") from e
+            raise InputError(t("{path} cannot be read: {why}.", path=shown, why=e.strerror)) from e

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tale_core.errors import InputError
+from tale_core.i18n import t
 from tale_core.settings import REPO_ROOT
 from tale_core.types import AnswerKind, Language, Question
 
@@ -41,7 +42,7 @@ def read_questions(path: Path) -> tuple[Question, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as e:
-        raise InputError(f"The questions in {path} cannot be read: {e.strerror}.") from e
+        raise InputError(t("The questions in {path} cannot be read: {why}.", path=path, why=e.strerror)) from e
     questions = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -51,7 +52,8 @@ def read_questions(path: Path) -> tuple[Question, ...]:
         except ValidationError as e:
             first = e.errors()[0]
             where = ".".join(map(str, first["loc"])) or "row"
-            raise InputError(f"{path.name}, line {number}: {where}: {first['msg']}.", "See data/README.md.") from e
+            line = t("{file}, line {line}", file=path.name, line=number)
+            raise InputError(f"{line}: {where}: {first['msg']}.", t("See data/README.md.")) from e
         questions.append(Question(**row.model_dump(), source=path.stem))
     return tuple(questions)
 

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from tale_core.datasets.results import RowProblem
 from tale_core.datasets.tables import MAX_COLUMNS, MAX_LINE, Row
 from tale_core.errors import InputError
+from tale_core.i18n import t
 
 MAX_UNPACKED = 400_000_000
 SMALL_UNPACKED = 50_000_000
@@ -43,12 +44,19 @@ def read_parquet(stream: BinaryIO) -> Iterator[Row | RowProblem]:
         for batch in file.iter_batches(batch_size=_batch_rows(file.metadata, size), use_threads=False):
             for values in _values(batch):
                 number += 1
-                yield Row(number, values) if values else RowProblem(number, f"larger than {MAX_LINE:,} bytes")
+                yield Row(number, values) if values else _too_large(number)
     except errors as e:
         if number:
-            yield RowProblem(number + 1, "the Parquet file is damaged from here on; nothing behind it was read")
+            told = t("the Parquet file is damaged from here on; nothing behind it was read")
+            yield RowProblem(number + 1, told)
             return
-        raise InputError("The file is not Parquet, or it is damaged.", "Write it again, or give JSON Lines.") from e
+        raise InputError(
+            t("The file is not Parquet, or it is damaged."), t("Write it again, or give JSON Lines.")
+        ) from e
+
+
+def _too_large(number: int) -> RowProblem:
+    return RowProblem(number, t("larger than {most:,} bytes", most=MAX_LINE))
 
 
 def _values(batch: Any) -> Iterator[dict[str, object] | None]:
@@ -66,7 +74,11 @@ def _batch_rows(metadata: Any, size: int) -> int:
     allowed = min(MAX_UNPACKED, max(SMALL_UNPACKED, MAX_RATIO * size))
     if sum(groups) > allowed or metadata.num_columns > MAX_COLUMNS:
         raise InputError(
-            f"The Parquet file has {metadata.num_columns:,} columns and {sum(groups):,} bytes once unpacked.",
-            f"At most {MAX_COLUMNS:,} columns and {allowed:,} bytes are read.",
+            t(
+                "The Parquet file has {columns:,} columns and {size:,} bytes once unpacked.",
+                columns=metadata.num_columns,
+                size=sum(groups),
+            ),
+            t("At most {columns:,} columns and {size:,} bytes are read.", columns=MAX_COLUMNS, size=allowed),
         )
     return int(max(1, min(BATCH_ROWS, BATCH_BYTES // max([1, *groups]))))

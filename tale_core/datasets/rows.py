@@ -20,6 +20,7 @@ from tale_core.datasets.ours import language_of
 from tale_core.grading import equivalent, extract, infer_kind, known_answer
 from tale_core.grading.clean import clean
 from tale_core.grading.numbers import strict_number
+from tale_core.i18n import N_, t
 from tale_core.types import AnswerKind, Language, Question
 
 MAX_TEXT = 20_000
@@ -32,6 +33,10 @@ _LETTERED = re.compile(r"\(?([A-Z])(?:\)|[.:、])\s*(.+)", re.DOTALL)
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")
 
 Layout = Literal["table", "gpqa"]
+Cell = Literal["question", "answer", "option", "id", "topic"]
+_CELLS: dict[Cell, str] = {
+    "question": N_("question"), "answer": N_("answer"), "option": N_("option"), "id": N_("id"), "topic": N_("topic"),
+}  # fmt: skip
 GPQA_COLUMNS = ("Question", "Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
 
 
@@ -62,10 +67,10 @@ def to_question(
     text = _text(values.get(columns.question), "question")
     options = _options([values.get(c) for c in columns.options])
     if len(text) + sum(map(len, options)) > MAX_TEXT:
-        raise BadRow(f"the question is longer than {MAX_TEXT:,} characters")
+        raise _longer("question", MAX_TEXT)
     answer = _text(values.get(columns.answer), "answer") if columns.answer else None
     if answer is not None and len(answer) > MAX_TEXT:
-        raise BadRow(f"the answer is longer than {MAX_TEXT:,} characters")
+        raise _longer("answer", MAX_TEXT)
     return _checked(
         Question(
             text=text,
@@ -102,43 +107,49 @@ def to_gpqa_question(values: dict[str, object], *, source: str) -> Question:
     return to_question(row, Columns("question", "answer", ("options",), "id", "topic"), source=source, language="en")
 
 
+def _longer(what: Cell, most: int) -> BadRow:
+    return BadRow(t("the {what} is longer than {most:,} characters", what=t(_CELLS[what]), most=most))
+
+
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _text(value: object, what: str) -> str:
+def _text(value: object, what: Cell) -> str:
     """A cell as text; a number as people write it ("48" for 48.0)."""
     if isinstance(value, bool):
         value = str(value).lower()
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise BadRow(f"the {what} is not a finite number")
+            raise BadRow(t("the {what} is not a finite number", what=t(_CELLS[what])))
         value = f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else repr(value)
     elif isinstance(value, int | Decimal):
         value = _digits(value, what)
     if value is None or (isinstance(value, str) and not value.strip()):
-        raise BadRow(f"there is no {what}")
+        raise BadRow(t("there is no {what}", what=t(_CELLS[what])))
     if not isinstance(value, str):
-        raise BadRow(f"the {what} is not text but {type(value).__name__}")
+        kind = type(value).__name__
+        raise BadRow(t("the {what} is not text but {kind}", what=t(_CELLS[what]), kind=kind))
     if _UNUSABLE.search(value):
-        raise BadRow(f"the {what} holds bytes that are not UTF-8, half a character or a NUL")
+        told = t("the {what} holds bytes that are not UTF-8, half a character or a NUL", what=t(_CELLS[what]))
+        raise BadRow(told)
     return value.strip()
 
 
-def _digits(value: int | Decimal, what: str) -> str:
+def _digits(value: int | Decimal, what: Cell) -> str:
     try:
         return str(value)
     except ValueError as e:  # Python refuses to write integers of more than 4,300 digits
-        raise BadRow(f"the {what} is too long a number") from e
+        raise BadRow(t("the {what} is too long a number", what=t(_CELLS[what]))) from e
 
 
-def _name(values: dict[str, object], column: str | None, what: str) -> str | None:
+def _name(values: dict[str, object], column: str | None, what: Cell) -> str | None:
     value = None if column is None else values.get(column)
     if value is None or value == "":
         return None
     name = _text(value, what)
     if len(name) > MAX_NAME:
-        raise BadRow(f"the {what} is longer than {MAX_NAME} characters")
+        raise _longer(what, MAX_NAME)
     return name
 
 
@@ -151,15 +162,15 @@ def _options(cells: Sequence[object]) -> tuple[str, ...]:
         try:
             found = json.loads(found[: 10 * MAX_TEXT])
         except (ValueError, RecursionError) as e:
-            raise BadRow("the options are broken JSON") from e
+            raise BadRow(t("the options are broken JSON")) from e
     if isinstance(found, dict) and tuple(found) == tuple(chr(ord("A") + i) for i in range(len(found))):
         found = list(found.values())
     if not isinstance(found, list):
-        raise BadRow("the options are not a list")
+        raise BadRow(t("the options are not a list"))
     if not found:
         return ()
     if not 2 <= len(found) <= MAX_OPTIONS:
-        raise BadRow(f"there are {len(found):,} options; 2 to {MAX_OPTIONS} can be asked")
+        raise BadRow(t("there are {n:,} options; 2 to {most} can be asked", n=len(found), most=MAX_OPTIONS))
     return tuple(_text(option, "option") for option in found)
 
 
@@ -175,9 +186,9 @@ def _right_letter(answer: str, options: tuple[str, ...]) -> str:
     elif both and both.group(1) in letters and options[letters.index(both.group(1))] == both.group(2).strip():
         letter = both.group(1)
     else:
-        raise BadRow("the answer is none of the options: give its letter or its text")
+        raise BadRow(t("the answer is none of the options: give its letter or its text"))
     if options.count(options[letters.index(letter)]) > 1:
-        raise BadRow("the right option is there twice")
+        raise BadRow(t("the right option is there twice"))
     return letter
 
 
@@ -187,12 +198,12 @@ def _checked(question: Question) -> Question:
         return question
     gold = known_answer(question)
     if gold is None:
-        raise BadRow("there is no answer behind ####")
+        raise BadRow(t("there is no answer behind ####"))
     kind = infer_kind(question)
     if question.kind == "number" and strict_number(gold) is None:
-        raise BadRow("the answer is not a number, and this set asks for numbers")
+        raise BadRow(t("the answer is not a number, and this set asks for numbers"))
     if not _recognised(gold, kind, question.options):
-        raise BadRow("the answer cannot be graded: give a short final answer")
+        raise BadRow(t("the answer cannot be graded: give a short final answer"))
     return replace(question, answer=gold, kind=kind)
 
 

@@ -16,12 +16,13 @@ from typing import Any, BinaryIO
 
 from tale_core.datasets.results import RowProblem
 from tale_core.errors import InputError
+from tale_core.i18n import N_, t
 
 MAX_LINE = 2_000_000
 """Bytes of one line of JSON Lines."""
 MAX_COLUMNS = 1_000
 _SPACE = re.compile(r"[ \t\r\n]*")
-_UTF8 = "Save the file as UTF-8."
+_UTF8 = N_("Save the file as UTF-8.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def read_table(stream: BinaryIO, suffix: str) -> Iterator[Item]:
 
         return read_parquet(stream)
     if stream.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError("The file is in UTF-16.", _UTF8)
+        raise InputError(t("The file is in UTF-16."), t(_UTF8))
     stream.seek(0)
     if suffix == ".json":
         return _json(stream)
@@ -64,7 +65,7 @@ def _json_lines(stream: BinaryIO) -> Iterator[Item]:
         if len(raw) == MAX_LINE and not raw.endswith(b"\n"):
             while (rest := stream.readline(MAX_LINE)) and not rest.endswith(b"\n"):
                 pass
-            yield RowProblem(line, f"the line is longer than {MAX_LINE:,} bytes")
+            yield RowProblem(line, t("the line is longer than {most:,} bytes", most=MAX_LINE))
         elif raw.strip(b" \t\r\n\xef\xbb\xbf"):
             yield _json_row(raw, line)
 
@@ -74,21 +75,24 @@ def _json_row(raw: bytes, line: int) -> Item:
         text = raw.decode("utf-8-sig" if line == 1 else "utf-8")
         return _row(json.loads(text), line)
     except UnicodeDecodeError as e:
-        return RowProblem(line, f"byte {e.start + 1} (0x{raw[e.start]:02x}) is not UTF-8: save the file as UTF-8")
+        told = t(
+            "byte {place} (0x{byte:02x}) is not UTF-8: save the file as UTF-8", place=e.start + 1, byte=raw[e.start]
+        )
+        return RowProblem(line, told)
     except (ValueError, RecursionError) as e:
-        return RowProblem(line, f"broken JSON: {_why(e)}")
+        return RowProblem(line, t("broken JSON: {why}", why=_why(e)))
 
 
 def _why(error: Exception) -> str:
     """The parser's reason, without the text around it."""
     if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} at character {error.colno}"
-    return "nested too deeply" if isinstance(error, RecursionError) else "a number is too long"
+        return t("{error} at character {place}", error=error.msg, place=error.colno)
+    return t("nested too deeply") if isinstance(error, RecursionError) else t("a number is too long")
 
 
 def _row(value: object, line: int) -> Item:
     if not isinstance(value, dict):
-        return RowProblem(line, "not a JSON object with named fields")
+        return RowProblem(line, t("not a JSON object with named fields"))
     return Row(line, value)
 
 
@@ -104,7 +108,8 @@ def _json(stream: BinaryIO) -> Iterator[Item]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
         line = data.count(b"\n", 0, e.start) + 1
-        raise InputError(f"Line {line} holds a byte (0x{data[e.start]:02x}) that is not UTF-8.", _UTF8) from e
+        told = t("Line {line} holds a byte (0x{byte:02x}) that is not UTF-8.", line=line, byte=data[e.start])
+        raise InputError(told, t(_UTF8)) from e
     start = _skip(text, 0)
     return _json_array(text, start) if text.startswith("[", start) else _json_document(text)
 
@@ -124,7 +129,7 @@ def _json_array(text: str, start: int) -> Iterator[Item]:
         try:
             value, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as e:
-            yield RowProblem(line, f"broken JSON, nothing behind it was read: {_why(e)}")
+            yield RowProblem(line, t("broken JSON, nothing behind it was read: {why}", why=_why(e)))
             return
         yield _row(value, line)
         end = _skip(text, end)
@@ -133,14 +138,16 @@ def _json_array(text: str, start: int) -> Iterator[Item]:
         at = _skip(text, end + 1)
     if not text.startswith("]", end) or text[end + 1 :].strip():
         line += text.count("\n", counted, end)
-        yield RowProblem(line, "broken JSON, nothing behind it was read: a comma or the array's end is missing")
+        why = t("a comma or the array's end is missing")
+        yield RowProblem(line, t("broken JSON, nothing behind it was read: {why}", why=why))
 
 
 def _json_document(text: str) -> Iterator[Item]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as e:
-        raise InputError(f"The file is not JSON: {_why(e)}.", "Give an array of objects, or one object a line.") from e
+        told = t("The file is not JSON: {why}.", why=_why(e))
+        raise InputError(told, t("Give an array of objects, or one object a line.")) from e
     lists = [v for v in value.values() if isinstance(v, list)] if isinstance(value, dict) else []
     rows = lists[0] if len(lists) == 1 and any(isinstance(v, dict) for v in lists[0]) else [value]
     for number, row in enumerate(rows, start=1):
@@ -170,15 +177,18 @@ def _records(reader: Any) -> Iterator[Item]:  # a csv.reader, whose type has no 
             return
         except csv.Error as e:
             if header is None:
-                raise InputError(f"The header line cannot be read: {e}.", "The first line names the columns.") from e
-            yield RowProblem(line, f"broken row: {e}")
+                told = t("The header line cannot be read: {why}.", why=e)
+                raise InputError(told, t("The first line names the columns.")) from e
+            yield RowProblem(line, t("broken row: {why}", why=e))
             continue
         if not any(cells):
             continue
         if header is None:
             header = _header(cells)
         elif len(cells) > len(header):
-            yield RowProblem(line, f"{len(cells)} cells in a table of {len(header)} columns: quote cells with commas")
+            told = t("{cells} cells in a table of {columns} columns: quote cells with commas", cells=len(cells),
+                     columns=len(header))  # fmt: skip
+            yield RowProblem(line, told)
         else:
             yield Row(line, dict(zip(header, cells, strict=False)))
 
@@ -186,7 +196,9 @@ def _records(reader: Any) -> Iterator[Item]:  # a csv.reader, whose type has no 
 def _header(cells: list[str]) -> list[str]:
     names = [cell.strip() for cell in cells]
     if len(names) > MAX_COLUMNS:
-        raise InputError(f"The table has {len(names):,} columns.", f"At most {MAX_COLUMNS:,} are read.")
+        raise InputError(
+            t("The table has {n:,} columns.", n=len(names)), t("At most {most:,} are read.", most=MAX_COLUMNS)
+        )
     if len(set(names)) < len(names):
-        raise InputError("Two columns of the table have the same name.", "Rename one of them.")
+        raise InputError(t("Two columns of the table have the same name."), t("Rename one of them."))
     return names

@@ -16,6 +16,7 @@ from tale_core.errors import EstimatorFileError, InputError
 from tale_core.estimators.base import FALLBACK_BUDGET, MAX_BUDGET, Estimator, parse_budget
 from tale_core.estimators.predictor import KINDS, Kind, TrainedEstimator
 from tale_core.estimators.zero_shot import ZeroShot
+from tale_core.i18n import t
 from tale_core.types import Client, Delta, Estimate, Question
 
 __all__ = [
@@ -94,12 +95,13 @@ def estimator(name: str, *, model: str = "", template: str = "") -> Estimator:
         return _saved(kind, rest, model, template)
     if head != "fixed":
         raise InputError(
-            f"There is no estimator {name[:60]!r}.",
-            "Choose zero-shot, fixed:N, for example fixed:50, or a trained one: regression or calibrated.",
+            t("There is no estimator {name!r}.", name=name[:60]),
+            t("Choose zero-shot, fixed:N, for example fixed:50, or a trained one: regression or calibrated."),
         )
     if not rest.isascii() or not rest.isdigit() or not 1 <= int(rest[:9]) <= MAX_BUDGET:
         raise InputError(
-            f"{name[:60]!r} is not a fixed budget.", f"Give a whole number from 1 to {MAX_BUDGET:,}: fixed:50."
+            t("{name!r} is not a fixed budget.", name=name[:60]),
+            t("Give a whole number from 1 to {most:,}: fixed:50.", most=MAX_BUDGET),
         )
     return Fixed(int(rest))
 
@@ -133,7 +135,9 @@ def _saved(kind: Kind, which: str, model: str, template: str) -> Saved:
     from tale_core.estimators import archive, saved
 
     if not model or not template:
-        raise InputError(f"The estimator {kind!r} is trained for one model and wording.", "Name a model as well.")
+        raise InputError(
+            t("The estimator {kind!r} is trained for one model and wording.", kind=kind), t("Name a model as well.")
+        )
     use = saved.Use(kind, model, template)
     if not which.endswith(saved.SUFFIX):
         found = saved.find(use, which)
@@ -142,9 +146,17 @@ def _saved(kind: Kind, which: str, model: str, template: str) -> Saved:
     try:
         metadata = archive.metadata_of(path.read_bytes(), where=path.name)
     except OSError as e:
-        raise EstimatorFileError(f"{path} cannot be read: {e.strerror}.", "Name another file or a version.") from e
+        raise EstimatorFileError(
+            t("{path} cannot be read: {why}.", path=path, why=e.strerror), t("Name another file or a version.")
+        ) from e
     theirs = (metadata.kind, metadata.model, metadata.template)
     if theirs != tuple(use):
-        words = "{} for {} with the wording {!r}"
-        raise InputError(f"{path.name} is {words.format(*theirs)}, not {words.format(*use)}.", "Name another file.")
+        raise InputError(
+            t("{file} is {theirs}, not {wanted}.", file=path.name, theirs=_use_words(*theirs), wanted=_use_words(*use)),
+            t("Name another file."),
+        )
     return Saved(path, f"{kind}:{metadata.version}", metadata.reads_estimate)
+
+
+def _use_words(kind: str, model: str, template: str) -> str:
+    return t("{kind} for {model} with the wording {template!r}", kind=kind, model=model, template=template)

@@ -18,6 +18,7 @@ from tale_core.errors import EstimatorFileError
 from tale_core.estimators import features
 from tale_core.estimators.base import MAX_BUDGET
 from tale_core.estimators.predictor import FORMAT, Metadata, TrainedEstimator, probe_values
+from tale_core.i18n import N_, t
 
 MAX_BYTES = 50_000_000
 MAX_UNPACKED = 200_000_000
@@ -25,7 +26,7 @@ MAX_MEMBERS = 20_000
 _METADATA = "tale.json"
 _SCHEMA = "schema.json"
 _PROTOCOL = 2
-_AGAIN = "Train it again."
+_AGAIN = N_("Train it again.")
 
 _SKLEARN = (
     "_loss.link.IdentityLink",
@@ -102,21 +103,21 @@ def from_bytes(data: bytes, *, where: str) -> TrainedEstimator:
 
 
 def _damaged(where: str, what: str) -> EstimatorFileError:
-    return EstimatorFileError(f"{where} is not a usable estimator: {what}.", _AGAIN)
+    return EstimatorFileError(t("{file} is not a usable estimator: {what}.", file=where, what=what), t(_AGAIN))
 
 
 def _open(data: bytes, where: str) -> zipfile.ZipFile:
     if len(data) > MAX_BYTES:
-        raise _damaged(where, f"it is larger than {MAX_BYTES // 1_000_000} MB")
+        raise _damaged(where, t("it is larger than {most} MB", most=MAX_BYTES // 1_000_000))
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except Exception as e:  # See `_json`.
-        raise _damaged(where, "it is damaged, or no skops file") from e
+        raise _damaged(where, t("it is damaged, or no skops file")) from e
     members = archive.infolist()
     if len(members) > MAX_MEMBERS or sum(member.file_size for member in members) > MAX_UNPACKED:
-        raise _damaged(where, "it unpacks to more than an estimator needs")
+        raise _damaged(where, t("it unpacks to more than an estimator needs"))
     if len({member.filename for member in members}) < len(members):
-        raise _damaged(where, "two of its parts have the same name")
+        raise _damaged(where, t("two of its parts have the same name"))
     return archive
 
 
@@ -124,9 +125,9 @@ def _json(archive: zipfile.ZipFile, name: str, where: str) -> Any:
     try:
         return json.loads(archive.read(name))
     except KeyError as e:
-        raise _damaged(where, f"it has no {name}") from e
+        raise _damaged(where, t("it has no {name}", name=name)) from e
     except Exception as e:  # What a hostile archive can make zipfile, zlib and json raise has no end.
-        raise _damaged(where, f"its {name} is damaged") from e
+        raise _damaged(where, t("its {name} is damaged", name=name)) from e
 
 
 def _metadata(archive: zipfile.ZipFile, where: str) -> Metadata:
@@ -134,21 +135,22 @@ def _metadata(archive: zipfile.ZipFile, where: str) -> Metadata:
 
     document = _json(archive, _METADATA, where)
     if not isinstance(document, dict):
-        raise _damaged(where, f"its {_METADATA} is damaged")
+        raise _damaged(where, t("its {name} is damaged", name=_METADATA))
     for name, ours in (("format", FORMAT), ("features", features.VERSION)):
         theirs = document.get(name)
         if theirs != ours:
             newer = isinstance(theirs, int) and theirs > ours
-            what = "a newer version of this program" if newer else "another version of this program"
+            what = t("a newer version of this program") if newer else t("another version of this program")
+            told = t("{file} was written by {what} ({name} {theirs!r:.20}, known is {ours}).", file=where, what=what,
+                     name=name, theirs=theirs, ours=ours)  # fmt: skip
             raise EstimatorFileError(
-                f"{where} was written by {what} ({name} {theirs!r:.20}, known is {ours}).",
-                "Update this program, or train the estimator again." if newer else _AGAIN,
+                told, t("Update this program, or train the estimator again.") if newer else t(_AGAIN)
             )
     try:
         metadata: Metadata = _adapter().validate_python(document)
     except ValidationError as e:
         place = ".".join(map(str, e.errors(include_url=False, include_input=False)[0]["loc"]))
-        raise _damaged(where, f"its metadata is wrong at {place}") from e
+        raise _damaged(where, t("its metadata is wrong at {place}", place=place)) from e
     _check_metadata(metadata, where)
     return metadata
 
@@ -163,17 +165,17 @@ def _adapter() -> Any:
 def _check_metadata(metadata: Metadata, where: str) -> None:
     radius = metadata.radius
     if not 1 <= metadata.fallback <= MAX_BUDGET or not all(map(math.isfinite, metadata.probes)):
-        raise _damaged(where, "its metadata is out of range")
+        raise _damaged(where, t("its metadata is out of range"))
     if radius is not None and not 0 <= radius <= 100:  # Holds for no nan either.
-        raise _damaged(where, "its interval is out of range")
+        raise _damaged(where, t("its interval is out of range"))
     if not metadata.version.replace("-", "").isalnum() or len(metadata.version) > 40:
-        raise _damaged(where, "its version is out of range")
+        raise _damaged(where, t("its version is out of range"))
 
 
 def _check_schema(schema: Any, where: str) -> None:
     """Refuse whatever we never write, by name, before anything is built."""
     if not isinstance(schema, dict) or schema.get("protocol") != _PROTOCOL:
-        raise _damaged(where, "it was saved by another version of skops")
+        raise _damaged(where, t("it was saved by another version of skops"))
     waiting = [schema]
     while waiting:
         node = waiting.pop()
@@ -185,8 +187,12 @@ def _check_schema(schema: Any, where: str) -> None:
                 name = f"{node.get('__module__')}.{node.get('__class__')}"
                 if (loader, name) not in _ALLOWED:
                     raise EstimatorFileError(
-                        f"{where} holds the type {name[:120]}, which no estimator of ours holds; it was not loaded.",
-                        "Use only files that this program wrote.",
+                        t(
+                            "{file} holds the type {name}, which no estimator of ours holds; it was not loaded.",
+                            file=where,
+                            name=name[:120],
+                        ),
+                        t("Use only files that this program wrote."),
                     )
             waiting.extend(node.values())
 
@@ -201,7 +207,7 @@ def _state(data: bytes, where: str) -> dict[str, Any]:
         for value in state.values():
             _check_trees(value)
     except Exception as e:  # A hostile file may make skops, numpy and scikit-learn raise anything.
-        raise _damaged(where, "its content is damaged") from e
+        raise _damaged(where, t("its content is damaged")) from e
     return state
 
 
@@ -229,7 +235,10 @@ def _check_predictions(estimator: TrainedEstimator, where: str) -> None:
     try:
         now = probe_values(estimator.metadata, estimator.state)
     except Exception as e:  # See `_state`.
-        raise _damaged(where, "it cannot predict") from e
+        raise _damaged(where, t("it cannot predict")) from e
     if len(now) != len(stored) or not all(math.isclose(a, b, abs_tol=1e-6) for a, b in zip(now, stored, strict=True)):
         with_versions = ", ".join(f"{k} {v}" for k, v in sorted(estimator.metadata.libraries.items()))
-        raise _damaged(where, f"it no longer predicts what it did when it was trained (with {with_versions[:120]})")
+        told = t(
+            "it no longer predicts what it did when it was trained (with {versions})", versions=with_versions[:120]
+        )
+        raise _damaged(where, told)

@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncGenerator
 from typing import NamedTuple, Protocol
 
+from tale_core.i18n import t
 from tale_core.types import Client, Delta, Estimate, Question
 
 FALLBACK_BUDGET = 100
@@ -44,14 +45,15 @@ def parse_budget(raw: str) -> ParsedBudget:
     if not found and (bare := _BARE.fullmatch(text)):
         found = [bare.group(1)]
     if not found:
-        return ParsedBudget(None, "the model named no number of tokens")
+        return ParsedBudget(None, t("the model named no number of tokens"))
     number = re.sub(r"[\s,]", "", found[-1]).replace("−", "-").replace("–", "-")
     if len(number) > 12 or float(number) > MAX_BUDGET:
         shown = number if len(number) <= 12 else f"{number[:12]}…"
-        return ParsedBudget(None, f"the model's estimate of {shown} tokens is absurd (more than {MAX_BUDGET:,})")
+        absurd = t("the model's estimate of {n} tokens is absurd (more than {most:,})", n=shown, most=MAX_BUDGET)
+        return ParsedBudget(None, absurd)
     value = int(float(number))
     if value < 1:
-        return ParsedBudget(None, f"the model's estimate of {number} tokens is not positive")
+        return ParsedBudget(None, t("the model's estimate of {n} tokens is not positive", n=number))
     return ParsedBudget(value, None)
 
 

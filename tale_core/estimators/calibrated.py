@@ -12,7 +12,8 @@ from tale_core.estimators import training
 from tale_core.estimators.candidates import CALIBRATED, ZERO_SHOT
 from tale_core.estimators.predictor import TrainedEstimator
 from tale_core.estimators.report import Aim
-from tale_core.estimators.rows import TrainingRow, require_rows, select_rows
+from tale_core.estimators.rows import ESTIMATED, TrainingRow, require_rows, select_rows
+from tale_core.estimators.words import NEVER_ASKED
 
 _CONTEST = training.Contest("calibrated", (CALIBRATED,), (ZERO_SHOT,))
 
@@ -32,10 +33,9 @@ def train(
     """
     mine = select_rows(rows, model=model, template=template)
     asked = [row for row in mine if row.zero_shot is not None]
-    what = "finished searches with its own estimate of the same question"
-    require_rows(asked, model=model, template=template, what=what)
+    require_rows(asked, model=model, template=template, what=ESTIMATED)
     left = len(mine) - len(asked)
-    notes = [f"{left} searches are left out: the model was never asked for its own estimate there."] if left else []
+    notes = [NEVER_ASKED.format(n=left)] if left else []
     return training.run(
         _CONTEST, asked, model=model, template=template, trained_on=trained_on, aim=aim, seed=seed, notes=notes
     )

@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
 from tale_core.estimators import features
 from tale_core.estimators.rows import TrainingRow
+from tale_core.estimators.words import TITLES
 
 UPPER = 0.9
 """The upper quantile: a budget that is enough for nine questions out of ten."""
@@ -69,7 +70,7 @@ class Candidate:
     """One way to predict.
 
     Attributes:
-        title: What it is called in a report.
+        title: What it is called in a report, in English.
         settings: What nested cross-validation chooses from.
         needs_estimate: True when it reads the model's own estimate.
     """
@@ -187,28 +188,26 @@ def _calibrated(state: State, data: Data) -> Quantiles:
     return Quantiles(median, median + max(0.0, state["above"]))
 
 
-CONSTANT = Candidate("constant", "always the middle optimum", _fit_constant, _constant)
+CONSTANT = Candidate("constant", TITLES["constant"], _fit_constant, _constant)
 NEIGHBOURS = Candidate(
     "neighbours",
-    "the most similar questions",
+    TITLES["neighbours"],
     _fit_neighbours,
     _neighbours,
     tuple({"neighbours": k} for k in (3, 7, 15)),
 )
-RIDGE = Candidate(
-    "ridge", "a linear model", _fit_ridge, _ridge, tuple({"alpha": alpha} for alpha in (3.0, 30.0, 300.0))
-)
+RIDGE = Candidate("ridge", TITLES["ridge"], _fit_ridge, _ridge, tuple({"alpha": alpha} for alpha in (3.0, 30.0, 300.0)))
 BOOSTING = Candidate(
     "boosting",
-    "quantile gradient boosting",
+    TITLES["boosting"],
     _fit_boosting,
     _boosting,
     ({"max_depth": 1, "max_iter": 60, "learning_rate": 0.12}, {"max_depth": 3, "max_iter": 40, "learning_rate": 0.12}),
 )
-ZERO_SHOT = Candidate("zero-shot", "the model's own estimate", lambda data, _: {}, _zero_shot, needs_estimate=True)
+ZERO_SHOT = Candidate("zero-shot", TITLES["zero-shot"], lambda data, _: {}, _zero_shot, needs_estimate=True)
 CALIBRATED = Candidate(
     "calibrated",
-    "the model's own estimate, calibrated",
+    TITLES["calibrated"],
     _fit_calibrated,
     _calibrated,
     tuple({"shape": shape} for shape in ("monotone", "ratio", "constant")),

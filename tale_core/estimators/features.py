@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tale_core.grading import infer_kind
+from tale_core.i18n import N_
 from tale_core.types import Question
 
 if TYPE_CHECKING:
@@ -44,18 +45,18 @@ _OPERATIONS = {
 _PATTERNS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _OPERATIONS.items()}
 
 STRUCTURE = (
-    "characters", "words", "sentences", "clauses", "questions asked",
-    "numbers", "different numbers", "largest number", "fractions", "symbols",
-    "add", "subtract", "multiply", "divide", "compare",
-    "options", "characters in options", "Chinese", "choice", "text answer",
+    N_("characters"), N_("words"), N_("sentences"), N_("clauses"), N_("questions asked"),
+    N_("numbers"), N_("different numbers"), N_("largest number"), N_("fractions"), N_("symbols"),
+    N_("add"), N_("subtract"), N_("multiply"), N_("divide"), N_("compare"),
+    N_("options"), N_("characters in options"), N_("Chinese"), N_("choice"), N_("text answer"),
 )  # fmt: skip
 """Names of the structure columns, in order."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "length": ("characters", "words", "sentences", "clauses", "questions asked"),
+    N_("length"): ("characters", "words", "sentences", "clauses", "questions asked"),
     "numbers": ("numbers", "different numbers", "largest number", "fractions", "symbols"),
-    "operations": ("add", "subtract", "multiply", "divide", "compare"),
-    "form": ("options", "characters in options", "Chinese", "choice", "text answer"),
+    N_("operations"): ("add", "subtract", "multiply", "divide", "compare"),
+    N_("form"): ("options", "characters in options", "Chinese", "choice", "text answer"),
 }
 """Structure columns that are shuffled together when their importance is measured."""
 
@@ -105,11 +106,15 @@ def matrix(questions: Sequence[Question]) -> Any:
     return csr_matrix(hstack([words.transform(texts), characters.transform(texts), counts], format="csr"))
 
 
+WORDING = N_("wording")
+"""The group of all hashed words and characters."""
+
+
 def columns(group: str) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The matrix columns of a group of GROUPS, or of "wording" (all hashed words and characters)."""
+    """The matrix columns of a group of GROUPS, or of WORDING."""
     import numpy as np
 
-    if group == "wording":
+    if group == WORDING:
         return np.arange(_FIRST)
     return np.array([_FIRST + STRUCTURE.index(name) for name in GROUPS[group]])
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tale_core.estimators import features
+from tale_core.estimators import features, words
 from tale_core.estimators.candidates import Candidate, Data, Numbers, Setting
 from tale_core.estimators.evaluation import SEED, HeldOut, bootstrap, folds
 from tale_core.estimators.report import (
@@ -66,20 +66,16 @@ def _cut(sizes: Numbers, errors: Numbers, rows: int) -> Figure | None:
 
 def _words(cut: Figure | None) -> str:
     if cut is None:
-        return "There are too few searches to tell what more of them would bring."
-    span = f"95 % interval {cut.low:.0%} to {cut.high:.0%}"
-    if cut.low <= 0:
-        return (
-            f"Whether {MORE} more searches would cut the error cannot be told yet (estimated {cut.value:.0%}, {span})."
-        )
-    return f"{MORE} more searches would cut the error by about {cut.value:.0%} ({span})."
+        return words.TOO_FEW
+    message = words.CANNOT_TELL if cut.low <= 0 else words.WOULD_CUT
+    return message.format(more=MORE, cut=f"{cut.value:.0%}", low=f"{cut.low:.0%}", high=f"{cut.high:.0%}")
 
 
 def importances(held: HeldOut, data: Data, *, seed: int = SEED) -> tuple[Importance, ...]:
     """How much worse the held-out predictions get when a group of columns is shuffled among the test rows."""
     rng = np.random.default_rng(seed)
     found = []
-    for group in ("wording", *features.GROUPS):
+    for group in (features.WORDING, *features.GROUPS):
         columns, worse = features.columns(group), []
         for state, fold in held.fitted:
             part = data.take(fold.test)
@@ -98,7 +94,7 @@ def residuals(held: HeldOut, data: Data, rows: Sequence[TrainingRow]) -> tuple[T
     by_topic: dict[str, list[float]] = defaultdict(list)
     for row, off in zip(rows, held.median - data.y, strict=True):
         if not np.isnan(off):
-            by_topic[row.question.topic or "no topic"].append(float(off))
+            by_topic[row.question.topic or words.NO_TOPIC].append(float(off))
     found = [TopicResidual(t, len(offs), float(np.exp(np.median(offs)))) for t, offs in by_topic.items()]
     return tuple(sorted(found, key=lambda r: (-r.n, r.topic)))
 

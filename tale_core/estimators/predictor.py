@@ -15,6 +15,7 @@ from tale_core.estimators import features
 from tale_core.estimators.base import MAX_BUDGET
 from tale_core.estimators.report import Aim, TrainingReport
 from tale_core.estimators.zero_shot import ZeroShot, named_budget
+from tale_core.i18n import t
 from tale_core.types import Client, Completion, Delta, Estimate, Question
 
 if TYPE_CHECKING:
@@ -107,11 +108,11 @@ class TrainedEstimator:
             zero_shot: The model's own estimate in tokens; None when it named none or was not asked.
         """
         if self.needs_zero_shot and not zero_shot:
-            return self._default("the model named no number of tokens")
+            return self._default(t("the model named no number of tokens"))
         quantiles = self._quantiles(question, zero_shot)
         found = float((quantiles.median if self.metadata.aim == "median" else quantiles.upper)[0])
         if not math.isfinite(found):
-            return self._default("the estimator could not read the question")
+            return self._default(t("the estimator could not read the question"))
         return _tokens(found), None
 
     def interval(self, question: Question, zero_shot: int | None = None) -> tuple[int, int] | None:
@@ -142,7 +143,8 @@ class TrainedEstimator:
 
     def _default(self, reason: str) -> tuple[int, str]:
         budget = self.metadata.fallback
-        return budget, f"{reason}; using {budget} tokens instead, the middle of {self.metadata.rows} searched optima"
+        return budget, t("{reason}; using {budget} tokens instead, the middle of {n} searched optima", reason=reason,
+                         budget=budget, n=self.metadata.rows)  # fmt: skip
 
     def _quantiles(self, question: Question, zero_shot: int | None) -> Quantiles:
         return quantiles(self.metadata, self.state, [(question, zero_shot)])

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from tale_core import prompts
 from tale_core.errors import TrainingError
 from tale_core.estimators.base import MAX_BUDGET, parse_budget
+from tale_core.i18n import N_, t, tn
 from tale_core.types import Question, SessionRecord
 
 MIN_ROWS = 20
@@ -158,34 +159,49 @@ def select_rows(rows: Iterable[TrainingRow], *, model: str, template: str) -> li
     return list({(row.question.text.strip(), row.question.options): row for row in chosen}.values())
 
 
-def require_rows(rows: Sequence[TrainingRow], *, model: str, template: str, what: str = "finished searches") -> None:
+SEARCHED = N_("finished searches")
+ESTIMATED = N_("finished searches with its own estimate of the same question")
+
+
+def require_rows(rows: Sequence[TrainingRow], *, model: str, template: str, what: str = SEARCHED) -> None:
     """Check that there is enough to learn from.
+
+    Args:
+        rows: What is there.
+        model: Named in the message, as is `template`.
+        template: The wording.
+        what: What the rows are: SEARCHED or ESTIMATED.
 
     Raises:
         TooFewRowsError: Fewer than MIN_ROWS, with what to use meanwhile.
         TrainingError: More than MAX_ROWS.
     """
     if len(rows) > MAX_ROWS:
-        raise TrainingError(f"{len(rows):,} {what} are more than can be trained on.", f"At most {MAX_ROWS:,} can be.")
+        raise TrainingError(
+            t("{n:,} {what} are more than can be trained on.", n=len(rows), what=t(what)),
+            t("At most {most:,} can be.", most=MAX_ROWS),
+        )
     if len(rows) >= MIN_ROWS:
         return
-    meanwhile = "Until then use the estimator zero-shot"
-    if rows:
-        there = f"the middle optimum of the {len(rows)} there {_are(len(rows))}"
-        meanwhile += f", or fixed:{middle_budget(rows)} ({there})"
-    raise TooFewRowsError(
-        f"{model} has {len(rows)} {what} with the wording {template!r}; at least {MIN_ROWS} are needed.",
-        f"Search more questions that the model answers right. {meanwhile}.",
+    told = t("{model} has {n} {what} with the wording {template!r}; at least {least} are needed.", model=model,
+             n=len(rows), what=t(what), template=template, least=MIN_ROWS)  # fmt: skip
+    raise TooFewRowsError(told, f"{t('Search more questions that the model answers right.')} {_meanwhile(rows)}")
+
+
+def _meanwhile(rows: Sequence[TrainingRow]) -> str:
+    if not rows:
+        return t("Until then use the estimator zero-shot.")
+    return tn(
+        "Until then use the estimator zero-shot, or fixed:{budget} (the middle optimum of the {n} there is).",
+        "Until then use the estimator zero-shot, or fixed:{budget} (the middle optimum of the {n} there are).",
+        len(rows),
+        budget=middle_budget(rows),
     )
 
 
 def middle_budget(rows: Sequence[TrainingRow]) -> int:
     """The middle of the optimal budgets: what to use when nothing better is known."""
     return sorted(row.optimal_budget for row in rows)[len(rows) // 2]
-
-
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"
 
 
 def available(rows: Iterable[TrainingRow]) -> Counter[tuple[str, str]]:

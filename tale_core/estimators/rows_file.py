@@ -16,9 +16,9 @@ from typing import Any
 from tale_core.errors import InputError
 from tale_core.estimators.base import MAX_BUDGET
 from tale_core.estimators.rows import MAX_ROWS, TrainingRow
+from tale_core.i18n import t
 
 MAX_BYTES = 64_000_000
-_FIELDS = "question (with its text), optimal_budget, optimal_tokens, vanilla_tokens, model and template"
 MAX_TEXT = 20_000
 """Characters of a question, as in an Ask."""
 
@@ -51,8 +51,8 @@ def rows_from_jsonl(text: str, *, name: str = "rows") -> list[TrainingRow]:
         if not line.strip():
             continue
         if len(rows) == MAX_ROWS * 10:
-            raise InputError(f"{name} has more than {MAX_ROWS * 10:,} rows.", "Give fewer.")
-        rows.append(_parsed(line, f"{name}, line {number}"))
+            raise InputError(t("{file} has more than {most:,} rows.", file=name, most=MAX_ROWS * 10), t("Give fewer."))
+        rows.append(_parsed(line, t("{file}, line {line}", file=name, line=number)))
     return rows
 
 
@@ -64,12 +64,15 @@ def read_rows(path: Path) -> list[TrainingRow]:
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path} is larger than {MAX_BYTES // 1_000_000} MB.", "Give a smaller file of rows.")
+            told = t("{file} is larger than {most} MB.", file=path, most=MAX_BYTES // 1_000_000)
+            raise InputError(told, t("Give a smaller file of rows."))
         text = path.read_text(encoding="utf-8-sig")
     except OSError as e:
-        raise InputError(f"The rows in {path} cannot be read: {e.strerror}.") from e
+        raise InputError(t("The rows in {path} cannot be read: {why}.", path=path, why=e.strerror)) from e
     except UnicodeDecodeError as e:
-        raise InputError(f"{path} is not UTF-8 text.", "Give JSON Lines, one training row a line.") from e
+        raise InputError(
+            t("{file} is not UTF-8 text.", file=path), t("Give JSON Lines, one training row a line.")
+        ) from e
     return rows_from_jsonl(text, name=path.name)
 
 
@@ -88,7 +91,13 @@ def _parsed(line: str, where: str) -> TrainingRow:
     except ValidationError as e:
         first = e.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "row"
-        raise InputError(f"{where}: {place}: {first['msg']}.", f"A row has {_FIELDS}.") from e
+        raise InputError(
+            f"{where}: {place}: {first['msg']}.",
+            t(
+                "A row has question (with its text), optimal_budget, optimal_tokens, vanilla_tokens, model and "
+                "template."
+            ),
+        ) from e
     if problem := next(_problems(row), None):
         raise InputError(f"{where}: {problem}.")
     return row
@@ -96,13 +105,13 @@ def _parsed(line: str, where: str) -> TrainingRow:
 
 def _problems(row: TrainingRow) -> Iterator[str]:
     if not row.question.text.strip() or len(row.question.text) > MAX_TEXT:
-        yield f"question.text must have 1 to {MAX_TEXT:,} characters"
+        yield t("question.text must have 1 to {most:,} characters", most=MAX_TEXT)
     for name in ("optimal_budget", "zero_shot"):
         value = getattr(row, name)
         if value is not None and not 1 <= value <= MAX_BUDGET:
-            yield f"{name} is {value}; it must be from 1 to {MAX_BUDGET:,}"
+            yield t("{name} is {value}; it must be from 1 to {most:,}", name=name, value=value, most=MAX_BUDGET)
     for name in ("optimal_tokens", "vanilla_tokens"):
         if not 1 <= getattr(row, name) <= 1e7:  # Holds for no nan either.
-            yield f"{name} is {getattr(row, name)}; it must be a number of tokens from 1"
+            yield t("{name} is {value}; it must be a number of tokens from 1", name=name, value=getattr(row, name))
     if not row.model.strip() or not row.template.strip():
-        yield "model and template must be named"
+        yield t("model and template must be named")

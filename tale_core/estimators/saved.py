@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from tale_core.errors import EstimatorFileError, InputError, TaleError
 from tale_core.estimators import archive
 from tale_core.estimators.predictor import Kind, Metadata, TrainedEstimator
+from tale_core.i18n import t
 from tale_core.settings import REPO_ROOT, get_settings
 
 SHIPPED = REPO_ROOT / "data" / "estimators"
@@ -99,7 +100,9 @@ def load(path: Path) -> TrainedEstimator:
     try:
         changed = path.stat().st_mtime_ns
     except OSError as e:
-        raise EstimatorFileError(f"{path} cannot be read: {e.strerror}.", "Train an estimator, or name another.") from e
+        raise EstimatorFileError(
+            t("{path} cannot be read: {why}.", path=path, why=e.strerror), t("Train an estimator, or name another.")
+        ) from e
     return _loaded(path, changed)
 
 
@@ -141,12 +144,18 @@ def find(use: Use, version: str = "") -> SavedEstimator:
             return saved
     if mine and not version:
         return mine[0]
-    what = f"version {version[:40]!r} of the {use.kind} estimator" if version else f"{use.kind} estimator"
-    raise InputError(
-        f"There is no {what} for {use.model} with the wording {use.template!r}.",
-        f"Train one: python -m tale_core train-estimator --model {use.model} --template {use.template} "
-        f"--kind {use.kind}. Or choose zero-shot or fixed:N.",
+    asked = use._asdict()
+    if version:
+        told = t("There is no version {version!r} of the {kind} estimator for {model} with the wording {template!r}.",
+                 version=version[:40], **asked)  # fmt: skip
+    else:
+        told = t("There is no {kind} estimator for {model} with the wording {template!r}.", **asked)
+    hint = t(
+        "Train one: python -m tale_core train-estimator --model {model} --template {template} --kind {kind}. Or choose "
+        "zero-shot or fixed:N.",
+        **asked,
     )
+    raise InputError(told, hint)
 
 
 def default_version(use: Use) -> str | None:
@@ -171,7 +180,9 @@ def delete(saved: SavedEstimator) -> None:
         EstimatorFileError: It cannot be deleted.
     """
     if saved.shipped:
-        raise InputError(f"{saved.path.name} came with this program.", "Set another one as the default instead.")
+        raise InputError(
+            t("{file} came with this program.", file=saved.path.name), t("Set another one as the default instead.")
+        )
     defaults = _defaults()
     if defaults.get(saved.use) == saved.metadata.version:
         del defaults[saved.use]
@@ -179,7 +190,7 @@ def delete(saved: SavedEstimator) -> None:
     try:
         saved.path.unlink(missing_ok=True)
     except OSError as e:
-        raise EstimatorFileError(f"{saved.path} cannot be deleted: {e.strerror}.") from e
+        raise EstimatorFileError(t("{path} cannot be deleted: {why}.", path=saved.path, why=e.strerror)) from e
 
 
 def _defaults() -> dict[Use, str]:
@@ -193,7 +204,8 @@ def _defaults() -> dict[Use, str]:
         raise
     except (ValueError, KeyError, TypeError, RecursionError) as e:
         raise EstimatorFileError(
-            f"{path} is damaged or of another version.", "Delete it; the newest estimators are used then."
+            t("{path} is damaged or of another version.", path=path),
+            t("Delete it; the newest estimators are used then."),
         ) from e
 
 
@@ -211,10 +223,11 @@ def _write_defaults(defaults: dict[Use, str]) -> None:
 def _read(path: Path) -> bytes:
     try:
         if path.stat().st_size > archive.MAX_BYTES:
-            raise EstimatorFileError(f"{path.name} is larger than {archive.MAX_BYTES // 1_000_000} MB.", "Delete it.")
+            told = t("{file} is larger than {most} MB.", file=path.name, most=archive.MAX_BYTES // 1_000_000)
+            raise EstimatorFileError(told, t("Delete it."))
         return path.read_bytes()
     except OSError as e:
-        raise EstimatorFileError(f"{path} cannot be read: {e.strerror}.") from e
+        raise EstimatorFileError(t("{path} cannot be read: {why}.", path=path, why=e.strerror)) from e
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -229,7 +242,8 @@ def _write(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     except OSError as e:
         raise EstimatorFileError(
-            f"{path} cannot be written: {e.strerror}.", "Free some room, or set TALE_DATA_DIR."
+            t("{path} cannot be written: {why}.", path=path, why=e.strerror),
+            t("Free some room, or set TALE_DATA_DIR."),
         ) from e
     finally:
         if temporary:

@@ -1,6 +1,7 @@
 """Training: compare the candidates on questions they have not seen, keep the best that beats the constant beyond noise.
 
-`regression.train` and `calibrated.train` are its two uses. Imports scikit-learn; everything runs on one thread, so the
+`regression.train` and `calibrated.train` are its two uses. A report's sentences are English, since it is stored (see
+`words`); errors are in the reader's language. Imports scikit-learn; everything runs on one thread, so the
 same rows and seed give the same numbers, and nothing else on the machine is slowed down.
 """
 
@@ -14,12 +15,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tale_core.errors import TrainingError
-from tale_core.estimators import evaluation, insight
+from tale_core.estimators import evaluation, insight, words
 from tale_core.estimators.candidates import CANDIDATES, CONSTANT, UPPER, Candidate, Data
 from tale_core.estimators.evaluation import HeldOut, by_loss, held_out, score, tuned
 from tale_core.estimators.predictor import Kind, Metadata, TrainedEstimator, libraries, probe_values, version_of
 from tale_core.estimators.report import Aim, CandidateScore, LearningCurve, TrainingReport
 from tale_core.estimators.rows import MIN_ROWS, TrainingRow, fingerprint, middle_budget
+from tale_core.i18n import t
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +90,17 @@ def require_variety(rows: Sequence[TrainingRow]) -> None:
     budget = middle_budget(rows)
     if len({row.optimal_budget for row in rows}) == 1:
         raise TrainingError(
-            f"All {len(rows)} searched optima are {budget} tokens: there is nothing to learn.",
-            f"Use fixed:{budget}, or search questions of different difficulty.",
+            t("All {n} searched optima are {budget} tokens: there is nothing to learn.", n=len(rows), budget=budget),
+            t("Use fixed:{budget}, or search questions of different difficulty.", budget=budget),
         )
     first = Data.of(rows).x
     if (first != first[0][np.zeros(len(rows), dtype=int)]).nnz == 0:
         raise TrainingError(
-            f"All {len(rows)} questions look the same to the estimator: there is nothing to tell them apart by.",
-            f"Use fixed:{budget}, the middle of their optima, or search other questions.",
+            t(
+                "All {n} questions look the same to the estimator: there is nothing to tell them apart by.",
+                n=len(rows),
+            ),
+            t("Use fixed:{budget}, the middle of their optima, or search other questions.", budget=budget),
         )
 
 
@@ -151,26 +156,23 @@ def _report(
 
 def _reason(chosen: Candidate, best: CandidateScore, rows: Sequence[TrainingRow], aim: Aim) -> str:
     gain = best.gain
-    span = "" if gain is None else f"{gain.value:.0%} (95 % interval {gain.low:.0%} to {gain.high:.0%})"
+    span = {name: "" if gain is None else f"{getattr(gain, name):.0%}" for name in ("value", "low", "high")}
+    facts = {"title": best.title, "gain": span["value"], "low": span["low"], "high": span["high"]}
     if chosen is not CONSTANT:
-        better = f"the loss is lower than the constant's by {span}"
-        if best.asks_model:
-            return f"Calibrating the model's own estimate helps: {better}."
-        return f"Of what costs no call, {best.title} predicts optima best: {better}."
-    used = f"every question gets {_constant_words(rows, aim)}"
+        return (words.CALIBRATING_HELPS if best.asks_model else words.LEARNING_HELPS).format(**facts)
+    used = _constant_words(rows, aim)
     same = _same_estimate(rows)
     if best.asks_model and same is not None:
         budget, count = same
-        return f"The model names {budget} tokens for {count} of {len(rows)} questions, which tells nothing; so {used}."
-    beaten = f" ({best.title}: {span})" if span else ""
-    return f"Nothing that was learnt beats a constant beyond noise{beaten}; so {used}."
+        return words.TELLS_NOTHING.format(budget=budget, count=count, n=len(rows), used=used)
+    return (words.NOTHING_COMPARED if gain is None else words.NOTHING_HELPS).format(**facts, used=used)
 
 
 def _constant_words(rows: Sequence[TrainingRow], aim: Aim) -> str:
     if aim == "median":
-        return f"{middle_budget(rows)} tokens, the middle of {len(rows)} searched optima"
+        return words.GETS_THE_MIDDLE.format(budget=middle_budget(rows), n=len(rows))
     enough = round(float(np.exp(np.quantile(np.log([row.optimal_budget for row in rows]), UPPER))))
-    return f"{enough} tokens, enough for {UPPER:.0%} of {len(rows)} searched optima"
+    return words.GETS_ENOUGH.format(budget=enough, share=f"{UPPER:.0%}", n=len(rows))
 
 
 def _same_estimate(rows: Sequence[TrainingRow]) -> tuple[int, int] | None:
@@ -187,14 +189,11 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = []
     if left := [c.title for c in wanted if c not in there]:
-        have = f"{estimates} of {len(rows)} questions have the model's own estimate, {MIN_ROWS} are needed"
-        notes.append(f"Not compared: {', '.join(left)} ({have}).")
+        titles = " and ".join(left)
+        notes.append(words.NOT_COMPARED.format(titles=titles, estimates=estimates, n=len(rows), least=MIN_ROWS))
     if len(modes := {row.mode for row in rows if row.mode}) > 1:
-        notes.append(f"The optima come from different search modes ({', '.join(sorted(modes))}).")
-    notes.append(
-        "The best of several candidates looks a little better than it is. Whether answers under these budgets are "
-        "right, and what they cost in all, an experiment has to measure."
-    )
+        notes.append(words.OTHER_MODES.format(modes=", ".join(sorted(modes))))
+    notes.append(words.LOOKS_BETTER)
     return tuple(notes)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tale_core import prompts
 from tale_core.estimators.base import FALLBACK_BUDGET, ParsedBudget, parse_budget
+from tale_core.i18n import t
 from tale_core.types import Client, Completion, Delta, Estimate, Question, Request, Sampling
 
 SAMPLING = Sampling(temperature=0.1, seed=1024, max_tokens=1024)
@@ -21,8 +22,13 @@ def named_budget(completion: Completion) -> ParsedBudget:
     """The budget that the model names in the estimator's call, or why it names none."""
     parsed = parse_budget(completion.text)
     if parsed.problem and completion.finish_reason == "length":
-        return ParsedBudget(None, f"the model was still writing after {SAMPLING.max_tokens} tokens")
+        return ParsedBudget(None, t("the model was still writing after {n} tokens", n=SAMPLING.max_tokens))
     return parsed
+
+
+def fallback_words(problem: str) -> str:
+    """Why there is no estimate, and what is used instead."""
+    return t("{problem}; using {budget} tokens instead", problem=problem, budget=FALLBACK_BUDGET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,6 @@ class ZeroShot:
             estimator=self.name,
             budget=budget or FALLBACK_BUDGET,
             raw=completion.text,
-            problem=f"{problem}; using {FALLBACK_BUDGET} tokens instead" if problem else None,
+            problem=fallback_words(problem) if problem else None,
             completion=completion,
         )

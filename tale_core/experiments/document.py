@@ -19,6 +19,7 @@ from tale_core.errors import InputError
 from tale_core.experiments.paper import paper_rows_of
 from tale_core.experiments.results import ExperimentResults, results
 from tale_core.experiments.rows import StrategyRow
+from tale_core.i18n import t
 from tale_core.store import ExperimentStore, Store, UnitFigures
 from tale_core.study_documents import safe_cell
 from tale_core.types import Outcome, Question
@@ -149,7 +150,8 @@ def export_experiment(store: Store, experiment_id: str, path: Path) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as e:
         raise InputError(
-            f"{str(path)!r} cannot be written: {e.strerror or e}.", "Name a file in a folder of yours."
+            t("{path!r} cannot be written: {why}.", path=str(path), why=e.strerror or e),
+            t("Name a file in a folder of yours."),
         ) from e
 
 
@@ -161,7 +163,10 @@ def check_export(path: Path) -> str:
     """
     kind = path.suffix.lower()
     if kind not in _WRITERS:
-        raise InputError(f"{path.name!r} names no kind of export.", f"End it in one of: {', '.join(_WRITERS)}.")
+        raise InputError(
+            t("{file!r} names no kind of export.", file=path.name),
+            t("End it in one of: {suffixes}.", suffixes=", ".join(_WRITERS)),
+        )
     return kind
 
 

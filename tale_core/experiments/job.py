@@ -21,7 +21,8 @@ from tale_core.experiments.opening import create_experiment
 from tale_core.experiments.patience import Patience
 from tale_core.experiments.plan import ExperimentPlan
 from tale_core.experiments.results import ExperimentResults, results, stored_plan
-from tale_core.experiments.runner import run_experiment
+from tale_core.experiments.runner import failed_words, run_experiment
+from tale_core.i18n import t
 from tale_core.recording import BEAT_S
 from tale_core.spending import Spent
 from tale_core.store import Store, new_session_id
@@ -184,7 +185,7 @@ class ExperimentRun:
             self._error = str(e)
         except Exception as e:
             log.exception("experiment %s failed unexpectedly", self.id)
-            self._error = f"The program failed ({type(e).__name__}). The log has the details."
+            self._error = failed_words(e)
         finally:
             beat.cancel()
             await to_the_end(self._end(status))
@@ -218,7 +219,12 @@ class ExperimentRun:
                 self._progress, self._notice = event, None
                 self._maybe_table()
             case RateLimited(wait_s, concurrency, words):
-                self._notice = f"{words} Waiting {wait_s:.0f} s, then at most {concurrency} at a time."
+                self._notice = t(
+                    "{words} Waiting {seconds:.0f} s, then at most {n} at a time.",
+                    words=words,
+                    seconds=wait_s,
+                    n=concurrency,
+                )
             case ExperimentDone(found, stop):
                 self._results, self._error = found, stop
 

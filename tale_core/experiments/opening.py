@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tale_core.experiments.plan import ExperimentPlan
+from tale_core.i18n import N_
+from tale_core.retold import retold
 from tale_core.store import ExperimentStore, Store, new_session_id
 from tale_core.types import Question, SessionRecord
+
+TITLE = N_("{dataset}: {questions} questions")
+
+
+def title_told(stored: str) -> str:
+    """The name under which an experiment is stored, which is English, in the reader's language."""
+    return retold(stored, (TITLE,))
 
 
 def create_experiment(
@@ -37,7 +46,7 @@ def create_experiment(
     record = SessionRecord(
         id=experiment_id or new_session_id("experiment"),
         kind="experiment",
-        question=Question(f"{plan.dataset}: {len(plan.questions)} questions", source=plan.dataset),
+        question=Question(TITLE.format(dataset=plan.dataset, questions=len(plan.questions)), source=plan.dataset),
         plan=plan.document(),
         model=model,
         endpoint=endpoint,

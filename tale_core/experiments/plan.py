@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from tale_core import prompts
 from tale_core.errors import InputError
 from tale_core.grading import known_answer
+from tale_core.i18n import t
 from tale_core.spending import Limits
 from tale_core.strategies import BudgetPredictor, Strategy, strategy
 from tale_core.types import Price, Question, Sampling
@@ -83,11 +84,15 @@ class ExperimentPlan:
         """
         found = {name: strategy(name, self.estimators) for name in self.strategies}
         if not self.questions:
-            raise InputError(f"The data set {self.dataset!r} gave no questions.", "Check --limit and --offset.")
+            raise InputError(
+                t("The data set {dataset!r} gave no questions.", dataset=self.dataset), t("Check --limit and --offset.")
+            )
         if not found or len(found) < len(self.strategies):
-            raise InputError("Strategies are missing or named twice.", "Name one or more, each once.")
+            raise InputError(t("Strategies are missing or named twice."), t("Name one or more, each once."))
         if other := next((name for name, s in found.items() if s.name != name), None):
-            raise InputError(f"{other!r} is not a strategy's full name.", f"Write {found[other].name!r}.")
+            raise InputError(
+                t("{name!r} is not a strategy's full name.", name=other), t("Write {name!r}.", name=found[other].name)
+            )
         self._check_numbers()
         self._check_questions(found)
         prompts.template(self.template)
@@ -98,23 +103,39 @@ class ExperimentPlan:
         ranges = (("repeats", self.repeats, MAX_REPEATS), ("concurrency", self.concurrency, MAX_CONCURRENCY))
         for name, value, most in ranges:
             if not 1 <= value <= most:
-                raise InputError(f"{name} is {value}.", f"Give a whole number from 1 to {most}.")
+                raise InputError(
+                    t("{name} is {value}.", name=name, value=value),
+                    t("Give a whole number from 1 to {most}.", most=most),
+                )
         if self.start is not None and not 1 <= self.start <= self.concurrency:
-            raise InputError(f"The experiment would start with {self.start} calls at a time.", "Give 1 to the most.")
+            raise InputError(
+                t("The experiment would start with {n} calls at a time.", n=self.start), t("Give 1 to the most.")
+            )
         if self.sampling.max_tokens is not None and self.sampling.max_tokens < 1:
-            raise InputError(f"max_tokens is {self.sampling.max_tokens}.", "Give a whole number from 1.")
+            told = t("{name} is {value}.", name="max_tokens", value=self.sampling.max_tokens)
+            raise InputError(told, t("Give a whole number from 1."))
         if self.planned > MAX_UNITS:
-            raise InputError(f"{self.planned:,} answers were asked for.", f"Ask for at most {MAX_UNITS:,} at a time.")
+            raise InputError(
+                t("{n:,} answers were asked for.", n=self.planned),
+                t("Ask for at most {most:,} at a time.", most=MAX_UNITS),
+            )
 
     def _check_questions(self, found: Mapping[str, Strategy]) -> None:
         wants = next((name for name, s in found.items() if s.needs_answer), None)
         for i, question in enumerate(self.questions, start=1):
             if not question.text.strip():
-                raise InputError(f"Question {i} of {self.dataset!r} is empty.", "Give it a text, or leave it out.")
+                raise InputError(
+                    t("Question {n} of {dataset!r} is empty.", n=i, dataset=self.dataset),
+                    t("Give it a text, or leave it out."),
+                )
             if wants and known_answer(question) is None:
                 raise InputError(
-                    f"The strategy {wants!r} needs the known answer of each question; question {i} has none.",
-                    "Leave the strategy out, or give the answers.",
+                    t(
+                        "The strategy {strategy!r} needs the known answer of each question; question {n} has none.",
+                        strategy=wants,
+                        n=i,
+                    ),
+                    t("Leave the strategy out, or give the answers."),
                 )
 
     def check_price(self, price: Price | None, model: str) -> None:
@@ -125,8 +146,12 @@ class ExperimentPlan:
         """
         if self.limits.max_cost_usd is not None and price is None:
             raise InputError(
-                f"A limit of ${self.limits.max_cost_usd:g} was set, but the price of {model!r} is unknown.",
-                "Limit the tokens instead.",
+                t(
+                    "A limit of ${usd:g} was set, but the price of {model!r} is unknown.",
+                    usd=self.limits.max_cost_usd,
+                    model=model,
+                ),
+                t("Limit the tokens instead."),
             )
 
     def units(self) -> Iterator[Unit]:
@@ -191,13 +216,24 @@ class ExperimentPlan:
         for name in _SAME:
             if mine[name] != stored.get(name):
                 raise InputError(
-                    f"Experiment {self.resume_of!r} was begun with {name} {stored.get(name)!r}, not {mine[name]!r}.",
-                    "Resume it as it was, or begin a new experiment.",
+                    t(
+                        "Experiment {id!r} was begun with {name} {theirs!r}, not {mine!r}.",
+                        id=self.resume_of,
+                        name=name,
+                        theirs=stored.get(name),
+                        mine=mine[name],
+                    ),
+                    t("Resume it as it was, or begin a new experiment."),
                 )
         if mine["questions"] != stored.get("questions"):
             raise InputError(
-                f"Experiment {self.resume_of!r} has {stored.get('questions')} questions, not {mine['questions']}.",
-                "Resume it as it was, or begin a new experiment.",
+                t(
+                    "Experiment {id!r} has {theirs} questions, not {mine}.",
+                    id=self.resume_of,
+                    theirs=stored.get("questions"),
+                    mine=mine["questions"],
+                ),
+                t("Resume it as it was, or begin a new experiment."),
             )
 
 

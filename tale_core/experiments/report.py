@@ -1,6 +1,7 @@
 """An experiment as one HTML file that needs nothing else: no script, no font, no picture from anywhere.
 
-Every text is escaped, and the page's own policy forbids scripts and connections. Knows results and sentences.
+In the language of whoever asks for it. Every text is escaped, and the page's own policy forbids scripts and
+connections. Knows results and sentences.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from tale_core.experiments.paper import paper_rows_of
+from tale_core.experiments.paper import PaperRow, paper_rows_of
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.rows import Change, StrategyRow
 from tale_core.experiments.words import finding
+from tale_core.i18n import N_, language, t
 from tale_core.search_words import money, spent_words
 from tale_core.types import Outcome
 
@@ -24,44 +26,70 @@ svg text{font:13px system-ui,sans-serif;fill:currentColor}
 @media (prefers-color-scheme:dark){body{color:#e4e9ee;background:#14181c}th,td{border-color:#39424b}}
 """
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 680, 320, 60, 44
+_OUTCOMES: dict[Outcome, str] = {
+    Outcome.CORRECT: N_("correct"),
+    Outcome.WRONG: N_("wrong"),
+    Outcome.TRUNCATED: N_("truncated"),
+    Outcome.UNPARSED: N_("unparsed"),
+    Outcome.ERROR: N_("error"),
+    Outcome.UNGRADED: N_("ungraded"),
+}
 
 
 def report_html(found: ExperimentResults) -> str:
     """The report of an experiment, finished or not."""
-    state = "complete" if found.complete else f"not complete: {found.finished} of {found.planned} answers"
-    about = (
-        f"{found.dataset}: {found.questions} questions, {found.repeats} repeats each, model {found.model} at "
-        f"{found.endpoint}; {state}. Spent: {spent_words(found.spent)}."
-    )
     parts = [
         f"<h1>{escape(finding(found))}</h1>",
-        f"<p>{escape(about)}</p>",
+        f"<p>{escape(_about(found))}</p>",
         _picture(found.rows),
-        _table("Strategies; means of a question, 95 % intervals", *_main(found.rows)),
-        _table("What became of the answers", *_outcomes(found.rows)),
-        _table("Against vanilla, in pairs of the same question; p adjusted by Holm", *_differences(found.rows)),
+        _table(t("Strategies; means of a question, 95 % intervals"), *_main(found.rows)),
+        _table(t("What became of the answers"), *_outcomes(found.rows)),
+        _table(t("Against vanilla, in pairs of the same question; p adjusted by Holm"), *_differences(found.rows)),
     ]
     if paper := paper_rows_of(found.dataset):
-        rows = [
-            (r.model, r.strategy, f"{r.accuracy:.1%}", f"{r.output_tokens:.1f}", money(r.cost_usd), f"table {r.table}")
-            for r in paper
-        ]
-        columns = ("model", "strategy", "accuracy", "output tokens", "cost", "printed in")
-        parts.append(_table("The paper's numbers (arXiv 2412.18547; other models, whole test sets)", columns, rows))
-    parts.append(
-        "<p>Accuracy is right answers over correct, wrong, truncated, unparsed and refused ones. All-in tokens count "
-        "prompts, estimates and probes; an unknown price is unknown, never 0. "
-        f"Experiment {escape(found.experiment_id)}.</p>"
+        title = t("The paper's numbers (arXiv 2412.18547; other models, whole test sets)")
+        parts.append(_table(title, *_printed(paper)))
+    how = t(
+        "Accuracy is right answers over correct, wrong, truncated, unparsed and refused ones. All-in tokens count "
+        "prompts, estimates and probes; an unknown price is unknown, never 0. Experiment {id}.",
+        id=found.experiment_id,
     )
+    parts.append(f"<p>{escape(how)}</p>")
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html>\n<html lang="{language()}"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width">'
         f"<title>{escape(found.dataset)}, {escape(found.model)}</title><style>{_STYLE}</style></head><body>\n"
         + "\n".join(parts)
         + "\n</body></html>\n"
     )
+
+
+def _about(found: ExperimentResults) -> str:
+    state = t("complete")
+    if not found.complete:
+        state = t("not complete: {n} of {planned} answers", n=found.finished, planned=found.planned)
+    return t(
+        "{dataset}: {questions} questions, {repeats} repeats each, model {model} at {endpoint}; {state}. "
+        "Spent: {spent}.",
+        dataset=found.dataset,
+        questions=found.questions,
+        repeats=found.repeats,
+        model=found.model,
+        endpoint=found.endpoint,
+        state=state,
+        spent=spent_words(found.spent),
+    )
+
+
+def _printed(paper: Sequence[PaperRow]) -> tuple[Sequence[str], list[Sequence[str]]]:
+    columns = (t("model"), t("strategy"), t("accuracy"), t("output tokens"), t("cost"), t("printed in"))
+    return columns, [
+        (r.model, r.strategy, f"{r.accuracy:.1%}", f"{r.output_tokens:.1f}", money(r.cost_usd),
+         t("table {n}", n=r.table))
+        for r in paper
+    ]  # fmt: skip
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -73,19 +101,19 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
 
 
 def _main(rows: Sequence[StrategyRow]) -> tuple[Sequence[str], list[Sequence[str]]]:
-    columns: tuple[str, ...] = ("strategy", "answers", "graded", "accuracy", "95 %", "output tokens", "95 %")
-    columns += ("all-in tokens", "95 %", "cost", "seconds", "Pareto")
+    columns: tuple[str, ...] = (t("strategy"), t("answers"), t("graded"), t("accuracy"), "95 %")
+    columns += (t("output tokens"), "95 %", t("all-in tokens"), "95 %", t("cost"), t("seconds"), t("Pareto"))
     return columns, [
         (
             row.strategy,
-            f"{row.n} of {row.planned}",
+            t("{n:,} of {planned:,}", n=row.n, planned=row.planned),
             str(row.graded),
             *_cells(row.accuracy, ".1%"),
             *_cells(row.output_tokens, ".1f"),
             *_cells(row.all_in_tokens, ".1f"),
             money(row.cost_usd),
-            "unknown" if row.latency_s is None else f"{row.latency_s:.2f}",
-            "yes" if row.pareto else "",
+            t("unknown") if row.latency_s is None else f"{row.latency_s:.2f}",
+            t("yes") if row.pareto else "",
         )
         for row in rows
     ]
@@ -93,13 +121,13 @@ def _main(rows: Sequence[StrategyRow]) -> tuple[Sequence[str], list[Sequence[str
 
 def _cells(interval: tuple[float, float, float] | None, form: str) -> tuple[str, str]:
     if interval is None:
-        return "unknown", ""
-    mean, low, high = interval
-    return f"{mean:{form}}", f"{low:{form}} to {high:{form}}"
+        return t("unknown"), ""
+    mean, low, high = (f"{value:{form}}" for value in interval)
+    return mean, t("{low} to {high}", low=low, high=high)
 
 
 def _outcomes(rows: Sequence[StrategyRow]) -> tuple[Sequence[str], list[Sequence[str]]]:
-    columns = ("strategy", *(outcome.value for outcome in Outcome), "failed calls", "default budgets")
+    columns = (t("strategy"), *(t(_OUTCOMES[outcome]) for outcome in Outcome), t("failed calls"), t("default budgets"))
     return columns, [
         (row.strategy, *(str(row.outcomes.get(o, 0)) for o in Outcome), str(row.failed), str(row.defaults))
         for row in rows
@@ -107,7 +135,8 @@ def _outcomes(rows: Sequence[StrategyRow]) -> tuple[Sequence[str], list[Sequence
 
 
 def _differences(rows: Sequence[StrategyRow]) -> tuple[Sequence[str], list[Sequence[str]]]:
-    columns = ("strategy", "pairs", "accuracy", "p", "output tokens", "p", "all-in tokens", "p", "all-in saving")
+    columns: tuple[str, ...] = (t("strategy"), t("pairs"), t("accuracy"), "p", t("output tokens"), "p")
+    columns += (t("all-in tokens"), "p", t("all-in saving"))
     compared = [(row.strategy, row.against_vanilla) for row in rows if row.against_vanilla is not None]
     return columns, [
         (
@@ -116,7 +145,7 @@ def _differences(rows: Sequence[StrategyRow]) -> tuple[Sequence[str], list[Seque
             *_change(d.accuracy, "+.1%"),
             *_change(d.output_tokens, "+.1f"),
             *_change(d.all_in_tokens, "+.1f"),
-            "unknown" if d.all_in_saving is None else f"{d.all_in_saving:.1%}",
+            t("unknown") if d.all_in_saving is None else f"{d.all_in_saving:.1%}",
         )
         for name, d in compared
     ]
@@ -124,9 +153,10 @@ def _differences(rows: Sequence[StrategyRow]) -> tuple[Sequence[str], list[Seque
 
 def _change(change: Change | None, form: str) -> tuple[str, str]:
     if change is None:
-        return "unknown", ""
+        return t("unknown"), ""
     p = "" if change.p_holm is None else f"{change.p_holm:.2g}"
-    return f"{change.mean:{form}} ({change.low:{form}} to {change.high:{form}})", p
+    mean, low, high = (f"{value:{form}}" for value in (change.mean, change.low, change.high))
+    return t("{mean} ({low} to {high})", mean=mean, low=low, high=high), p
 
 
 def _picture(rows: Sequence[StrategyRow]) -> str:
@@ -152,8 +182,9 @@ def _picture(rows: Sequence[StrategyRow]) -> str:
         shapes.append(f'<path d="M{at:.1f} {y(right.low):.1f}V{y(right.high):.1f}" stroke="{colour}" opacity=".5"/>')
         shapes.append(f'<circle cx="{at:.1f}" cy="{y(right.mean):.1f}" r="5" fill="{colour}"/>')
         shapes.append(f'<text x="{at + 8:.1f}" y="{y(right.mean) + 4:.1f}">{escape(row.strategy)}</text>')
-    shapes.append(f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 6}" text-anchor="middle">all-in tokens a question</text>')
-    label = "Share of right answers over all-in tokens, a point for each strategy with its 95 % interval"
+    axis = t("all-in tokens a question")
+    shapes.append(f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(axis)}</text>')
+    label = escape(t("Share of right answers over all-in tokens, a point for each strategy with its 95 % interval"))
     box = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}"'
     svg = f'<svg {box} role="img" aria-label="{label}">{"".join(shapes)}</svg>'
     return f"<figure>{svg}<figcaption>{label}.</figcaption></figure>"

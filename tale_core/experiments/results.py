@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tale_core.errors import StoreError
 from tale_core.experiments.plan import ExperimentPlan
 from tale_core.experiments.rows import StrategyRow, rows_of
+from tale_core.i18n import t
 from tale_core.spending import Spent
 from tale_core.store import ExperimentStore, Store
 from tale_core.types import Status
@@ -54,8 +55,8 @@ def stored_plan(store: Store, experiment_id: str) -> ExperimentPlan:
         return ExperimentPlan.from_document(document, experiments.questions(experiment_id), resume_of=experiment_id)
     except (KeyError, TypeError, ValueError) as e:
         raise StoreError(
-            f"The plan of experiment {experiment_id!r} cannot be read ({type(e).__name__}).",
-            "It was written by another version of this program.",
+            t("The plan of experiment {id!r} cannot be read ({error}).", id=experiment_id, error=type(e).__name__),
+            t("It was written by another version of this program."),
         ) from None
 
 
@@ -77,7 +78,9 @@ def results(store: Store, experiment_id: str, *, paid_once: Mapping[str, int] | 
     try:
         questions, repeats, names = int(plan["questions"]), int(plan["repeats"]), list(plan["strategies"])
     except (KeyError, TypeError, ValueError):
-        raise StoreError(f"The plan of experiment {experiment_id!r} cannot be read.", "Begin a new one.") from None
+        raise StoreError(
+            t("The plan of experiment {id!r} cannot be read.", id=experiment_id), t("Begin a new one.")
+        ) from None
     return ExperimentResults(
         experiment_id=experiment_id,
         dataset=str(plan.get("dataset", "")),

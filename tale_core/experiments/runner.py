@@ -32,6 +32,7 @@ from tale_core.experiments.plan import ExperimentPlan, Unit
 from tale_core.experiments.results import results
 from tale_core.experiments.throttle import Throttle
 from tale_core.grading import infer_kind, known_answer
+from tale_core.i18n import t
 from tale_core.presheet import seconds_left
 from tale_core.recording import BEAT_S
 from tale_core.spending import Ledger, Spent
@@ -76,6 +77,11 @@ async def run_experiment(
     async with aclosing(run.events()) as events:
         async for event in events:
             yield event
+
+
+def failed_words(error: Exception) -> str:
+    """What a person is told of a mistake in the program itself."""
+    return t("The program failed ({error}). The log has the details.", error=type(error).__name__)
 
 
 @dataclass(slots=True)
@@ -135,7 +141,7 @@ class _Run:
             raise
         except Exception as e:
             log.exception("experiment %s failed unexpectedly", self.id)
-            error = f"The program failed ({type(e).__name__}). The log has the details."
+            error = failed_words(e)
             raise
         finally:
             await to_the_end(self._close(helpers, status, error))
@@ -147,8 +153,13 @@ class _Run:
         head = await asyncio.to_thread(self._experiments.head, self.id)
         if head.model != self._client.model:
             raise InputError(
-                f"Experiment {self.id!r} was begun with the model {head.model!r}, not {self._client.model!r}.",
-                "Choose that model, or begin a new experiment.",
+                t(
+                    "Experiment {id!r} was begun with the model {theirs!r}, not {mine!r}.",
+                    id=self.id,
+                    theirs=head.model,
+                    mine=self._client.model,
+                ),
+                t("Choose that model, or begin a new experiment."),
             )
         self._plan.check_price(self._client.price, self._client.model)
         done: set[str] = await asyncio.to_thread(self._experiments.done_units, self.id)
@@ -264,7 +275,11 @@ class _Run:
             return None
         if self._stop is not None:
             return str(self._stop)
-        return f"{self._failed} of {self._plan.planned} answers failed. Resume the experiment to try them again."
+        return t(
+            "{failed} of {planned} answers failed. Resume the experiment to try them again.",
+            failed=self._failed,
+            planned=self._plan.planned,
+        )
 
     async def _beat(self) -> None:
         while True:

@@ -11,6 +11,7 @@ from statistics import fmean
 
 from tale_core.estimators.base import FALLBACK_BUDGET
 from tale_core.experiments.plan import ExperimentPlan
+from tale_core.i18n import t
 from tale_core.presheet import ASSUMED_VANILLA
 from tale_core.prompts import question_block
 from tale_core.types import Price, Usage
@@ -70,10 +71,23 @@ def sheet(plan: ExperimentPlan, *, count: Callable[[str], int], price: Price | N
 
 def sheet_words(one: Sheet) -> str:
     """The sheet in a sentence or two."""
-    calls = f"{one.calls_low:,}" if one.calls_low == one.calls_high else f"{one.calls_low:,} to {one.calls_high:,}"
-    worst = "without a bound" if one.tokens_worst is None else f"at most {one.tokens_worst:,}"
-    cost = "the cost is unknown" if one.cost_worst is None else f"at most ${one.cost_worst:.2f}"
-    return f"{one.units:,} answers in {calls} calls: about {one.tokens_about:,} tokens, {worst}; {cost}."
+    worst = t("without a bound") if one.tokens_worst is None else t("at most {n:,}", n=one.tokens_worst)
+    cost = t("the cost is unknown") if one.cost_worst is None else t("at most ${usd:.2f}", usd=one.cost_worst)
+    return t(
+        "{answers:,} answers in {calls} calls: about {tokens:,} tokens, {worst}; {cost}.",
+        answers=one.units,
+        calls=calls_words(one),
+        tokens=one.tokens_about,
+        worst=worst,
+        cost=cost,
+    )
+
+
+def calls_words(one: Sheet) -> str:
+    """How many calls: a number, or from the least to the most."""
+    if one.calls_low == one.calls_high:
+        return f"{one.calls_low:,}"
+    return t("{low:,} to {high:,}", low=one.calls_low, high=one.calls_high)
 
 
 def _about(name: str, calls: int, prompt: float) -> float:

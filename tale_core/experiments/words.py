@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tale_core.experiments.results import ExperimentResults
-from tale_core.experiments.rows import BASELINE, StrategyRow
+from tale_core.experiments.rows import BASELINE, Change, StrategyRow
+from tale_core.i18n import t
 
 SURE = 0.05
 """Adjusted p below which a difference is called one."""
@@ -12,46 +13,70 @@ SURE = 0.05
 def finding(found: ExperimentResults) -> str:
     """What the experiment says, in one sentence: the strategy that saves most without being surely less accurate."""
     if not found.finished:
-        return "No answer is there yet."
+        return t("No answer is there yet.")
     compared = [row for row in found.rows if row.against_vanilla is not None and row.n]
     if not compared:
-        return f"{found.finished} of {found.planned} answers are there; without vanilla nothing can be compared."
+        return t(
+            "{finished} of {planned} answers are there; without vanilla nothing can be compared.",
+            finished=found.finished,
+            planned=found.planned,
+        )
     saving = [row for row in compared if _saves(row) and not _less_accurate(row)]
     if saving:
         best = max(saving, key=lambda row: _saved(row) or 0.0)
-        return f"{best.strategy} spends least without being surely less accurate: {row_words(best)}"
+        return t(
+            "{strategy} spends least without being surely less accurate: {figures}",
+            strategy=best.strategy,
+            figures=row_words(best),
+        )
     cheaper = [row for row in compared if _saves(row)]
     if cheaper:
         best = max(cheaper, key=lambda row: (row.accuracy.mean if row.accuracy else 0.0, _saved(row) or 0.0))
-        return f"What saves tokens is less accurate here; the most accurate of it is {best.strategy}: {row_words(best)}"
+        return t(
+            "What saves tokens is less accurate here; the most accurate of it is {strategy}: {figures}",
+            strategy=best.strategy,
+            figures=row_words(best),
+        )
     if any(_fewer(row) for row in compared):
-        return "No strategy uses fewer all-in tokens than vanilla beyond chance: more questions would tell."
-    return "No strategy uses fewer tokens than vanilla here, prompts and estimates counted."
+        return t("No strategy uses fewer all-in tokens than vanilla beyond chance: more questions would tell.")
+    return t("No strategy uses fewer tokens than vanilla here, prompts and estimates counted.")
 
 
 def row_words(row: StrategyRow) -> str:
     """One strategy in a sentence, against vanilla where there is one."""
     difference = row.against_vanilla
-    tokens = "no answers" if row.all_in_tokens is None else f"{row.all_in_tokens.mean:.0f} all-in tokens"
+    tokens = t("no answers") if row.all_in_tokens is None else all_in_words(row.all_in_tokens.mean)
+    accuracy = accuracy_words(row)
     if difference is None or difference.all_in_saving is None:
-        return f"{tokens}, {accuracy_words(row)}."
+        return t("{tokens}, {accuracy}.", tokens=tokens, accuracy=accuracy)
     saving = difference.all_in_saving
-    more = "fewer" if saving >= 0 else "more"
-    words = f"{tokens}, {percent(abs(saving), 0)} {more} than {BASELINE}, {accuracy_words(row)}"
+    share = percent(abs(saving), 0)
+    more = t("{share} fewer than {baseline}", share=share, baseline=BASELINE)
+    if saving < 0:
+        more = t("{share} more than {baseline}", share=share, baseline=BASELINE)
     if difference.accuracy is not None:
-        points = difference.accuracy.mean * 100
-        p = difference.accuracy.p_holm
-        sure = "" if p is None else f", p = {p:.2g}"
-        words += f" ({points:+.1f} points{sure})"
-    return words + "."
+        accuracy += _points_words(difference.accuracy)
+    return t("{tokens}, {more}, {accuracy}.", tokens=tokens, more=more, accuracy=accuracy)
+
+
+def _points_words(change: Change) -> str:
+    points, p = change.mean * 100, change.p_holm
+    if p is None:
+        return t(" ({points:+.1f} points)", points=points)
+    return t(" ({points:+.1f} points, p = {p:.2g})", points=points, p=p)
+
+
+def all_in_words(tokens: float) -> str:
+    """A mean of all-in tokens."""
+    return t("{n:.0f} all-in tokens", n=tokens)
 
 
 def accuracy_words(row: StrategyRow) -> str:
     """The accuracy with its n and interval, or why there is none."""
     if row.accuracy is None:
-        return "not graded"
-    mean, low, high = row.accuracy
-    return f"{percent(mean)} of {row.graded} right (95 %: {percent(low)} to {percent(high)})"
+        return t("not graded")
+    mean, low, high = map(percent, row.accuracy)
+    return t("{share} of {n} right (95 %: {low} to {high})", share=mean, n=row.graded, low=low, high=high)
 
 
 def percent(share: float, digits: int = 1) -> str:

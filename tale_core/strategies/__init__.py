@@ -13,6 +13,7 @@ from typing import get_args
 from tale_core import prompts
 from tale_core.errors import InputError
 from tale_core.estimators import estimator
+from tale_core.i18n import N_, t
 from tale_core.strategies.base import Attempt, BudgetPredictor, Caller, Step, Strategy
 from tale_core.strategies.kinds import (
     MOST_PROBES,
@@ -30,42 +31,60 @@ from tale_core.types import ReasoningEffort
 
 __all__ = ["MOST_PROBES", "NAMES", "Attempt", "BudgetPredictor", "Caller", "Step", "Strategy", "strategies", "strategy"]
 
-_PLAIN: tuple[Strategy, ...] = (
-    Direct(
-        "direct",
-        "Direct answer",
-        "The answer alone, without reasoning: the fewest tokens a model can use.",
-        worded=False,
-    ),
-    Vanilla("vanilla", "Vanilla", "Reasoning step by step, without a budget: what the others are compared with."),
-    TaleZeroShot(
-        "tale-zero-shot", "TALE, zero-shot", "The model names a budget for the question, then keeps to it.", (2, 2)
-    ),
-    Oracle(
-        "oracle",
-        "Searched optimum",
-        "A search finds the best budget of each question. It uses the known answer, so it shows what is possible, not "
-        "what a method without it can reach.",
-        (1, 1 + MOST_PROBES),
-        needs_answer=True,
-    ),
-    ChainOfDraft(
-        "chain-of-draft",
-        "Chain of Draft",
-        "Steps of five words at most; weak below 3 billion parameters.",
-        worded=False,
-    ),
-    Concise("concise", "Concise", "The vanilla prompt that also asks to be brief, without a number."),
-)
+
+def _plain() -> tuple[Strategy, ...]:
+    """Those whose names say all, with their words in the reader's language."""
+    return (
+        Direct(
+            "direct",
+            t("Direct answer"),
+            t("The answer alone, without reasoning: the fewest tokens a model can use."),
+            worded=False,
+        ),
+        Vanilla(
+            "vanilla",
+            t("Vanilla"),
+            t("Reasoning step by step, without a budget: what the others are compared with."),
+        ),
+        TaleZeroShot(
+            "tale-zero-shot",
+            t("TALE, zero-shot"),
+            t("The model names a budget for the question, then keeps to it."),
+            (2, 2),
+        ),
+        Oracle(
+            "oracle",
+            t("Searched optimum"),
+            t(
+                "A search finds the best budget of each question. It uses the known answer, so it shows what is "
+                "possible, not what a method without it can reach."
+            ),
+            (1, 1 + MOST_PROBES),
+            needs_answer=True,
+        ),
+        ChainOfDraft(
+            "chain-of-draft",
+            t("Chain of Draft"),
+            t("Steps of five words at most; weak below 3 billion parameters."),
+            worded=False,
+        ),
+        Concise("concise", t("Concise"), t("The vanilla prompt that also asks to be brief, without a number.")),
+    )
+
+
 _PREDICTED = {
     "tale-calibrated": (
         "calibrated",
-        "TALE, calibrated",
-        "The model's own estimate, corrected by what searches found.",
+        N_("TALE, calibrated"),
+        N_("The model's own estimate, corrected by what searches found."),
     ),
-    "tale-regression": ("regression", "TALE, regression", "A regression trained on searches names the budget."),
+    "tale-regression": (
+        "regression",
+        N_("TALE, regression"),
+        N_("A regression trained on searches names the budget."),
+    ),
 }
-NAMES = (*(s.name for s in _PLAIN), "fixed:N", "effort:LEVEL", "tale-calibrated", "tale-regression", "tuned:NAME")
+NAMES = (*(s.name for s in _plain()), "fixed:N", "effort:LEVEL", "tale-calibrated", "tale-regression", "tuned:NAME")
 """What `strategy` understands, for people; each may end in @ and one of `prompts.TEMPLATES`."""
 
 
@@ -87,13 +106,18 @@ def strategy(name: str, estimators: Mapping[str, BudgetPredictor] | None = None)
     found = _named(bare.strip(), f"@{chosen.name}", estimators or {})
     if not found.worded:
         raise InputError(
-            f"{name[:60]!r} asks for a wording, but {found.name} has a prompt of its own.", "Leave it out."
+            t(
+                "{name!r} asks for a wording, but {strategy} has a prompt of its own.",
+                name=name[:60],
+                strategy=found.name,
+            ),
+            t("Leave it out."),
         )
     return Reworded(found, chosen.name)
 
 
 def _named(name: str, at: str, estimators: Mapping[str, BudgetPredictor]) -> Strategy:
-    for plain in _PLAIN:
+    for plain in _plain():
         if plain.name == name:
             return plain
     if name in _PREDICTED:
@@ -105,9 +129,10 @@ def _named(name: str, at: str, estimators: Mapping[str, BudgetPredictor]) -> Str
         return _effort(name, argument)
     if head == "tuned":
         raise InputError(
-            f"The strategy {name[:60]!r} is not available until an adapter exists.", "Fine-tune a model first."
+            t("The strategy {name!r} is not available until an adapter exists.", name=name[:60]),
+            t("Fine-tune a model first."),
         )
-    raise InputError(f"There is no strategy {name[:60]!r}.", f"Choose from: {', '.join(NAMES)}.")
+    raise InputError(t("There is no strategy {name!r}.", name=name[:60]), _choose())
 
 
 def strategies(comma_list: str, estimators: Mapping[str, BudgetPredictor] | None = None) -> tuple[Strategy, ...]:
@@ -118,32 +143,41 @@ def strategies(comma_list: str, estimators: Mapping[str, BudgetPredictor] | None
     """
     names = [name for name in comma_list.split(",") if name.strip()]
     if not names:
-        raise InputError("No strategies were named.", f"Choose from: {', '.join(NAMES)}.")
+        raise InputError(t("No strategies were named."), _choose())
     return tuple({found.name: found for found in (strategy(name, estimators) for name in names)}.values())
+
+
+def _choose() -> str:
+    return t("Choose from: {names}.", names=", ".join(NAMES))
 
 
 def _fixed(name: str) -> Strategy:
     budget = int(estimator(name).name.removeprefix("fixed:"))  # It says in words what is no budget.
-    title = f"Fixed budget of {budget} tokens"
-    return FixedBudget(f"fixed:{budget}", title, "The same budget for every question.", budget=budget)
+    title = t("Fixed budget of {budget} tokens", budget=budget)
+    return FixedBudget(f"fixed:{budget}", title, t("The same budget for every question."), budget=budget)
 
 
 def _effort(name: str, argument: str) -> Strategy:
     for level in get_args(ReasoningEffort):
         if level == argument:
-            hint = "The provider's own setting for how much a model reasons; the prompt is the vanilla one."
-            return Vanilla(name, f"Native effort: {level}", hint, effort=level)
+            hint = t("The provider's own setting for how much a model reasons; the prompt is the vanilla one.")
+            return Vanilla(name, t("Native effort: {level}", level=level), hint, effort=level)
     levels = ", ".join(f"effort:{level}" for level in get_args(ReasoningEffort))
-    raise InputError(f"{name[:60]!r} is no level of reasoning effort.", f"Choose one of: {levels}.")
+    raise InputError(
+        t("{name!r} is no level of reasoning effort.", name=name[:60]), t("Choose one of: {names}.", names=levels)
+    )
 
 
 def _predicted(name: str, at: str, estimators: Mapping[str, BudgetPredictor]) -> Strategy:
     key, title, hint = _PREDICTED[name]
     if f"{key}{at}" not in estimators:
         raise InputError(
-            f"The strategy {name + at!r} is not available until an estimator is trained for the model and wording.",
-            "Train one, or choose tale-zero-shot.",
+            t(
+                "The strategy {name!r} is not available until an estimator is trained for the model and wording.",
+                name=name + at,
+            ),
+            t("Train one, or choose tale-zero-shot."),
         )
     predictor = estimators[f"{key}{at}"]
     calls = (2, 2) if predictor.needs_zero_shot else (1, 1)
-    return TalePredicted(name, title, hint, calls, predictor=predictor)
+    return TalePredicted(name, t(title), t(hint), calls, predictor=predictor)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from tale_core import prompts
 from tale_core.estimators.base import FALLBACK_BUDGET, MAX_BUDGET, parse_budget
 from tale_core.estimators.zero_shot import SAMPLING as ESTIMATE_SAMPLING
+from tale_core.estimators.zero_shot import fallback_words
+from tale_core.i18n import t
 from tale_core.search_modes import MODES, Bounds, Options, Seen, Want
 from tale_core.strategies.base import Attempt, BudgetPredictor, Caller, Step, Strategy
 from tale_core.types import AnswerKind, CallRecord, Outcome, Question, ReasoningEffort, Request, Role, Sampling
@@ -19,7 +21,7 @@ MOST_PROBES = 24
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What every strategy tells about itself."""
+    """What every strategy tells about itself, in the language of whoever asked for it."""
 
     name: str
     title: str
@@ -73,7 +75,7 @@ class TaleZeroShot(Described):
     async def answer(self, question: Question, caller: Caller) -> Attempt:
         """Two calls: the estimate is counted like any other."""
         estimate, budget, problem = await _zero_shot(question, caller)
-        told = f"{problem}; using {FALLBACK_BUDGET} tokens instead" if problem else None
+        told = fallback_words(problem) if problem else None
         budget = budget or FALLBACK_BUDGET
         answer = await caller.call(_answer_step("budgeted", question, caller, budget))
         return Attempt(answer, (estimate,), budget, told)
@@ -160,12 +162,12 @@ class Reworded:
     @property
     def title(self) -> str:
         """The strategy's, with the wording."""
-        return f"{self.inner.title}, wording {self.wording}"
+        return t("{strategy}, wording {wording}", strategy=self.inner.title, wording=self.wording)
 
     @property
     def hint(self) -> str:
         """The strategy's and the wording's."""
-        return f"{self.inner.hint} {prompts.template(self.wording).hint}"
+        return f"{self.inner.hint} {t(prompts.template(self.wording).hint)}"
 
     @property
     def calls(self) -> tuple[int, int]:
@@ -206,7 +208,7 @@ async def _zero_shot(question: Question, caller: Caller) -> tuple[CallRecord, in
     call = await caller.call(Step("estimate", request, prompts.ESTIMATE_TEMPLATE, prompts.ESTIMATE_VERSION))
     budget, problem = parse_budget(call.text)
     if problem and call.finish_reason == "length":
-        problem = f"the model was still writing after {ESTIMATE_SAMPLING.max_tokens} tokens"
+        problem = t("the model was still writing after {n} tokens", n=ESTIMATE_SAMPLING.max_tokens)
     return call, budget, problem
 
 
