@@ -7,13 +7,15 @@ reports; draws no widget.
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tale_core.estimators.report import TrainingReport
+from tale_core.estimators.words import told
+from tale_core.i18n import t
 from ui import estimators_words as words
 from ui.elasticity_curves import plain, ticks, with_alpha
+from ui.text import shortened, wrapped
 from ui.theme import DARK, Palette, palette
 
 if TYPE_CHECKING:
@@ -41,16 +43,17 @@ def predicted(report: TrainingReport) -> Figure | None:
     low, high = min(values) / 1.15, max(values) * 1.15
     line = {"color": colors.text, "dash": "6px,4px", "width": 1.6}
     figure.add_scatter(x=[low, high], y=[low, high], mode="lines", line=line, hoverinfo="skip", name="equal")
-    asked = [plain(textwrap.shorten(p.question, 60, placeholder=" …")) for p in shown]
+    read = t("searched {x}, predicted {y} tokens", x="%{x:,.0f}", y="%{y:,.0f}")
+    asked = [plain(shortened(p.question, 60)) for p in shown]
     figure.add_scatter(
         x=[p.optimal for p in shown], y=[p.predicted for p in shown], mode="markers", name="predicted",
         marker={"color": colors.budgeted, "size": 7, "opacity": 0.8},
         error_y=_bars([(p.predicted, p.low, p.high) for p in shown], colors), text=asked,
-        hovertemplate="%{text}<br>searched %{x:,.0f}, predicted %{y:,.0f} tokens<extra></extra>",
+        hovertemplate=f"%{{text}}<br>{read}<extra></extra>",
     )  # fmt: skip
     both = {"type": "log", "range": [math.log10(low), math.log10(high)], **ticks(low, high)}
-    _axes(figure, colors, x=both | {"title_text": "Searched optimum, tokens"},
-          y=both | {"title_text": "Predicted budget, tokens"})  # fmt: skip
+    _axes(figure, colors, x=both | {"title_text": t("Searched optimum, tokens")},
+          y=both | {"title_text": t("Predicted budget, tokens")})  # fmt: skip
     _layout(figure, colors, words.predicted_title(report), _about(report), HEIGHT)
     return figure
 
@@ -72,14 +75,14 @@ def topics(report: TrainingReport) -> Figure | None:
     figure.add_scatter(
         x=[r.ratio for r in rows], y=list(range(len(rows))), mode="markers", name="topic",
         marker={"color": colors.budgeted, "size": 11},
-        text=[f"{plain(textwrap.shorten(r.topic, 60, placeholder=' …'))}: × {r.ratio:.2f}, n = {r.n:,}" for r in rows],
+        text=[f"{plain(shortened(words.topic(r), 60))}: × {r.ratio:.2f}, n = {r.n:,}" for r in rows],
         hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
     ratios = [*(r.ratio for r in rows), 1.0]
     spread = max(1.3, *(max(r, 1 / r) for r in ratios)) * 1.1
     figure.add_vline(x=1.0, line={"color": colors.text, "dash": "6px,4px", "width": 1.6})
-    _axes(figure, colors, x={"title_text": "Predicted over searched (← too low, too high →)", **_factor_axis(spread)},
-          y=_named([r.topic for r in rows]))  # fmt: skip
+    title = t("Predicted over searched (← too low, too high →)")
+    _axes(figure, colors, x={"title_text": title, **_factor_axis(spread)}, y=_named([words.topic(r) for r in rows]))
     _layout(figure, colors, words.topics_title(report), _about(report), _tall(len(rows)), left=120)
     return figure
 
@@ -106,8 +109,8 @@ def features(report: TrainingReport) -> Figure | None:
     factors = [*(factor for _, factor in rows), 1.0]
     low, high = min(factors), max(*factors, 1.05)
     room = 0.25 * (high - low)
-    _axes(figure, colors, y=_named([group for group, _ in rows]),
-          x={"title_text": "Error when shuffled (× 1: no matter)", "range": [low - (room if low < 1 else 0),
+    _axes(figure, colors, y=_named([words.group(name) for name, _ in rows]),
+          x={"title_text": t("Error when shuffled (× 1: no matter)"), "range": [low - (room if low < 1 else 0),
              high + room], "nticks": 5, "tickprefix": "× ", "tickformat": ".3~g"})  # fmt: skip
     _layout(figure, colors, words.features_title(report), _about(report), _tall(len(rows)), left=120)
     return figure
@@ -122,14 +125,14 @@ def learning(report: TrainingReport) -> Figure | None:
     figure.add_scatter(
         x=[n for n, _ in found], y=[error for _, error in found], mode="lines+markers", name="error",
         line={"color": colors.budgeted, "width": 3}, marker={"color": colors.budgeted, "size": 9},
-        hovertemplate="%{x:,} searches: × %{y:.3f}<extra></extra>",
+        hovertemplate=t("{x} searches: × {y}", x="%{x:,}", y="%{y:.3f}") + "<extra></extra>",
     )  # fmt: skip
     most, worst = max(n for n, _ in found), max(error for _, error in found)
     best = min(1.0, *(error for _, error in found))
-    _axes(figure, colors, x={"title_text": "Searches learnt from", "range": [0, most * 1.06], "nticks": 6},
-          y={"title_text": "Factor off", "range": [best, best + 1.15 * max(0.05, worst - best)], "nticks": 5,
+    _axes(figure, colors, x={"title_text": t("Searches learnt from"), "range": [0, most * 1.06], "nticks": 6},
+          y={"title_text": t("Factor off"), "range": [best, best + 1.15 * max(0.05, worst - best)], "nticks": 5,
              "tickprefix": "× ", "tickformat": ".3~g"})  # fmt: skip
-    _layout(figure, colors, report.learning_curve.words[:200], _about(report), SMALL)
+    _layout(figure, colors, told(report.learning_curve.words)[:200], _about(report), SMALL)
     return figure
 
 
@@ -142,12 +145,12 @@ def _figure() -> Figure:
 
 
 def _about(report: TrainingReport) -> str:
-    return textwrap.shorten(f"{report.model} · {report.template}, n = {report.rows:,}", 46, placeholder=" …")
+    return shortened(f"{report.model} · {report.template}, n = {report.rows:,}", 46, placeholder=" …")
 
 
 def _named(names: Sequence[str]) -> dict[str, Any]:
     """An axis of names from the top: placed by number, since two shortened names may be the same."""
-    labels = [plain(textwrap.shorten(name, _LABEL_LETTERS, placeholder="…") or name[:_LABEL_LETTERS]) for name in names]
+    labels = [plain(shortened(name, _LABEL_LETTERS) or name[:_LABEL_LETTERS]) for name in names]
     return {"tickvals": list(range(len(names))), "ticktext": labels, "range": [len(names) - 0.4, -0.6]}
 
 
@@ -164,7 +167,7 @@ def _axes(figure: Figure, colors: Palette, *, x: dict[str, Any], y: dict[str, An
 
 
 def _layout(figure: Figure, colors: Palette, title: str, about: str, height: int, *, left: int = 64) -> None:
-    lines = [plain(line) for line in textwrap.wrap(title, TITLE_LETTERS)]
+    lines = [plain(line) for line in wrapped(title, TITLE_LETTERS)]
     figure.update_layout(
         template="none",
         height=height,

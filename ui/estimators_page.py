@@ -16,8 +16,9 @@ from tale_core.errors import StoreError, TrainingError
 from tale_core.estimators import saved, trained_kinds
 from tale_core.estimators.predictor import KINDS
 from tale_core.estimators.report import AIMS
-from tale_core.estimators.rows import TrainingRow, require_rows
+from tale_core.estimators.rows import ESTIMATED, SEARCHED, TrainingRow, require_rows
 from tale_core.estimators.saved import SavedEstimator
+from tale_core.i18n import t
 from tale_core.models.choice import ModelChoice
 from ui import estimators_result, estimators_rows, estimators_saved, question_form, state
 from ui import estimators_words as words
@@ -34,11 +35,12 @@ _JOB, _FAILED, _LOADED, _CHOSEN = "est_job", "est_failed", "est_loaded", "est_ch
 
 def draw() -> None:
     """Draw the page."""
-    page("Estimators")
+    page(t("Estimators"))
     job = _training()
     listing = saved.listing()
     named = _named(listing.estimators)
-    st.markdown("## How well can a budget be predicted?", anchors=False)
+    title = t("How well can a budget be predicted?")
+    st.markdown(f"## {title}", anchors=False)
     model, template = _chosen()
     rows = _rows(model, template)
     _train(rows, model, template, job)
@@ -52,7 +54,7 @@ def draw() -> None:
         _welcome()
     estimators_saved.draw(mine, len(listing.estimators) - len(mine), shown=shown, chosen=defaults)
     if rows is not None:
-        with st.expander("Rows as a file", icon=":material/table_rows:"):
+        with st.expander(t("Rows as a file"), icon=":material/table_rows:"):
             estimators_rows.file_box(rows, model=model, template=template)
 
 
@@ -71,7 +73,7 @@ def _training() -> TrainingJob | None:
     if view.found is not None:
         st.query_params[ADDRESS] = view.found.metadata.version
     else:
-        st.session_state[_FAILED] = view.error or "The training was stopped; nothing was saved."
+        st.session_state[_FAILED] = view.error or t("The training was stopped; nothing was saved.")
     return None
 
 
@@ -84,7 +86,8 @@ def _named(estimators: Sequence[SavedEstimator]) -> SavedEstimator | None:
     one = next((one for one in estimators if one.metadata.version == version), None)
     if one is None:
         st.query_params.pop(ADDRESS, None)
-        st.warning(literal(f"There is no estimator of the version {version[:40]}. It may have been deleted."))
+        told = t("There is no estimator of the version {version}. It may have been deleted.", version=version[:40])
+        st.warning(literal(told))
         return None
     if st.session_state.get(_LOADED) != version:
         st.session_state[_LOADED] = version
@@ -107,7 +110,11 @@ def _shown(named: SavedEstimator | None, model: str, template: str) -> SavedEsti
         st.query_params.pop(ADDRESS, None)
         return None
     if named.use[1:] != (model, template):
-        told = f"This estimator is for {named.use.model} with the wording {named.use.template}, not for what is chosen."
+        told = t(
+            "This estimator is for {model} with the wording {template}, not for what is chosen.",
+            model=named.use.model,
+            template=named.use.template,
+        )
         st.info(literal(told, 400))
     return named
 
@@ -123,11 +130,11 @@ def _chosen() -> tuple[str, str]:
         st.session_state["est_template"] = state.template()
     elif "est_template" not in st.session_state:
         st.session_state["est_template"] = state.template()
-    titles = {name: t.title for name, t in prompts.TEMPLATES.items()}
+    titles = {name: template.title for name, template in prompts.TEMPLATES.items()}
     with right:
         st.selectbox(
-            "Wording", list(titles), key="est_template", format_func=lambda name: visible(titles[name]),
-            persist_state="session", help="An optimum of one wording says nothing about another.",
+            t("Wording"), list(titles), key="est_template", format_func=lambda name: visible(titles[name]),
+            persist_state="session", help=t("An optimum of one wording says nothing about another."),
         )  # fmt: skip
     return model, str(st.session_state["est_template"])
 
@@ -144,16 +151,20 @@ def _train(rows: Rows | None, model: str, template: str, job: TrainingJob | None
     """How much there is, the button, and what became of it."""
     if rows is None:
         return
-    told, button, options = st.container(), st.container(), st.expander("What to train", icon=":material/tune:")
+    told, button, options = st.container(), st.container(), st.expander(t("What to train"), icon=":material/tune:")
     with options:
-        kind = st.radio("Predict", KINDS, key="est_kind", format_func=words.KINDS.__getitem__, persist_state="session")
-        aim = st.radio("Hand out", AIMS, key="est_aim", format_func=words.AIMS.__getitem__, persist_state="session")
+        kind = st.radio(
+            t("Predict"), KINDS, key="est_kind", format_func=lambda k: t(words.KINDS[k]), persist_state="session"
+        )
+        aim = st.radio(
+            t("Hand out"), AIMS, key="est_aim", format_func=lambda a: t(words.AIMS[a]), persist_state="session"
+        )
     asked = Asked(kind or "regression", aim or "median", model, template, tuple(rows.chosen))
     with told:
         ready = _enough(asked, rows)
     with button:
         pressed = st.button(
-            "Train",
+            t("Train"),
             key="train",
             type="primary",
             icon=ESTIMATORS[2],
@@ -174,11 +185,11 @@ def _enough(asked: Asked, rows: Rows) -> bool:
     """Say how many rows there are, and what is missing; True when there are enough."""
     st.markdown(f"**{literal(words.how_many(asked.rows, asked.kind))}**")
     if rows.of_file:
-        st.caption(f"{rows.of_file:,} of them are from the uploaded file.")
+        st.caption(t("{n:,} of them are from the uploaded file.", n=rows.of_file))
     usable: Sequence[TrainingRow] = asked.rows
-    what = "finished searches"
+    what = SEARCHED
     if asked.kind == "calibrated":
-        usable, what = [row for row in asked.rows if row.zero_shot is not None], words.ESTIMATED
+        usable, what = [row for row in asked.rows if row.zero_shot is not None], ESTIMATED
     try:
         require_rows(usable, model=asked.model, template=asked.template, what=what)
     except TrainingError as e:
@@ -192,21 +203,24 @@ def _enough(asked: Asked, rows: Rows) -> bool:
 
 def _what_is_there(asked: Asked, rows: Rows) -> None:
     if rows.elsewhere:
-        st.caption(literal(f"There are searches for {estimators_rows.named(rows.elsewhere)}.", 600))
+        told = t("There are searches for {models}.", models=estimators_rows.named(rows.elsewhere))
+        st.caption(literal(told, 600))
     if trained_kinds(model=asked.model, template=asked.template):
-        st.caption("What was learnt from other searches is there already: see below.")
+        st.caption(t("What was learnt from other searches is there already: see below."))
     if asked.kind == "calibrated":
         st.caption(
-            "A model's own estimate is kept whenever it is asked for one: by an Ask with the estimator zero-shot, or "
-            "by an experiment with the strategy tale-zero-shot."
+            t(
+                "A model's own estimate is kept whenever it is asked for one: by an Ask with the estimator zero-shot, "
+                "or by an experiment with the strategy tale-zero-shot."
+            )
         )
 
 
 def _how_to_get_more(template: str) -> None:
-    path, title, icon = SEARCH
+    path, _, icon = SEARCH
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.page_link(path, label=f"{title} a question", icon=icon, width="content")
-        st.caption("or many at once, on the command line:", width="content")
+        st.page_link(path, label=t("Search a question"), icon=icon, width="content")
+        st.caption(t("or many at once, on the command line:"), width="content")
     st.code(_command(template, state.current_choice()), language=None, wrap_lines=True)
 
 
@@ -224,19 +238,25 @@ def _follow(job: TrainingJob) -> None:
     if not view.running:
         st.rerun()
     if view.status == "waiting":
-        st.caption(":material/hourglass_top: Waiting for another training to end.")
+        st.caption(t(":material/hourglass_top: Waiting for another training to end."))
         return
     since = time.monotonic() - view.began
     st.caption(
-        f":material/hourglass_top: Training on {len(view.asked.rows):,} searches, {since:.0f} s so far. It compares "
-        "every predictor on questions that it has not seen, usually within ten seconds, and saves the result itself: "
-        "you can leave this page."
+        t(
+            ":material/hourglass_top: Training on {n:,} searches, {seconds:.0f} s so far. It compares every predictor "
+            "on questions that it has not seen, usually within ten seconds, and saves the result itself: you can leave "
+            "this page.",
+            n=len(view.asked.rows),
+            seconds=since,
+        )
     )
 
 
 def _welcome() -> None:
     st.markdown(
-        "Each **search** finds the smallest budget that still works for one question. From enough of them an "
-        "**estimator** learns to name a budget for a new question, without asking the model. It is kept only if it "
-        "beats one budget for all beyond noise."
+        t(
+            "Each **search** finds the smallest budget that still works for one question. From enough of them an "
+            "**estimator** learns to name a budget for a new question, without asking the model. It is kept only if it "
+            "beats one budget for all beyond noise."
+        )
     )

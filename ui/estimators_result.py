@@ -12,6 +12,8 @@ import streamlit as st
 from tale_core.estimators.predictor import Metadata
 from tale_core.estimators.report import TrainingReport
 from tale_core.estimators.saved import SavedEstimator
+from tale_core.estimators.words import told
+from tale_core.i18n import t
 from ui import estimators_figures as figures
 from ui import estimators_words as words
 from ui.text import literal
@@ -25,8 +27,8 @@ TABLE_HEIGHT = 330
 def draw(one: SavedEstimator) -> None:
     """Everything that its training found out: the finding first, then pictures, tables, and how it was made."""
     report, version = one.metadata.report, one.metadata.version
-    st.subheader(literal(report.reason, 600), anchor=False)
-    st.caption(literal(" ".join([_of_what(report), *report.notes[:10]]), 1500))
+    st.subheader(literal(told(report.reason), 600), anchor=False)
+    st.caption(literal(" ".join([_of_what(report), *map(told, report.notes[:10])]), 1500))
     _chart(figures.predicted(report), words.predicted_caption(report), words.predicted_table(report), "predicted",
            title=words.predicted_title(report), version=version)  # fmt: skip
     left, right = st.columns(2, gap="large")
@@ -36,15 +38,21 @@ def draw(one: SavedEstimator) -> None:
     with right:
         _features(report, version)
     _learning(report, version)
-    st.markdown("**All predictors on the same folds**")
-    table(words.comparison(report), alt="How well every predictor does")
+    st.markdown(t("**All predictors on the same folds**"))
+    table(words.comparison(report), alt=t("How well every predictor does"))
     st.caption(literal(words.comparison_caption(report), 800))
     _made(one)
 
 
 def _of_what(report: TrainingReport) -> str:
-    spread = f"optima from {report.smallest:,} to {report.largest:,} tokens"
-    return f"{report.rows:,} searches of {report.model} with the wording {report.template}; {spread}."
+    return t(
+        "{n:,} searches of {model} with the wording {template}; optima from {low:,} to {high:,} tokens.",
+        n=report.rows,
+        model=report.model,
+        template=report.template,
+        low=report.smallest,
+        high=report.largest,
+    )
 
 
 def _features(report: TrainingReport, version: str) -> None:
@@ -59,10 +67,10 @@ def _features(report: TrainingReport, version: str) -> None:
 def _learning(report: TrainingReport, version: str) -> None:
     curve = report.learning_curve
     if curve is None:
-        st.caption("What more searches would bring is measured for estimators that read the question alone.")
+        st.caption(t("What more searches would bring is measured for estimators that read the question alone."))
         return
     _chart(figures.learning(report), words.curve_caption(report), words.curve_table(report), "learning",
-           title=curve.words, version=version)  # fmt: skip
+           title=told(curve.words), version=version)  # fmt: skip
 
 
 def _chart(figure: Figure | None, caption: str, cells: words.Table, name: str, *, title: str, version: str) -> None:
@@ -78,10 +86,11 @@ def _chart(figure: Figure | None, caption: str, cells: words.Table, name: str, *
     st.plotly_chart(figure, theme=None, config=config, key=f"est_{name}_{version}", alt=title[:300])
     st.caption(literal(caption, 1500))
     rows = len(next(iter(cells.values()), []))
-    with st.expander("The numbers" + (f" (the {rows} furthest off)" if rows == words.MOST_ROWS else "")):
+    whole = t("The numbers (the {n} furthest off)", n=rows) if rows == words.MOST_ROWS else t("The numbers")
+    with st.expander(whole):
         place = st.container(height=TABLE_HEIGHT, border=False) if rows > 8 else st.container()
         with place:
-            table(cells, alt=f"The numbers of the chart: {title[:200]}")
+            table(cells, alt=t("The numbers of the chart: {title}", title=title[:200]))
 
 
 def table(cells: words.Table, *, alt: str) -> None:
@@ -97,11 +106,11 @@ def _whole(text: str) -> str:
 def _made(one: SavedEstimator) -> None:
     """How it was made, last and folded away, and the whole report as a file."""
     meta = one.metadata
-    with st.expander("How it was made", icon=":material/list_alt:"):
+    with st.expander(t("How it was made"), icon=":material/list_alt:"):
         cells = {name: literal(value, 300) for name, value in _facts(meta).items()}
-        st.table(cells, border="horizontal", hide_header=True, alt="How this estimator was made")
+        st.table(cells, border="horizontal", hide_header=True, alt=t("How this estimator was made"))
         st.download_button(
-            "Save the report as JSON", partial(_as_json, meta), on_click="ignore",
+            t("Save the report as JSON"), partial(_as_json, meta), on_click="ignore",
             file_name=f"{one.path.stem}.json", mime="application/json", icon=":material/download:",
             key=f"est_report_{one.path.stem}",
         )  # fmt: skip
@@ -112,17 +121,20 @@ def _as_json(meta: Metadata) -> str:
 
 
 def _facts(meta: Metadata) -> dict[str, str]:
-    interval = "none" if meta.radius is None else f"the prediction divided or multiplied by {math.exp(meta.radius):.2f}"
+    interval = t("none")
+    if meta.radius is not None:
+        interval = t("the prediction divided or multiplied by {factor:.2f}", factor=math.exp(meta.radius))
+    libraries = (f"{name} {version}" for name, version in sorted(meta.libraries.items())[:10])
     return {
-        "Name": f"{meta.kind}:{meta.version}",
-        "Trained": meta.trained_on or "unknown when",
-        "Searches": f"{meta.rows:,}",
-        "Fingerprint": meta.fingerprint[:16],
-        "Predictor": meta.candidate,
-        "Hands out": words.AIMS[meta.aim],
-        "90 % interval": interval,
-        "Asks the model": "yes, for its own estimate" if meta.reads_estimate else "no",
-        "When nothing can be predicted": f"{meta.fallback:,} tokens, the middle optimum",
-        "Seed": str(meta.seed),
-        "Libraries": ", ".join(f"{name} {version}" for name, version in sorted(meta.libraries.items())[:10]),
+        t("Name"): f"{meta.kind}:{meta.version}",
+        t("Trained"): meta.trained_on or t("unknown when"),
+        t("Searches"): f"{meta.rows:,}",
+        t("Fingerprint"): meta.fingerprint[:16],
+        t("Predictor"): meta.candidate,
+        t("Hands out"): t(words.AIMS[meta.aim]),
+        t("90 % interval"): interval,
+        t("Asks the model"): t("yes, for its own estimate") if meta.reads_estimate else t("no"),
+        t("When nothing can be predicted"): t("{n:,} tokens, the middle optimum", n=meta.fallback),
+        t("Seed"): str(meta.seed),
+        t("Libraries"): t(", ").join(libraries),
     }

@@ -14,6 +14,7 @@ import streamlit as st
 from tale_core.errors import InputError
 from tale_core.estimators.rows import TrainingRow, available, rows_from_store, select_rows
 from tale_core.estimators.rows_file import rows_from_jsonl, rows_to_jsonl
+from tale_core.i18n import t, tn
 from ui import state
 from ui.text import literal
 
@@ -40,7 +41,8 @@ def read(model: str, template: str) -> Rows:
     """
     store = state.store()
     newest = tuple((s.id, s.status) for s in store.list_sessions(limit=_SEEN_SEARCHES, kind="search"))
-    found = _stored(store.where, store.count_sessions(), newest)
+    with st.spinner(t("Reading the searches…")):
+        found = _stored(store.where, store.count_sessions(), newest)
     uploaded = _uploaded_rows()
     mine = select_rows([*uploaded, *found], model=model, template=template)
     own = len(select_rows(found, model=model, template=template))
@@ -49,7 +51,7 @@ def read(model: str, template: str) -> Rows:
     return Rows(mine, len(mine) - own, dict(there.most_common(_NAMED_ELSEWHERE)))
 
 
-@st.cache_data(ttl=60, max_entries=8, show_spinner="Reading the searches…")
+@st.cache_data(ttl=60, max_entries=8, show_spinner=False)
 def _stored(where: str, sessions: int, newest: tuple[tuple[str, str], ...]) -> list[TrainingRow]:
     """The rows of all stored searches; kept as long as the database looks the same."""
     return rows_from_store(state.store())
@@ -64,14 +66,15 @@ def _uploaded_rows() -> list[TrainingRow]:
 
 def file_box(rows: Rows, *, model: str, template: str) -> None:
     """Save the rows as a file, and add those of another machine."""
-    st.markdown("**Rows as a file.** One searched question a line (JSON Lines), to be kept, shared and trained from.")
+    head = t("**Rows as a file.** One searched question a line (JSON Lines), to be kept, shared and trained from.")
+    st.markdown(head)
     st.download_button(
-        "Save rows as JSONL", partial(rows_to_jsonl, rows.chosen), file_name="rows.jsonl", mime="application/jsonl",
+        t("Save rows as JSONL"), partial(rows_to_jsonl, rows.chosen), file_name="rows.jsonl", mime="application/jsonl",
         disabled=not rows.chosen, on_click="ignore", icon=":material/download:", key="est_save_rows",
     )  # fmt: skip
     file = st.file_uploader(
-        "Add rows from a file", type=["jsonl"], key="est_file", max_upload_size=UPLOAD_MB, on_change=take_file,
-        help="Read in memory for this session only, and never kept.",
+        t("Add rows from a file"), type=["jsonl"], key="est_file", max_upload_size=UPLOAD_MB, on_change=take_file,
+        help=t("Read in memory for this session only, and never kept."),
     )  # fmt: skip
     if file is None:
         return
@@ -81,10 +84,16 @@ def file_box(rows: Rows, *, model: str, template: str) -> None:
         return
     others = available(uploaded)
     mine = others.pop((model, template), 0)
-    told = f"The file has {mine:,} row{'s' if mine != 1 else ''} for this model and wording."
+    told = [
+        tn(
+            "The file has {n:,} row for this model and wording.",
+            "The file has {n:,} rows for this model and wording.",
+            mine,
+        )
+    ]
     if others:
-        told += f" Others are for {named(dict(others.most_common(_NAMED_ELSEWHERE)))}."
-    st.caption(literal(told, 600))
+        told.append(t("Others are for {models}.", models=named(dict(others.most_common(_NAMED_ELSEWHERE)))))
+    st.caption(literal(" ".join(told), 600))
 
 
 def take_file() -> None:
@@ -109,17 +118,24 @@ def parsed(name: str, data: bytes) -> list[TrainingRow]:
         InputError: It is too large, no UTF-8 text, empty, or a line is no training row.
     """
     if len(data) > UPLOAD_MB * 1_000_000:
-        raise InputError(f"{name[:100]} is larger than {UPLOAD_MB} MB.", "Give a smaller file of rows.")
+        raise InputError(
+            t("{file} is larger than {most} MB.", file=name[:100], most=UPLOAD_MB), t("Give a smaller file of rows.")
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
-        raise InputError(f"{name[:100]} is not UTF-8 text.", "Give JSON Lines, one training row a line.") from e
+        raise InputError(
+            t("{file} is not UTF-8 text.", file=name[:100]), t("Give JSON Lines, one training row a line.")
+        ) from e
     rows = rows_from_jsonl(text, name=name[:100])
     if not rows:
-        raise InputError(f"{name[:100]} has no rows.", "Give JSON Lines, one training row a line.")
+        raise InputError(t("{file} has no rows.", file=name[:100]), t("Give JSON Lines, one training row a line."))
     return rows
 
 
 def named(counts: dict[tuple[str, str], int]) -> str:
     """Models and wordings with how many rows each has, in words."""
-    return "; ".join(f"{model} with {template} ({count:,})" for (model, template), count in counts.items())
+    return t("; ").join(
+        t("{model} with {template} ({n:,})", model=model, template=template, n=count)
+        for (model, template), count in counts.items()
+    )

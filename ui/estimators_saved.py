@@ -5,19 +5,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import partial
+from typing import Literal
 
 import streamlit as st
 
 from tale_core.errors import EstimatorFileError, InputError
 from tale_core.estimators import saved
 from tale_core.estimators.predictor import KINDS
+from tale_core.estimators.report import Aim
 from tale_core.estimators.saved import SavedEstimator, Use
+from tale_core.i18n import N_, t
 from ui.text import literal
 
 MOST_PROBLEMS = 5
 MOST_LISTED = 30
 ADDRESS = "estimator"
 _ERROR, _ASKED = "est_error", "est_delete"
+Why = Literal["default", "newest"]
+_USED: dict[Why, str] = {"default": N_("default"), "newest": N_("used: the newest")}
+_AIMS: dict[Aim, str] = {"median": N_("median"), "upper": N_("upper")}
 
 
 def defaults(model: str, template: str) -> dict[Use, str]:
@@ -34,9 +40,10 @@ def problems(found: Sequence[str]) -> None:
     """The files that cannot be used, by name; the others work."""
     if not found:
         return
-    more = f" And {len(found) - MOST_PROBLEMS:,} more." if len(found) > MOST_PROBLEMS else ""
-    words = " ".join(found[:MOST_PROBLEMS])
-    st.warning(f"Not every saved estimator can be used. {literal(words, 1500)}{more}", icon=":material/broken_image:")
+    words = [t("Not every saved estimator can be used."), literal(" ".join(found[:MOST_PROBLEMS]), 1500)]
+    if len(found) > MOST_PROBLEMS:
+        words.append(t("And {n:,} more.", n=len(found) - MOST_PROBLEMS))
+    st.warning(" ".join(words), icon=":material/broken_image:")
 
 
 def draw(mine: Sequence[SavedEstimator], others: int, *, shown: SavedEstimator | None, chosen: dict[Use, str]) -> None:
@@ -48,17 +55,17 @@ def draw(mine: Sequence[SavedEstimator], others: int, *, shown: SavedEstimator |
         shown: The one whose report is drawn.
         chosen: The defaults that somebody chose.
     """
-    st.markdown("### Saved estimators", anchors=False)
+    st.markdown(t("### Saved estimators"), anchors=False)
     if error := st.session_state.pop(_ERROR, ""):
         st.error(literal(error, 800), icon=":material/error:")
     if not mine:
-        st.caption("There is none for this model and wording yet.")
+        st.caption(t("There is none for this model and wording yet."))
     for one in mine[:MOST_LISTED]:
         _line(one, is_shown=shown is not None and one.path == shown.path, used=_used(one, mine, chosen))
     if len(mine) > MOST_LISTED:
-        st.caption(f"And {len(mine) - MOST_LISTED:,} older ones.")
+        st.caption(t("And {n:,} older ones.", n=len(mine) - MOST_LISTED))
     if others:
-        st.caption(f"{others:,} more for other models or wordings: choose those above to see them.")
+        st.caption(t("{n:,} more for other models or wordings: choose those above to see them.", n=others))
 
 
 def in_use(mine: Sequence[SavedEstimator], chosen: dict[Use, str]) -> SavedEstimator | None:
@@ -70,14 +77,14 @@ def in_use(mine: Sequence[SavedEstimator], chosen: dict[Use, str]) -> SavedEstim
     return None
 
 
-def _used(one: SavedEstimator, mine: Sequence[SavedEstimator], chosen: dict[Use, str]) -> str:
-    """Why it is the one that is used, in a word or two; "" when it is not. The rule of `saved.find`."""
+def _used(one: SavedEstimator, mine: Sequence[SavedEstimator], chosen: dict[Use, str]) -> Why | None:
+    """Why it is the one that is used; None when it is not. The rule of `saved.find`."""
     same = [other for other in mine if other.use == one.use]
     wanted = chosen.get(one.use, "")
     named = next((other for other in same if other.metadata.version == wanted), None)
     if named is not None:
-        return "default" if one.path == named.path else ""
-    return "used: the newest" if one.path == same[0].path else ""
+        return "default" if one.path == named.path else None
+    return "newest" if one.path == same[0].path else None
 
 
 def key_of(one: SavedEstimator) -> str:
@@ -85,31 +92,32 @@ def key_of(one: SavedEstimator) -> str:
     return hashlib.sha256(str(one.path).encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
-def _line(one: SavedEstimator, *, is_shown: bool, used: str) -> None:
+def _line(one: SavedEstimator, *, is_shown: bool, used: Why | None) -> None:
     meta, key = one.metadata, key_of(one)
     name = f"{meta.kind}:{meta.version}"
-    where = "shipped with the program" if one.shipped else "yours"
-    facts = (meta.trained_on[:10] or "unknown date", f"{meta.rows:,} searches", meta.candidate, meta.aim, where)
+    where = t("shipped with the program") if one.shipped else t("yours")
+    searches = t("{n:,} searches", n=meta.rows)
+    facts = (meta.trained_on[:10] or t("unknown date"), searches, meta.candidate, t(_AIMS[meta.aim]), where)
     st.markdown(f"**{literal(name, 80)}** · {literal(' · '.join(facts), 200)}")
     with st.container(horizontal=True, vertical_alignment="center"):
         if used:
-            st.badge(used, color="blue", icon=":material/check:")
-        st.button("Shown" if is_shown else "Show", key=f"est_show_{key}", disabled=is_shown, type="tertiary",
+            st.badge(t(_USED[used]), color="blue", icon=":material/check:")
+        st.button(t("Shown") if is_shown else t("Show"), key=f"est_show_{key}", disabled=is_shown, type="tertiary",
                   on_click=partial(_show, meta.version))  # fmt: skip
-        st.button("Set as default", key=f"est_default_{key}", disabled=used == "default", type="tertiary",
+        st.button(t("Set as default"), key=f"est_default_{key}", disabled=used == "default", type="tertiary",
                   on_click=partial(_set_default, one))  # fmt: skip
         if not one.shipped:
-            st.button("Delete", key=f"est_delete_{key}", type="tertiary", icon=":material/delete:",
+            st.button(t("Delete"), key=f"est_delete_{key}", type="tertiary", icon=":material/delete:",
                       on_click=partial(_ask, key))  # fmt: skip
     if st.session_state.get(_ASKED) == key and not one.shipped:
         _confirm(one, name, key)
 
 
 def _confirm(one: SavedEstimator, name: str, key: str) -> None:
-    st.markdown(f"Delete {literal(name, 80)} for good? Its searches stay.")
+    st.markdown(t("Delete {name} for good? Its searches stay.", name=literal(name, 80)))
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Yes, delete it", key=f"est_really_{key}", type="primary", on_click=partial(_delete, one))
-        st.button("Keep it", key=f"est_keep_{key}", on_click=partial(_ask, ""))
+        st.button(t("Yes, delete it"), key=f"est_really_{key}", type="primary", on_click=partial(_delete, one))
+        st.button(t("Keep it"), key=f"est_keep_{key}", on_click=partial(_ask, ""))
 
 
 def _show(version: str) -> None:

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -23,6 +24,8 @@ from tale_core.estimators import saved
 from tale_core.estimators.predictor import Kind, TrainedEstimator
 from tale_core.estimators.report import Aim
 from tale_core.estimators.rows import TrainingRow, fingerprint
+from tale_core.experiments.runner import failed_words
+from tale_core.i18n import t
 from tale_core.jobs import Job, runner
 
 _log = logging.getLogger(__name__)
@@ -84,7 +87,9 @@ class TrainingRun:
     async def run(self) -> TrainingView:
         """Train and save; once cancelled nothing is saved."""
         try:
-            found = await asyncio.get_running_loop().run_in_executor(_one_at_a_time, self._train)
+            # The thread speaks the language of this task.
+            train = partial(copy_context().run, self._train)
+            found = await asyncio.get_running_loop().run_in_executor(_one_at_a_time, train)
             self._set(status="done", found=found)
         except asyncio.CancelledError:
             self._stopped = True
@@ -94,7 +99,7 @@ class TrainingRun:
             self._set(status="failed", error=str(e))
         except Exception as e:  # The page has to learn that it ended, whatever it was.
             _log.exception("a training failed")
-            self._set(status="failed", error=f"The program failed ({type(e).__name__}). The log has the details.")
+            self._set(status="failed", error=failed_words(e))
         return self._view
 
     def _set(self, **changes: Any) -> None:
@@ -103,11 +108,11 @@ class TrainingRun:
 
     def _train(self) -> saved.SavedEstimator:
         if self._stopped:
-            raise StoppedError("The training was stopped before its turn.")
+            raise StoppedError(t("The training was stopped before its turn."))
         self._set(status="training", began=time.monotonic())
         estimator = _trained(self._asked)
         if self._stopped:
-            raise StoppedError("The training was stopped; nothing was saved.")
+            raise StoppedError(t("The training was stopped; nothing was saved."))
         return saved.save(estimator)
 
 

@@ -14,6 +14,7 @@ import streamlit as st
 from tale_core.errors import StoreError
 from tale_core.experiments.job import ExperimentView
 from tale_core.experiments.plan import Unit
+from tale_core.i18n import t, tn
 from tale_core.store import ExperimentStore, UnitFigures
 from tale_core.templates import question_block
 from tale_core.types import CallRecord
@@ -32,7 +33,7 @@ Names = tuple[str, str]
 
 def drill_down(view: ExperimentView) -> None:
     """A switch, and behind it the answers to one question; nothing is read before it is on."""
-    if view.finished + view.failed == 0 or not st.toggle("Look at single answers", key="exp_answers"):
+    if view.finished + view.failed == 0 or not st.toggle(t("Look at single answers"), key="exp_answers"):
         return
     units = {(u.position, u.repeat_index, u.strategy): u for u in _figures(view)}
     names = _strategies(view)
@@ -40,13 +41,13 @@ def drill_down(view: ExperimentView) -> None:
         return
     position = _question(view, units, names)
     if position is None:
-        st.caption("Both have the same outcome on every question.")
+        st.caption(t("Both have the same outcome on every question."))
         return
     repeat = _repeat(view)
     question = view.plan.questions[position]
     st.text(visible(question_block(question)))
     if question.answer is not None:
-        st.caption(f"Known answer: {literal(question.answer, 200)}")
+        st.caption(t("Known answer: {answer}", answer=literal(question.answer, 200)))
     found = [units.get((position, repeat, name)) for name in names]
     calls = [_answer(view, Unit(position, repeat, name).key, unit) for name, unit in zip(names, found, strict=True)]
     texts = [call.text if call else "" for call in calls]
@@ -55,7 +56,7 @@ def drill_down(view: ExperimentView) -> None:
         with column:
             _draw(names[place], found[place], calls[place], marked[place] if marked else None, place)
     if marked:
-        st.caption("Marked words stand in one of the two answers alone.")
+        st.caption(t("Marked words stand in one of the two answers alone."))
 
 
 def _figures(view: ExperimentView) -> list[UnitFigures]:
@@ -70,18 +71,22 @@ def _strategies(view: ExperimentView) -> Names | None:
     left, right = st.columns(2)
     with left:
         a = st.selectbox(
-            "One strategy", names, index=names.index(first), key=f"exp_left_{view.experiment_id}", format_func=visible
+            t("One strategy"),
+            names,
+            index=names.index(first),
+            key=f"exp_left_{view.experiment_id}",
+            format_func=visible,
         )
     with right:
         b = st.selectbox(
-            "The other", names, index=names.index(second), key=f"exp_right_{view.experiment_id}", format_func=visible
+            t("The other"), names, index=names.index(second), key=f"exp_right_{view.experiment_id}", format_func=visible
         )
     return (a, b) if a is not None and b is not None else None
 
 
 def _question(view: ExperimentView, units: dict[tuple[int, int, str], UnitFigures], names: Names) -> int | None:
     """The question that was chosen; None when none is offered."""
-    only = st.toggle("Only questions on which they differ", key="exp_differ")
+    only = st.toggle(t("Only questions on which they differ"), key="exp_differ")
     outcomes = {
         place: tuple(tuple(_outcome(units, place, r, name) for r in range(view.plan.repeats)) for name in names)
         for place in range(len(view.plan.questions))
@@ -92,7 +97,7 @@ def _question(view: ExperimentView, units: dict[tuple[int, int, str], UnitFigure
     key = f"exp_question_{view.experiment_id}"
     if st.session_state.get(key) not in offered:
         st.session_state[key] = offered[0]
-    st.selectbox("Question", offered, key=key, format_func=lambda place: _named(view, place))
+    st.selectbox(t("Question"), offered, key=key, format_func=lambda place: _named(view, place))
     return int(st.session_state[key])
 
 
@@ -109,10 +114,10 @@ def _named(view: ExperimentView, place: int) -> str:
 def _repeat(view: ExperimentView) -> int:
     if view.plan.repeats == 1:
         return 0
-    return int(st.number_input("Repeat", 1, view.plan.repeats, step=1, key=f"exp_repeat_{view.experiment_id}")) - 1
+    return int(st.number_input(t("Repeat"), 1, view.plan.repeats, step=1, key=f"exp_repeat_{view.experiment_id}")) - 1
 
 
-@st.cache_resource(max_entries=1, ttl=120, show_spinner="Reading the answers…")
+@st.cache_resource(max_entries=1, ttl=120, show_spinner=False)
 def _calls(experiment_id: str, ended: int, where: str) -> dict[str | None, list[CallRecord]]:
     """Every finished call by its unit. Kept for a while: the store has no way to read those of one unit alone."""
     by_unit: dict[str | None, list[CallRecord]] = {}
@@ -127,7 +132,8 @@ def _answer(view: ExperimentView, key: str, unit: UnitFigures | None) -> CallRec
     if unit is None or unit.status != "done":
         return None
     try:
-        calls = _calls(view.experiment_id, view.finished + view.failed, state.store().where).get(key, [])
+        with st.spinner(t("Reading the answers…")):
+            calls = _calls(view.experiment_id, view.finished + view.failed, state.store().where).get(key, [])
     except StoreError as e:
         st.error(literal(str(e), 600), icon=":material/error:")
         return None
@@ -138,43 +144,45 @@ def _answer(view: ExperimentView, key: str, unit: UnitFigures | None) -> CallRec
 def _draw(name: str, unit: UnitFigures | None, call: CallRecord | None, lines: str | None, place: int) -> None:
     st.markdown(f"#### {literal(name, 80)}", anchors=False)
     if unit is None:
-        st.caption("Not asked.")
+        st.caption(t("Not asked."))
         return
     if unit.status == "failed":
-        st.error(literal(unit.error or "The endpoint gave no answer.", 600), icon=":material/error:")
+        st.error(literal(unit.error or t("The endpoint gave no answer."), 600), icon=":material/error:")
         return
     _numbers(unit)
     with st.container(height=ANSWER_HEIGHT, border=True, key=f"exp_answer_{place}"):
         if call is None:
-            st.caption("The text of this answer is not there.")
+            st.caption(t("The text of this answer is not there."))
             return
         if call.reasoning_text:
-            with st.expander("Reasoning that the endpoint showed apart"):
+            with st.expander(t("Reasoning that the endpoint showed apart")):
                 st.text(answer_text(call.reasoning_text)[0])
         shown, clipped = answer_text(call.text)
         if lines is not None:
             st.markdown(lines)
         else:
-            st.text(shown or "(no text)")
+            st.text(shown or t("(no text)"))
         if clipped:
-            st.caption(f"Only the first {len(shown):,} of {len(call.text):,} characters are shown.")
+            told = t("Only the first {n:,} of {all:,} characters are shown.", n=len(shown), all=len(call.text))
+            st.caption(told)
 
 
 def _numbers(unit: UnitFigures) -> None:
-    tokens = "unknown" if unit.output_tokens is None else f"{unit.output_tokens:,}"
-    words = f"**{tokens} output tokens**"
+    tokens = t("unknown") if unit.output_tokens is None else f"{unit.output_tokens:,}"
+    words = t("**{tokens} output tokens**", tokens=tokens)
     if unit.budget is not None:
-        words += f" · budget {unit.budget:,}"
+        words += " · " + t("budget {budget:,}", budget=unit.budget)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(words)
         if unit.outcome is not None:
             word, color, icon = OUTCOMES[unit.outcome]
-            st.badge(word, color=color, icon=icon)
-    calls = "1 call" if unit.calls == 1 else f"{unit.calls} calls"
-    told = [f"{unit.prompt_tokens + unit.completion_tokens:,} all-in tokens in {calls}"]
-    told += [f"read as {unit.extracted[:80]}"] if unit.extracted else []
+            st.badge(t(word), color=color, icon=icon)
+    calls = tn("{n} call", "{n} calls", unit.calls)
+    all_in = unit.prompt_tokens + unit.completion_tokens
+    told = [t("{tokens:,} all-in tokens in {calls}", tokens=all_in, calls=calls)]
+    told += [t("read as {answer}", answer=unit.extracted[:80])] if unit.extracted else []
     told += [unit.problem] if unit.problem else []
-    st.caption(literal("; ".join(told) + ".", 400))
+    st.caption(literal(t("{facts}.", facts=t("; ").join(told)), 400))
 
 
 def marked_lines(one: str, other: str) -> tuple[str, str] | None:

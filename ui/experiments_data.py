@@ -20,7 +20,9 @@ from tale_core.datasets.named import find_set
 from tale_core.datasets.results import fingerprint
 from tale_core.datasets.tables import Row, read_table
 from tale_core.errors import InputError
+from tale_core.i18n import N_, language, t, tn
 from tale_core.settings import get_settings
+from tale_core.types import Language
 from ui.text import literal, visible
 
 UPLOAD = "\u2191 upload"
@@ -29,7 +31,10 @@ NONE = ""
 MOST_QUESTIONS = 10_000
 _SHOWN_PROBLEMS = 50
 _LOOKED_AT = 20
-_LABELS = {"question": "Question", "answer": "Known answer", "options": "Options", "id": "Id", "topic": "Topic"}
+_LABELS = {
+    "question": N_("Question"), "answer": N_("Known answer"), "options": N_("Options"), "id": N_("Id"),
+    "topic": N_("Topic"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +66,17 @@ def data_box() -> Chosen:
     which, first, offset = st.columns([3, 1.2, 1.2], vertical_alignment="bottom")
     with which:
         st.selectbox(
-            "Data set", [*sets, UPLOAD], key="exp_dataset", persist_state="session",
-            format_func=lambda name: "Upload a file…" if name == UPLOAD else _title(sets[name]),
-            help="Sets whose files are on this machine. Others are read from files put into TALE_DATASETS_DIR.",
+            t("Data set"), [*sets, UPLOAD], key="exp_dataset", persist_state="session",
+            format_func=lambda name: t("Upload a file…") if name == UPLOAD else _title(sets[name]),
+            help=t("Sets whose files are on this machine. Others are read from files put into TALE_DATASETS_DIR."),
         )  # fmt: skip
     with first:
         st.number_input(
-            "First questions", 1, MOST_QUESTIONS, step=10, key="exp_limit", persist_state="session",
-            help="How many questions are asked, from the set's beginning or from the offset on.",
+            t("First questions"), 1, MOST_QUESTIONS, step=10, key="exp_limit", persist_state="session",
+            help=t("How many questions are asked, from the set's beginning or from the offset on."),
         )  # fmt: skip
     with offset:
-        st.number_input("Offset", 0, 1_000_000, step=10, key="exp_offset", persist_state="session")
+        st.number_input(t("Offset"), 0, 1_000_000, step=10, key="exp_offset", persist_state="session")
     name = str(st.session_state["exp_dataset"])
     limit, skipped = int(st.session_state["exp_limit"]), int(st.session_state["exp_offset"])
     chosen = _uploaded(limit, skipped) if name == UPLOAD else _named(sets[name], limit, skipped)
@@ -88,28 +93,34 @@ def _named(info: DatasetInfo, limit: int, offset: int) -> Chosen:
     if info.note:
         st.caption(literal(info.note, 400))
     try:
-        return Chosen(_loaded(info.name, limit, offset, str(get_settings().datasets_dir)))
+        with st.spinner(t("Reading the questions…")):
+            return Chosen(_loaded(info.name, limit, offset, str(get_settings().datasets_dir), language()))
     except InputError as e:
         return Chosen(None, str(e))
 
 
-@st.cache_data(ttl=60, max_entries=32, show_spinner="Reading the questions…")
-def _loaded(name: str, limit: int, offset: int, folder: str) -> Loaded:
+@st.cache_data(ttl=60, max_entries=32, show_spinner=False)
+def _loaded(name: str, limit: int, offset: int, folder: str, said_in: Language) -> Loaded:
+    """The questions, with the reasons of what was passed over in one language."""
     return load(name, limit=limit, offset=offset)
 
 
 def _uploaded(limit: int, offset: int) -> Chosen:
     st.caption(
-        f"JSON Lines, JSON, CSV, TSV or Parquet with a column of questions and one of known answers; at most "
-        f"{UPLOAD_ROWS:,} rows and {UPLOAD_BYTES // 1_000_000} MB. The file is only read, never kept; the questions "
-        "that are asked are stored with the experiment."
+        t(
+            "JSON Lines, JSON, CSV, TSV or Parquet with a column of questions and one of known answers; at most "
+            "{rows:,} rows and {size} MB. The file is only read, never kept; the questions that are asked are stored "
+            "with the experiment.",
+            rows=UPLOAD_ROWS,
+            size=UPLOAD_BYTES // 1_000_000,
+        )
     )
     file = st.file_uploader(
-        "File", type=[s.removeprefix(".") for s in SUFFIXES], key="exp_file", label_visibility="collapsed",
+        t("File"), type=[s.removeprefix(".") for s in SUFFIXES], key="exp_file", label_visibility="collapsed",
         max_upload_size=UPLOAD_BYTES // 1_000_000,
     )  # fmt: skip
     if file is None:
-        return Chosen(None, "Upload a file, or choose another data set.")
+        return Chosen(None, t("Upload a file, or choose another data set."))
     data = file.getvalue()
     try:
         mapping = _mapping(columns_of(file.name, data), file.file_id)
@@ -118,7 +129,9 @@ def _uploaded(limit: int, offset: int) -> Chosen:
         return Chosen(None, str(e))
     taken = whole.questions[offset : offset + limit]
     if not taken:
-        return Chosen(None, f"The offset {offset:,} is behind the last question: there are {len(whole.questions):,}.")
+        told = t("The offset {offset:,} is behind the last question: there are {n:,}.", offset=offset,
+                 n=len(whole.questions))  # fmt: skip
+        return Chosen(None, told)
     return Chosen(replace(whole, questions=taken, fingerprint=fingerprint(taken)))
 
 
@@ -170,36 +183,39 @@ def _mapping(there: Sequence[str], file_id: str) -> dict[str, str | Sequence[str
             key = f"exp_column_{field}_{file_id}"
             if field == "options":
                 chosen[field] = st.multiselect(
-                    _LABELS[field], there, default=[c for c in guess["options"] if c in there], key=key,
-                    format_func=_short, placeholder="none", width=200,
-                    help="One column that holds a list, or a column for each option.",
+                    t(_LABELS[field]), there, default=[c for c in guess["options"] if c in there], key=key,
+                    format_func=_short, placeholder=t("none"), width=200,
+                    help=t("One column that holds a list, or a column for each option."),
                 )  # fmt: skip
                 continue
             names = list(there) if field == "question" else [NONE, *there]
             chosen[field] = st.selectbox(
-                _LABELS[field], names, index=names.index(str(guess[field])) if guess[field] in names else None, key=key,
-                format_func=_short, placeholder="Choose a column", width=200,
+                t(_LABELS[field]), names, key=key,
+                index=names.index(str(guess[field])) if guess[field] in names else None,
+                format_func=_short, placeholder=t("Choose a column"), width=200,
             ) or NONE  # fmt: skip
     if not chosen["question"]:
-        raise InputError("No column looks like the questions.", "Choose it.")
+        raise InputError(t("No column looks like the questions."), t("Choose it."))
     return chosen
 
 
 def _short(column: str) -> str:
     shown = visible(column).replace("\n", " ")
-    return (shown if len(shown) <= 40 else f"{shown[:39]}…") or "none"
+    return (shown if len(shown) <= 40 else f"{shown[:39]}…") or t("none")
 
 
 def _about(loaded: Loaded) -> None:
     """What was read, and row by row what was not."""
     count, known = len(loaded.questions), sum(q.answer is not None for q in loaded.questions)
-    answers = "all with a known answer" if known == count else f"{known:,} with a known answer"
-    answers = answers if known else "none with a known answer: nothing can be graded"
-    st.caption(literal(f"{count:,} question{'s' if count != 1 else ''}, {answers}, from {loaded.source}.", 300))
+    answers = t("all with a known answer") if known == count else t("{n:,} with a known answer", n=known)
+    answers = answers if known else t("none with a known answer: nothing can be graded")
+    questions = tn("{n:,} question", "{n:,} questions", count)
+    told = t("{questions}, {answers}, from {source}.", questions=questions, answers=answers, source=loaded.source)
+    st.caption(literal(told, 300))
     if not loaded.problems:
         return
-    with st.expander(f"{len(loaded.problems):,} rows were passed over", icon=":material/rule:"):
+    with st.expander(t("{n:,} rows were passed over", n=len(loaded.problems)), icon=":material/rule:"):
         for problem in loaded.problems[:_SHOWN_PROBLEMS]:
-            st.text(f"Line {problem.line}: {visible(problem.reason)}")
+            st.text(t("Line {line}: {reason}", line=problem.line, reason=visible(problem.reason)))
         if (more := len(loaded.problems) - _SHOWN_PROBLEMS) > 0:
-            st.caption(f"And {more:,} more.")
+            st.caption(t("And {n:,} more.", n=more))

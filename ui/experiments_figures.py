@@ -6,14 +6,15 @@ The front is a solid line, since dashes are requested budgets everywhere. Knows 
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.rows import StrategyRow
+from tale_core.i18n import t
 from ui import experiments_words as words
 from ui.elasticity_curves import OVERLAYS, plain, with_alpha
+from ui.text import shortened, wrapped
 from ui.theme import DARK, Palette, palette
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def tradeoff(found: ExperimentResults) -> Figure | None:
     for row, place in zip(rows, places(rows, right), strict=True):
         assert row.output_tokens and row.accuracy
         figure.add_annotation(
-            text=plain(textwrap.shorten(row.strategy, LABEL_LETTERS, placeholder="…")), showarrow=False,
+            text=plain(shortened(row.strategy, LABEL_LETTERS)), showarrow=False,
             x=row.output_tokens.mean, y=row.accuracy.mean, xanchor=place.xanchor, yanchor=place.yanchor,
             xshift=place.dx, yshift=place.dy, font={"size": 13, "color": color_of(row.strategy, colors)},
         )  # fmt: skip
@@ -105,7 +106,7 @@ def _front(figure: Figure, rows: Sequence[StrategyRow], right: float, colors: Pa
     figure.add_trace(
         go.Scatter(
             x=[*(x for x, _ in best), right], y=[*(y for _, y in best), best[-1][1]], mode="lines", line=line,
-            name="Pareto front", hoverinfo="skip", showlegend=False,
+            name=t("Pareto front"), hoverinfo="skip", showlegend=False,
         )
     )  # fmt: skip
 
@@ -116,7 +117,13 @@ def _mark(figure: Figure, row: StrategyRow, color: str) -> None:
     tokens, right = row.output_tokens, row.accuracy
     assert tokens and right
     bar = {"type": "data", "symmetric": False, "thickness": 1.6, "width": 3, "color": with_alpha(color, 0.65)}
-    told = f"{row.strategy}: {tokens.mean:,.1f} output tokens, {words.percent(right.mean)} of {row.graded:,} right"
+    told = t(
+        "{strategy}: {tokens:,.1f} output tokens, {share} of {n:,} right",
+        strategy=row.strategy,
+        tokens=tokens.mean,
+        share=words.percent(right.mean),
+        n=row.graded,
+    )
     figure.add_trace(
         go.Scatter(
             x=[tokens.mean], y=[right.mean], mode="markers", name=plain(row.strategy), showlegend=False,
@@ -168,15 +175,15 @@ def _outside(box: Box) -> float:
 
 
 def _layout(figure: Figure, found: ExperimentResults, right: float, colors: Palette) -> None:
-    lines = textwrap.wrap(plain(words.headline(found)), TITLE_LETTERS)
-    about = textwrap.shorten(f"{found.model} · {found.dataset}, n = {found.questions:,}", 46, placeholder=" …")
+    lines = wrapped(plain(words.headline(found)), TITLE_LETTERS)
+    about = shortened(f"{found.model} · {found.dataset}, n = {found.questions:,}", 46, placeholder=" …")
     axis = {"gridcolor": colors.faint, "linecolor": colors.vanilla, "zeroline": False, "fixedrange": True,
             "tickfont": {"size": 13}, "title_font": {"size": 13}, "ticks": "outside",
             "tickcolor": colors.faint}  # fmt: skip
-    figure.update_xaxes(range=[0, right], nticks=6, tickformat=",.0f", title_text="Output tokens a question", **axis)
+    figure.update_xaxes(range=[0, right], nticks=6, tickformat=",.0f", title_text=t("Output tokens a question"), **axis)
     figure.update_yaxes(
         range=[-0.05, 1.08], tickvals=[0, 0.25, 0.5, 0.75, 1], ticktext=["0 %", "25 %", "50 %", "75 %", "100 %"],
-        title_text="Right", **axis,
+        title_text=t("Right"), **axis,
     )  # fmt: skip
     figure.update_layout(
         template="none",

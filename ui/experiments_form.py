@@ -11,6 +11,7 @@ from tale_core.errors import TaleError
 from tale_core.estimators import trained_kinds
 from tale_core.experiments.job import ExperimentView
 from tale_core.experiments.plan import MAX_CONCURRENCY, MAX_REPEATS, ExperimentPlan
+from tale_core.i18n import t
 from tale_core.models.choice import ModelChoice
 from tale_core.spending import Limits
 from tale_core.types import Price, Sampling
@@ -76,8 +77,9 @@ def form(*, running: bool, folded: bool) -> Experimenting | None:
     strategies = [*DEFAULT_STRATEGIES, *(f"tale-{k}" for k in trained_kinds(model=choice.model, template=template))]
     for name, value in {**DEFAULTS, "exp_template": template, "exp_strategies": strategies}.items():
         st.session_state.setdefault(name, value)
-    st.markdown("## What does each way of asking cost, and what does it get right?", anchors=False)
-    with st.expander("Set up an experiment", icon=":material/science:", expanded=not folded):
+    title = t("What does each way of asking cost, and what does it get right?")
+    st.markdown(f"## {title}", anchors=False)
+    with st.expander(t("Set up an experiment"), icon=":material/science:", expanded=not folded):
         left, right = st.columns([1.5, 1], gap="large")
         with left:
             data = data_box()
@@ -88,7 +90,7 @@ def form(*, running: bool, folded: bool) -> Experimenting | None:
         with right:
             plan = _sheet(data, names, choice)
             pressed = st.button(
-                "Run", type="primary", key="run", disabled=running or plan is None, width="stretch",
+                t("Run"), type="primary", key="run", disabled=running or plan is None, width="stretch",
                 shortcut="Ctrl+Enter", icon=":material/science:",
             )  # fmt: skip
     return Experimenting(plan, choice) if pressed and plan is not None and not running else None
@@ -101,35 +103,37 @@ def _numbers(choice: ModelChoice) -> None:
     repeats, tokens, money, at_once = st.columns(4, vertical_alignment="bottom")
     with repeats:
         st.number_input(
-            "Repeats", 1, MAX_REPEATS, step=1, key="exp_repeats", persist_state="session",
-            help="Answers by each strategy to each question, each with a seed of its own.",
+            t("Repeats"), 1, MAX_REPEATS, step=1, key="exp_repeats", persist_state="session",
+            help=t("Answers by each strategy to each question, each with a seed of its own."),
         )  # fmt: skip
     with tokens:
         st.number_input(
-            "Cap: tokens", 1, MOST_TOKENS, value=None, step=10_000, key="exp_max_tokens", persist_state="session",
-            placeholder="none", help="Prompts and answers together. It stops before the call that would break a cap.",
+            t("Cap: tokens"), 1, MOST_TOKENS, value=None, step=10_000, key="exp_max_tokens", persist_state="session",
+            placeholder=t("none"),
+            help=t("Prompts and answers together. It stops before the call that would break a cap."),
         )  # fmt: skip
     with money:
         st.number_input(
-            "Cap: dollars", LEAST_COST, MOST_COST, value=None, step=0.1, format="%.4f", key="exp_max_cost",
-            persist_state="session", placeholder="none", disabled=reason is not None,
-            help=reason or "By the endpoint's published price.",
+            t("Cap: dollars"), LEAST_COST, MOST_COST, value=None, step=0.1, format="%.4f", key="exp_max_cost",
+            persist_state="session", placeholder=t("none"), disabled=reason is not None,
+            help=reason or t("By the endpoint's published price."),
         )  # fmt: skip
     with at_once:
         st.number_input(
-            "Calls at a time", 1, MAX_CONCURRENCY, step=1, key="exp_concurrency", persist_state="session",
-            help="At most. When the endpoint asks for fewer, it goes on with fewer.",
+            t("Calls at a time"), 1, MAX_CONCURRENCY, step=1, key="exp_concurrency", persist_state="session",
+            help=t("At most. When the endpoint asks for fewer, it goes on with fewer."),
         )  # fmt: skip
     _same_repeats()
-    with st.expander("Wording and sampling", icon=":material/tune:"):
+    with st.expander(t("Wording and sampling"), icon=":material/tune:"):
         st.selectbox(
-            "Wording", list(prompts.TEMPLATES), key="exp_template", persist_state="session",
-            format_func=lambda name: prompts.TEMPLATES[name].title, help="Settings shows each in full.",
+            t("Wording"), list(prompts.TEMPLATES), key="exp_template", persist_state="session",
+            format_func=lambda name: prompts.TEMPLATES[name].title, help=t("Settings shows each in full."),
         )  # fmt: skip
-        st.caption(literal(sampling_words(state.sampling()) + " Change them in Settings.", 400))
+        told = " ".join((sampling_words(state.sampling()), t("Change them in Settings.")))
+        st.caption(literal(told, 400))
         st.toggle(
-            "Reuse known answers", key="exp_reuse", persist_state="session",
-            help="An answer that was given before to the same prompt with the same seed is not paid for again.",
+            t("Reuse known answers"), key="exp_reuse", persist_state="session",
+            help=t("An answer that was given before to the same prompt with the same seed is not paid for again."),
         )  # fmt: skip
 
 
@@ -137,17 +141,27 @@ def _same_repeats() -> None:
     repeats = int(st.session_state["exp_repeats"])
     if repeats > 1 and not state.sampling().temperature:
         st.caption(
-            f"At temperature 0 all {repeats} repeats are the same measurement: they cost {repeats} times as much and "
-            "tell nothing more. Take 1 repeat, or a higher temperature in Settings."
+            t(
+                "At temperature 0 all {n} repeats are the same measurement: they cost {n} times as much and tell "
+                "nothing more. Take 1 repeat, or a higher temperature in Settings.",
+                n=repeats,
+            )
         )
 
 
 def sampling_words(sampling: Sampling) -> str:
     """How answers are sampled, in a sentence."""
-    most = "no cap on an answer" if sampling.max_tokens is None else f"at most {sampling.max_tokens:,} tokens an answer"
-    effort = f", effort {sampling.reasoning_effort}" if sampling.reasoning_effort else ""
-    warm = "its default" if sampling.temperature is None else f"{sampling.temperature:g}"
-    return f"Temperature {warm}, seed {sampling.seed}, {most}{effort}."
+    most = t("no cap on an answer")
+    if sampling.max_tokens is not None:
+        most = t("at most {n:,} tokens an answer", n=sampling.max_tokens)
+    facts = {
+        "warm": t("its default") if sampling.temperature is None else f"{sampling.temperature:g}",
+        "seed": sampling.seed,
+        "most": most,
+    }
+    if effort := sampling.reasoning_effort:
+        return t("Temperature {warm}, seed {seed}, {most}, effort {effort}.", effort=effort, **facts)
+    return t("Temperature {warm}, seed {seed}, {most}.", **facts)
 
 
 def limits(price: Price | None) -> Limits:

@@ -14,6 +14,8 @@ import streamlit as st
 from tale_core import jobs
 from tale_core.errors import NotFoundError, StoreError, TaleError
 from tale_core.experiments.job import ExperimentView, view_of
+from tale_core.experiments.opening import title_told
+from tale_core.i18n import N_, t
 from tale_core.models.choice import ModelChoice
 from tale_core.store import ExperimentStore
 from ui import experiments_form, experiments_result, experiments_strategies, opened, state
@@ -31,6 +33,13 @@ _STATUS = {
     "cancelled": ":material/stop_circle:",
     "interrupted": ":material/power_off:",
 }
+_STATUS_WORDS = {
+    "running": N_("running"),
+    "done": N_("done"),
+    "failed": N_("failed"),
+    "cancelled": N_("cancelled"),
+    "interrupted": N_("interrupted"),
+}
 
 
 def draw() -> None:
@@ -40,7 +49,7 @@ def draw() -> None:
     view = _view(experiment_id) if experiment_id and job is None else None
     if view is not None:
         experiments_form.load(view)
-    page("Experiments", following=job is not None)
+    page(t("Experiments"), following=job is not None)
     asked = experiments_form.form(running=job is not None, folded=job is not None or view is not None)
     if asked is not None:
         _start(asked)
@@ -73,7 +82,7 @@ def _view(experiment_id: str) -> ExperimentView | None:
     except NotFoundError:
         if (last := _last(experiment_id)) is not None:
             return last  # It ended before anything could be stored.
-        words = "There is no experiment of this name in the database. It may have been deleted."
+        words = t("There is no experiment of this name in the database. It may have been deleted.")
         st.session_state["page_error"] = words
     except StoreError as e:
         st.session_state["page_error"] = str(e)
@@ -103,7 +112,7 @@ def _follow(job: Any) -> None:
     """Draw a running experiment until it ends; leaving or refreshing the page leaves it alone."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         head = st.container(width="stretch").empty()
-        st.button("Stop", key="stop", icon=":material/stop_circle:", on_click=job.cancel, shortcut="Escape")
+        st.button(t("Stop"), key="stop", icon=":material/stop_circle:", on_click=job.cancel, shortcut="Escape")
     live = experiments_result.LiveExperiment()
     for view in job.watch():
         with head.container():
@@ -133,7 +142,7 @@ def _ended(view: ExperimentView | None, experiment_id: str) -> None:
         drill_down(view)
         experiments_result.files(view)
     experiments_result.what_was_run(view)
-    if st.button("All experiments", key="all_experiments", icon=":material/list:", type="tertiary"):
+    if st.button(t("All experiments"), key="all_experiments", icon=":material/list:", type="tertiary"):
         st.query_params.clear()
         st.rerun()
 
@@ -141,7 +150,9 @@ def _ended(view: ExperimentView | None, experiment_id: str) -> None:
 @st.fragment(run_every=3.0)
 def _follow_the_store(shown: ExperimentView) -> None:
     """Follow an experiment that another process is working on through what it stores."""
-    st.caption("This experiment runs in another program, on the command line perhaps. The page follows what it stores.")
+    st.caption(
+        t("This experiment runs in another program, on the command line perhaps. The page follows what it stores.")
+    )
     st.progress(min(1.0, shown.finished / shown.planned) if shown.planned else 0.0)
     experiments = ExperimentStore(state.store())
     try:
@@ -159,7 +170,7 @@ def _resume(view: ExperimentView) -> None:
     choices = state.model_choices().values()
     choice = next((c for c in choices if (c.model, c.endpoint) == (view.model, view.endpoint)), None)
     only_failed = view.failed > 0 and view.finished + view.failed == view.planned
-    label = "Retry only what failed" if only_failed else "Resume"
+    label = t("Retry only what failed") if only_failed else t("Resume")
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button(label, key="resume", icon=":material/resume:", disabled=choice is None)
         st.caption(
@@ -174,12 +185,22 @@ def _resume(view: ExperimentView) -> None:
 
 def _resume_words(view: ExperimentView, *, known: bool, only_failed: bool) -> str:
     if not known:
-        return f"It ran on {view.model} at {view.endpoint}: add that model in Settings to resume."
-    caps = "The hard caps and the calls at a time are those set above; what was spent before counts."
+        return t(
+            "It ran on {model} at {endpoint}: add that model in Settings to resume.",
+            model=view.model,
+            endpoint=view.endpoint,
+        )
+    caps = t("The hard caps and the calls at a time are those set above; what was spent before counts.")
     if only_failed:
-        return f"{view.failed:,} answers failed; the others are kept. {caps}"
-    again = f", and the {view.failed:,} that failed are tried again" if view.failed else ""
-    return f"It goes on where it ended{again}. Finished answers are not paid for again. {caps}"
+        return " ".join((t("{n:,} answers failed; the others are kept.", n=view.failed), caps))
+    goes_on = t("It goes on where it ended. Finished answers are not paid for again.")
+    if view.failed:
+        goes_on = t(
+            "It goes on where it ended, and the {n:,} that failed are tried again. Finished answers are not paid for "
+            "again.",
+            n=view.failed,
+        )
+    return f"{goes_on} {caps}"
 
 
 def _resumed(view: ExperimentView, choice: ModelChoice) -> Any:
@@ -201,8 +222,10 @@ def _welcome(experiment_id: str) -> None:
         if experiment_id and (session := _other_kind(experiment_id)) is not None:
             opened.elsewhere(session, "experiment")
     st.markdown(
-        "The same questions, asked in **several ways**: without reasoning, with as much as the model likes, and under "
-        "**token budgets**. The table says what each way costs and how often it is right."
+        t(
+            "The same questions, asked in **several ways**: without reasoning, with as much as the model likes, and "
+            "under **token budgets**. The table says what each way costs and how often it is right."
+        )
     )
     _earlier()
 
@@ -223,11 +246,12 @@ def _earlier() -> None:
         st.error(literal(str(e), 600), icon=":material/database_off:")
         return
     if not found:
-        st.caption("There is no experiment yet.")
+        st.caption(t("There is no experiment yet."))
         return
-    st.markdown("**Earlier experiments**")
+    st.markdown(t("**Earlier experiments**"))
     for s in found:
-        words = f"{s.question_text} · {s.model} · {s.status} · {s.created_at.astimezone():%d %b %H:%M}"
+        when = t("{when:%d %b %H:%M}", when=s.created_at.astimezone())
+        words = " · ".join((title_told(s.question_text), s.model, t(_STATUS_WORDS[s.status]), when))
         if st.button(literal(words, 90), key=f"experiment_{s.id}", icon=_STATUS[s.status], type="tertiary", wrap=True):
             st.query_params["experiment"] = s.id
             st.rerun()

@@ -19,9 +19,11 @@ from tale_core.experiments.job import ExperimentView
 from tale_core.experiments.paper import paper_rows, paper_rows_of
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.words import finding
+from tale_core.i18n import N_, language, t, use_language
 from tale_core.models.choice import EMBEDDED
 from tale_core.models.prepare import preparation
 from tale_core.search_words import spent_words
+from tale_core.types import Language
 from ui import experiments_figures as figures
 from ui import experiments_words as words
 from ui import state
@@ -31,23 +33,24 @@ from ui.text import literal
 
 LIVE_HEIGHT = 260
 KINDS = {
-    "csv": ("Save as CSV", "text/csv"),
-    "jsonl": ("JSON Lines", "application/x-ndjson"),
-    "parquet": ("Parquet", "application/vnd.apache.parquet"),
-    "html": ("Report (HTML)", "text/html"),
+    "csv": (N_("Save as CSV"), "text/csv"),
+    "jsonl": (N_("JSON Lines"), "application/x-ndjson"),
+    "parquet": (N_("Parquet"), "application/vnd.apache.parquet"),
+    "html": (N_("Report (HTML)"), "text/html"),
 }
 
 
 def head(view: ExperimentView) -> None:
     """The finding in one sentence, with everything that qualifies it right below."""
     if view.status == "interrupted":
-        st.warning("This experiment was interrupted: the program ended while it ran. Every finished answer is kept.")
+        told = t("This experiment was interrupted: the program ended while it ran. Every finished answer is kept.")
+        st.warning(told)
     if view.status == "cancelled":
-        st.info("This experiment was stopped. Every finished answer is kept.")
+        st.info(t("This experiment was stopped. Every finished answer is kept."))
     if view.error:
         st.error(literal(view.error, 1000), icon=":material/error:")
     if view.results is None or not view.results.finished:
-        st.caption("No answer has ended, so there is nothing to compare.")
+        st.caption(t("No answer has ended, so there is nothing to compare."))
         return
     st.subheader(literal(finding(view.results), 600), anchor=False)
     if notes := words.qualifications(view):
@@ -62,11 +65,11 @@ def phase_line(view: ExperimentView) -> None:
         st.progress(min(1.0, status.fraction or 0.0))
         return
     if view.phase == "preparing":
-        st.markdown("**Reaching the endpoint…**")
+        st.markdown(t("**Reaching the endpoint…**"))
     else:
         st.markdown(f"**{literal(words.progress(view))}**")
     st.progress(min(1.0, (view.finished + view.failed) / view.planned) if view.planned else 0.0)
-    st.caption(literal(f"Spent: {spent_words(view.spent)}.", 300))
+    st.caption(literal(t("Spent: {spent}.", spent=spent_words(view.spent)), 300))
     if view.notice:
         st.caption(f":material/hourglass_top: {literal(view.notice, 400)}")
 
@@ -77,7 +80,7 @@ class LiveExperiment:
     def __init__(self) -> None:
         self._table = st.container(height=LIVE_HEIGHT, border=False).empty()
         self._drawn: ExperimentResults | None = None
-        self._table.caption("The table begins with the first answers.")
+        self._table.caption(t("The table begins with the first answers."))
 
     def update(self, view: ExperimentView) -> None:
         """Draw the table anew when there is a new one."""
@@ -85,7 +88,7 @@ class LiveExperiment:
         if found is None or found is self._drawn or not found.finished:
             return
         self._drawn = found
-        table(words.main_table(found), alt="What every strategy took so far", place=self._table.table)
+        table(words.main_table(found), alt=t("What every strategy took so far"), place=self._table.table)
 
 
 def chart(found: ExperimentResults) -> None:
@@ -93,7 +96,7 @@ def chart(found: ExperimentResults) -> None:
     figure = figures.tradeoff(found)
     if figure is None:
         if found.finished:
-            st.caption("No answer could be graded, so there is no accuracy to draw.")
+            st.caption(t("No answer could be graded, so there is no accuracy to draw."))
         return
     config = {
         "displayModeBar": True,
@@ -107,30 +110,36 @@ def chart(found: ExperimentResults) -> None:
 
 def tables(found: ExperimentResults) -> None:
     """The table in the paper's layout, the paper's own beside it if wanted, and what differs from vanilla."""
-    st.markdown("**Strategies.** Means of a question; n counts graded answers.")
-    table(words.main_table(found), alt="What every strategy took")
+    st.markdown(t("**Strategies.** Means of a question; n counts graded answers."))
+    table(words.main_table(found), alt=t("What every strategy took"))
     _paper(found)
     if differences := words.difference_table(found):
-        st.markdown("**Against vanilla,** on the same questions")
-        table(differences, alt="What differs from vanilla")
+        st.markdown(t("**Against vanilla,** on the same questions"))
+        table(differences, alt=t("What differs from vanilla"))
         st.caption(
-            "Means with 95 % intervals. p: the probability of such a difference if there were none, adjusted for the "
-            "number of strategies (Holm); accuracy by McNemar's test, with repeats and for tokens by sign flips."
+            t(
+                "Means with 95 % intervals. p: the probability of such a difference if there were none, adjusted for "
+                "the number of strategies (Holm); accuracy by McNemar's test, with repeats and for tokens by sign "
+                "flips."
+            )
         )
 
 
 def _paper(found: ExperimentResults) -> None:
-    if not st.toggle("Show the paper's numbers", key="exp_paper"):
+    if not st.toggle(t("Show the paper's numbers"), key="exp_paper"):
         return
     rows = paper_rows_of(found.dataset)
     if not rows:
-        known = ", ".join(dict.fromkeys(row.dataset for row in paper_rows()))
-        st.caption(literal(f"The paper did not measure {found.dataset}. It measured: {known}.", 500))
+        known = t(", ").join(dict.fromkeys(row.dataset for row in paper_rows()))
+        told = t("The paper did not measure {dataset}. It measured: {known}.", dataset=found.dataset, known=known)
+        st.caption(literal(told, 500))
         return
-    table(words.paper_table(rows), alt="What the paper prints for this data set")
+    table(words.paper_table(rows), alt=t("What the paper prints for this data set"))
     st.caption(
-        "arXiv 2412.18547. Other models on whole test sets, and their output tokens leave out the estimator's call: a "
-        "comparison of directions, not of numbers."
+        t(
+            "arXiv 2412.18547. Other models on whole test sets, and their output tokens leave out the estimator's "
+            "call: a comparison of directions, not of numbers."
+        )
     )
 
 
@@ -146,26 +155,28 @@ def _whole(text: str) -> str:
 
 def files(view: ExperimentView) -> None:
     """What was paid for, and the experiment as files, each made when it is asked for."""
-    st.markdown(f"**Spent:** {literal(spent_words(view.spent), 400)}")
+    st.markdown(t("**Spent:** {spent}", spent=literal(spent_words(view.spent), 400)))
     if note := next((info.note for info in describe() if info.name == view.plan.dataset), ""):
         st.caption(literal(note, 400))
     with st.container(horizontal=True, vertical_alignment="center"):
         for kind, (label, mime) in KINDS.items():
             st.download_button(
-                label, partial(exported, view.experiment_id, kind), file_name=f"{view.experiment_id}.{kind}", mime=mime,
-                on_click="ignore", icon=":material/download:", key=f"save_{kind}",
+                t(label), partial(exported, view.experiment_id, kind, said_in=language()),
+                file_name=f"{view.experiment_id}.{kind}", mime=mime, on_click="ignore", icon=":material/download:",
+                key=f"save_{kind}",
             )  # fmt: skip
-        st.caption("A row for each answer; the report is one page that needs nothing else.", width="content")
+        st.caption(t("A row for each answer; the report is one page that needs nothing else."), width="content")
 
 
-def exported(experiment_id: str, kind: str) -> bytes:
+def exported(experiment_id: str, kind: str, *, said_in: Language) -> bytes:
     """A stored experiment as a file's bytes.
 
     Args:
         experiment_id: Which one.
         kind: A key of KINDS.
+        said_in: The language of the report; whoever fetches the file is not asked for it again.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, use_language(said_in):
         path = Path(folder) / f"experiment.{kind}"
         export_experiment(state.store(), experiment_id, path)
         return path.read_bytes()
@@ -176,20 +187,20 @@ def what_was_run(view: ExperimentView) -> None:
     plan = view.plan
     template = prompts.TEMPLATES.get(plan.template)
     rows = {
-        "Data set": f"{plan.dataset}, {len(plan.questions):,} questions",
-        "Fingerprint": plan.fingerprint[:16] or "unknown",
-        "Model": view.model,
-        "Endpoint": view.endpoint,
-        "Strategies": ", ".join(plan.strategies),
-        "Repeats": str(plan.repeats),
-        "Wording": template.title if template else plan.template,
-        "Sampling": sampling_words(plan.sampling),
-        "Top p": "its default" if plan.sampling.top_p is None else f"{plan.sampling.top_p:g}",
-        "Hard cap": cap_words(plan),
-        "Calls at a time": f"at most {plan.concurrency}",
-        "Known answers": "reused" if plan.reuse else "asked for again",
-        "Experiment": view.experiment_id,
+        t("Data set"): t("{dataset}, {n:,} questions", dataset=plan.dataset, n=len(plan.questions)),
+        t("Fingerprint"): plan.fingerprint[:16] or t("unknown"),
+        t("Model"): view.model,
+        t("Endpoint"): view.endpoint,
+        t("Strategies"): t(", ").join(plan.strategies),
+        t("Repeats"): str(plan.repeats),
+        t("Wording"): template.title if template else plan.template,
+        t("Sampling"): sampling_words(plan.sampling),
+        t("Top p"): t("its default") if plan.sampling.top_p is None else f"{plan.sampling.top_p:g}",
+        t("Hard cap"): cap_words(plan),
+        t("Calls at a time"): t("at most {n:,}", n=plan.concurrency),
+        t("Known answers"): t("reused") if plan.reuse else t("asked for again"),
+        t("Experiment"): view.experiment_id,
     }
-    with st.expander("What was run", icon=":material/list_alt:"):
+    with st.expander(t("What was run"), icon=":material/list_alt:"):
         cells = {name: literal(value, 400) for name, value in rows.items()}
-        st.table(cells, border="horizontal", hide_header=True, alt="The settings of this experiment")
+        st.table(cells, border="horizontal", hide_header=True, alt=t("The settings of this experiment"))

@@ -6,7 +6,8 @@ import streamlit as st
 
 from tale_core.errors import StoreError
 from tale_core.experiments.plan import ExperimentPlan
-from tale_core.experiments.sheet import Sheet, sheet
+from tale_core.experiments.sheet import Sheet, calls_words, sheet
+from tale_core.i18n import t
 from tale_core.models import tokens
 from tale_core.models.choice import ModelChoice
 from tale_core.presheet import duration, seen
@@ -26,43 +27,52 @@ def draw_sheet(plan: ExperimentPlan, choice: ModelChoice, price: Price | None) -
         InputError: The plan cannot be run as it is.
     """
     one = sheet(plan, count=lambda text: tokens.count(text, choice.model), price=price)
-    st.markdown("**Before it starts**")
+    st.markdown(t("**Before it starts**"))
     rows = {name: literal(value) for name, value in _rows(one, plan, choice, price).items()}
-    st.table(rows, border="horizontal", hide_header=True, alt="What this experiment will take")
-    words = "About means: answers as long as the paper's, counted by tiktoken."
-    if plan.sampling.max_tokens is not None:
-        words += f" At most means that every answer runs to max_tokens ({plan.sampling.max_tokens:,}), or to the cap."
-    st.caption(literal(words + (" Answers known already are not paid for again." if plan.reuse else ""), 600))
+    st.table(rows, border="horizontal", hide_header=True, alt=t("What this experiment will take"))
+    words = [t("About means: answers as long as the paper's, counted by tiktoken.")]
+    if (most := plan.sampling.max_tokens) is not None:
+        words.append(t("At most means that every answer runs to max_tokens ({most:,}), or to the cap.", most=most))
+    if plan.reuse:
+        words.append(t("Answers known already are not paid for again."))
+    st.caption(literal(" ".join(words), 600))
 
 
 def _rows(one: Sheet, plan: ExperimentPlan, choice: ModelChoice, price: Price | None) -> dict[str, str]:
     questions, ways = len(plan.questions), len(plan.strategies)
-    repeats = f" × {plan.repeats} repeats" if plan.repeats > 1 else ""
-    calls = f"{one.calls_low:,}" if one.calls_low == one.calls_high else f"{one.calls_low:,} to {one.calls_high:,}"
-    worst = "without an upper bound" if one.tokens_worst is None else f"at most {one.tokens_worst:,}"
+    answers = t("{n:,}: {questions:,} questions × {ways} strategies", n=one.units, questions=questions, ways=ways)
+    if plan.repeats > 1:
+        answers = t("{answers} × {n} repeats", answers=answers, n=plan.repeats)
+    worst = t("without an upper bound") if one.tokens_worst is None else t("at most {n:,}", n=one.tokens_worst)
     return {
-        "Answers": f"{one.units:,}: {questions:,} questions × {ways} strategies{repeats}",
-        "Calls": calls,
-        "Tokens": f"about {one.tokens_about:,}, {worst}",
-        "Worst price": _worst_price(one, price),
-        "Time": _time(one, choice),
-        "Hard cap": cap_words(plan),
+        t("Answers"): answers,
+        t("Calls"): calls_words(one),
+        t("Tokens"): t("about {n:,}, {worst}", n=one.tokens_about, worst=worst),
+        t("Worst price"): _worst_price(one, price),
+        t("Time"): _time(one, choice),
+        t("Hard cap"): cap_words(plan),
     }
 
 
 def _worst_price(one: Sheet, price: Price | None) -> str:
     if price is not None and one.cost_worst is None:
-        return "no upper bound: set max_tokens in Settings"
-    dated = f" (price of {price.as_of})" if price is not None and price.as_of else ""
-    return money(one.cost_worst) + dated
+        return t("no upper bound: set max_tokens in Settings")
+    cost = money(one.cost_worst)
+    if price is not None and price.as_of:
+        return t("{cost} (price of {date})", cost=cost, date=price.as_of)
+    return cost
 
 
 def _time(one: Sheet, choice: ModelChoice) -> str:
     speed = _speed(choice)
     if speed is None:
-        return "unknown until the first answer"
+        return t("unknown until the first answer")
     about = duration(one.tokens_about / speed)
-    return f"about {about} at the {speed:.0f} tokens/s seen before, if calls went one after the other"
+    return t(
+        "about {time} at the {speed:.0f} tokens/s seen before, if calls went one after the other",
+        time=about,
+        speed=speed,
+    )
 
 
 def _speed(choice: ModelChoice) -> float | None:
@@ -81,7 +91,7 @@ def _speed(choice: ModelChoice) -> float | None:
 def cap_words(plan: ExperimentPlan) -> str:
     """Where an experiment stops, in words."""
     limits = plan.limits
-    parts = [f"{limits.max_calls:,} calls"] if limits.max_calls else []
-    parts += [f"{limits.max_tokens:,} tokens"] if limits.max_tokens else []
+    parts = [t("{n:,} calls", n=limits.max_calls)] if limits.max_calls else []
+    parts += [t("{n:,} tokens", n=limits.max_tokens)] if limits.max_tokens else []
     parts += [money(limits.max_cost_usd)] if limits.max_cost_usd else []
-    return f"stops at {', '.join(parts)}" if parts else "none"
+    return t("stops at {caps}", caps=t(", ").join(parts)) if parts else t("none")

@@ -8,13 +8,14 @@ import streamlit as st
 
 from tale_core.errors import InputError
 from tale_core.estimators import trained
+from tale_core.i18n import N_, t
 from tale_core.models.choice import EMBEDDED, ModelChoice
 from tale_core.presheet import parse_grid
 from tale_core.strategies import BudgetPredictor, strategy
 from ui.text import literal
 
 PLAIN = ("direct", "vanilla", "tale-zero-shot", "concise", "chain-of-draft", "oracle")
-PREDICTED = {"tale-calibrated": "TALE, calibrated", "tale-regression": "TALE, regression"}
+PREDICTED = {"tale-calibrated": N_("TALE, calibrated"), "tale-regression": N_("TALE, regression")}
 EFFORTS = ("effort:low", "effort:medium", "effort:high")
 
 
@@ -27,16 +28,18 @@ def strategies_box(choice: ModelChoice) -> tuple[str, ...] | None:
     several, fixed = st.columns([2.4, 1], vertical_alignment="top")
     with several:
         st.multiselect(
-            "Strategies", offered, key="exp_strategies", format_func=title, persist_state="session",
-            placeholder="Ways of asking",
+            t("Strategies"), offered, key="exp_strategies", format_func=title, persist_state="session",
+            placeholder=t("Ways of asking"),
         )  # fmt: skip
     with fixed:
         typed = st.text_input(
-            "Fixed budgets, tokens", key="exp_fixed", persist_state="session", placeholder="none",
-            help="Each number is a strategy of its own: the same budget for every question. Commas between.",
+            t("Fixed budgets, tokens"), key="exp_fixed", persist_state="session", placeholder=t("none"),
+            help=t("Each number is a strategy of its own: the same budget for every question. Commas between."),
         )  # fmt: skip
     chosen = tuple(st.session_state["exp_strategies"])
-    st.caption("  \n".join(literal(f"{title(name)}: {hint(name)}", 400) for name in chosen))
+    st.caption(
+        "  \n".join(literal(t("{strategy}: {hint}", strategy=title(name), hint=hint(name)), 400) for name in chosen)
+    )
     try:
         budgets = parse_grid(typed) if (typed or "").strip() else ()
     except InputError as e:
@@ -48,7 +51,7 @@ def strategies_box(choice: ModelChoice) -> tuple[str, ...] | None:
 def title(name: str) -> str:
     """A strategy's name for people."""
     try:
-        return PREDICTED.get(name) or strategy(name).title
+        return t(PREDICTED[name]) if name in PREDICTED else strategy(name).title
     except InputError:
         return name
 
@@ -56,7 +59,7 @@ def title(name: str) -> str:
 def hint(name: str) -> str:
     """What a strategy does, in a sentence."""
     if name in PREDICTED:
-        return "An estimator that was trained on searches names the budget."
+        return t("An estimator that was trained on searches names the budget.")
     try:
         return strategy(name).hint
     except InputError:

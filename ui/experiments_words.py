@@ -13,6 +13,7 @@ from tale_core.experiments.paper import PaperRow
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.rows import BASELINE, Change, StrategyRow
 from tale_core.experiments.words import SURE
+from tale_core.i18n import t, tn
 from tale_core.presheet import duration
 from tale_core.search_words import money
 from tale_core.types import Outcome
@@ -26,19 +27,22 @@ def headline(found: ExperimentResults) -> str:
     """The chart's title: what it shows, in the paper's measure."""
     points = [row for row in found.rows if row.output_tokens and row.accuracy]
     if not points:
-        return "Output tokens of each way of asking; no answer is graded"
+        return t("Output tokens of each way of asking; no answer is graded")
     compared = [row for row in points if row.against_vanilla and row.against_vanilla.output_saving is not None]
     if not compared:
         front = [row.strategy for row in points if row.pareto_output]
-        return f"No other gives more for less: {', '.join(front)}"
+        return t("No other gives more for less: {strategies}", strategies=t(", ").join(front))
     saving = [row for row in compared if _output_saving(row) > 0]
     if not saving:
-        return f"Nothing uses fewer output tokens than {BASELINE} here"
+        return t("Nothing uses fewer output tokens than {baseline} here", baseline=BASELINE)
     kept = [row for row in saving if not surely_worse(row)]
     best = max(kept or saving, key=_output_saving if kept else lambda row: row.accuracy.mean if row.accuracy else 0.0)
     change = best.against_vanilla.accuracy if best.against_vanilla else None
-    points_words = "" if change is None else f", {change.mean * 100:+.1f} points right"
-    return f"{best.strategy}: {_output_saving(best) * 100:.0f} % fewer output tokens{points_words}"
+    facts: dict[str, object] = {"strategy": best.strategy, "share": _output_saving(best) * 100}
+    if change is None:
+        return t("{strategy}: {share:.0f} % fewer output tokens", **facts)
+    facts["points"] = change.mean * 100
+    return t("{strategy}: {share:.0f} % fewer output tokens, {points:+.1f} points right", **facts)
 
 
 def _output_saving(row: StrategyRow) -> float:
@@ -53,23 +57,38 @@ def surely_worse(row: StrategyRow) -> bool:
 
 def alt_text(found: ExperimentResults) -> str:
     """The chart for people who do not see it."""
-    words = [f"Chart of right answers against output tokens. {headline(found)}."]
-    for row in found.rows[:20]:
-        if row.output_tokens and row.accuracy:
-            words.append(f"{row.strategy}: {row.output_tokens.mean:.0f} tokens, {percent(row.accuracy.mean)} right.")
+    words = [t("Chart of right answers against output tokens. {finding}.", finding=headline(found))]
+    words += [
+        t(
+            "{strategy}: {tokens:.0f} tokens, {share} right.",
+            strategy=row.strategy,
+            tokens=row.output_tokens.mean,
+            share=percent(row.accuracy.mean),
+        )
+        for row in found.rows[:20]
+        if row.output_tokens and row.accuracy
+    ]
     return " ".join(words)
 
 
 def legend(found: ExperimentResults) -> str:
     """How to read the chart."""
     front = [row.strategy for row in found.rows if row.pareto_output]
-    words = (
-        "Up is more accurate, left is cheaper. Bars are 95 % intervals, over questions: of the share of right answers "
-        "and of the mean output tokens. "
-    )
+    words = [
+        t(
+            "Up is more accurate, left is cheaper. Bars are 95 % intervals, over questions: of the share of right "
+            "answers and of the mean output tokens."
+        )
+    ]
     if front:
-        words += f"The line is the Pareto front: nothing else is as accurate with as few tokens as {', '.join(front)}. "
-    return words + "Estimates and prompts are not in this picture: all-in tokens stand in the table."
+        words.append(
+            t(
+                "The line is the Pareto front: nothing else is as accurate with as few tokens as {strategies}.",
+                strategies=t(", ").join(front),
+            )
+        )
+    words.append(t("Estimates and prompts are not in this picture: all-in tokens stand in the table."))
+    return " ".join(words)
 
 
 def qualifications(view: ExperimentView) -> list[str]:
@@ -79,20 +98,53 @@ def qualifications(view: ExperimentView) -> list[str]:
         return []
     notes: list[str] = []
     if not found.complete:
-        notes.append(f"{found.finished:,} of {found.planned:,} answers are there.")
+        notes.append(
+            t("{finished:,} of {planned:,} answers are there.", finished=found.finished, planned=found.planned)
+        )
     if found.failed:
-        notes.append(f"{found.failed:,} failed at the endpoint: no answers, and not counted as wrong ones.")
+        notes.append(t("{n:,} failed at the endpoint: no answers, and not counted as wrong ones.", n=found.failed))
     if cut := sum(row.outcomes.get(Outcome.TRUNCATED, 0) for row in found.rows):
-        notes.append(f"{_many(cut, 'answer')} reached max_tokens: called cut off, not wrong, and not counted as right.")
+        notes.append(
+            tn(
+                "{n:,} answer reached max_tokens: called cut off, not wrong, and not counted as right.",
+                "{n:,} answers reached max_tokens: called cut off, not wrong, and not counted as right.",
+                cut,
+            )
+        )
     if estimated := sum(row.estimated for row in found.rows):
-        notes.append(f"The token counts of {_many(estimated, 'call')} are estimates: the endpoint reported none.")
+        notes.append(
+            tn(
+                "The token counts of {n:,} call are estimates: the endpoint reported none.",
+                "The token counts of {n:,} calls are estimates: the endpoint reported none.",
+                estimated,
+            )
+        )
     if reused := sum(row.reused for row in found.rows):
-        notes.append(f"Not paid for now, since known already: {_many(reused, 'call')}, with the original numbers.")
+        notes.append(
+            tn(
+                "Not paid for now, since known already: {n:,} call, with the original numbers.",
+                "Not paid for now, since known already: {n:,} calls, with the original numbers.",
+                reused,
+            )
+        )
     notes += [
-        f"{row.strategy}: {_many(row.defaults, 'answer')} under a default budget." for row in found.rows if row.defaults
+        tn(
+            "{strategy}: {n:,} answer under a default budget.",
+            "{strategy}: {n:,} answers under a default budget.",
+            row.defaults,
+            strategy=row.strategy,
+        )
+        for row in found.rows
+        if row.defaults
     ]
     if found.questions < 30:
-        notes.append(f"With {_many(found.questions, 'question')} only large differences can be told from chance.")
+        notes.append(
+            tn(
+                "With {n:,} question only large differences can be told from chance.",
+                "With {n:,} questions only large differences can be told from chance.",
+                found.questions,
+            )
+        )
     return notes
 
 
@@ -101,42 +153,41 @@ def percent(share: float) -> str:
     return f"{share * 100:.1f} %"
 
 
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' if count != 1 else ''}"
-
-
 def progress(view: ExperimentView) -> str:
     """How far it is, in words."""
-    left = "time left unknown until the first answer" if view.eta_s is None else f"about {duration(view.eta_s)} left"
-    words = [f"{view.finished:,} of {view.planned:,} answers, {left}"]
+    left = t("time left unknown until the first answer")
+    if view.eta_s is not None:
+        left = t("about {time} left", time=duration(view.eta_s))
+    words = t("{finished:,} of {planned:,} answers, {left}", finished=view.finished, planned=view.planned, left=left)
     if view.concurrency is not None:
-        words.append(f"{view.concurrency} call{'s' if view.concurrency != 1 else ''} at a time")
+        calls = tn("{n} call at a time", "{n} calls at a time", view.concurrency)
+        words = t("{words}, {more}", words=words, more=calls)
     if view.failed:
-        words.append(f"{view.failed:,} failed")
-    return ", ".join(words)
+        words = t("{words}, {more}", words=words, more=t("{n:,} failed", n=view.failed))
+    return words
 
 
 def main_table(found: ExperimentResults) -> Table:
     """The paper's layout: accuracy, output tokens, expense; and beside them all-in tokens and time."""
     rows = found.rows
     return {
-        "Strategy": [row.strategy for row in rows],
-        "Right": [_right(row) for row in rows],
-        "95 % of right": [_interval(row.accuracy, 100, " %") for row in rows],
-        "Answers": [f"{row.n:,} of {row.planned:,}" for row in rows],
-        "Output tokens": [_mean(row.output_tokens) for row in rows],
-        "95 % of output": [_interval(row.output_tokens, 1, "") for row in rows],
-        "All-in tokens": [_mean(row.all_in_tokens) for row in rows],
-        "Cost a question": [money(row.cost_usd) if row.n else NOTHING for row in rows],
-        "Seconds a question": [NOTHING if row.latency_s is None else f"{row.latency_s:.2f}" for row in rows],
-        "What became of them": [_outcomes(row) for row in rows],
+        t("Strategy"): [row.strategy for row in rows],
+        t("Right"): [_right(row) for row in rows],
+        t("95 % of right"): [_interval(row.accuracy, 100, " %") for row in rows],
+        t("Answers"): [t("{n:,} of {planned:,}", n=row.n, planned=row.planned) for row in rows],
+        t("Output tokens"): [_mean(row.output_tokens) for row in rows],
+        t("95 % of output"): [_interval(row.output_tokens, 1, "") for row in rows],
+        t("All-in tokens"): [_mean(row.all_in_tokens) for row in rows],
+        t("Cost a question"): [money(row.cost_usd) if row.n else NOTHING for row in rows],
+        t("Seconds a question"): [NOTHING if row.latency_s is None else f"{row.latency_s:.2f}" for row in rows],
+        t("What became of them"): [_outcomes(row) for row in rows],
     }
 
 
 def _right(row: StrategyRow) -> str:
     if row.accuracy is None:
-        return "not graded" if row.n else NOTHING
-    return f"{percent(row.accuracy.mean)}, n = {row.graded:,}"
+        return t("not graded") if row.n else NOTHING
+    return t("{share}, n = {n:,}", share=percent(row.accuracy.mean), n=row.graded)
 
 
 def _mean(interval: Interval | None) -> str:
@@ -151,10 +202,10 @@ def _interval(interval: Interval | None, factor: float, unit: str) -> str:
 
 def _outcomes(row: StrategyRow) -> str:
     """Every outcome by its own name; failed calls are no answers and stand apart."""
-    counted = [(OUTCOMES[outcome][0].lower(), n) for outcome, n in row.outcomes.items() if n]
+    counted = [(t(OUTCOMES[outcome][0]).lower(), n) for outcome, n in row.outcomes.items() if n]
     if row.failed:
-        counted.append(("calls failed", row.failed))
-    return ", ".join(f"{n:,} {word}" for word, n in counted) or NOTHING
+        counted.append((t("calls failed"), row.failed))
+    return t(", ").join(t("{n:,} {outcome}", n=n, outcome=word) for word, n in counted) or NOTHING
 
 
 def difference_table(found: ExperimentResults) -> Table:
@@ -164,25 +215,25 @@ def difference_table(found: ExperimentResults) -> Table:
         return {}
     differences = [d for _, d in compared]
     return {
-        "Against vanilla": [name for name, _ in compared],
-        "Pairs": [f"{d.pairs:,}" for d in differences],
-        "Right, points": [_change(d.accuracy, 100) for d in differences],
-        "p (right)": [_p(d.accuracy) for d in differences],
-        "Only it right / only vanilla": [f"{d.better:,} / {d.worse:,}" for d in differences],
-        "Output tokens": [_change(d.output_tokens, 1) for d in differences],
-        "p (output)": [_p(d.output_tokens) for d in differences],
-        "Output saved": [_share(d.output_saving) for d in differences],
-        "All-in tokens": [_change(d.all_in_tokens, 1) for d in differences],
-        "p (all-in)": [_p(d.all_in_tokens) for d in differences],
-        "All-in saved": [_share(d.all_in_saving) for d in differences],
+        t("Against vanilla"): [name for name, _ in compared],
+        t("Pairs"): [f"{d.pairs:,}" for d in differences],
+        t("Right, points"): [_change(d.accuracy, 100) for d in differences],
+        t("p (right)"): [_p(d.accuracy) for d in differences],
+        t("Only it right / only vanilla"): [f"{d.better:,} / {d.worse:,}" for d in differences],
+        t("Output tokens"): [_change(d.output_tokens, 1) for d in differences],
+        t("p (output)"): [_p(d.output_tokens) for d in differences],
+        t("Output saved"): [_share(d.output_saving) for d in differences],
+        t("All-in tokens"): [_change(d.all_in_tokens, 1) for d in differences],
+        t("p (all-in)"): [_p(d.all_in_tokens) for d in differences],
+        t("All-in saved"): [_share(d.all_in_saving) for d in differences],
     }
 
 
 def _change(change: Change | None, factor: float) -> str:
     if change is None:
-        return "unknown"
-    mean, low, high = (value * factor for value in (change.mean, change.low, change.high))
-    return f"{mean:+,.1f} [{low:+,.1f} to {high:+,.1f}]"
+        return t("unknown")
+    mean, low, high = (f"{value * factor:+,.1f}" for value in (change.mean, change.low, change.high))
+    return t("{mean} [{low} to {high}]", mean=mean, low=low, high=high)
 
 
 def _p(change: Change | None) -> str:
@@ -190,16 +241,16 @@ def _p(change: Change | None) -> str:
 
 
 def _share(share: float | None) -> str:
-    return "unknown" if share is None else percent(share)
+    return t("unknown") if share is None else percent(share)
 
 
 def paper_table(rows: Sequence[PaperRow]) -> Table:
     """What the paper prints for the same data set."""
     return {
-        "Strategy": [row.strategy for row in rows],
-        "Model": [row.model for row in rows],
-        "Right": [f"{row.accuracy * 100:.2f} %" for row in rows],
-        "Output tokens": [f"{row.output_tokens:,.2f}" for row in rows],
-        "Cost a question": [money(row.cost_usd) for row in rows],
-        "Printed in": [f"Table {row.table}" for row in rows],
+        t("Strategy"): [row.strategy for row in rows],
+        t("Model"): [row.model for row in rows],
+        t("Right"): [f"{row.accuracy * 100:.2f} %" for row in rows],
+        t("Output tokens"): [f"{row.output_tokens:,.2f}" for row in rows],
+        t("Cost a question"): [money(row.cost_usd) for row in rows],
+        t("Printed in"): [t("Table {n}", n=row.table) for row in rows],
     }

@@ -7,6 +7,7 @@ escaped here. Invisible and direction-changing characters are made visible, sinc
 from __future__ import annotations
 
 import re
+import textwrap
 
 MAX_SHOWN = 20_000
 """Characters of one answer drawn in the page. The store keeps all of it, and the page offers it as a file."""
@@ -18,6 +19,38 @@ _INVISIBLE = re.compile(
 # Addresses are made into links after escapes are undone; an invisible word joiner keeps them text.
 _AUTOLINK = re.compile(r"(://|www\.|@)", re.IGNORECASE)
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:^&=@/])")
+
+
+_WIDE = re.compile("[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]")
+# A Chinese character with the marks that may not begin a line after it, or those that may not end one before it.
+_PIECE = re.compile(
+    rf"\s+|[（“《]*(?:{_WIDE.pattern}|[^\s（“《]+?(?=$|\s|[（“《]|{_WIDE.pattern}))[，。、；：！？）”》…]*"
+)
+
+
+def width(text: str) -> int:
+    """How wide a text is, in Latin letters: a Chinese character takes the room of two."""
+    return len(text) + len(_WIDE.findall(text))
+
+
+def wrapped(text: str, letters: int) -> list[str]:
+    """Lines of at most so many letters, for titles drawn into a picture; Chinese breaks between any characters."""
+    if not _WIDE.search(text):
+        return textwrap.wrap(text, letters)
+    lines = [""]
+    for piece in _PIECE.findall(" ".join(text.split())):
+        if width(lines[-1] + piece.rstrip()) > letters and lines[-1]:
+            lines.append("")
+        lines[-1] += piece if lines[-1] else piece.lstrip()
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+def shortened(text: str, letters: int, *, placeholder: str = "…") -> str:
+    """One line of at most so many letters; what is left out is told by the placeholder."""
+    if not _WIDE.search(text):
+        return textwrap.shorten(text, letters, placeholder=placeholder)
+    lines = wrapped(text, letters)
+    return lines[0] if len(lines) == 1 else wrapped(text, letters - len(placeholder))[0] + placeholder
 
 
 def visible(text: str) -> str:

@@ -125,7 +125,7 @@ class Collector:
             InputError: No question at all, or none behind the offset.
         """
         if not self.good:
-            lines = [f"{t('line {line}', line=p.line)}: {p.reason}" for p in self.problems[:3]]
+            lines = [t("line {line}: {reason}", line=p.line, reason=p.reason) for p in self.problems[:3]]
             first = "; ".join(lines) or t("it has no rows")
             told = t("No question could be read from {source}.", source=source)
             raise InputError(told, f"{first[:1].upper()}{first[1:]}.")

@@ -177,9 +177,9 @@ def _records(reader: Any) -> Iterator[Item]:  # a csv.reader, whose type has no 
             return
         except csv.Error as e:
             if header is None:
-                told = t("The header line cannot be read: {why}.", why=e)
+                told = t("The header line cannot be read: {why}.", why=str(e))
                 raise InputError(told, t("The first line names the columns.")) from e
-            yield RowProblem(line, t("broken row: {why}", why=e))
+            yield RowProblem(line, t("broken row: {why}", why=str(e)))
             continue
         if not any(cells):
             continue

@@ -185,7 +185,8 @@ def require_rows(rows: Sequence[TrainingRow], *, model: str, template: str, what
         return
     told = t("{model} has {n} {what} with the wording {template!r}; at least {least} are needed.", model=model,
              n=len(rows), what=t(what), template=template, least=MIN_ROWS)  # fmt: skip
-    raise TooFewRowsError(told, f"{t('Search more questions that the model answers right.')} {_meanwhile(rows)}")
+    more = t("Search more questions that the model answers right.")
+    raise TooFewRowsError(told, " ".join((more, _meanwhile(rows))))
 
 
 def _meanwhile(rows: Sequence[TrainingRow]) -> str:

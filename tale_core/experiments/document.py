@@ -150,7 +150,7 @@ def export_experiment(store: Store, experiment_id: str, path: Path) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as e:
         raise InputError(
-            t("{path!r} cannot be written: {why}.", path=str(path), why=e.strerror or e),
+            t("{path!r} cannot be written: {why}.", path=str(path), why=e.strerror or str(e)),
             t("Name a file in a folder of yours."),
         ) from e
 

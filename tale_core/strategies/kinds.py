@@ -167,7 +167,7 @@ class Reworded:
     @property
     def hint(self) -> str:
         """The strategy's and the wording's."""
-        return f"{self.inner.hint} {t(prompts.template(self.wording).hint)}"
+        return f"{self.inner.hint} {prompts.template(self.wording).hint}"
 
     @property
     def calls(self) -> tuple[int, int]:
