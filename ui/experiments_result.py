@@ -168,7 +168,7 @@ def files(view: ExperimentView) -> None:
         st.caption(t("A row for each answer; the report is one page that needs nothing else."), width="content")
 
 
-def exported(experiment_id: str, kind: str, *, said_in: Language) -> bytes:
+def exported(experiment_id: str, kind: str, *, said_in: Language = "en") -> bytes:
     """A stored experiment as a file's bytes.
 
     Args:
