@@ -138,6 +138,7 @@ class ExperimentRun:
         self._progress = Progress(0, 0, plan.planned, Spent(), None, plan.start or plan.concurrency)
         self._results: ExperimentResults | None = None
         self._next_table = 0.0
+        self._last_table = False
         self._tabling: asyncio.Task[None] | None = None
         self._stored: asyncio.Future[ExperimentPlan] | None = None
         self._error: str | None = None
@@ -226,7 +227,7 @@ class ExperimentRun:
                     n=concurrency,
                 )
             case ExperimentDone(found, stop):
-                self._results, self._error = found, stop
+                self._results, self._error, self._last_table = found, stop, True
 
     def _maybe_table(self) -> None:
         busy = self._tabling is not None and not self._tabling.done()
@@ -236,8 +237,10 @@ class ExperimentRun:
     async def _table(self) -> None:
         began = time.monotonic()
         with suppress(StoreError):
-            self._results = await asyncio.to_thread(results, self._store, self.id)
-            self._on_change()
+            found = await asyncio.to_thread(results, self._store, self.id)
+            if not self._last_table:  # The whole may be there by now, and this one was begun before it.
+                self._results = found
+                self._on_change()
         took = time.monotonic() - began
         self._next_table = time.monotonic() + max(RESULTS_S, 20 * took)
 
