@@ -11,10 +11,10 @@ that the whole process shares gets ready once, and each who watches reads of it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,11 @@ def joined(*said: str) -> str:
         else:
             text = t("{words} {next}", words=text, next=one)
     return text
+
+
+def listed(items: Iterable[str]) -> str:
+    """Names one after the other, with the mark that the reader's language puts between them; "" without any."""
+    return reduce(lambda names, name: t("{names}, {name}", names=names, name=name) if names else name, items, "")
 
 
 def N_(message: str) -> str:

@@ -13,10 +13,10 @@ from tale_core.estimators.predictor import Metadata
 from tale_core.estimators.report import TrainingReport
 from tale_core.estimators.saved import SavedEstimator
 from tale_core.estimators.words import told
-from tale_core.i18n import t
+from tale_core.i18n import listed, t
 from ui import estimators_figures as figures
 from ui import estimators_words as words
-from ui.text import literal
+from ui.text import literal, whole
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -86,8 +86,8 @@ def _chart(figure: Figure | None, caption: str, cells: words.Table, name: str, *
     st.plotly_chart(figure, theme=None, config=config, key=f"est_{name}_{version}", alt=title[:300])
     st.caption(literal(caption, 1500))
     rows = len(next(iter(cells.values()), []))
-    whole = t("The numbers (the {n} furthest off)", n=rows) if rows == words.MOST_ROWS else t("The numbers")
-    with st.expander(whole):
+    name_of_all = t("The numbers (the {n} furthest off)", n=rows) if rows == words.MOST_ROWS else t("The numbers")
+    with st.expander(name_of_all):
         place = st.container(height=TABLE_HEIGHT, border=False) if rows > 8 else st.container()
         with place:
             table(cells, alt=t("The numbers of the chart: {title}", title=title[:200]))
@@ -95,12 +95,8 @@ def _chart(figure: Figure | None, caption: str, cells: words.Table, name: str, *
 
 def table(cells: words.Table, *, alt: str) -> None:
     """A table; its cells do not wrap, so that a narrow screen scrolls it instead of breaking the numbers."""
-    shown = {_whole(name): [_whole(literal(cell, 80)) for cell in column] for name, column in cells.items()}
+    shown = {whole(name): [whole(literal(cell, 80)) for cell in column] for name, column in cells.items()}
     st.table(shown, border="horizontal", alt=alt)
-
-
-def _whole(text: str) -> str:
-    return text.replace(" ", "\u00a0").replace("–", "\u2060–\u2060")
 
 
 def _made(one: SavedEstimator) -> None:
@@ -136,5 +132,5 @@ def _facts(meta: Metadata) -> dict[str, str]:
         t("Asks the model"): t("yes, for its own estimate") if meta.reads_estimate else t("no"),
         t("When nothing can be predicted"): t("{n:,} tokens, the middle optimum", n=meta.fallback),
         t("Seed"): str(meta.seed),
-        t("Libraries"): t(", ").join(libraries),
+        t("Libraries"): listed(libraries),
     }

@@ -15,7 +15,7 @@ from tale_core.estimators.report import Aim, CandidateScore, Figure, Predicted, 
 from tale_core.estimators.rows import MIN_ROWS, TrainingRow
 from tale_core.estimators.words import NO_TOPIC, told
 from tale_core.estimators.words import title as candidate
-from tale_core.i18n import N_, t, tn
+from tale_core.i18n import N_, listed, t, tn
 
 Table = dict[str, list[str]]
 MOST_TOPICS = 20
@@ -187,7 +187,7 @@ def group(name: str) -> str:
 
 def features_caption() -> str:
     """How to read which features matter."""
-    named = {name: t(", ").join(map(t, columns)) for name, columns in features.GROUPS.items()}
+    named = {name: listed(map(t, columns)) for name, columns in features.GROUPS.items()}
     groups = t("; ").join(t("{group}: {columns}", group=t(name), columns=columns) for name, columns in named.items())
     return t(
         "By how much the average error factor grows when these columns are shuffled among unseen questions; × 1 means "

@@ -193,7 +193,7 @@ def _layout(figure: Figure, found: ExperimentResults, right: float, colors: Pale
             "font": {"size": 16, "weight": 600, "color": colors.text}, "pad": {"l": 4, "t": 24},
             "subtitle": {"text": plain(about), "font": {"size": 13, "color": colors.vanilla}},
         },
-        margin={"l": 60, "r": 12, "t": 58 + 20 * len(lines), "b": 54},
+        margin={"l": 66, "r": 12, "t": 58 + 20 * len(lines), "b": 54},
         font={"family": _FONT, "color": colors.text, "size": 13},
         # Not see-through: the saved picture has to be legible on any page.
         paper_bgcolor=_BACKGROUND["dark" if colors is DARK else "light"],

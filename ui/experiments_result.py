@@ -19,7 +19,7 @@ from tale_core.experiments.job import ExperimentView
 from tale_core.experiments.paper import paper_rows, paper_rows_of
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.words import finding
-from tale_core.i18n import N_, language, t, use_language
+from tale_core.i18n import N_, language, listed, t, use_language
 from tale_core.models.choice import EMBEDDED
 from tale_core.models.prepare import preparation
 from tale_core.search_words import spent_words
@@ -29,7 +29,7 @@ from ui import experiments_words as words
 from ui import state
 from ui.experiments_form import sampling_words
 from ui.experiments_sheet import cap_words
-from ui.text import literal
+from ui.text import literal, whole
 
 LIVE_HEIGHT = 260
 KINDS = {
@@ -130,7 +130,7 @@ def _paper(found: ExperimentResults) -> None:
         return
     rows = paper_rows_of(found.dataset)
     if not rows:
-        known = t(", ").join(dict.fromkeys(row.dataset for row in paper_rows()))
+        known = listed(dict.fromkeys(row.dataset for row in paper_rows()))
         told = t("The paper did not measure {dataset}. It measured: {known}.", dataset=found.dataset, known=known)
         st.caption(literal(told, 500))
         return
@@ -145,12 +145,8 @@ def _paper(found: ExperimentResults) -> None:
 
 def table(cells: words.Table, *, alt: str, place: Callable[..., object] = st.table) -> None:
     """A table; its cells do not wrap, so that a narrow screen scrolls it instead of breaking the numbers."""
-    place({_whole(name): [_whole(literal(cell)) for cell in column] for name, column in cells.items()},
+    place({whole(name): [whole(literal(cell)) for cell in column] for name, column in cells.items()},
           border="horizontal", alt=alt)  # fmt: skip
-
-
-def _whole(text: str) -> str:
-    return text.replace(" ", "\u00a0").replace("–", "\u2060–\u2060")
 
 
 def files(view: ExperimentView) -> None:
@@ -191,7 +187,7 @@ def what_was_run(view: ExperimentView) -> None:
         t("Fingerprint"): plan.fingerprint[:16] or t("unknown"),
         t("Model"): view.model,
         t("Endpoint"): view.endpoint,
-        t("Strategies"): t(", ").join(plan.strategies),
+        t("Strategies"): listed(plan.strategies),
         t("Repeats"): str(plan.repeats),
         t("Wording"): template.title if template else plan.template,
         t("Sampling"): sampling_words(plan.sampling),

@@ -7,7 +7,7 @@ import streamlit as st
 from tale_core.errors import StoreError
 from tale_core.experiments.plan import ExperimentPlan
 from tale_core.experiments.sheet import Sheet, calls_words, sheet
-from tale_core.i18n import t
+from tale_core.i18n import listed, t
 from tale_core.models import tokens
 from tale_core.models.choice import ModelChoice
 from tale_core.presheet import duration, seen
@@ -94,4 +94,4 @@ def cap_words(plan: ExperimentPlan) -> str:
     parts = [t("{n:,} calls", n=limits.max_calls)] if limits.max_calls else []
     parts += [t("{n:,} tokens", n=limits.max_tokens)] if limits.max_tokens else []
     parts += [money(limits.max_cost_usd)] if limits.max_cost_usd else []
-    return t("stops at {caps}", caps=t(", ").join(parts)) if parts else t("none")
+    return t("stops at {caps}", caps=listed(parts)) if parts else t("none")

@@ -13,7 +13,7 @@ from tale_core.experiments.paper import PaperRow
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.rows import BASELINE, Change, StrategyRow
 from tale_core.experiments.words import SURE
-from tale_core.i18n import t, tn
+from tale_core.i18n import listed, t, tn
 from tale_core.presheet import duration
 from tale_core.search_words import money
 from tale_core.types import Outcome
@@ -31,7 +31,7 @@ def headline(found: ExperimentResults) -> str:
     compared = [row for row in points if row.against_vanilla and row.against_vanilla.output_saving is not None]
     if not compared:
         front = [row.strategy for row in points if row.pareto_output]
-        return t("No other gives more for less: {strategies}", strategies=t(", ").join(front))
+        return t("No other gives more for less: {strategies}", strategies=listed(front))
     saving = [row for row in compared if _output_saving(row) > 0]
     if not saving:
         return t("Nothing uses fewer output tokens than {baseline} here", baseline=BASELINE)
@@ -84,7 +84,7 @@ def legend(found: ExperimentResults) -> str:
         words.append(
             t(
                 "The line is the Pareto front: nothing else is as accurate with as few tokens as {strategies}.",
-                strategies=t(", ").join(front),
+                strategies=listed(front),
             )
         )
     words.append(t("Estimates and prompts are not in this picture: all-in tokens stand in the table."))
@@ -205,7 +205,7 @@ def _outcomes(row: StrategyRow) -> str:
     counted = [(t(OUTCOMES[outcome][0]).lower(), n) for outcome, n in row.outcomes.items() if n]
     if row.failed:
         counted.append((t("calls failed"), row.failed))
-    return t(", ").join(t("{n:,} {outcome}", n=n, outcome=word) for word, n in counted) or NOTHING
+    return listed(t("{n:,} {outcome}", n=n, outcome=word) for word, n in counted) or NOTHING
 
 
 def difference_table(found: ExperimentResults) -> Table:

@@ -28,6 +28,9 @@ _PIECE = re.compile(
 )
 
 
+_MARKS = ("，", "。", "；", "：", "！", "？", "、")
+
+
 def width(text: str) -> int:
     """How wide a text is, in Latin letters: a Chinese character takes the room of two."""
     return len(text) + len(_WIDE.findall(text))
@@ -37,12 +40,24 @@ def wrapped(text: str, letters: int) -> list[str]:
     """Lines of at most so many letters, for titles drawn into a picture; Chinese breaks between any characters."""
     if not _WIDE.search(text):
         return textwrap.wrap(text, letters)
-    lines = [""]
+    lines: list[list[str]] = [[]]
     for piece in _PIECE.findall(" ".join(text.split())):
-        if width(lines[-1] + piece.rstrip()) > letters and lines[-1]:
-            lines.append("")
-        lines[-1] += piece if lines[-1] else piece.lstrip()
-    return [line.rstrip() for line in lines if line.strip()]
+        if width("".join(lines[-1]) + piece.rstrip()) > letters and lines[-1]:
+            lines.append(_carried(lines[-1], letters))
+        lines[-1].append(piece)
+    return [line for pieces in lines if (line := "".join(pieces).strip())]
+
+
+def _carried(line: list[str], letters: int) -> list[str]:
+    """Take off a full line what had better begin the next: what follows its last mark, if that is past the middle."""
+    for i in range(len(line) - 1, 0, -1):
+        if width("".join(line[:i])) < letters / 2:
+            break
+        if line[i - 1].rstrip().endswith(_MARKS):
+            rest = line[i:]
+            del line[i:]
+            return rest
+    return []
 
 
 def shortened(text: str, letters: int, *, placeholder: str = "…") -> str:
@@ -51,6 +66,12 @@ def shortened(text: str, letters: int, *, placeholder: str = "…") -> str:
         return textwrap.shorten(text, letters, placeholder=placeholder)
     lines = wrapped(text, letters)
     return lines[0] if len(lines) == 1 else wrapped(text, letters - len(placeholder))[0] + placeholder
+
+
+def whole(text: str) -> str:
+    """A table's cell that no narrow screen breaks into lines: the table is scrolled instead."""
+    text = text.replace(" ", "\u00a0").replace("–", "\u2060–\u2060")
+    return _WIDE.sub("\u2060\\g<0>\u2060", text).replace("\u2060\u2060", "\u2060")
 
 
 def visible(text: str) -> str:
