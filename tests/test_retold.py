@@ -34,7 +34,9 @@ def test_the_titles_that_are_left_out_together_are_translated_together():
         assert "own estimate" not in told(NOT_COMPARED.format(titles=titles, estimates=0, n=30, least=20))
 
 
-@pytest.mark.parametrize("foreign", ["A finding of a later version.", "", "{names} of {name}", "x" * (MOST_LETTERS + 1)])
+@pytest.mark.parametrize(
+    "foreign", ["A finding of a later version.", "", "{names} of {name}", "x" * (MOST_LETTERS + 1)]
+)
 def test_what_no_message_made_stays_as_it_is(foreign):
     with use_language("zh"):
         assert told(foreign) == foreign

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ui.text import MAX_SHOWN, answer_text, literal, visible
+from ui.text import MAX_SHOWN, answer_text, literal, shortened, visible, whole, width, wrapped
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -49,3 +49,32 @@ def test_a_label_is_one_line_of_bounded_length_whatever_comes_in(text):
 def test_a_long_answer_is_clipped_and_says_so():
     shown, clipped = answer_text("x" * 200_000)
     assert clipped and len(shown) == MAX_SHOWN
+
+
+@given(st.text(alphabet="预算 token，。（）“”ab1:-", max_size=120), st.integers(4, 40))
+def test_a_wrapped_title_loses_nothing_and_no_line_is_wider_than_it_may_be(text, letters):
+    lines = wrapped(text, letters)
+    assert re.sub(r"\s", "", "".join(lines)) == re.sub(r"\s", "", text)
+    for line in lines:
+        assert line == line.strip() and line
+        # A word is not broken, and a mark stays with what it follows.
+        assert width(line) <= letters or re.fullmatch(r"[（“]*([^\s，。）”（“]*|.)[，。）”]*", line), line
+
+
+def test_a_chinese_title_breaks_after_a_mark_and_never_before_one():
+    assert wrapped("fixed:50：输出 token 少 62 %，正确率 +0.0 个百分点", 34) == [
+        "fixed:50：输出 token 少 62 %，", "正确率 +0.0 个百分点",
+    ]  # fmt: skip
+    assert not [line for line in wrapped("预测的预算，平均偏差。" * 9, 21) if line[0] in "，。"]
+
+
+def test_what_is_shortened_fits_and_says_so():
+    assert shortened("小明有 24 颗糖，分给 6 个朋友", 40) == "小明有 24 颗糖，分给 6 个朋友"
+    short = shortened("小明有二十四颗糖分给六个朋友每人几颗", 16)
+    assert short.endswith("…") and width(short) <= 16 and len(short) > 6
+    assert shortened("plain words of a question", 12) == "plain words…"
+
+
+def test_a_cell_of_a_table_has_no_place_to_break():
+    assert whole("a b") == "a\u00a0b"
+    assert "\u2060".join("正确率") in whole("正确率 n") and " " not in whole("正确率 n")

@@ -24,10 +24,8 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:^&=@/])")
 _WIDE = re.compile("[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]")
 # A Chinese character with the marks that may not begin a line after it, or those that may not end one before it.
 _PIECE = re.compile(
-    rf"\s+|[（“《]*(?:{_WIDE.pattern}|[^\s（“《]+?(?=$|\s|[（“《]|{_WIDE.pattern}))[，。、；：！？）”》…]*"
+    rf"\s+|[（“《]*(?:{_WIDE.pattern}|[^\s（“《]+?(?=$|\s|[（“《]|{_WIDE.pattern}))[，。、；：！？）”》…]*|[（“《]+"
 )
-
-
 _MARKS = ("，", "。", "；", "：", "！", "？", "、")
 
 
@@ -38,11 +36,12 @@ def width(text: str) -> int:
 
 def wrapped(text: str, letters: int) -> list[str]:
     """Lines of at most so many letters, for titles drawn into a picture; Chinese breaks between any characters."""
+    text = " ".join(text.split())
     if not _WIDE.search(text):
         return textwrap.wrap(text, letters)
     lines: list[list[str]] = [[]]
-    for piece in _PIECE.findall(" ".join(text.split())):
-        if width("".join(lines[-1]) + piece.rstrip()) > letters and lines[-1]:
+    for piece in _PIECE.findall(text):
+        while lines[-1] and width("".join(lines[-1]) + piece.rstrip()) > letters:
             lines.append(_carried(lines[-1], letters))
         lines[-1].append(piece)
     return [line for pieces in lines if (line := "".join(pieces).strip())]

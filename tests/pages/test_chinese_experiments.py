@@ -1,0 +1,106 @@
+"""Experiments and Estimators read in Chinese: no English sentence is left, and the machine's words stay English."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tale_core import i18n
+from tale_core.estimators import saved
+from tale_core.experiments.document import COLUMNS
+from tale_core.i18n import use_language
+from tests.estimators.simulated import MODEL, TEMPLATE, rows
+from tests.pages import estimator_samples, experiment_samples
+from tests.pages.app_page import endpoint, opened, store, words
+from ui.experiments_result import exported
+
+ENGLISH = re.compile(r"[A-Za-z][a-z']+(?: [A-Za-z][a-z'-]*,?){3,}")
+"""Four English words in a row."""
+SAID_BY_OTHERS = ("What is six times seven", "Answered by", "So number", "Crate ", "The endpoint failed")
+"""Questions, answers and errors of the samples, and the shell's words, which have tests of their own."""
+
+
+@pytest.fixture(autouse=True)
+def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened()  # Whoever is asked for the language is known from here on.
+    monkeypatch.setattr(i18n, "_ask", [lambda: "zh"])
+
+
+def left(at: AppTest) -> list[str]:
+    """English sentences of the page; a chart's are read from its titles."""
+    assert not at.exception
+    lines = [line for line in words(at.main).splitlines() if not line.startswith(("{", "python -m"))]
+    for node in at.main:
+        if node.type == "plotly_chart":
+            layout = json.loads(node.proto.spec)["layout"]
+            axes = [layout[axis]["title"].get("text", "") for axis in ("xaxis", "yaxis")]
+            lines += [layout["title"]["text"].replace("<br>", ""), *axes]
+    return [
+        line for line in lines if ENGLISH.search(line) and not line.lstrip("0123456789. ").startswith(SAID_BY_OTHERS)
+    ]
+
+
+def experiment(**kept: object) -> AppTest:
+    at = opened()
+    at.query_params["experiment"] = experiment_samples.kept(**kept)  # type: ignore[arg-type]
+    return at.switch_page("pages/Experiments.py").run()
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {},
+        {"status": "failed", "answers": 16, "failed": 5, "error": "x"},
+        {"status": "interrupted", "answers": 10},
+        {"status": "cancelled", "answers": 0},
+        {"status": "running", "answers": 5},
+    ],
+)
+def test_an_experiment_in_any_state_leaves_no_english_sentence(kept: dict[str, object]) -> None:
+    assert left(experiment(**kept)) == []
+
+
+def test_switches_and_single_answers_leave_no_english_sentence() -> None:
+    at = experiment()
+    for key in ("exp_paper", "exp_answers"):
+        at.toggle(key=key).set_value(True).run()
+    assert left(at) == [] and "标出的词" in words(at.main)
+
+
+def test_earlier_experiments_are_named_in_chinese_though_stored_in_english() -> None:
+    name = experiment_samples.kept()
+    at = opened().switch_page("pages/Experiments.py").run()
+    assert at.button(key=f"experiment_{name}").label.startswith("gsm8k：12 个问题")
+    assert store().get_session(name).question.text == "gsm8k: 12 questions"
+
+
+@pytest.mark.parametrize("trained", [estimator_samples.regressed, estimator_samples.mapped, estimator_samples.constant])
+def test_a_trained_estimator_leaves_no_english_sentence(trained: object, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(saved, "SHIPPED", tmp_path / "shipped")
+    with use_language("en"):
+        one = saved.save(trained())  # type: ignore[operator]
+    estimator_samples.keep(rows(22))
+    at = opened(use=endpoint("http://127.0.0.1:9/v1", MODEL), est_template=TEMPLATE, est_template_of=MODEL)
+    at.query_params["estimator"] = one.metadata.version
+    assert left(at.switch_page("pages/Estimators.py").run()) == []
+
+
+def test_an_estimator_trained_by_a_chinese_reader_is_stored_in_english() -> None:
+    estimator_samples.regressed.cache_clear()
+    report = estimator_samples.regressed().metadata.report
+    stored = json.dumps(report.document(), ensure_ascii=False)
+    assert not re.search("[\u4e00-\u9fff]", stored.replace("多少", ""))
+
+
+def test_files_have_english_columns_and_values_and_the_report_is_in_the_readers_language() -> None:
+    name = experiment_samples.kept()
+    table = exported(name, "csv", said_in="zh").decode()
+    assert table.startswith(",".join(COLUMNS)) and not re.search("[\u4e00-\u9fff]", table)
+    page = exported(name, "html", said_in="zh").decode()
+    assert '<html lang="zh">' in page and "各策略" in page and "正确率" in page
+    plain = re.sub(r"<style>.*?</style>|<[^>]*>", "\n", page, flags=re.DOTALL)
+    assert not [line for line in plain.splitlines() if ENGLISH.search(line)]
