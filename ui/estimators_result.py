@@ -13,7 +13,7 @@ from tale_core.estimators.predictor import Metadata
 from tale_core.estimators.report import TrainingReport
 from tale_core.estimators.saved import SavedEstimator
 from tale_core.estimators.words import told
-from tale_core.i18n import listed, t
+from tale_core.i18n import joined, listed, t
 from ui import estimators_figures as figures
 from ui import estimators_words as words
 from ui.text import literal, whole
@@ -28,7 +28,7 @@ def draw(one: SavedEstimator) -> None:
     """Everything that its training found out: the finding first, then pictures, tables, and how it was made."""
     report, version = one.metadata.report, one.metadata.version
     st.subheader(literal(told(report.reason), 600), anchor=False)
-    st.caption(literal(" ".join([_of_what(report), *map(told, report.notes[:10])]), 1500))
+    st.caption(literal(joined(_of_what(report), *map(told, report.notes[:10])), 1500))
     _chart(figures.predicted(report), words.predicted_caption(report), words.predicted_table(report), "predicted",
            title=words.predicted_title(report), version=version)  # fmt: skip
     left, right = st.columns(2, gap="large")

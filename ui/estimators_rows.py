@@ -14,7 +14,7 @@ import streamlit as st
 from tale_core.errors import InputError
 from tale_core.estimators.rows import TrainingRow, available, rows_from_store, select_rows
 from tale_core.estimators.rows_file import rows_from_jsonl, rows_to_jsonl
-from tale_core.i18n import t, tn
+from tale_core.i18n import joined, t, tn
 from ui import state
 from ui.text import literal
 
@@ -93,7 +93,7 @@ def file_box(rows: Rows, *, model: str, template: str) -> None:
     ]
     if others:
         told.append(t("Others are for {models}.", models=named(dict(others.most_common(_NAMED_ELSEWHERE)))))
-    st.caption(literal(" ".join(told), 600))
+    st.caption(literal(joined(*told), 600))
 
 
 def take_file() -> None:

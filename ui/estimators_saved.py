@@ -14,7 +14,7 @@ from tale_core.estimators import saved
 from tale_core.estimators.predictor import KINDS
 from tale_core.estimators.report import Aim
 from tale_core.estimators.saved import SavedEstimator, Use
-from tale_core.i18n import N_, t
+from tale_core.i18n import N_, joined, t
 from ui.text import literal
 
 MOST_PROBLEMS = 5
@@ -40,10 +40,10 @@ def problems(found: Sequence[str]) -> None:
     """The files that cannot be used, by name; the others work."""
     if not found:
         return
-    words = [t("Not every saved estimator can be used."), literal(" ".join(found[:MOST_PROBLEMS]), 1500)]
+    words = [t("Not every saved estimator can be used."), literal(joined(*found[:MOST_PROBLEMS]), 1500)]
     if len(found) > MOST_PROBLEMS:
         words.append(t("And {n:,} more.", n=len(found) - MOST_PROBLEMS))
-    st.warning(" ".join(words), icon=":material/broken_image:")
+    st.warning(joined(*words), icon=":material/broken_image:")
 
 
 def draw(mine: Sequence[SavedEstimator], others: int, *, shown: SavedEstimator | None, chosen: dict[Use, str]) -> None:

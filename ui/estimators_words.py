@@ -15,7 +15,7 @@ from tale_core.estimators.report import Aim, CandidateScore, Figure, Predicted, 
 from tale_core.estimators.rows import MIN_ROWS, TrainingRow
 from tale_core.estimators.words import NO_TOPIC, told
 from tale_core.estimators.words import title as candidate
-from tale_core.i18n import N_, listed, t, tn
+from tale_core.i18n import N_, joined, listed, t, tn
 
 Table = dict[str, list[str]]
 MOST_TOPICS = 20
@@ -97,7 +97,7 @@ def predicted_caption(report: TrainingReport) -> str:
         words.append(
             t("Drawn is the middle prediction; handed out is a higher one, meant to be enough for nine of ten.")
         )
-    return " ".join(words)
+    return joined(*words)
 
 
 def predicted_table(report: TrainingReport) -> Table:
@@ -153,7 +153,7 @@ def topics_caption(report: TrainingReport) -> str:
     ]
     if left > 0:
         words.append(t("The {n} most frequent topics; {left:,} more are left out.", n=MOST_TOPICS, left=left))
-    return " ".join(words)
+    return joined(*words)
 
 
 def topics_table(report: TrainingReport) -> Table:

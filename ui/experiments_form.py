@@ -11,7 +11,7 @@ from tale_core.errors import TaleError
 from tale_core.estimators import trained_kinds
 from tale_core.experiments.job import ExperimentView
 from tale_core.experiments.plan import MAX_CONCURRENCY, MAX_REPEATS, ExperimentPlan
-from tale_core.i18n import t
+from tale_core.i18n import joined, t
 from tale_core.models.choice import ModelChoice
 from tale_core.spending import Limits
 from tale_core.types import Price, Sampling
@@ -129,7 +129,7 @@ def _numbers(choice: ModelChoice) -> None:
             t("Wording"), list(prompts.TEMPLATES), key="exp_template", persist_state="session",
             format_func=lambda name: prompts.TEMPLATES[name].title, help=t("Settings shows each in full."),
         )  # fmt: skip
-        told = " ".join((sampling_words(state.sampling()), t("Change them in Settings.")))
+        told = joined(sampling_words(state.sampling()), t("Change them in Settings."))
         st.caption(literal(told, 400))
         st.toggle(
             t("Reuse known answers"), key="exp_reuse", persist_state="session",

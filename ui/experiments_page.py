@@ -15,7 +15,7 @@ from tale_core import jobs
 from tale_core.errors import NotFoundError, StoreError, TaleError
 from tale_core.experiments.job import ExperimentView, view_of
 from tale_core.experiments.opening import title_told
-from tale_core.i18n import N_, t
+from tale_core.i18n import N_, joined, t
 from tale_core.models.choice import ModelChoice
 from tale_core.store import ExperimentStore
 from ui import experiments_form, experiments_result, experiments_strategies, opened, state
@@ -192,7 +192,7 @@ def _resume_words(view: ExperimentView, *, known: bool, only_failed: bool) -> st
         )
     caps = t("The hard caps and the calls at a time are those set above; what was spent before counts.")
     if only_failed:
-        return " ".join((t("{n:,} answers failed; the others are kept.", n=view.failed), caps))
+        return joined(t("{n:,} answers failed; the others are kept.", n=view.failed), caps)
     goes_on = t("It goes on where it ended. Finished answers are not paid for again.")
     if view.failed:
         goes_on = t(
@@ -200,7 +200,7 @@ def _resume_words(view: ExperimentView, *, known: bool, only_failed: bool) -> st
             "again.",
             n=view.failed,
         )
-    return f"{goes_on} {caps}"
+    return joined(goes_on, caps)
 
 
 def _resumed(view: ExperimentView, choice: ModelChoice) -> Any:

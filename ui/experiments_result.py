@@ -19,7 +19,7 @@ from tale_core.experiments.job import ExperimentView
 from tale_core.experiments.paper import paper_rows, paper_rows_of
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.words import finding
-from tale_core.i18n import N_, language, listed, t, use_language
+from tale_core.i18n import N_, joined, language, listed, t, use_language
 from tale_core.models.choice import EMBEDDED
 from tale_core.models.prepare import preparation
 from tale_core.search_words import spent_words
@@ -54,7 +54,7 @@ def head(view: ExperimentView) -> None:
         return
     st.subheader(literal(finding(view.results), 600), anchor=False)
     if notes := words.qualifications(view):
-        st.caption(literal(" ".join(notes), 2000))
+        st.caption(literal(joined(*notes), 2000))
 
 
 def phase_line(view: ExperimentView) -> None:

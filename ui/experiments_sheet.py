@@ -7,7 +7,7 @@ import streamlit as st
 from tale_core.errors import StoreError
 from tale_core.experiments.plan import ExperimentPlan
 from tale_core.experiments.sheet import Sheet, calls_words, sheet
-from tale_core.i18n import listed, t
+from tale_core.i18n import joined, listed, t
 from tale_core.models import tokens
 from tale_core.models.choice import ModelChoice
 from tale_core.presheet import duration, seen
@@ -35,7 +35,7 @@ def draw_sheet(plan: ExperimentPlan, choice: ModelChoice, price: Price | None) -
         words.append(t("At most means that every answer runs to max_tokens ({most:,}), or to the cap.", most=most))
     if plan.reuse:
         words.append(t("Answers known already are not paid for again."))
-    st.caption(literal(" ".join(words), 600))
+    st.caption(literal(joined(*words), 600))
 
 
 def _rows(one: Sheet, plan: ExperimentPlan, choice: ModelChoice, price: Price | None) -> dict[str, str]:

@@ -13,7 +13,7 @@ from tale_core.experiments.paper import PaperRow
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.rows import BASELINE, Change, StrategyRow
 from tale_core.experiments.words import SURE
-from tale_core.i18n import listed, t, tn
+from tale_core.i18n import joined, listed, t, tn
 from tale_core.presheet import duration
 from tale_core.search_words import money
 from tale_core.types import Outcome
@@ -68,7 +68,7 @@ def alt_text(found: ExperimentResults) -> str:
         for row in found.rows[:20]
         if row.output_tokens and row.accuracy
     ]
-    return " ".join(words)
+    return joined(*words)
 
 
 def legend(found: ExperimentResults) -> str:
@@ -88,7 +88,7 @@ def legend(found: ExperimentResults) -> str:
             )
         )
     words.append(t("Estimates and prompts are not in this picture: all-in tokens stand in the table."))
-    return " ".join(words)
+    return joined(*words)
 
 
 def qualifications(view: ExperimentView) -> list[str]:

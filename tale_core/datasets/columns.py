@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tale_core.errors import InputError
-from tale_core.i18n import t
+from tale_core.i18n import joined, t
 
 FIELDS = ("question", "answer", "options", "id", "topic")
 USUAL = {
@@ -92,7 +92,7 @@ def _one(
         if found:
             told = t("Several columns may be the {field}: {columns}.", field=field, columns=_listed(found))
         how = t("Map them: question=…, answer=… (answer= with nothing: no known answers).")
-        raise InputError(told, f"{_columns(there)} {how}")
+        raise InputError(told, joined(_columns(there), how))
     # Of two ids or topics neither is needed; taking one by chance would be a guess.
     return None
 

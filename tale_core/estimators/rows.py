@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from tale_core import prompts
 from tale_core.errors import TrainingError
 from tale_core.estimators.base import MAX_BUDGET, parse_budget
-from tale_core.i18n import N_, t, tn
+from tale_core.i18n import N_, joined, t, tn
 from tale_core.types import Question, SessionRecord
 
 MIN_ROWS = 20
@@ -186,7 +186,7 @@ def require_rows(rows: Sequence[TrainingRow], *, model: str, template: str, what
     told = t("{model} has {n} {what} with the wording {template!r}; at least {least} are needed.", model=model,
              n=len(rows), what=t(what), template=template, least=MIN_ROWS)  # fmt: skip
     more = t("Search more questions that the model answers right.")
-    raise TooFewRowsError(told, " ".join((more, _meanwhile(rows))))
+    raise TooFewRowsError(told, joined(more, _meanwhile(rows)))
 
 
 def _meanwhile(rows: Sequence[TrainingRow]) -> str:

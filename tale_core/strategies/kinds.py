@@ -10,7 +10,7 @@ from tale_core import prompts
 from tale_core.estimators.base import FALLBACK_BUDGET, MAX_BUDGET, parse_budget
 from tale_core.estimators.zero_shot import SAMPLING as ESTIMATE_SAMPLING
 from tale_core.estimators.zero_shot import fallback_words
-from tale_core.i18n import t
+from tale_core.i18n import joined, t
 from tale_core.search_modes import MODES, Bounds, Options, Seen, Want
 from tale_core.strategies.base import Attempt, BudgetPredictor, Caller, Step, Strategy
 from tale_core.types import AnswerKind, CallRecord, Outcome, Question, ReasoningEffort, Request, Role, Sampling
@@ -167,7 +167,7 @@ class Reworded:
     @property
     def hint(self) -> str:
         """The strategy's and the wording's."""
-        return f"{self.inner.hint} {prompts.template(self.wording).hint}"
+        return joined(self.inner.hint, prompts.template(self.wording).hint)
 
     @property
     def calls(self) -> tuple[int, int]:
