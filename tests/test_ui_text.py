@@ -75,5 +75,5 @@ def test_what_is_shortened_fits_and_says_so():
 
 
 def test_a_cell_of_a_table_has_no_place_to_break():
-    assert whole("a b") == "a\u00a0b"
+    assert whole("a b") == "a\u00a0b" and whole("tale-zero") == "tale-\u2060zero"
     assert "\u2060".join("正确率") in whole("正确率 n") and " " not in whole("正确率 n")

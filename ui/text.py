@@ -69,7 +69,7 @@ def shortened(text: str, letters: int, *, placeholder: str = "…") -> str:
 
 def whole(text: str) -> str:
     """A table's cell that no narrow screen breaks into lines: the table is scrolled instead."""
-    text = text.replace(" ", "\u00a0").replace("–", "\u2060–\u2060")
+    text = text.replace(" ", "\u00a0").replace("–", "\u2060–\u2060").replace("-", "-\u2060")
     return _WIDE.sub("\u2060\\g<0>\u2060", text).replace("\u2060\u2060", "\u2060")
 
 

@@ -19,8 +19,9 @@ from tale_core.types import Outcome
 
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1f2933;background:#fff}
-table{border-collapse:collapse;margin:1rem 0 2rem;font-variant-numeric:tabular-nums}
-th,td{padding:.3rem .8rem;text-align:right;border-bottom:1px solid #d9dfe5}
+table{display:block;overflow-x:auto;border-collapse:collapse;margin:1rem 0 2rem;font-variant-numeric:tabular-nums}
+th,td{padding:.3rem .8rem;text-align:right;white-space:nowrap;border-bottom:1px solid #d9dfe5}
+figure{margin:1rem 0}svg{max-width:100%;height:auto}
 th:first-child,td:first-child{text-align:left}caption{text-align:left;font-weight:600;padding:.3rem 0}
 svg text{font:13px system-ui,sans-serif;fill:currentColor}
 @media (prefers-color-scheme:dark){body{color:#e4e9ee;background:#14181c}th,td{border-color:#39424b}}
@@ -184,7 +185,7 @@ def _picture(rows: Sequence[StrategyRow]) -> str:
         shapes.append(f'<text x="{at + 8:.1f}" y="{y(right.mean) + 4:.1f}">{escape(row.strategy)}</text>')
     axis = t("all-in tokens a question")
     shapes.append(f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(axis)}</text>')
-    label = escape(t("Share of right answers over all-in tokens, a point for each strategy with its 95 % interval"))
+    label = t("Share of right answers over all-in tokens, a point for each strategy with its 95 % interval")
     box = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}"'
-    svg = f'<svg {box} role="img" aria-label="{label}">{"".join(shapes)}</svg>'
-    return f"<figure>{svg}<figcaption>{label}.</figcaption></figure>"
+    svg = f'<svg {box} role="img" aria-label="{escape(label)}">{"".join(shapes)}</svg>'
+    return f"<figure>{svg}<figcaption>{escape(t('{facts}.', facts=label))}</figcaption></figure>"

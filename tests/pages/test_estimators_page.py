@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from streamlit.testing.v1 import AppTest
 from threadpoolctl import threadpool_limits
@@ -274,6 +274,7 @@ def test_a_topic_with_few_questions_is_not_judged(found: list[tuple[str, int, fl
     assert estimators_words.topics_title(replace(samples.mapped().metadata.report, residuals=residuals)) == told
 
 
+@settings(deadline=None)  # The first example trains.
 @given(some.lists(some.floats(), min_size=1, max_size=5))
 def test_a_report_of_somebody_else_may_hold_any_number(values: list[float]) -> None:
     report = samples.regressed().metadata.report
