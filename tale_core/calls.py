@@ -130,5 +130,8 @@ async def graded_call(call: CallRecord, question: Question) -> CallRecord:
 
 
 def replayed_call(stored: CallRecord, *, session_id: str) -> CallRecord:
-    """A stored call to be shown again in another session: marked cached, with its original tokens and times."""
-    return replace(stored, id=0, session_id=session_id, source="cached", status="running")
+    """A stored call to be shown again in another session: marked cached, with its original tokens and times.
+
+    Labels are looked up again for the copy when its session ends: its question may be another.
+    """
+    return replace(stored, id=0, session_id=session_id, source="cached", status="running", labelled=None)

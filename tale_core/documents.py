@@ -48,6 +48,7 @@ def answer_document(call: CallRecord | None) -> dict[str, Any] | None:
         "outcome": call.outcome.value,
         "extracted": call.extracted,
         "extracted_by": call.extracted_by,
+        "labelled": call.labelled,
         "finish_reason": call.finish_reason,
         "ttft_s": call.ttft_s,
         "latency_s": call.latency_s,

@@ -21,6 +21,7 @@ SessionKind = Literal["ask", "search", "sweep", "experiment"]
 ProbePhase = Literal["vanilla", "bisect", "greedy", "sweep"]
 AnswerRole = Literal["vanilla", "budgeted"]
 ANSWERS: tuple[AnswerRole, AnswerRole] = ("vanilla", "budgeted")
+LabelledBy = Literal["verdict", "gold"]
 Status = Literal["running", "done", "failed", "cancelled", "interrupted"]
 
 
@@ -259,6 +260,8 @@ class CallRecord:
         cache_key: Fingerprint of the request (see `tale_core.probing`); None where answers are never reused.
         unit: Part of an experiment that asked for it (see `tale_core.experiments.plan`); None outside experiments.
         step: Place among the calls of its unit, from 0.
+        labelled: Who decided the outcome: "verdict" a person, "gold" the grader against a known answer that a person
+            gave; None the grader alone.
     """
 
     session_id: str
@@ -296,6 +299,7 @@ class CallRecord:
     outcome: Outcome = Outcome.UNGRADED
     extracted: str | None = None
     extracted_by: str | None = None
+    labelled: LabelledBy | None = None
     error: str | None = None
 
 

@@ -26,7 +26,7 @@ from tale_core.types import Outcome, Question
 
 COLUMNS = (
     "experiment", "dataset", "model", "endpoint", "strategy", "position", "repeat", "question_id", "question",
-    "known_answer", "status", "outcome", "extracted", "finish_reason", "budget", "output_tokens", "prompt_tokens",
+    "known_answer", "status", "outcome", "labelled", "extracted", "finish_reason", "budget", "output_tokens", "prompt_tokens",
     "completion_tokens", "all_in_tokens", "cost_usd", "latency_s", "calls", "reused_calls", "estimated_counts",
     "problem", "error",
 )  # fmt: skip
@@ -112,6 +112,7 @@ def _unit_row(unit: UnitFigures, question: Question) -> dict[str, Any]:
         "known_answer": question.answer,
         "status": unit.status,
         "outcome": unit.outcome.value if unit.outcome is not None else None,
+        "labelled": unit.labelled,
         "extracted": unit.extracted,
         "finish_reason": unit.finish_reason,
         "budget": unit.budget,
@@ -190,7 +191,11 @@ def _write_parquet(store: Store, experiment_id: str, path: Path) -> None:
 
     whole = {"position", "repeat", "budget", "output_tokens", "prompt_tokens", "completion_tokens", "all_in_tokens"}
     whole |= {"calls", "reused_calls", "estimated_counts"}
-    kinds = {name: pa.int64() for name in whole} | {"cost_usd": pa.float64(), "latency_s": pa.float64()}
+    kinds = {name: pa.int64() for name in whole} | {
+        "labelled": pa.bool_(),
+        "cost_usd": pa.float64(),
+        "latency_s": pa.float64(),
+    }
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
     pq.write_table(pa.Table.from_pylist(list(unit_rows(store, experiment_id)), schema=schema), path)
 

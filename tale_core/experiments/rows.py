@@ -153,8 +153,11 @@ def output(unit: UnitFigures) -> float | None:
 
 
 def judged(unit: UnitFigures) -> float | None:
-    """1 for a right answer, 0 for one that is not; None for one that cannot be judged."""
-    if not unit.graded or unit.outcome not in _JUDGED:
+    """1 for a right answer, 0 for one that is not; None for one that cannot be judged.
+
+    A person's verdict judges also where no answer is known.
+    """
+    if not (unit.graded or unit.labelled) or unit.outcome not in _JUDGED:
         return None
     return float(unit.outcome is Outcome.CORRECT)
 

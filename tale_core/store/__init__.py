@@ -1,4 +1,4 @@
-"""The store: Ask sessions and their calls in a database. The only package that imports sqlmodel and SQLAlchemy.
+"""The store: sessions, calls and labels in a database. The only package that imports sqlmodel and SQLAlchemy.
 
 Records go in and come out as the frozen dataclasses of `tale_core.types`; rows, engines and database errors stay
 inside. It knows no client, no estimator and no page. SQLite is the default; `TALE_DATABASE_URL` may name a PostgreSQL
@@ -6,24 +6,81 @@ database.
 """
 
 from tale_core.store.experiments import ExperimentStore, Found, SpentSums, UnitFigures, UnitRecord, UnitStatus
+from tale_core.store.label_export import ExportedLabel, RightAnswer, exported_labels, right_answers
+from tale_core.store.label_keys import annotator_key, normalised, question_key
+from tale_core.store.label_queue import (
+    LabelQueue,
+    LabelTarget,
+    QueueCounts,
+    QueueFilter,
+    QueueKind,
+    ReadAnswer,
+    Said,
+    Standing,
+    Which,
+)
+from tale_core.store.label_types import (
+    MAX_GOLD,
+    SETTLED,
+    AccuracyMoved,
+    Change,
+    Graded,
+    Grades,
+    GradesNeeded,
+    Moved,
+    Rederived,
+    Share,
+    StoredAnswer,
+    Verdict,
+)
+from tale_core.store.labels import LabelStore
 from tale_core.store.opening import open_store
 from tale_core.store.owner import current_owner
 from tale_core.store.records import CallFields, SessionFields, SessionSummary, new_session_id, safe_text
 from tale_core.store.repository import Store
 
 __all__ = [
+    "MAX_GOLD",
+    "SETTLED",
+    "AccuracyMoved",
     "CallFields",
+    "Change",
     "ExperimentStore",
+    "ExportedLabel",
     "Found",
+    "Graded",
+    "Grades",
+    "GradesNeeded",
+    "LabelQueue",
+    "LabelStore",
+    "LabelTarget",
+    "Moved",
+    "QueueCounts",
+    "QueueFilter",
+    "QueueKind",
+    "ReadAnswer",
+    "Rederived",
+    "RightAnswer",
+    "Said",
     "SessionFields",
     "SessionSummary",
+    "Share",
     "SpentSums",
+    "Standing",
     "Store",
+    "StoredAnswer",
     "UnitFigures",
     "UnitRecord",
     "UnitStatus",
+    "Verdict",
+    "Which",
+    "annotator_key",
     "current_owner",
+    "exported_labels",
     "new_session_id",
+    "normalised",
     "open_store",
+    "question_key",
+    "right_answers",
     "safe_text",
 ]

@@ -71,6 +71,7 @@ class UnitFigures(NamedTuple):
         latency_s: Of all calls, one after the other.
         reused: Calls that were answered from earlier ones.
         estimated: Calls whose token counts are ours and not the endpoint's.
+        labelled: A person decided the outcome, or gave the known answer that decided it.
     """
 
     position: int
@@ -92,6 +93,7 @@ class UnitFigures(NamedTuple):
     estimated: int
     problem: str | None
     error: str | None
+    labelled: bool = False
 
 
 class SpentSums(NamedTuple):
@@ -325,6 +327,7 @@ def _figures(experiment_id: str) -> Any:
             unit.c.error,
             answer.c.outcome,
             answer.c.extracted,
+            answer.c.labelled,
             answer.c.finish_reason,
             answer.c.completion_tokens.label("output"),
             *(sums.c[name] for name in ("prompts", "completions", "cost", "priced", "latency", "made")),
@@ -361,4 +364,5 @@ def _unit_figures(row: Any) -> UnitFigures:
         estimated=int(row.estimated or 0),
         problem=row.problem,
         error=row.error,
+        labelled=row.labelled is not None,
     )

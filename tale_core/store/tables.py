@@ -189,6 +189,7 @@ class CallRow(Base, table=True):
     outcome: str = Field(sa_type=SafeText)
     extracted: str | None = Field(sa_type=SafeText)
     extracted_by: str | None = Field(sa_type=SafeText)
+    labelled: str | None = Field(sa_type=SafeText)
     error: str | None = Field(sa_type=ErrorText)
 
 

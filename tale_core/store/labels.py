@@ -1,0 +1,167 @@
+"""`LabelStore`: what people say about answers, and what it moves, each in one transaction.
+
+A label is about an answer (a question and a text) or about a question (its known answer). Every deed is an event that
+is only appended; `label` holds what stands; the outcomes of all calls that a label is about are put right in the same
+transaction, so that every table, chart and export that reads calls shows it at once. What the grader thought is kept
+beside it and comes back when the label goes.
+
+A verdict counts when everybody who decided agrees, or when it was settled; it beats the grader. A known answer
+likewise; all stored answers to its question are graded against it. Grading is done by whoever calls (the store knows
+no grader): where it is missing `GradesNeeded` says for what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, func, insert, select, text
+
+from tale_core.errors import InputError
+from tale_core.store import queries
+from tale_core.store.label_index import add_new, has_new, question_of
+from tale_core.store.label_keys import annotator_key, normalised
+from tale_core.store.label_tables import annotators, label_items, label_questions
+from tale_core.store.label_types import MAX_NAME, Change, Grades, Moved, Rederive, StoredAnswer, no_target
+from tale_core.store.label_work import LabelWork
+from tale_core.store.repository import Store
+from tale_core.store.tables import calls
+from tale_core.types import Question
+
+_POSTGRESQL_LOCK = 0x7A1F
+
+
+class _Undone(Exception):
+    """Carries what would have moved out of a transaction that is to be rolled back."""
+
+    def __init__(self, moved: Moved) -> None:
+        self.moved = moved
+
+
+class LabelStore:
+    """The labels in a store; the same errors as `Store`, whose connections it uses.
+
+    Args:
+        store: The database.
+        rederive: Finds anew what a search or sweep has found; None leaves their results alone.
+    """
+
+    def __init__(self, store: Store, rederive: Rederive | None = None) -> None:
+        self.store = store
+        self._rederive = rederive
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that no other labelling runs beside, on every database."""
+        with self.store._writing() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _POSTGRESQL_LOCK})
+            yield connection
+
+    def add_annotator(self, name: str) -> str:
+        """Note a person's name; the same name in other letters is the same person.
+
+        Returns:
+            The annotator's key.
+
+        Raises:
+            InputError: No name, or a very long one.
+        """
+        shown = normalised(name)
+        if not shown or len(shown) > MAX_NAME or not shown.isprintable():
+            raise InputError(f"The name {shown[:80]!r} cannot be used.", f"Give 1 to {MAX_NAME} visible characters.")
+        key = annotator_key(shown)
+        with self.store._reading() as connection:
+            if queries.exists(connection, annotators, key):
+                return key
+        with self.writing() as connection:
+            if not queries.exists(connection, annotators, key):
+                connection.execute(insert(annotators).values(id=key, name=shown, created_at=queries.now()))
+        return key
+
+    def sync(self, grades: Grades) -> int:
+        """Bring the index up to date, and the labels that are there to answers that are new.
+
+        Returns:
+            How many answers were new.
+
+        Raises:
+            GradesNeeded: New answers to questions whose known answer people gave.
+        """
+        with self.store._reading() as connection:
+            if not has_new(connection):
+                return 0
+        count = 0
+        while True:
+            with self.writing() as connection:
+                added = add_new(connection)
+                if added:
+                    work = LabelWork(connection, grades, self._rederive)
+                    work.answers |= {answer for _, answer in added}
+                    work.questions |= work.with_gold({question for question, _ in added})
+                    work.finish()
+            if not added:
+                return count
+            count += len(added)
+
+    def commit(
+        self, changes: Sequence[Change], grades: Grades, *, batch: str | None = None, dry: bool = False
+    ) -> Moved:
+        """Write what somebody says, all of it or nothing, and put right what it moves.
+
+        Args:
+            changes: In order.
+            grades: What was graded so far; see `GradesNeeded`.
+            batch: Names changes that are undone together.
+            dry: Write nothing; only say what would move.
+
+        Raises:
+            GradesNeeded: Nothing was written; grade these and call again.
+            NotFoundError: A target that is not there.
+        """
+        try:
+            with self.writing() as connection:
+                work = LabelWork(connection, grades, self._rederive)
+                for change in changes:
+                    work.say(change, batch)
+                moved = work.finish()
+                if dry:
+                    raise _Undone(moved)
+                return moved
+        except _Undone as e:
+            return e.moved
+
+    def undo(self, annotator: str, grades: Grades) -> Moved:
+        """Take back this person's last deed (an import as a whole); again and again, back to the first.
+
+        Raises:
+            GradesNeeded: As for `commit`.
+        """
+        with self.writing() as connection:
+            work = LabelWork(connection, grades, self._rederive)
+            work.take_back(annotator)
+            return work.finish()
+
+    def answers_to(self, question_key: str) -> tuple[Question, list[StoredAnswer]]:
+        """A question with its stored answers, each text once, to be graded.
+
+        Raises:
+            NotFoundError: No such question.
+        """
+        with self.store._reading() as connection:
+            row = connection.execute(
+                select(label_questions.c.question).where(label_questions.c.key == question_key)
+            ).first()
+            if row is None:
+                raise no_target(question_key)
+            first = (
+                select(func.min(label_items.c.call_id))
+                .where(label_items.c.question_key == question_key)
+                .group_by(label_items.c.answer_key)
+            )
+            found = connection.execute(
+                select(label_items.c.answer_key, calls.c.text, calls.c.finish_reason)
+                .select_from(label_items.join(calls, calls.c.id == label_items.c.call_id))
+                .where(label_items.c.call_id.in_(first))
+            )
+            return question_of(row.question), [StoredAnswer(*one) for one in found]
