@@ -9,7 +9,7 @@ Source: arXiv 2412.18547, section 3.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -204,3 +204,24 @@ def _rebound(points: list[SweepPoint], *, judge: bool) -> Rebound | None:
     if rise is None:
         return None
     return Rebound(rise.budget, rise.turning, rise.extra, rise.p, rise.p is not None and rise.p < SIGNIFICANT)
+
+
+def judged_again(plan: SweepPlan, result: SweepResult, calls: Sequence[CallRecord]) -> SweepResult:
+    """What a sweep has found with the outcomes that its answers have now; what they cost does not change.
+
+    Args:
+        plan: Of the sweep.
+        result: What it found when it ran.
+        calls: Its answers, with labels.
+    """
+    graded = known_answer(plan.question) is not None or any(c.labelled for c in calls)
+    points = tuple(_judged_again(point, calls, graded=graded) for point in result.points)
+    again = replace(result, points=points, ideal_range=_ideal_range(points))
+    alike = plan.sampling.temperature == 0 and plan.repeats > 1
+    return replace(again, finding=finding(again, known=graded, alike=alike))
+
+
+def _judged_again(point: SweepPoint, calls: Sequence[CallRecord], *, graded: bool) -> SweepPoint:
+    level = ProbeKey("probe" if point.kind == "budget" else point.kind, point.budget)
+    mine = [c for c in calls if (c.role, c.requested_budget) == level[:2] and c.status in ("done", "failed")]
+    return _point(level, mine, graded=graded) if len(mine) == point.repeats else point

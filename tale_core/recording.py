@@ -151,6 +151,11 @@ class Recorder(Generic[K]):
                 beat = time.monotonic()
                 await self.write(lambda: self.store.heartbeat([self.session_id]))
 
+    def _bring_labels(self) -> None:
+        from tale_core.labels import catch_up  # Heavy, and needed at the end alone.
+
+        catch_up(self.store)
+
     async def _flush(self, live: LiveCall) -> None:
         stored = live.stored.result() if live.stored and live.stored.done() else None
         if live.record.status != "running" or stored is None or live.pieces == live.stored_pieces:
@@ -210,6 +215,7 @@ class Recorder(Generic[K]):
                 await self.finish(key, await cancelled_call(live.record, client, text=text, reasoning=reasoning))
         told = error or self.error
         await self.write(lambda: self.store.finish_session(self.session_id, status, error=told))
+        await self.write(self._bring_labels)
         if client is not None:
             await client.aclose()
         return told

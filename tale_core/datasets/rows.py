@@ -75,7 +75,7 @@ def to_question(
         Question(
             text=text,
             id=_name(values, columns.id, "id") or f"{source}-{_digest(text, *options)[:12]}",
-            answer=_right_letter(answer, options) if answer and options else answer,
+            answer=right_letter(answer, options) if answer and options else answer,
             kind="choice" if options else kind,
             options=options,
             language=language or language_of(text),
@@ -174,8 +174,12 @@ def _options(cells: Sequence[object]) -> tuple[str, ...]:
     return tuple(_text(option, "option") for option in found)
 
 
-def _right_letter(answer: str, options: tuple[str, ...]) -> str:
-    """The letter of the right option, from a letter, an option's text or both ("B. 12")."""
+def right_letter(answer: str, options: tuple[str, ...]) -> str:
+    """The letter of the right option, from a letter, an option's text or both ("B. 12").
+
+    Raises:
+        BadRow: It is none of the options.
+    """
     letters = [chr(ord("A") + i) for i in range(len(options))]
     given = _LETTER.fullmatch(answer)
     both = _LETTERED.fullmatch(answer)

@@ -26,9 +26,9 @@ from tale_core.types import Outcome, Question
 
 COLUMNS = (
     "experiment", "dataset", "model", "endpoint", "strategy", "position", "repeat", "question_id", "question",
-    "known_answer", "status", "outcome", "labelled", "extracted", "finish_reason", "budget", "output_tokens", "prompt_tokens",
-    "completion_tokens", "all_in_tokens", "cost_usd", "latency_s", "calls", "reused_calls", "estimated_counts",
-    "problem", "error",
+    "known_answer", "status", "outcome", "labelled", "extracted", "finish_reason", "budget", "output_tokens",
+    "prompt_tokens", "completion_tokens", "all_in_tokens", "cost_usd", "latency_s", "calls", "reused_calls",
+    "estimated_counts", "problem", "error",
 )  # fmt: skip
 """Of every export of units."""
 

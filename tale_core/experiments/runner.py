@@ -33,6 +33,7 @@ from tale_core.experiments.results import results
 from tale_core.experiments.throttle import Throttle
 from tale_core.grading import infer_kind, known_answer
 from tale_core.i18n import t
+from tale_core.labels import catch_up
 from tale_core.presheet import seconds_left
 from tale_core.recording import BEAT_S
 from tale_core.spending import Ledger, Spent
@@ -300,4 +301,5 @@ class _Run:
             found["ended_at"] = datetime.now(UTC).isoformat()
             await self._journal.do(lambda: self._store.update_session(self.id, result=found))
             await self._journal.do(lambda: self._store.finish_session(self.id, status, error=error))
+            await self._journal.do(lambda: catch_up(self._store))
         await self._journal.close()

@@ -30,7 +30,7 @@ from tale_core.store.label_types import (
     Moved,
     Rederived,
     Share,
-    StoredAnswer,
+    ToGrade,
     Verdict,
 )
 from tale_core.store.labels import LabelStore
@@ -68,7 +68,7 @@ __all__ = [
     "SpentSums",
     "Standing",
     "Store",
-    "StoredAnswer",
+    "ToGrade",
     "UnitFigures",
     "UnitRecord",
     "UnitStatus",

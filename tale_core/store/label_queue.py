@@ -151,6 +151,11 @@ class LabelQueue:
             done = select(func.count()).select_from(label_events).where(*mine, label_events.c.id.not_in(taken))
             return QueueCounts(total, rest, int(again), connection.execute(done).scalar_one())
 
+    def any_labels(self) -> bool:
+        """Whether anybody has labelled anything."""
+        with self._store._reading() as connection:
+            return connection.execute(select(labels.c.target).limit(1)).first() is not None
+
     def choices(self) -> dict[str, list[str]]:
         """What can be filtered by: "models", "outcomes" and "topics" that stored answers have."""
         with self._store._reading() as connection:

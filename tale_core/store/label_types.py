@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from tale_core.errors import NotFoundError
-from tale_core.types import SessionRecord
+from tale_core.types import Question, SessionRecord
 
 LabelKind = Literal["verdict", "gold", "skip"]
 LabelAction = Literal["set", "import", "settle", "undo"]
@@ -55,10 +55,34 @@ Grades = Mapping[tuple[str, str], Mapping[str, Graded]]
 """For a question and a known answer: the grade of every stored answer, by its key."""
 
 
-class GradesNeeded(Exception):
-    """Nothing was written: these questions' answers have to be graded against these known answers first."""
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """An answer to be graded."""
 
-    def __init__(self, wanted: Iterable[tuple[str, str]]) -> None:
+    key: str
+    text: str
+    finish_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToGrade:
+    """Answers to be graded against a known answer.
+
+    Attributes:
+        question: As it was asked, with the answer it came with.
+        gold: The known answer that people gave.
+    """
+
+    question_key: str
+    question: Question
+    gold: str
+    answers: tuple[StoredAnswer, ...]
+
+
+class GradesNeeded(Exception):
+    """Nothing was written: these answers have to be graded first."""
+
+    def __init__(self, wanted: Iterable[ToGrade]) -> None:
         super().__init__("answers have to be graded")
         self.wanted = tuple(wanted)
 
@@ -114,15 +138,6 @@ class Rederived(NamedTuple):
 
 
 Rederive = Callable[[SessionRecord], Rederived]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAnswer:
-    """An answer to be graded."""
-
-    key: str
-    text: str
-    finish_reason: str | None
 
 
 def no_target(key: str) -> NotFoundError:

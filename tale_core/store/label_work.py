@@ -6,12 +6,13 @@ Used by `tale_core.store.labels`. Knows tables; grades nothing and opens no tran
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, case, delete, func, insert, or_, select, update
 
 from tale_core.errors import InputError
 from tale_core.store import queries, records
+from tale_core.store.label_index import question_of
 from tale_core.store.label_tables import label_claims, label_events, label_items, label_questions, labels
 from tale_core.store.label_types import (
     MAX_GOLD,
@@ -24,6 +25,8 @@ from tale_core.store.label_types import (
     Moved,
     Rederive,
     Share,
+    StoredAnswer,
+    ToGrade,
     no_target,
     passing,
     resolved,
@@ -33,6 +36,7 @@ from tale_core.types import Outcome
 
 _VERDICTS = {"right": Outcome.CORRECT, "wrong": Outcome.WRONG}
 _CHUNK = 500
+K = TypeVar("K", str, int)
 
 
 class LabelWork:
@@ -180,8 +184,8 @@ class LabelWork:
 
     def _regrade(self) -> None:
         standing = {key: self._gold(key) for key in sorted(self.questions)}
-        missing = [(key, gold) for key, gold in standing.items() if gold is not None and not self._graded(key, gold)]
-        if missing:
+        wanted = [self._to_grade(key, gold) for key, gold in standing.items() if gold is not None]
+        if missing := [one for one in wanted if one.answers]:
             raise GradesNeeded(missing)
         table = label_items
         for key, gold in standing.items():
@@ -196,12 +200,22 @@ class LabelWork:
             self._moved.regraded += len(found)
             self.answers |= set(found)
 
-    def _graded(self, key: str, gold: str) -> bool:
-        graded = self._grades.get((key, gold))
-        if graded is None:
-            return False
-        there = select(label_items.c.answer_key).where(label_items.c.question_key == key).distinct()
-        return set(self._db.execute(there).scalars()) <= set(graded)
+    def _to_grade(self, key: str, gold: str) -> ToGrade:
+        """The answers to a question that are not graded against this known answer yet, each text once."""
+        graded, item = self._grades.get((key, gold), {}), label_items.c
+        first = select(func.min(item.call_id)).where(item.question_key == key).group_by(item.answer_key)
+        there = self._db.execute(select(item.answer_key, item.call_id).where(item.call_id.in_(first)))
+        missing = {call_id: answer for answer, call_id in there if answer not in graded}
+        answers = [
+            StoredAnswer(missing[row.id], row.text, row.finish_reason)
+            for part in _parts(missing)
+            for row in self._db.execute(
+                select(calls.c.id, calls.c.text, calls.c.finish_reason).where(calls.c.id.in_(part))
+            )
+        ]
+        asked = select(label_questions.c.question).where(label_questions.c.key == key)
+        question = question_of(self._db.execute(asked).scalar_one())
+        return ToGrade(key, question, gold, tuple(answers))
 
     def _gold(self, question: str) -> str | None:
         found = self._db.execute(
@@ -227,11 +241,7 @@ class LabelWork:
         moved.right = sum((r["values"]["outcome"] == "correct") - (r["outcome"] == "correct") for r in others)
         moved.sessions = len({r["session_id"] for r in others})
         moved.examples = self._examples({row["answer_key"] for row in changed}) - examples
-        moved.accuracies = [
-            AccuracyMoved(*of, before.get(of, Share(0, 0)), after)
-            for of, after in self._accuracies(touched).items()
-            if after != before.get(of, Share(0, 0))
-        ]
+        moved.accuracies = self._accuracies_moved(before, self._accuracies(touched))
         for part in _parts(touched):
             self._db.execute(update(sessions).where(sessions.c.id.in_(part)).values(updated_at=queries.now()))
         self._find_anew(touched)
@@ -275,24 +285,37 @@ class LabelWork:
             said.setdefault(target, {})[holder] = value
         return {target: value for target, of in said.items() if (value := resolved(of)) is not None}
 
-    def _accuracies(self, ids: Sequence[str]) -> dict[tuple[str, str, str], Share]:
+    def _accuracies(self, ids: Sequence[str]) -> dict[tuple[str, str], Share]:
         """Right and judged answers of every strategy of these experiments, as in `tale_core.experiments.rows`."""
-        unit, found = experiment_units, dict[tuple[str, str, str], Share]()
+        unit, found = experiment_units, dict[tuple[str, str], Share]()
         judged = (calls.c.outcome != Outcome.UNGRADED.value, or_(unit.c.graded, calls.c.labelled.is_not(None)))
         right = func.sum(case((calls.c.outcome == Outcome.CORRECT.value, 1), else_=0))
         for part in _parts(ids):
             rows = self._db.execute(
-                select(unit.c.session_id, sessions.c.question_text, unit.c.strategy, right, func.count())
-                .select_from(
-                    unit.join(calls, calls.c.id == unit.c.answer_call_id)
-                    .join(sessions, sessions.c.id == unit.c.session_id)
-                )
+                select(unit.c.session_id, unit.c.strategy, right, func.count())
+                .select_from(unit.join(calls, calls.c.id == unit.c.answer_call_id))
                 .where(unit.c.session_id.in_(part), unit.c.status == "done", *judged)
-                .group_by(unit.c.session_id, sessions.c.question_text, unit.c.strategy)
-                .order_by(unit.c.session_id, unit.c.strategy)
-            )  # fmt: skip
-            found |= {(row[0], row[1], row[2]): Share(int(row[3]), int(row[4])) for row in rows}
+                .group_by(unit.c.session_id, unit.c.strategy)
+            )
+            found |= {(row[0], row[1]): Share(int(row[2]), int(row[3])) for row in rows}
         return found
+
+    def _accuracies_moved(
+        self, before: Mapping[tuple[str, str], Share], after: Mapping[tuple[str, str], Share]
+    ) -> list[AccuracyMoved]:
+        none = Share(0, 0)
+        moved = [of for of in sorted({*before, *after}) if before.get(of, none) != after.get(of, none)]
+        plans: dict[str, Any] = {}
+        for part in _parts({session_id for session_id, _ in moved}):
+            rows = self._db.execute(select(sessions.c.id, sessions.c.plan).where(sessions.c.id.in_(part)))
+            plans |= {row.id: row.plan for row in rows}
+        return [
+            AccuracyMoved(
+                session_id, str(plans[session_id].get("dataset", "")), strategy,
+                before.get((session_id, strategy), none), after.get((session_id, strategy), none),
+            )
+            for session_id, strategy in moved
+        ]  # fmt: skip
 
     def _examples(self, answers: set[str]) -> int:
         """How many of these answers are examples for fine-tuning: right, whole, and not empty."""
@@ -324,7 +347,7 @@ class LabelWork:
             self._db.execute(update(sessions).where(sessions.c.id == session_id).values(**changed))
 
 
-def _parts(keys: Iterable[str]) -> Iterator[list[str]]:
+def _parts(keys: Iterable[K]) -> Iterator[list[K]]:
     """Databases take only so many values in one statement."""
     ordered = sorted(keys)
     for start in range(0, len(ordered), _CHUNK):

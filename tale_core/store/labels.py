@@ -15,18 +15,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, insert, text
 
 from tale_core.errors import InputError
 from tale_core.store import queries
-from tale_core.store.label_index import add_new, has_new, question_of
+from tale_core.store.label_index import add_new, has_new
 from tale_core.store.label_keys import annotator_key, normalised
-from tale_core.store.label_tables import annotators, label_items, label_questions
-from tale_core.store.label_types import MAX_NAME, Change, Grades, Moved, Rederive, StoredAnswer, no_target
+from tale_core.store.label_tables import annotators
+from tale_core.store.label_types import MAX_NAME, Change, Grades, Moved, Rederive
 from tale_core.store.label_work import LabelWork
 from tale_core.store.repository import Store
-from tale_core.store.tables import calls
-from tale_core.types import Question
 
 _POSTGRESQL_LOCK = 0x7A1F
 
@@ -141,27 +139,3 @@ class LabelStore:
             work = LabelWork(connection, grades, self._rederive)
             work.take_back(annotator)
             return work.finish()
-
-    def answers_to(self, question_key: str) -> tuple[Question, list[StoredAnswer]]:
-        """A question with its stored answers, each text once, to be graded.
-
-        Raises:
-            NotFoundError: No such question.
-        """
-        with self.store._reading() as connection:
-            row = connection.execute(
-                select(label_questions.c.question).where(label_questions.c.key == question_key)
-            ).first()
-            if row is None:
-                raise no_target(question_key)
-            first = (
-                select(func.min(label_items.c.call_id))
-                .where(label_items.c.question_key == question_key)
-                .group_by(label_items.c.answer_key)
-            )
-            found = connection.execute(
-                select(label_items.c.answer_key, calls.c.text, calls.c.finish_reason)
-                .select_from(label_items.join(calls, calls.c.id == label_items.c.call_id))
-                .where(label_items.c.call_id.in_(first))
-            )
-            return question_of(row.question), [StoredAnswer(*one) for one in found]
