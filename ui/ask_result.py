@@ -19,8 +19,8 @@ from tale_core.sessions import AskView
 from tale_core.types import ANSWERS, AnswerRole, CallRecord, Role, Source
 from tale_core.verdict import Comparison, all_in_tokens, compare, guess_score, role_name, tokens_per_second
 from ui import figures
+from ui.outcome_badge import outcome_badge
 from ui.text import answer_text, literal, visible
-from ui.theme import OUTCOMES
 
 ANSWER_HEIGHT = 300
 BAR_LETTERS = 28
@@ -244,7 +244,6 @@ def _answer(view: AskView, role: Role, scale: int) -> None:
 def _headline(view: AskView, call: CallView, scale: int) -> None:
     record = call.record
     tokens = record.completion_tokens
-    word, color, icon = OUTCOMES[record.outcome]
     budget = view.budget if record.role == "budgeted" else None
     words = f"**{_output(tokens, about=record.usage_estimated)}**"
     if budget is not None and tokens is not None:
@@ -255,7 +254,7 @@ def _headline(view: AskView, call: CallView, scale: int) -> None:
             ended = t("Stopped") if record.status == "cancelled" else t("Interrupted")
             st.badge(ended, color="gray", icon=":material/stop:")
         elif view.question.answer is not None or record.outcome != "ungraded":
-            st.badge(t(word), color=color, icon=icon)
+            outcome_badge(record.outcome, record.labelled)
     if tokens is not None:
         figure = figures.token_bar(tokens, role=record.role, budget=budget, scale=scale)
         values = {"role": role_name(record.role), "tokens": tokens, "budget": budget}

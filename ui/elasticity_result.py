@@ -22,6 +22,7 @@ from tale_core.study_documents import sweep_csv, sweep_document
 from ui import elasticity_figures as figures
 from ui import elasticity_words as words
 from ui.elasticity_words import Named
+from ui.outcome_badge import labelled_note
 from ui.text import literal
 
 FINDING_HEIGHT = 120
@@ -46,6 +47,7 @@ def head(view: SweepView) -> None:
     st.subheader(literal(words.finding(view), 600), anchor=False)
     if notes := words.qualifications(view):
         st.caption(literal(joined(*notes), 2000))
+    labelled_note(call.record for call in view.calls)
 
 
 def phase_line(view: SweepView) -> None:

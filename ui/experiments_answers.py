@@ -20,8 +20,8 @@ from tale_core.templates import question_block
 from tale_core.types import CallRecord
 from ui import state
 from ui.experiments_figures import family
+from ui.outcome_badge import outcome_badge
 from ui.text import answer_text, literal, visible
-from ui.theme import OUTCOMES
 
 ANSWER_HEIGHT = 320
 MOST_WORDS = 1_500
@@ -175,8 +175,7 @@ def _numbers(unit: UnitFigures) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(words)
         if unit.outcome is not None:
-            word, color, icon = OUTCOMES[unit.outcome]
-            st.badge(t(word), color=color, icon=icon)
+            outcome_badge(unit.outcome, unit.labelled)
     calls = tn("{n} call", "{n} calls", unit.calls)
     all_in = unit.prompt_tokens + unit.completion_tokens
     told = [t("{tokens:,} all-in tokens in {calls}", tokens=all_in, calls=calls)]

@@ -32,6 +32,7 @@ from tale_core.search_words import (
 )
 from tale_core.studies import SearchView
 from ui import search_figures
+from ui.outcome_badge import labelled_note
 from ui.text import answer_text, literal
 from ui.theme import OUTCOMES, BadgeColor
 
@@ -57,6 +58,7 @@ def head(view: SearchView) -> None:
     st.subheader(literal(finding(view)), anchor=False)
     if notes := qualifications(view):
         st.caption(literal(joined(*notes), 2000))
+    labelled_note(call.record for call in view.calls)
 
 
 def phase_line(view: SearchView) -> None:

@@ -20,7 +20,9 @@ SEARCH = ("pages/Search.py", N_("Search"), ":material/search:")
 ELASTICITY = ("pages/Elasticity.py", N_("Elasticity"), ":material/show_chart:")
 EXPERIMENTS = ("pages/Experiments.py", N_("Experiments"), ":material/science:")
 ESTIMATORS = ("pages/Estimators.py", N_("Estimators"), ":material/model_training:")
-PAGES = (ASK, SEARCH, ELASTICITY, EXPERIMENTS, ESTIMATORS, ("pages/Settings.py", N_("Settings"), ":material/tune:"))
+LABEL = ("pages/Label.py", N_("Label"), ":material/checklist:")
+SETTINGS = ("pages/Settings.py", N_("Settings"), ":material/tune:")
+PAGES = (ASK, SEARCH, ELASTICITY, LABEL, EXPERIMENTS, ESTIMATORS, SETTINGS)
 OF_KIND: dict[SessionKind, tuple[str, str, str]] = {
     "ask": ASK, "search": SEARCH, "sweep": ELASTICITY, "experiment": EXPERIMENTS,
 }  # fmt: skip

@@ -90,10 +90,15 @@ def data_file(store: Store, kind: Kind, *, model: str | None = None) -> DataFile
         searched = rows_from_store(store, model=model)
         mark = fingerprint(searched)
         return DataFile(_name(kind, mark), rows_to_jsonl(searched), len(searched), mark)
-    rows = fine_tuning_rows(store, model=model) if kind == "fine-tuning" else label_rows(store)
+    rows = rows_of(store, kind, model=model)
     mark = fingerprint_of(rows)
     labelled = sum(row["labelled"] is not None for row in rows) if kind == "fine-tuning" else len(rows)
     return DataFile(_name(kind, mark), _lines(rows), len(rows), mark, labelled)
+
+
+def rows_of(store: Store, kind: Kind, *, model: str | None = None) -> list[dict[str, Any]]:
+    """The rows of a kind that has a table's shape."""
+    return fine_tuning_rows(store, model=model) if kind == "fine-tuning" else label_rows(store)
 
 
 def _name(kind: Kind, mark: str) -> str:

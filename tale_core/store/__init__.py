@@ -21,6 +21,7 @@ from tale_core.store.label_queue import (
 )
 from tale_core.store.label_types import (
     MAX_GOLD,
+    MAX_NAME,
     SETTLED,
     AccuracyMoved,
     Change,
@@ -41,6 +42,7 @@ from tale_core.store.repository import Store
 
 __all__ = [
     "MAX_GOLD",
+    "MAX_NAME",
     "SETTLED",
     "AccuracyMoved",
     "CallFields",

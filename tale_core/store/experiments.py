@@ -19,7 +19,7 @@ from tale_core.store.owner import current_owner, owner_is_gone
 from tale_core.store.records import CallFields
 from tale_core.store.repository import Store
 from tale_core.store.tables import calls, experiment_questions, experiment_units, sessions
-from tale_core.types import CallRecord, Outcome, Question, SessionRecord
+from tale_core.types import CallRecord, LabelledBy, Outcome, Question, SessionRecord
 
 UnitStatus = Literal["done", "failed"]
 _OPEN = ("running", "interrupted")
@@ -71,7 +71,7 @@ class UnitFigures(NamedTuple):
         latency_s: Of all calls, one after the other.
         reused: Calls that were answered from earlier ones.
         estimated: Calls whose token counts are ours and not the endpoint's.
-        labelled: A person decided the outcome, or gave the known answer that decided it.
+        labelled: Who decided the outcome; see `CallRecord`.
     """
 
     position: int
@@ -93,7 +93,7 @@ class UnitFigures(NamedTuple):
     estimated: int
     problem: str | None
     error: str | None
-    labelled: bool = False
+    labelled: LabelledBy | None = None
 
 
 class SpentSums(NamedTuple):
@@ -364,5 +364,5 @@ def _unit_figures(row: Any) -> UnitFigures:
         estimated=int(row.estimated or 0),
         problem=row.problem,
         error=row.error,
-        labelled=row.labelled is not None,
+        labelled=row.labelled,
     )

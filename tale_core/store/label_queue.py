@@ -140,7 +140,7 @@ class LabelQueue:
 
     def counts(self, annotator: str, wanted: QueueFilter) -> QueueCounts:
         """How far this annotator is in a queue."""
-        left = _left(annotator, wanted).subquery()
+        left = _left(annotator, wanted, claims=False).subquery()
         skipped = func.coalesce(func.sum(case((left.c.skipped.is_not(None), 1), else_=0)), 0)
         with self._store._reading() as connection:
             rest, again = connection.execute(select(func.count(), skipped).select_from(left)).one()
@@ -254,8 +254,14 @@ def _next(annotator: str, wanted: QueueFilter) -> Any:
     )
 
 
-def _left(annotator: str, wanted: QueueFilter) -> Select[Any]:
-    """Key, spot and the event of a skip (or None) of everything that this annotator has still to look at."""
+def _left(annotator: str, wanted: QueueFilter, *, claims: bool = True) -> Select[Any]:
+    """Key, spot and the event of a skip (or None) of everything that this annotator has still to look at.
+
+    Args:
+        annotator: Whose queue.
+        wanted: Which queue.
+        claims: Leave out what others have in front of them.
+    """
     everything = _all(annotator, wanted).subquery()
     statement = (
         select(everything.c.key, everything.c.spot, labels.c.event_id.label("skipped"))
@@ -271,19 +277,19 @@ def _left(annotator: str, wanted: QueueFilter) -> Select[Any]:
         settled = select(labels.c.target).where(labels.c.holder == SETTLED)
         statement = statement.where(everything.c.key.not_in(settled))
         if wanted.overlap:
-            statement = statement.where(everything.c.key.not_in(_taken(annotator, wanted.overlap)))
+            statement = statement.where(everything.c.key.not_in(_taken(annotator, wanted.overlap, claims=claims)))
     return statement
 
 
-def _taken(annotator: str, overlap: int) -> Select[Any]:
-    """Answers that enough others have decided or have in front of them."""
+def _taken(annotator: str, overlap: int, *, claims: bool) -> Select[Any]:
+    """Answers that enough others have decided or, where claims count, have in front of them."""
     decided = select(labels.c.target.label("key")).where(
         labels.c.holder.not_in((annotator, SETTLED)), labels.c.kind == "verdict", labels.c.value.in_(_DECIDED)
     )
     claimed = select(label_claims.c.target.label("key")).where(
         label_claims.c.annotator != annotator, label_claims.c.expires_at > queries.now()
     )
-    both = decided.union_all(claimed).subquery()
+    both = (decided.union_all(claimed) if claims else decided).subquery()
     return select(both.c.key).group_by(both.c.key).having(func.count() >= overlap)
 
 

@@ -1,0 +1,124 @@
+"""The Label page: who labels, and one section at a time: the queue, agreement, known answers from a file, exports.
+
+The annotator, the section and every filter are in the address: a refresh, a link and the back button find them again.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from tale_core.errors import InputError, StoreError
+from tale_core.i18n import N_, t
+from tale_core.labels import Desk
+from tale_core.store import MAX_NAME, normalised
+from ui import address, label_agreement, label_desk, label_export, label_import, state
+from ui.focus import focus
+from ui.shell import page
+from ui.text import literal
+
+SECTIONS = {
+    "queue": (N_("Label"), ":material/checklist:"),
+    "agreement": (N_("Agreement"), ":material/group:"),
+    "import": (N_("Import known answers"), ":material/upload_file:"),
+    "export": (N_("Export"), ":material/download:"),
+}
+
+
+def draw() -> None:
+    """Draw the page."""
+    page(t("Label"))
+    try:
+        desk = Desk(state.store())
+        desk.sync()
+        who = _heading(desk)
+        section = _section()
+        if section in ("queue", "import") and who is None:
+            _welcome(desk)
+        elif section == "queue" and who is not None:
+            label_desk.draw(desk, who)
+        elif section == "import" and who is not None:
+            label_import.draw(desk, who)
+        elif section == "agreement":
+            label_agreement.draw(desk)
+        else:
+            label_export.draw(desk)
+    except StoreError as e:
+        st.error(literal(str(e), 800), icon=":material/database_off:")
+
+
+def _heading(desk: Desk) -> str | None:
+    """The page's question, and who answers it; None while nobody has said."""
+    name = _named()
+    who = None
+    if name:
+        try:
+            who = desk.sit_down(name)
+        except InputError as e:
+            st.error(literal(str(e), 400), icon=":material/error:")
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.markdown(f"## {t('Which answers are right?')}", anchors=False)
+        if who is not None:
+            st.button(
+                literal(name, 40), key="label_leave", icon=":material/person:", type="tertiary", on_click=_leave,
+                help=t("You label under this name. Press it to let somebody else label here."),
+            )  # fmt: skip
+    return who
+
+
+def _named() -> str:
+    """The name in the address; a visit to another page drops it there, so this browser session remembers it too."""
+    name = str(st.query_params.get("annotator") or st.session_state.get("label_annotator") or "")
+    if name:
+        _sit(name)
+    return name
+
+
+def _sit(name: str) -> None:
+    st.session_state["label_annotator"] = name
+    if st.query_params.get("annotator") != name:
+        st.query_params["annotator"] = name
+
+
+def _leave() -> None:
+    st.session_state.pop("label_annotator", None)
+    st.session_state.pop("label_last", None)
+    st.query_params.pop("annotator", None)
+
+
+def _section() -> str:
+    address.take("section", list(SECTIONS), "queue")
+    st.segmented_control(
+        t("Section"), list(SECTIONS), required=True, key="section", label_visibility="collapsed",
+        format_func=lambda name: f"{SECTIONS[name][1]} {t(SECTIONS[name][0])}",
+    )  # fmt: skip
+    return address.put("section", "queue")
+
+
+def _welcome(desk: Desk) -> None:
+    """Who labels: a name typed, or one that is known."""
+    st.markdown(
+        t(
+            "You see one stored answer at a time and say with a single key whether it is right. The outcomes in every "
+            "table and the training data follow at once, and every step can be undone."
+        )
+    )
+    with st.form("label_name", border=False, width=420):
+        typed = st.text_input(t("Your name"), key="label_typed_name", max_chars=MAX_NAME, autocomplete="off")
+        focus("label_typed_name")
+        pressed = st.form_submit_button(t("Begin"), type="primary", icon=":material/checklist:")
+    if pressed and (typed or "").strip():
+        try:
+            desk.sit_down(str(typed))
+        except InputError as e:
+            st.error(literal(str(e), 400), icon=":material/error:")
+            return
+        _sit(normalised(str(typed)))
+        st.rerun()
+    names = [one.name for one in desk.queue.standings()]
+    if names:
+        st.caption(t("Or go on as"))
+        with st.container(horizontal=True):
+            for name in names[:40]:
+                st.button(
+                    literal(name, 40), key=f"label_as_{name}", icon=":material/person:", on_click=_sit, args=(name,)
+                )
