@@ -127,6 +127,14 @@ def qualifications(view: ExperimentView) -> list[str]:
                 reused,
             )
         )
+    if labelled := sum(row.labelled for row in found.rows):
+        notes.append(
+            tn(
+                "{n} answer was judged on the Label page: that beats the grader.",
+                "{n} answers were judged on the Label page: that beats the grader.",
+                labelled,
+            )
+        )
     notes += [
         tn(
             "{strategy}: {n:,} answer under a default budget.",

@@ -76,6 +76,7 @@ def row_document(row: StrategyRow) -> dict[str, Any]:
         "reused_calls": row.reused,
         "estimated_counts": row.estimated,
         "default_budgets": row.defaults,
+        "labelled": row.labelled,
         "outcomes": {outcome.value: row.outcomes.get(outcome, 0) for outcome in Outcome},
         "pareto": row.pareto,
         "pareto_output": row.pareto_output,

@@ -87,6 +87,7 @@ class StrategyRow:
         reused: Calls that were known already.
         estimated: Calls whose token counts are ours and not the endpoint's.
         defaults: Answers under a stated default budget, because the estimate could not be used.
+        labelled: Answers whose outcome a person decided, or whose known answer a person gave.
         pareto: No other strategy is at least as accurate with as few all-in tokens.
         pareto_output: Likewise with output tokens.
     """
@@ -109,6 +110,7 @@ class StrategyRow:
     estimated: int
     defaults: int
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
+    labelled: int = 0
     pareto: bool = False
     pareto_output: bool = False
     against_vanilla: Difference | None = None
@@ -191,6 +193,7 @@ def _row(name: str, units: list[UnitFigures], planned: int) -> StrategyRow:
         estimated=sum(u.estimated for u in done),
         defaults=sum(u.problem is not None for u in done),
         outcomes={outcome: counted.get(outcome, 0) for outcome in Outcome},
+        labelled=sum(u.labelled is not None for u in done),
     )
 
 
