@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from tale_core import __version__
+from tale_core.commands.label_flags import add_label
 from tale_core.errors import InputError, TaleError
 from tale_core.estimators.base import MAX_BUDGET
 from tale_core.prompts import TEMPLATES
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sweep(commands)
     _add_run(commands)
     _add_train_estimator(commands)
+    add_label(commands, _Parser)
     _add_models(commands)
     _add_serve(commands)
     return parser

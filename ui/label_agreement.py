@@ -42,9 +42,9 @@ def draw(desk: Desk) -> None:
         )
     found = pairs(verdicts, names)
     if found:
-        st.markdown(f"**{t('Two by two')}** · {t('Cohen’s kappa')}")
+        st.markdown(t("**Two by two** · Cohen’s kappa"))
         st.table(_pairs(found), border="horizontal", alt=t("Agreement of every two annotators"))
-    st.markdown(f"**{t('Progress')}**")
+    st.markdown(t("**Progress**"))
     st.table(
         {
             t("Annotator"): [literal(one.name) for one in standings],

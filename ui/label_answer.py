@@ -49,7 +49,7 @@ def draw(desk: Desk, target: LabelTarget, *, open_: bool) -> None:
 
 
 def _question(target: LabelTarget) -> None:
-    st.markdown(f"**{t('Question')}**")
+    st.markdown(t("**Question**"))
     with st.container(key="label_question"):
         st.text(visible(question_block(target.question))[:MAX_SHOWN])
     known = target.question.answer

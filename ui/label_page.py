@@ -56,7 +56,7 @@ def _heading(desk: Desk) -> str | None:
         except InputError as e:
             st.error(literal(str(e), 400), icon=":material/error:")
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.markdown(f"## {t('Which answers are right?')}", anchors=False)
+        st.markdown("## " + t("Which answers are right?"), anchors=False)
         if who is not None:
             st.button(
                 literal(name, 40), key="label_leave", icon=":material/person:", type="tertiary", on_click=_leave,

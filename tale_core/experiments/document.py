@@ -193,7 +193,6 @@ def _write_parquet(store: Store, experiment_id: str, path: Path) -> None:
     whole = {"position", "repeat", "budget", "output_tokens", "prompt_tokens", "completion_tokens", "all_in_tokens"}
     whole |= {"calls", "reused_calls", "estimated_counts"}
     kinds = {name: pa.int64() for name in whole} | {
-        "labelled": pa.bool_(),
         "cost_usd": pa.float64(),
         "latency_s": pa.float64(),
     }

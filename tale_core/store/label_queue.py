@@ -132,11 +132,18 @@ class LabelQueue:
         """What this annotator should look at now, claimed where the work is shared; None at the end of the queue."""
         if wanted.kind == "answers" and wanted.overlap:
             with self._labels.writing() as connection:
-                key = connection.execute(_next(annotator, wanted)).scalar()
+                key = connection.execute(_next(annotator, wanted).limit(1)).scalar()
                 _claim(connection, annotator, key)
                 return _target(connection, key, wanted.kind)
         with self._store._reading() as connection:
-            return _target(connection, connection.execute(_next(annotator, wanted)).scalar(), wanted.kind)
+            return _target(connection, connection.execute(_next(annotator, wanted).limit(1)).scalar(), wanted.kind)
+
+    def ahead(self, annotator: str, wanted: QueueFilter, *, limit: int) -> list[LabelTarget]:
+        """What this annotator would be shown one after the other, for looking ahead; claims nothing."""
+        with self._store._reading() as connection:
+            keys = connection.execute(_next(annotator, wanted).limit(limit)).scalars().all()
+            found = (_target(connection, key, wanted.kind) for key in keys)
+            return [target for target in found if target is not None]
 
     def counts(self, annotator: str, wanted: QueueFilter) -> QueueCounts:
         """How far this annotator is in a queue."""
@@ -243,15 +250,11 @@ def _mine(annotator: str, target: Any) -> ColumnElement[bool]:
 
 
 def _next(annotator: str, wanted: QueueFilter) -> Any:
-    """The key to show: what was skipped after all others, the oldest skip first; else the annotator's own order."""
+    """The keys in the order to show them: the annotator's own, and after all others what was skipped, oldest first."""
     left = _left(annotator, wanted).subquery()
     times, plus = order_of(annotator)
     order = (left.c.spot * times + plus) % SPOTS
-    return (
-        select(left.c.key)
-        .order_by(case((left.c.skipped.is_(None), 0), else_=1), left.c.skipped, order, left.c.key)
-        .limit(1)
-    )
+    return select(left.c.key).order_by(case((left.c.skipped.is_(None), 0), else_=1), left.c.skipped, order, left.c.key)
 
 
 def _left(annotator: str, wanted: QueueFilter, *, claims: bool = True) -> Select[Any]:
