@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from tale_core.errors import StoreError
 from tale_core.grading import grade, infer_kind
+from tale_core.i18n import t
 from tale_core.labels.studies import rederive
 from tale_core.store import (
     Change,
@@ -110,7 +111,7 @@ class Desk:
             except GradesNeeded as e:
                 for one in e.wanted:
                     grades.setdefault((one.question_key, one.gold), {}).update(graded(one))
-        raise StoreError("Others change the same known answers all the time.", "Try again in a moment.")
+        raise StoreError(t("Others change the same known answers all the time."), t("Try again in a moment."))
 
 
 def graded(wanted: ToGrade) -> dict[str, Graded]:

@@ -14,6 +14,7 @@ from tale_core.datasets import RowProblem, read_upload
 from tale_core.datasets.rows import BadRow, right_letter
 from tale_core.errors import InputError
 from tale_core.grading import equivalent, infer_kind, known_answer
+from tale_core.i18n import t
 from tale_core.labels.desk import Desk
 from tale_core.store import SETTLED, Change, Moved, normalised, question_key
 from tale_core.types import Question
@@ -82,7 +83,7 @@ def read_golds(
     loaded = read_upload(name, data, mapping=mapping)
     known = tuple(q for q in loaded.questions if known_answer(q) is not None)
     if not known:
-        raise InputError("No row of the file has an answer.", "Give columns question and answer.")
+        raise InputError(t("No row of the file has an answer."), t("Give columns question and answer."))
     return known, loaded.problems
 
 

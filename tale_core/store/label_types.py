@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from tale_core.errors import NotFoundError
+from tale_core.i18n import t
 from tale_core.types import Question, SessionRecord
 
 LabelKind = Literal["verdict", "gold", "skip"]
@@ -142,7 +143,9 @@ Rederive = Callable[[SessionRecord], Rederived]
 
 def no_target(key: str) -> NotFoundError:
     """The error for a target that is not there."""
-    return NotFoundError(f"There is no answer or question {key[:12]!r} to label.", "It may have been deleted.")
+    return NotFoundError(
+        t("There is no answer or question {key!r} to label.", key=key[:12]), t("It may have been deleted.")
+    )
 
 
 def resolved(said: Mapping[str, str]) -> str | None:

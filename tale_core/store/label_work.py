@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, case, delete, func, insert, or_, select, update
 
 from tale_core.errors import InputError
+from tale_core.i18n import t
 from tale_core.store import queries, records
 from tale_core.store.label_index import question_of
 from tale_core.store.label_tables import label_claims, label_events, label_items, label_questions, labels
@@ -79,10 +80,11 @@ class LabelWork:
         if self._db.execute(select(known).select_from(table).where(known == change.target).limit(1)).first() is None:
             raise no_target(change.target)
         if change.kind == "verdict" and change.value not in ("right", "wrong", "unsure"):
-            raise InputError(f"There is no verdict {change.value!r}.", "Say right, wrong or unsure.")
+            raise InputError(t("There is no verdict {value!r}.", value=change.value), t("Say right, wrong or unsure."))
         if change.kind == "gold" and not (change.value and change.value.strip() and len(change.value) <= MAX_GOLD):
             raise InputError(
-                "A known answer is missing or too long.", f"Give 1 to {MAX_GOLD:,} characters: a short final answer."
+                t("A known answer is missing or too long."),
+                t("Give 1 to {most:,} characters: a short final answer.", most=MAX_GOLD),
             )
 
     def take_back(self, annotator: str) -> None:

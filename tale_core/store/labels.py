@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, insert, text
 
 from tale_core.errors import InputError
+from tale_core.i18n import t
 from tale_core.store import queries
 from tale_core.store.label_index import add_new, has_new
 from tale_core.store.label_keys import annotator_key, normalised
@@ -67,7 +68,10 @@ class LabelStore:
         """
         shown = normalised(name)
         if not shown or len(shown) > MAX_NAME or not shown.isprintable():
-            raise InputError(f"The name {shown[:80]!r} cannot be used.", f"Give 1 to {MAX_NAME} visible characters.")
+            raise InputError(
+                t("The name {name!r} cannot be used.", name=shown[:80]),
+                t("Give 1 to {most} visible characters.", most=MAX_NAME),
+            )
         key = annotator_key(shown)
         with self.store._reading() as connection:
             if queries.exists(connection, annotators, key):
