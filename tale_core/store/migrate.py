@@ -25,7 +25,7 @@ from tale_core.store.engine import (
     transaction,
 )
 
-HEAD = "tale_0004"
+HEAD = "tale_0005"
 """The newest revision in migrations/versions; a test compares them."""
 
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"
@@ -94,6 +94,11 @@ def _revision(connection: Connection, where: str) -> str | None:
             t("Update this program. Or: {elsewhere}", elsewhere=t(_ELSEWHERE)),
         )
     return str(found)
+
+
+def is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    """Whether Alembic is to compare this: the search index is SQLite's alone and has no counterpart in the code."""
+    return not (kind == "table" and (name or "").startswith("fts_"))
 
 
 def upgrade(url: URL, where: str, *, lock_timeout_s: float) -> None:

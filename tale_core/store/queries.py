@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, func, insert, select, update
@@ -61,24 +60,28 @@ def interrupt_calls(connection: Connection, which: ColumnElement[bool]) -> None:
     connection.execute(update(calls).where(which, calls.c.status == "running").values(status="interrupted"))
 
 
-@cache  # building it takes longer than running it
-def summaries() -> Any:
-    """SELECT of `SessionSummary`'s fields; of several answers of one role the latest counts."""
+def with_answers(page: Any, *more: str) -> Any:
+    """SELECT of `SessionSummary`'s fields, and `more` of the session's, for the sessions of a subquery.
+
+    The subquery has its limit already, so that answers are looked up for the rows of a page alone; of several answers
+    of one role the latest counts.
+    """
     vanilla, budgeted = calls.alias("vanilla"), calls.alias("budgeted")
+    names = ("id", "kind", "created_at", "status", "question_text", "model", "budget", *more)
     return select(
-        *(sessions.c[name] for name in ("id", "kind", "created_at", "status", "question_text", "model", "budget")),
+        *(page.c[name] for name in names),
         vanilla.c.completion_tokens.label("vanilla_tokens"),
         vanilla.c.outcome.label("vanilla_outcome"),
         budgeted.c.completion_tokens.label("budgeted_tokens"),
         budgeted.c.outcome.label("budgeted_outcome"),
     ).select_from(
-        sessions.outerjoin(vanilla, vanilla.c.id == _latest("vanilla")).outerjoin(
-            budgeted, budgeted.c.id == _latest("budgeted")
+        page.outerjoin(vanilla, vanilla.c.id == _latest("vanilla", page)).outerjoin(
+            budgeted, budgeted.c.id == _latest("budgeted", page)
         )
     )
 
 
-def _latest(role: str) -> Any:
+def _latest(role: str, page: Any) -> Any:
     inner = calls.alias()
-    of_session = (inner.c.session_id == sessions.c.id, inner.c.role == role)
-    return select(func.max(inner.c.id)).where(*of_session).correlate(sessions).scalar_subquery()
+    of_session = (inner.c.session_id == page.c.id, inner.c.role == role)
+    return select(func.max(inner.c.id)).where(*of_session).correlate(page).scalar_subquery()

@@ -161,7 +161,7 @@ class Store:
             kind: Only sessions of this kind.
         """
         self._reconcile_if_free()
-        statement = queries.summaries().order_by(sessions.c.created_at.desc(), sessions.c.id.desc())
+        statement = select(sessions).order_by(sessions.c.created_at.desc(), sessions.c.id.desc())
         if before is not None:
             statement = statement.where(sessions.c.created_at < before)
         if kind is not None:
@@ -169,8 +169,10 @@ class Store:
         if query:
             statement = statement.where(sessions.c.question_text.icontains(query, autoescape=True))
         with self._reading() as connection:
-            rows = connection.execute(statement.limit(limit).offset(offset)).mappings()
-            return [records.summary(dict(row)) for row in rows]
+            page = statement.limit(limit).offset(offset).subquery("page")
+            rows = connection.execute(queries.with_answers(page)).mappings()
+            found = [records.summary(dict(row)) for row in rows]
+        return sorted(found, key=lambda s: (s.created_at, s.id), reverse=True)
 
     def search_results(self, *, model: str, template: str, limit: int) -> list[dict[str, Any]]:
         """What the newest finished searches of this model and wording found, newest first (`Session.result`)."""

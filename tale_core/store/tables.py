@@ -1,6 +1,9 @@
 """The tables, and the column types that guard the edge to the database.
 
-Knows columns; knows no queries. Every column works on SQLite and on PostgreSQL. There is no column for an API key, and
+Knows columns; knows no queries. A table that refers to a session, by however many steps, is deleted, restored, exported
+and imported with it (`tale_core.store.belonging`); its `info` may say {"archive": False} to stay out, a column's
+{"refers_to": table} that it holds that table's number without a foreign key, and {"private": True} that it stays on
+this machine. Every column works on SQLite and on PostgreSQL. There is no column for an API key, and
 an endpoint loses its user, password and query before it is written.
 """
 
@@ -9,7 +12,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, MetaData, Table, Text
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, LargeBinary, MetaData, Table, Text
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
@@ -102,15 +105,19 @@ class SessionRow(Base, table=True):
     """One session; `SessionRecord` explains the fields. The question's fields are prefixed with `question_`."""
 
     __tablename__ = "session"
-    # The first serves "newest first" (read backwards) and its tie-break, the second the search for running sessions.
-    __table_args__ = (Index(None, "created_at", "id"), Index(None, "status"))
+    # "Newest first" (read backwards) with its tie-break, of all sessions and of those that one filter leaves; the one of
+    # the status also finds the running sessions.
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        *(Index(None, name, "created_at", "id") for name in ("kind", "model", "status", "source")),
+    )
 
     id: str = Field(primary_key=True, sa_type=SafeText)
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
     heartbeat_at: datetime = Field(sa_type=UtcDateTime)
     status: str = Field(sa_type=SafeText)
-    owner: str = Field(sa_type=SafeText)
+    owner: str = Field(sa_type=SafeText, sa_column_kwargs={"info": {"private": True}})
     model: str = Field(sa_type=SafeText)
     endpoint: str = Field(sa_type=EndpointText)
     estimator: str = Field(sa_type=SafeText)
@@ -144,6 +151,7 @@ class CallRow(Base, table=True):
     # Without autoincrement SQLite gives the id of a deleted call to the next one, and a late write would land there.
     __table_args__ = (
         Index(None, "session_id", "role", "id"),
+        Index(None, "session_id", "outcome", "role"),
         Index(None, "cache_key"),
         {"sqlite_autoincrement": True},
     )
@@ -215,10 +223,49 @@ class ExperimentUnitRow(Base, table=True):
     repeat_index: int
     status: str = Field(sa_type=SafeText)
     graded: bool
-    answer_call_id: int | None
+    answer_call_id: int | None = Field(sa_column_kwargs={"info": {"refers_to": "call"}})
     budget: int | None = Field(sa_type=BigInteger)
     problem: str | None = Field(sa_type=SafeText)
     error: str | None = Field(sa_type=ErrorText)
+
+
+class TrashRow(Base, table=True):
+    """A deleted session with all its rows in one document, until the deletion is final; see `tale_core.store.trash`."""
+
+    __tablename__ = "trash"
+    __table_args__ = (Index(None, "final_at"), {"info": {"archive": False}})
+
+    session_id: str = Field(primary_key=True, sa_type=SafeText)
+    kind: str = Field(sa_type=SafeText)
+    title: str = Field(sa_type=SafeText)
+    deleted_at: datetime = Field(sa_type=UtcDateTime)
+    final_at: datetime = Field(sa_type=UtcDateTime)
+    import_id: str | None = Field(sa_type=SafeText)
+    document: bytes = Field(sa_type=LargeBinary)
+
+
+class ImportRow(Base, table=True):
+    """An import that has not ended; it is undone when its process is gone. See `tale_core.store.importing`."""
+
+    __tablename__ = "import_run"
+    __table_args__ = ({"info": {"archive": False}},)
+
+    id: str = Field(primary_key=True, sa_type=SafeText)
+    owner: str = Field(sa_type=SafeText)
+    started_at: datetime = Field(sa_type=UtcDateTime)
+    heartbeat_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ImportedRow(Base, table=True):
+    """One row that an unfinished import has brought, so that it can be taken out again."""
+
+    __tablename__ = "import_row"
+    __table_args__ = (Index(None, "import_id"), {"info": {"archive": False}})
+
+    id: int | None = Field(default=None, primary_key=True)
+    import_id: str = Field(foreign_key="import_run.id", ondelete="CASCADE", sa_type=SafeText)
+    name: str = Field(sa_type=SafeText)
+    key: list[Any] = Field(sa_type=SafeJSON)
 
 
 # Queries are written against the tables, not the row classes: their columns have the types of SQL expressions.
@@ -226,3 +273,6 @@ sessions: Table = Base.metadata.tables["session"]
 calls: Table = Base.metadata.tables["call"]
 experiment_questions: Table = Base.metadata.tables["experiment_question"]
 experiment_units: Table = Base.metadata.tables["experiment_unit"]
+trash: Table = Base.metadata.tables["trash"]
+imports: Table = Base.metadata.tables["import_run"]
+imported_rows: Table = Base.metadata.tables["import_row"]

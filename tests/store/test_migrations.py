@@ -24,7 +24,8 @@ MIGRATIONS = Path(migrate.__file__).parent / "migrations"
 def differences(database: Path) -> list[Any]:
     engine = create_engine(f"sqlite:///{database}", poolclass=NullPool)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        options = {"compare_type": True, "include_name": migrate.is_ours}
+        context = MigrationContext.configure(connection, opts=options)
         return list(compare_metadata(context, Base.metadata))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from tale_core.store.migrate import is_ours
 from tale_core.store.tables import Base
 
 context.configure(
@@ -11,6 +12,7 @@ context.configure(
     target_metadata=Base.metadata,
     render_as_batch=True,
     compare_type=True,
+    include_name=is_ours,
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -1,0 +1,217 @@
+"""`History`: the list of all sessions, filtered, searched and paged by key, fast with a hundred thousand of them.
+
+A page is read in one query whose cost depends on the page, not on the store: newest first along an index, at most so
+many rows, and the answers of those rows alone. Knows tables and records; knows no page of the interface and no words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, literal, or_, select, true
+
+from tale_core.store import queries, records
+from tale_core.store.records import SessionSummary
+from tale_core.store.repository import Store
+from tale_core.store.tables import calls, experiment_questions, experiment_units, sessions
+from tale_core.store.text_search import holding_all, time_limit
+from tale_core.types import Outcome, SessionKind, Source, Status
+
+COUNTED = 1_000
+"""Sessions that a filter leaves are counted up to here: beyond, the number helps nobody and costs time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which sessions are wanted; everything given must hold.
+
+    Attributes:
+        outcome: An answer of it (an estimate is none) ended so.
+        since: Created at this moment or later (aware).
+        until: Created before this moment (aware).
+        text: Words that its questions, answers or model hold; see `tale_core.store.text_search`.
+    """
+
+    kind: SessionKind | None = None
+    model: str | None = None
+    status: Status | None = None
+    outcome: Outcome | None = None
+    source: Source | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    text: str = ""
+
+    @property
+    def all(self) -> bool:
+        """Nothing is asked for: every session is wanted."""
+        return self == Wanted()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the list, between two sessions: the key of the one before it."""
+
+    created_at: datetime
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One session in the list.
+
+    Attributes:
+        result: What a search, sweep or experiment found so far (`SessionRecord.result`).
+        asked: Questions of an experiment; 0 for other kinds.
+        answered: Its answers so far.
+    """
+
+    summary: SessionSummary
+    template: str
+    source: Source
+    result: Mapping[str, Any] | None
+    error: str | None
+    asked: int = 0
+    answered: int = 0
+
+    @property
+    def place(self) -> Place:
+        """Its place in the list."""
+        return Place(self.summary.created_at, self.summary.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of the list, newest first.
+
+    Attributes:
+        count: Sessions that are wanted in all; `COUNTED` + 1 when there are more than are counted.
+        older: Where the next page begins; None at the end.
+        newer: Where the page before it ends; None at the beginning.
+    """
+
+    entries: tuple[Entry, ...]
+    count: int
+    older: Place | None
+    newer: Place | None
+
+
+class History:
+    """The sessions of a store as a list; the same errors as `Store`, whose connections it uses."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def listing(
+        self, wanted: Wanted | None = None, *, limit: int = 20, after: Place | None = None, before: Place | None = None
+    ) -> Listing:
+        """A page of the list.
+
+        Args:
+            wanted: Which sessions; None for all.
+            limit: At most so many.
+            after: Only sessions older than this place.
+            before: Only sessions newer than this place, the nearest ones.
+
+        Raises:
+            StoreError: A search for a text took too long.
+        """
+        self.store._reconcile_if_free()
+        with self.store._reading() as connection, time_limit(connection):
+            condition = conditions(connection, wanted or Wanted())
+            rows = connection.execute(_page(condition, limit + 1, after=after, before=before)).mappings()
+            found = sorted((_entry(dict(row)) for row in rows), key=_newest_first, reverse=True)
+            count = connection.execute(_count(condition, every=wanted is None or wanted.all)).scalar_one()
+        more = len(found) > limit
+        shown = (found[1:] if before is not None else found[:limit]) if more else found
+        further_on = more if before is None else bool(shown)
+        further_back = bool(after is not None and shown) if before is None else more
+        return Listing(
+            entries=tuple(shown),
+            count=count,
+            older=shown[-1].place if shown and further_on else None,
+            newer=shown[0].place if shown and further_back else None,
+        )
+
+    def models(self) -> list[str]:
+        """The names of all models that sessions were run on, in order."""
+        # DISTINCT would read the whole index; this jumps from name to name.
+        first = select(func.min(sessions.c.model).label("name")).cte("names", recursive=True)
+        following = select(func.min(sessions.c.model)).where(sessions.c.model > first.c.name).scalar_subquery()
+        names = first.union_all(select(following).where(first.c.name.is_not(None)))
+        with self.store._reading() as connection:
+            return [name for name in connection.execute(select(names.c.name)).scalars() if name is not None]
+
+    def ids(self, wanted: Wanted, *, limit: int) -> list[str]:
+        """The ids of the wanted sessions, newest first, at most so many."""
+        with self.store._reading() as connection, time_limit(connection):
+            statement = _newest(select(sessions.c.id).where(conditions(connection, wanted))).limit(limit)
+            return list(connection.execute(statement).scalars())
+
+
+def conditions(connection: Connection, wanted: Wanted) -> ColumnElement[bool]:
+    """What is wanted, as a condition on `session`."""
+    s = sessions.c
+    parts: list[ColumnElement[bool]] = [
+        column == value
+        for column, value in ((s.kind, wanted.kind), (s.model, wanted.model), (s.status, wanted.status))
+        if value is not None
+    ]
+    if wanted.source is not None:
+        parts.append(s.source == wanted.source)
+    if wanted.since is not None:
+        parts.append(s.created_at >= wanted.since)
+    if wanted.until is not None:
+        parts.append(s.created_at < wanted.until)
+    if wanted.outcome is not None:
+        ended_so = (calls.c.session_id == s.id, calls.c.outcome == str(wanted.outcome), calls.c.role != "estimate")
+        parts.append(exists().where(*ended_so))
+    if (texts := holding_all(connection, wanted.text)) is not None:
+        parts.append(texts)
+    return and_(true(), *parts)
+
+
+def _newest(statement: Select[Any]) -> Select[Any]:
+    return statement.order_by(sessions.c.created_at.desc(), sessions.c.id.desc())
+
+
+def _page(condition: ColumnElement[bool], limit: int, *, after: Place | None, before: Place | None) -> Select[Any]:
+    s = sessions.c
+    page = select(sessions).where(condition).limit(limit)
+    if before is not None:
+        newer = or_(s.created_at > before.created_at, s.id > before.id)
+        page = page.where(s.created_at >= before.created_at, newer).order_by(s.created_at, s.id)
+    else:
+        page = _newest(page)
+    if after is not None:
+        page = page.where(s.created_at <= after.created_at, or_(s.created_at < after.created_at, s.id < after.id))
+    here = page.subquery("page")
+    return queries.with_answers(here, "template", "source", "result", "error").add_columns(
+        *(_of_experiment(table, here).label(name) for name, table in _COUNTS.items())
+    )
+
+
+_COUNTS = {"asked": experiment_questions, "answered": experiment_units}
+
+
+def _of_experiment(table: Any, page: Any) -> Any:
+    mine = (table.c.session_id == page.c.id, page.c.kind == "experiment")
+    return select(func.count()).select_from(table).where(*mine).scalar_subquery()
+
+
+def _count(condition: ColumnElement[bool], *, every: bool) -> Select[tuple[int]]:
+    if every:
+        return select(func.count()).select_from(sessions)
+    some = select(literal(1)).select_from(sessions).where(condition).limit(COUNTED + 1)
+    return select(func.count()).select_from(some.subquery())
+
+
+def _newest_first(entry: Entry) -> tuple[datetime, str]:
+    return entry.summary.created_at, entry.summary.id
+
+
+def _entry(row: dict[str, Any]) -> Entry:
+    own = {name: row[name] for name in ("template", "source", "result", "error", "asked", "answered")}
+    return Entry(summary=records.summary(row), **own)
