@@ -8,6 +8,7 @@ know this tree:
     TaleError
     ├── InputError                   the arguments are wrong; nothing was started (exit code 2)
     │   ├── UnknownModelError        no such name in the catalog
+    │   ├── ArchiveError             an archive is damaged, hostile or of a newer version; nothing was imported
     │   └── SettingsError            an environment variable or a settings file is wrong
     ├── StoppedError                 the caller asked to stop; what can be resumed is kept (exit code 130)
     ├── LimitReachedError            the next call could break a limit on calls, tokens or money; it was not sent
@@ -75,6 +76,10 @@ class InputError(TaleError):
 
 class UnknownModelError(InputError):
     """No model of this name in the catalog."""
+
+
+class ArchiveError(InputError):
+    """An archive of sessions cannot be read, or holds what no archive of ours does; nothing of it was imported."""
 
 
 class SettingsError(InputError):

@@ -5,6 +5,9 @@ inside. It knows no client, no estimator and no page. SQLite is the default; `TA
 database.
 """
 
+from tale_core.store.archive_format import Manifest
+from tale_core.store.archive_reading import Archive
+from tale_core.store.archive_writing import Exported, export_archive
 from tale_core.store.experiments import ExperimentStore, Found, SpentSums, UnitFigures, UnitRecord, UnitStatus
 from tale_core.store.label_export import ExportedLabel, RightAnswer, exported_labels, right_answers
 from tale_core.store.label_keys import annotator_key, normalised, question_key
@@ -36,9 +39,13 @@ from tale_core.store.label_types import (
 )
 from tale_core.store.labels import LabelStore
 from tale_core.store.opening import open_store
+from tale_core.store.history import COUNTED, Entry, History, Listing, Place, Wanted
+from tale_core.store.importing import Contents, Existing, Imported, import_archive, look
+from tale_core.store.opening import open_store, tidy
 from tale_core.store.owner import current_owner
 from tale_core.store.records import CallFields, SessionFields, SessionSummary, new_session_id, safe_text
 from tale_core.store.repository import Store
+from tale_core.store.trash import UNDO_FOR, Deleted, Refused, Trash
 
 __all__ = [
     "MAX_GOLD",
@@ -64,6 +71,23 @@ __all__ = [
     "Rederived",
     "RightAnswer",
     "Said",
+    "COUNTED",
+    "UNDO_FOR",
+    "Archive",
+    "CallFields",
+    "Contents",
+    "Deleted",
+    "Entry",
+    "Existing",
+    "ExperimentStore",
+    "Exported",
+    "Found",
+    "History",
+    "Imported",
+    "Listing",
+    "Manifest",
+    "Place",
+    "Refused",
     "SessionFields",
     "SessionSummary",
     "Share",
@@ -79,10 +103,20 @@ __all__ = [
     "annotator_key",
     "current_owner",
     "exported_labels",
+    "Trash",
+    "UnitFigures",
+    "UnitRecord",
+    "UnitStatus",
+    "Wanted",
+    "current_owner",
+    "export_archive",
+    "import_archive",
+    "look",
     "new_session_id",
     "normalised",
     "open_store",
     "question_key",
     "right_answers",
     "safe_text",
+    "tidy",
 ]

@@ -123,7 +123,7 @@ class History:
             condition = conditions(connection, wanted or Wanted())
             rows = connection.execute(_page(condition, limit + 1, after=after, before=before)).mappings()
             found = sorted((_entry(dict(row)) for row in rows), key=_newest_first, reverse=True)
-            count = connection.execute(_count(condition, every=wanted is None or wanted.all)).scalar_one()
+            count = int(connection.execute(_count(condition, every=wanted is None or wanted.all)).scalar_one())
         more = len(found) > limit
         shown = (found[1:] if before is not None else found[:limit]) if more else found
         further_on = more if before is None else bool(shown)
@@ -177,7 +177,7 @@ def _newest(statement: Select[Any]) -> Select[Any]:
     return statement.order_by(sessions.c.created_at.desc(), sessions.c.id.desc())
 
 
-def _page(condition: ColumnElement[bool], limit: int, *, after: Place | None, before: Place | None) -> Select[Any]:
+def _page(condition: ColumnElement[bool], limit: int, *, after: Place | None, before: Place | None) -> Any:
     s = sessions.c
     page = select(sessions).where(condition).limit(limit)
     if before is not None:
@@ -201,7 +201,7 @@ def _of_experiment(table: Any, page: Any) -> Any:
     return select(func.count()).select_from(table).where(*mine).scalar_subquery()
 
 
-def _count(condition: ColumnElement[bool], *, every: bool) -> Select[tuple[int]]:
+def _count(condition: ColumnElement[bool], *, every: bool) -> Select[Any]:
     if every:
         return select(func.count()).select_from(sessions)
     some = select(literal(1)).select_from(sessions).where(condition).limit(COUNTED + 1)

@@ -13,8 +13,10 @@ from tale_core.errors import StoreError
 from tale_core.i18n import t
 from tale_core.settings import Settings, get_settings
 from tale_core.store.engine import make_engine, sqlite_file, unusable_place
+from tale_core.store.importing import undo_dead_imports
 from tale_core.store.migrate import is_current, upgrade
 from tale_core.store.repository import Store
+from tale_core.store.trash import Trash
 
 LOCK_TIMEOUT_S = 10.0
 
@@ -28,7 +30,7 @@ def open_store(
     """Open the database, making it and its folder (for the user alone) when they do not exist.
 
     Opening the same database again in the same process gives the same store. Sessions whose process is gone become
-    "interrupted".
+    "interrupted"; unfinished imports whose process is gone are undone.
 
     Args:
         url: SQLAlchemy URL; None takes it from the settings (`TALE_DATABASE_URL`, else tale.db in `TALE_DATA_DIR`).
@@ -56,7 +58,14 @@ def open_store(
         store = _opened(parsed, path, lock_timeout_s)
         _open[key] = (store, _identity(path))
     store.reconcile_interrupted()
+    tidy(store)
     return store
+
+
+def tidy(store: Store) -> None:
+    """Take out what dead imports have brought, and throw away what can no longer be undeleted. Cheap when idle."""
+    undo_dead_imports(store)
+    Trash(store).expire()
 
 
 def _parse(url: str) -> URL:

@@ -105,8 +105,8 @@ class SessionRow(Base, table=True):
     """One session; `SessionRecord` explains the fields. The question's fields are prefixed with `question_`."""
 
     __tablename__ = "session"
-    # "Newest first" (read backwards) with its tie-break, of all sessions and of those that one filter leaves; the one of
-    # the status also finds the running sessions.
+    # "Newest first" (read backwards) with its tie-break, of all sessions and of those one filter leaves. The one of the
+    # status also finds the running sessions.
     __table_args__ = (
         Index(None, "created_at", "id"),
         *(Index(None, name, "created_at", "id") for name in ("kind", "model", "status", "source")),
@@ -276,3 +276,4 @@ experiment_units: Table = Base.metadata.tables["experiment_unit"]
 trash: Table = Base.metadata.tables["trash"]
 imports: Table = Base.metadata.tables["import_run"]
 imported_rows: Table = Base.metadata.tables["import_row"]
+experiment_units.add_is_dependent_on(calls)  # By answer_call_id, which is no foreign key.

@@ -164,7 +164,7 @@ def _rows(index: str, term: str) -> Select[tuple[int]]:
 
 
 def _threes(term: str) -> str:
-    """The term as an FTS5 expression: each of its threes must be there. Quoted, so that nothing in it is an operator."""
+    """The term as an FTS5 expression: each of its threes must be there. Quoted: nothing in it is an operator."""
     threes = list(dict.fromkeys(term[i : i + 3] for i in range(len(term) - 2)))
     step = -(-len(threes) // MOST_THREES)
     return " AND ".join('"{}"'.format(three.replace('"', '""')) for three in threes[::step])
