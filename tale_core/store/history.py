@@ -205,7 +205,7 @@ def _count(condition: ColumnElement[bool], *, every: bool) -> Select[Any]:
     if every:
         return select(func.count()).select_from(sessions)
     some = select(literal(1)).select_from(sessions).where(condition).limit(COUNTED + 1)
-    return select(func.count()).select_from(some.subquery())
+    return select(func.count()).select_from(some.subquery("page"))
 
 
 def _newest_first(entry: Entry) -> tuple[datetime, str]:

@@ -133,11 +133,11 @@ class TrigramSearch:
     def holding(self, connection: Connection, term: str) -> ColumnElement[bool]:
         """See `TextSearch`."""
         asked, answered = _rows("fts_question", term), _rows("fts_answer", term)
-        some = union_all(*(select(rows.limit(FEW + 1).subquery()) for rows in (asked, answered))).subquery()
+        some = union_all(*(select(rows.limit(FEW + 1).subquery("page")) for rows in (asked, answered))).subquery("page")
         if connection.execute(select(func.count()).select_from(some)).scalar_one() > FEW:
             return self._plain.holding(connection, term)
         found = union_all(self._by_question(asked, term), self._by_answer(answered, term))
-        return sessions.c.id.in_(select(found.subquery()))
+        return sessions.c.id.in_(select(found.subquery("page")))
 
     def _by_question(self, rows: Select[tuple[int]], term: str) -> Select[tuple[str]]:
         asked = experiment_questions
