@@ -101,7 +101,7 @@ def manifest_from(text: bytes) -> Manifest:
         raise ArchiveError(
             t("This archive has the format version {found}; this program reads version {known}.",
               found=repr(found.get("version"))[:20], known=VERSION),
-            t("Update this program, or export again with this version."),
+            t("Nothing was imported. Update this program, or export again with this version."),
         )  # fmt: skip
     try:
         return _manifest(found)
