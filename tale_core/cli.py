@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from tale_core import __version__
 from tale_core.commands.label_flags import add_label
+from tale_core.commands import archive_flags
 from tale_core.errors import InputError, TaleError
 from tale_core.estimators.base import MAX_BUDGET
 from tale_core.prompts import TEMPLATES
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     add_label(commands, _Parser)
     _add_models(commands)
     _add_serve(commands)
+    archive_flags.add(commands)
     return parser
 
 

@@ -37,6 +37,18 @@ def fetch_bar() -> Iterator[Callable[[FetchProgress], None]]:
         yield move
 
 
+@contextmanager
+def count_bar(words: str, unit: str, *, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A bar that counts; the block gets the function that moves it."""
+    with _bars() as bars:
+        task = bars.add_task(f"{words}…", total=total)
+
+        def move(count: int) -> None:
+            bars.update(task, description=f"{words}: {count:,} {unit}", completed=count)
+
+        yield move
+
+
 async def open_with_progress(choice: ModelChoice) -> Client:
     """A client for `choice`; shows how far the embedded model is while it waits."""
     if choice.kind != EMBEDDED:

@@ -79,7 +79,7 @@ def export_archive(
     """
     if path.exists() and not overwrite:
         raise InputError(
-            t("There is a file {path} already.", path=path), t("Give another name, or allow to replace it.")
+            t("There is a file {path} already.", path=path), t("Give another name, or replace it (`--force`).")
         )
     if ids is not None and len(ids) > MOST_IDS:
         raise InputError(t("At most {n:,} sessions can be chosen one by one.", n=MOST_IDS), t("Use a filter instead."))
