@@ -23,6 +23,9 @@ ESTIMATORS = ("pages/Estimators.py", N_("Estimators"), ":material/model_training
 LABEL = ("pages/Label.py", N_("Label"), ":material/checklist:")
 SETTINGS = ("pages/Settings.py", N_("Settings"), ":material/tune:")
 PAGES = (ASK, SEARCH, ELASTICITY, LABEL, EXPERIMENTS, ESTIMATORS, SETTINGS)
+HISTORY = ("pages/History.py", N_("History"), ":material/history:")
+SETTINGS = ("pages/Settings.py", N_("Settings"), ":material/tune:")
+PAGES = (ASK, SEARCH, ELASTICITY, EXPERIMENTS, ESTIMATORS, HISTORY, SETTINGS)
 OF_KIND: dict[SessionKind, tuple[str, str, str]] = {
     "ask": ASK, "search": SEARCH, "sweep": ELASTICITY, "experiment": EXPERIMENTS,
 }  # fmt: skip
@@ -39,15 +42,18 @@ def show(draw: Callable[[], None]) -> None:
         st.error(literal(str(e), 800), icon=":material/error:")
 
 
-def page(title: str, *, following: bool = False) -> None:
+def page(title: str, *, following: bool = False, undoing: bool = False) -> None:
     """Begin a page.
 
     Args:
         title: Shown in the browser's tab.
         following: The page will follow a running job. It then says itself how far the model is: a page that follows
             runs no fragment, so a second account in the sidebar would stand still.
+        undoing: The page offers to undo deletions; on any other they become final.
     """
     state.keep_language()
+    if not undoing:
+        state.finish_deletions()
     st.set_page_config(page_title=f"{title} · TALE", page_icon=str(ICON), layout="wide")
     with st.sidebar:
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -129,3 +135,5 @@ def _recent() -> None:
                 literal(s.question_text, 26), key=f"open_{s.id}", icon=icon, type="tertiary", help=literal(about, 400)
             ):
                 st.switch_page(path, query_params=state.address(session=s.id))
+        if st.button(t("All sessions"), key="all_sessions", icon=HISTORY[2], type="tertiary"):
+            st.switch_page(HISTORY[0], query_params=state.address())

@@ -6,15 +6,17 @@ Keys live in `st.session_state` of this session only; they are handed to a clien
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import cast
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from tale_core.errors import StoreError
 from tale_core.i18n import NAMES, SOURCE, ask_language
 from tale_core.models.choice import ModelChoice, available_choices, default_choice
 from tale_core.settings import get_settings
-from tale_core.store import Store, open_store
+from tale_core.store import Store, Trash, open_store
 from tale_core.types import Language, Sampling
 from tale_core.wording_memory import usual_template
 
@@ -155,6 +157,19 @@ def choose(key: str) -> None:
     Kept under a name that no widget owns: what a widget owns goes with the page that draws it.
     """
     st.session_state["chosen_model"] = key
+
+
+def deletions() -> list[str]:
+    """Sessions that were deleted here and can be undone until another page is opened."""
+    mine: list[str] = st.session_state.setdefault("deletions", [])
+    return mine
+
+
+def finish_deletions() -> None:
+    """Another page is open now: what was deleted here is gone for good. If not now, then when its time is over."""
+    if mine := st.session_state.pop("deletions", None):
+        with suppress(StoreError):
+            Trash(store()).finish(mine)
 
 
 def store() -> Store:

@@ -57,22 +57,28 @@ def write_groups(connection: Connection, groups: Sequence[Group], beside: Mappin
     Raises:
         InputError: A row refers to one that is not there.
     """
-    numbers: Numbers = dict(beside)
+    # Each session has numbers of its own: two of an archive may use the same one.
+    numbers: list[Numbers] = [dict(beside) for _ in groups]
     for one in of_sessions():
-        rows = [row for group in groups for row in group.rows.get(one.name, ())]
-        if rows:
-            write_rows(connection, one, rows, numbers)
+        placed = [
+            (own, row) for own, group in zip(numbers, groups, strict=True) for row in group.rows.get(one.name, ())
+        ]
+        if placed:
+            _write(connection, one, placed)
 
 
 def write_rows(connection: Connection, one: Kin, rows: Sequence[Row], numbers: Numbers) -> list[Row]:
     """Insert rows of one table; `numbers` learns their keys. The rows as they are stored."""
-    known = numbers.setdefault(one.name, {})
-    if one.number:
-        fresh = _numbers(connection, one.table, one.number, len(rows))
-        known.update(zip((row[one.number] for row in rows), fresh, strict=True))
-    elif len(one.key) == 1:
-        known.update((row[one.key[0]], row[one.key[0]]) for row in rows)
-    moved = [_moved(one, row, numbers) for row in rows]
+    return _write(connection, one, [(numbers, row) for row in rows])
+
+
+def _write(connection: Connection, one: Kin, placed: Sequence[tuple[Numbers, Row]]) -> list[Row]:
+    fresh = iter(_numbers(connection, one.table, one.number, len(placed)) if one.number else ())
+    for numbers, row in placed:
+        if len(one.key) == 1:
+            key = row[one.key[0]]
+            numbers.setdefault(one.name, {})[key] = next(fresh) if one.number else key
+    moved = [_moved(one, row, numbers) for numbers, row in placed]
     connection.execute(insert(one.table), moved)
     return moved
 

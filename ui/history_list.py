@@ -1,0 +1,136 @@
+"""The rows of the History page, which of them are chosen, and what can be done with those.
+
+What is chosen is remembered by the browser session while pages of the list are turned and filters changed, so that any
+two sessions can be compared.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from tale_core.errors import StoreError
+from tale_core.history_filters import Filters
+from tale_core.history_words import KINDS, STATUS, found_words
+from tale_core.i18n import t, tn
+from tale_core.jobs import runner
+from tale_core.store import Entry, Listing, Trash
+from tale_core.types import Outcome
+from ui import state
+from ui.shell import OF_KIND
+from ui.text import literal
+from ui.theme import OUTCOMES, BadgeColor
+
+TITLE = 140
+_LOOK: dict[str, tuple[BadgeColor, str]] = {
+    "running": ("blue", ":material/pending:"),
+    "failed": ("red", ":material/error:"),
+    "cancelled": ("gray", ":material/stop_circle:"),
+    "interrupted": ("gray", ":material/power_off:"),
+}
+
+
+def chosen() -> dict[str, str]:
+    """Id -> question of the chosen sessions, in the order they were chosen."""
+    found: dict[str, str] = st.session_state.setdefault("hist_chosen", {})
+    return found
+
+
+def actions(listing: Listing, asked: Filters, count: str) -> None:
+    """How many there are, and what can be done with the chosen ones."""
+    mine = chosen()
+    with st.container(horizontal=True, vertical_alignment="center", key="hist_actions"):
+        if not mine:
+            st.markdown(f"**{count}**", width="content")
+            if listing.entries:
+                st.caption(t("Choose two to compare them, any to delete or export them."), width="content")
+            return
+        st.markdown(f"**{tn('{n} chosen', '{n} chosen', len(mine))}**", width="content", help=_titles(mine))
+        st.button(
+            t("Compare"), key="hist_compare", icon=":material/compare:", disabled=len(mine) != 2, on_click=_compare,
+            help=None if len(mine) == 2 else t("Choose exactly two sessions."),
+        )  # fmt: skip
+        st.button(t("Delete"), key="hist_delete", icon=":material/delete:", on_click=_delete)
+        st.button(t("Choose none"), key="hist_none", type="tertiary", on_click=_choose_none)
+        st.caption(count, width="content")
+
+
+def _titles(mine: dict[str, str]) -> str:
+    return "  \n".join(literal(title, 60) for title in list(mine.values())[:10])
+
+
+def row(entry: Entry) -> None:
+    """One session: a link to it, what it is and what it found."""
+    s = entry.summary
+    path, _, icon = OF_KIND[s.kind]
+    key = f"hist_pick_{s.id}"
+    if st.session_state.get(key) != (s.id in chosen()):
+        st.session_state[key] = s.id in chosen()
+    with st.container(horizontal=True, gap="small"):
+        st.checkbox(
+            t("Choose: {title}", title=literal(s.question_text, 80)), key=key, label_visibility="collapsed",
+            on_change=_pick, args=(s.id, s.question_text, key), width="content",
+        )  # fmt: skip
+        with st.container(gap=None):
+            title = literal(s.question_text, TITLE) or t("(no text)")
+            st.page_link(path, label=title, icon=icon, query_params={"session": s.id})
+            st.caption(" · ".join(part for part in _about(entry) if part))
+
+
+def _about(entry: Entry) -> list[str]:
+    s = entry.summary
+    when = f"{s.created_at.astimezone():%Y-%m-%d %H:%M}"
+    source = "" if entry.source == "live" else t("recorded or simulated")
+    return [_status(entry), literal(found_words(entry), 200), _outcomes(entry), t(KINDS[s.kind]), literal(s.model, 60),
+            when, source]  # fmt: skip
+
+
+def _status(entry: Entry) -> str:
+    s = entry.summary
+    if s.status == "done":
+        return ""
+    color, icon = _LOOK[s.status]
+    running = s.status == "running" and runner().get(s.id) is None
+    words = t("Running in another program") if running else t(STATUS[s.status])
+    return f":{color}[{icon} {literal(words)}]"
+
+
+def _outcomes(entry: Entry) -> str:
+    """How the answers ended, where they could be judged: one word when both ended alike."""
+    s = entry.summary
+    told = [o for o in (s.budgeted_outcome, s.vanilla_outcome) if o not in (None, Outcome.UNGRADED)]
+    shown = []
+    for outcome in dict.fromkeys(told):
+        word, color, icon = OUTCOMES[outcome]
+        shown.append(f":{color}[{icon} {literal(t(word))}]")
+    return " / ".join(shown)
+
+
+def _pick(session_id: str, title: str, key: str) -> None:
+    mine = chosen()
+    if st.session_state[key]:
+        mine[session_id] = title
+    else:
+        mine.pop(session_id, None)
+
+
+def _choose_none() -> None:
+    chosen().clear()
+
+
+def _compare() -> None:
+    left, right = chosen()
+    st.query_params.from_dict({"a": left, "b": right})
+
+
+def _delete() -> None:
+    """Delete the chosen sessions for now; what could not be deleted stays chosen, and the page says why."""
+    mine = chosen()
+    try:
+        done, refused = Trash(state.store()).delete(mine)
+    except StoreError as e:
+        st.session_state["hist_error"] = str(e)
+        return
+    for one in done:
+        mine.pop(one.session_id, None)
+    state.deletions().extend(one.session_id for one in done)
+    st.session_state["hist_refused"] = [(mine.get(one.session_id, one.session_id), one.why) for one in refused]
