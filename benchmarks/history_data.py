@@ -12,14 +12,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tale_core.datasets.ours import shipped
+from tale_core.elasticity_types import SweepPlan
+from tale_core.search import SearchResult
+from tale_core.search_plan import SearchPlan
+from tale_core.spending import Spent
 from tale_core.store import Store, new_session_id, records
 from tale_core.store.writing_rows import Group, write_groups
-from tale_core.types import CallRecord, Message, Outcome, Price, Question, Sampling, SessionRecord
+from tale_core.types import CallRecord, Message, Outcome, Price, Question, Sampling, SessionKind, SessionRecord
 
 MODELS = ("qwen2.5-coder-1.5b", "smollm2-135m", "gpt-4o-mini", "llama-3.1-8b-instruct")
 AT_ONCE = 500
 END = datetime(2026, 11, 1, tzinfo=UTC)
-_KINDS = ("ask",) * 12 + ("search",) * 5 + ("sweep",) * 2 + ("experiment",)
+_KINDS: tuple[SessionKind, ...] = ("ask",) * 12 + ("search",) * 6 + ("sweep",) * 2
 _OUTCOMES = (Outcome.CORRECT,) * 6 + (Outcome.WRONG,) * 3 + (Outcome.TRUNCATED, Outcome.UNPARSED)
 
 
@@ -46,34 +50,41 @@ def groups(count: int, *, seed: int) -> Iterator[Group]:
 
 def _group(rng: random.Random, texts: list[str], words: list[str], when: datetime) -> Group:
     kind = rng.choice(_KINDS)
-    text = f"{rng.choice(texts)} ({' '.join(rng.choices(words, k=4))})"
+    question = Question(f"{rng.choice(texts)} ({' '.join(rng.choices(words, k=4))})", answer=str(rng.randint(1, 99)))
     vanilla, budgeted = rng.randint(90, 600), rng.randint(10, 90)
     session = SessionRecord(
         id=new_session_id(kind),
         kind=kind,
-        question=Question(text, answer=str(rng.randint(1, 99))),
+        question=question,
         model=rng.choice(MODELS),
         endpoint="embedded",
-        estimator="zero-shot",
+        estimator="zero-shot" if kind == "ask" else "",
         template="paper",
-        budget=budgeted + 5,
+        budget=budgeted + 5 if kind == "ask" else None,
         status=rng.choice(("done",) * 18 + ("failed", "cancelled")),
         source="simulated",
         created_at=when,
         updated_at=when,
+        plan=_plan(kind, question),
         result=_result(kind, vanilla, budgeted),
     )
     row = records.session_columns(session) | {"heartbeat_at": when}
-    calls = [
-        _call(rng, session, role, tokens, words) for role, tokens in (("vanilla", vanilla), ("budgeted", budgeted))
-    ]
+    second = "budgeted" if kind == "ask" else "probe"
+    calls = [_call(rng, session, "vanilla", vanilla, words)]
+    calls += [_call(rng, session, second, budgeted, words)] if kind != "sweep" else []
     return Group({"session": [row], "call": [records.call_columns(c) | {"id": i} for i, c in enumerate(calls)]})
+
+
+def _plan(kind: str, question: Question) -> dict[str, Any]:
+    if kind == "search":
+        return SearchPlan(question).document()
+    return SweepPlan(question).document() if kind == "sweep" else {}
 
 
 def _result(kind: str, vanilla: int, budgeted: int) -> dict[str, Any] | None:
     if kind == "search":
-        done = {"optimal_budget": budgeted + 5, "optimal_tokens": budgeted, "vanilla_tokens": vanilla}
-        return {"steps": [], "done": done}
+        done = SearchResult("tale", budgeted + 5, budgeted, "converged", vanilla, 0, None, Spent(2, 120, 500))
+        return {"steps": [], "done": done.document()}
     return {"finished": 24, "planned": 24, "done": None} if kind == "sweep" else None
 
 
@@ -89,9 +100,10 @@ def _call(rng: random.Random, session: SessionRecord, role: Any, tokens: int, wo
         messages=(Message("user", session.question.text),),
         sampling=Sampling(),
         created_at=session.created_at,
-        text=" ".join(rng.choices(words, k=tokens // 2)) + f" [[{rng.randint(1, 999)}]]",
+        text=" ".join(rng.choices(words, k=tokens // 4)) + f" [[{rng.randint(1, 999)}]]",
         prompt_tokens=60,
         completion_tokens=tokens,
+        requested_budget=None if role == "vanilla" else tokens + 5,
         latency_s=tokens / 30,
         ttft_s=0.1,
         finish_reason="stop",

@@ -12,6 +12,7 @@ from typing import Any
 
 from tale_core import sessions, studies
 from tale_core.elasticity_types import SweepResult
+from tale_core.errors import StoreError
 from tale_core.experiments.job import view_of as experiment_view
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.words import accuracy_words
@@ -82,7 +83,7 @@ def side(store: Store, session_id: str) -> Side:
 
     Raises:
         NotFoundError: There is no such session.
-        StoreError: What it found cannot be read.
+        StoreError: It cannot be read.
     """
     if session_id.startswith("experiment-"):
         return _experiment(store, session_id)
@@ -91,7 +92,10 @@ def side(store: Store, session_id: str) -> Side:
         return _experiment(store, session_id)
     answers = tuple(c for c in session.calls if (c.text or c.reasoning_text) and c.role != "estimate")
     vanilla = _last(session.calls, "vanilla")
-    best, said = _best(session)
+    try:
+        best, said = _best(session)
+    except StoreError as e:  # Of another version, or damaged elsewhere: what it was is still known.
+        best, said = vanilla, str(e)
     facts = _facts(session, session.calls[0].sampling if session.calls else None)
     facts |= {"vanilla": _tokens(vanilla)} | ({"budgeted": _tokens(best)} if best is not vanilla else {})
     facts["spent"] = spent_words(Spent.of(session.calls))

@@ -7,7 +7,7 @@ from typing import Any
 
 from tale_core.i18n import N_, t, tn
 from tale_core.store import COUNTED, Entry
-from tale_core.types import SessionKind, Source, Status
+from tale_core.types import Outcome, SessionKind, Source, Status
 
 KINDS: Mapping[SessionKind, str] = {
     "ask": N_("Ask"), "search": N_("Search"), "sweep": N_("Elasticity"), "experiment": N_("Experiment"),
@@ -24,18 +24,22 @@ SOURCES: Mapping[Source, str] = {
 }  # fmt: skip
 
 
-def found_words(entry: Entry) -> str:
-    """What the session found so far, in a few words; "" when it found nothing yet."""
-    return {"ask": _ask, "search": _search, "sweep": _sweep, "experiment": _experiment}[entry.summary.kind](entry)
+def found_parts(entry: Entry) -> list[tuple[str, Outcome | None]]:
+    """What the session found so far, in a few words each, with the outcome of the answer that they are about."""
+    if entry.summary.kind == "ask":
+        return _ask(entry)
+    words = {"search": _search, "sweep": _sweep, "experiment": _experiment}[entry.summary.kind](entry)
+    return [(words, None)] if words else []
 
 
-def _ask(entry: Entry) -> str:
-    vanilla, budgeted = entry.summary.vanilla_tokens, entry.summary.budgeted_tokens
-    if vanilla is not None and budgeted is not None:
-        return t("{budgeted:,} tokens under the budget, {vanilla:,} without", budgeted=budgeted, vanilla=vanilla)
-    if vanilla is not None:
-        return t("{n:,} tokens without a budget", n=vanilla)
-    return t("{n:,} tokens under the budget", n=budgeted) if budgeted is not None else ""
+def _ask(entry: Entry) -> list[tuple[str, Outcome | None]]:
+    s = entry.summary
+    found = []
+    if s.budgeted_tokens is not None:
+        found.append((t("{n:,} tokens under the budget", n=s.budgeted_tokens), s.budgeted_outcome))
+    if s.vanilla_tokens is not None:
+        found.append((t("{n:,} without a budget", n=s.vanilla_tokens), s.vanilla_outcome))
+    return found
 
 
 def _search(entry: Entry) -> str:

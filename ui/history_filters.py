@@ -98,7 +98,8 @@ def _changed() -> None:
         for name in ("text", "kind", "model", "status", "outcome", "source", "first", "last")
     }
     days: dict[str, Any] = {name: said.pop(name) or None for name in ("first", "last")}
-    goto(Filters(**{name: str(value or "") for name, value in said.items()}, **days))
+    words: dict[str, Any] = {name: str(value or "") for name, value in said.items()}
+    goto(Filters(**words, **days))
 
 
 def goto(filters: Filters, **place: str) -> None:

@@ -10,17 +10,18 @@ import streamlit as st
 
 from tale_core.errors import StoreError
 from tale_core.history_filters import Filters
-from tale_core.history_words import KINDS, STATUS, found_words
+from tale_core.history_words import KINDS, SOURCES, STATUS, found_parts
 from tale_core.i18n import t, tn
 from tale_core.jobs import runner
 from tale_core.store import Entry, Listing, Trash
 from tale_core.types import Outcome
 from ui import state
 from ui.shell import OF_KIND
-from ui.text import literal
+from ui.text import fitting, literal
 from ui.theme import OUTCOMES, BadgeColor
 
-TITLE = 140
+TITLE = 110
+"""Room for a question, in Latin letters; a Chinese character takes two."""
 _LOOK: dict[str, tuple[BadgeColor, str]] = {
     "running": ("blue", ":material/pending:"),
     "failed": ("red", ":material/error:"),
@@ -36,22 +37,20 @@ def chosen() -> dict[str, str]:
 
 
 def actions(listing: Listing, asked: Filters, count: str) -> None:
-    """How many there are, and what can be done with the chosen ones."""
+    """How many there are, and what can be done with the chosen ones. Always there, so that no row moves."""
     mine = chosen()
     with st.container(horizontal=True, vertical_alignment="center", key="hist_actions"):
-        if not mine:
-            st.markdown(f"**{count}**", width="content")
-            if listing.entries:
-                st.caption(t("Choose two to compare them, any to delete or export them."), width="content")
-            return
-        st.markdown(f"**{tn('{n} chosen', '{n} chosen', len(mine))}**", width="content", help=_titles(mine))
+        st.markdown(f"**{count}**", width="content")
         st.button(
             t("Compare"), key="hist_compare", icon=":material/compare:", disabled=len(mine) != 2, on_click=_compare,
             help=None if len(mine) == 2 else t("Choose exactly two sessions."),
         )  # fmt: skip
-        st.button(t("Delete"), key="hist_delete", icon=":material/delete:", on_click=_delete)
-        st.button(t("Choose none"), key="hist_none", type="tertiary", on_click=_choose_none)
-        st.caption(count, width="content")
+        st.button(t("Delete"), key="hist_delete", icon=":material/delete:", disabled=not mine, on_click=_delete)
+        if mine:
+            words = tn("Choose none of {n}", "Choose none of {n}", len(mine))
+            st.button(words, key="hist_none", type="tertiary", on_click=_choose_none, help=_titles(mine))
+        elif listing.entries:
+            st.caption(t("Choose some to compare, delete or export them."), width="content")
 
 
 def _titles(mine: dict[str, str]) -> str:
@@ -71,7 +70,7 @@ def row(entry: Entry) -> None:
             on_change=_pick, args=(s.id, s.question_text, key), width="content",
         )  # fmt: skip
         with st.container(gap=None):
-            title = literal(s.question_text, TITLE) or t("(no text)")
+            title = literal(fitting(s.question_text, TITLE), TITLE) or t("(no text)")
             st.page_link(path, label=title, icon=icon, query_params={"session": s.id})
             st.caption(" · ".join(part for part in _about(entry) if part))
 
@@ -79,9 +78,17 @@ def row(entry: Entry) -> None:
 def _about(entry: Entry) -> list[str]:
     s = entry.summary
     when = f"{s.created_at.astimezone():%Y-%m-%d %H:%M}"
-    source = "" if entry.source == "live" else t("recorded or simulated")
-    return [_status(entry), literal(found_words(entry), 200), _outcomes(entry), t(KINDS[s.kind]), literal(s.model, 60),
-            when, source]  # fmt: skip
+    found = ", ".join(_part(words, outcome) for words, outcome in found_parts(entry))
+    source = "" if entry.source == "live" else t(SOURCES[entry.source])
+    return [_status(entry), found, t(KINDS[s.kind]), literal(s.model, 60), when, source]
+
+
+def _part(words: str, outcome: Outcome | None) -> str:
+    """A few words on an answer, with how it ended where that could be judged."""
+    if outcome in (None, Outcome.UNGRADED):
+        return literal(words, 200)
+    word, color, icon = OUTCOMES[outcome]
+    return f"{literal(words, 200)} :{color}[{icon} {literal(t(word))}]"
 
 
 def _status(entry: Entry) -> str:
@@ -92,17 +99,6 @@ def _status(entry: Entry) -> str:
     running = s.status == "running" and runner().get(s.id) is None
     words = t("Running in another program") if running else t(STATUS[s.status])
     return f":{color}[{icon} {literal(words)}]"
-
-
-def _outcomes(entry: Entry) -> str:
-    """How the answers ended, where they could be judged: one word when both ended alike."""
-    s = entry.summary
-    told = [o for o in (s.budgeted_outcome, s.vanilla_outcome) if o not in (None, Outcome.UNGRADED)]
-    shown = []
-    for outcome in dict.fromkeys(told):
-        word, color, icon = OUTCOMES[outcome]
-        shown.append(f":{color}[{icon} {literal(t(word))}]")
-    return " / ".join(shown)
 
 
 def _pick(session_id: str, title: str, key: str) -> None:

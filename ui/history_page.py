@@ -24,9 +24,17 @@ def draw() -> None:
     """Draw the page."""
     page(t("History"), undoing=True)
     left, right = (str(st.query_params.get(name, "")) for name in ("a", "b"))
+    # Two places, each of which empties the other: what a run does not draw again stays on the page until it ends.
+    compared, listed = st.empty(), st.empty()
     if left and right:
-        history_compare.draw(left, right)
-        return
+        with compared.container():
+            history_compare.draw(left, right)
+    else:
+        with listed.container():
+            _all()
+
+
+def _all() -> None:
     st.markdown(f"## {t('History')}", anchors=False)
     try:
         tidy(state.store())
@@ -34,10 +42,10 @@ def draw() -> None:
     except StoreError as e:
         st.error(literal(str(e), 800), icon=":material/database_off:")
         return
-    if not models:
-        _nothing_yet()
-    else:
+    if models:
         _list(history_filters.draw(models))
+    else:
+        _nothing_yet()
     history_archive.draw(history_filters.asked(), history_list.chosen())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+import unicodedata
 
 MAX_SHOWN = 20_000
 """Characters of one answer drawn in the page. The store keeps all of it, and the page offers it as a file."""
@@ -97,3 +98,14 @@ def literal(text: str, limit: int = 300) -> str:
         line = line[: limit - 1].rstrip() + "…"
     line = _AUTOLINK.sub("\u2060\\1\u2060", line)
     return _MARKDOWN.sub(r"\\\1", line)
+
+
+def fitting(text: str, cells: int) -> str:
+    """The beginning of one line that fits into so many cells; a Chinese character takes two of them."""
+    line = " ".join(visible(text).split())
+    room = cells
+    for at, letter in enumerate(line):
+        room -= 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        if room < 0:
+            return line[: max(0, at - 1)].rstrip() + "…"
+    return line
