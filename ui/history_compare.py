@@ -64,8 +64,8 @@ def _facts(left: Side, right: Side) -> None:
     same = t("the same")
     cells = {
         t("What"): [f"**{literal(name, 60)}**" if differs else literal(name, 60) for name, *_, differs in rows],
-        t("Left"): [literal(a, 300) for _, a, _, _ in rows],
-        t("Right"): [literal(b, 300) if differs or a != b else f":gray[{same}]" for _, a, b, differs in rows],
+        t("On the left"): [literal(a, 300) for _, a, _, _ in rows],
+        t("On the right"): [literal(b, 300) if differs or a != b else f":gray[{same}]" for _, a, b, differs in rows],
     }
     st.table(cells, border="horizontal", alt=t("Both sessions, fact by fact; what differs comes first"))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, literal, or_, select, true
 
@@ -17,11 +17,12 @@ from tale_core.store import queries, records
 from tale_core.store.records import SessionSummary
 from tale_core.store.repository import Store
 from tale_core.store.tables import calls, experiment_questions, experiment_units, sessions
-from tale_core.store.text_search import holding_all, time_limit
-from tale_core.types import Outcome, SessionKind, Source, Status
+from tale_core.store.text_search import FEW, holding_all, time_limit
+from tale_core.types import Outcome, Role, SessionKind, Source, Status
 
 COUNTED = 1_000
 """Sessions that a filter leaves are counted up to here: beyond, the number helps nobody and costs time."""
+_ANSWERS = tuple(role for role in get_args(Role) if role != "estimate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +167,19 @@ def conditions(connection: Connection, wanted: Wanted) -> ColumnElement[bool]:
     if wanted.until is not None:
         parts.append(s.created_at < wanted.until)
     if wanted.outcome is not None:
-        ended_so = (calls.c.session_id == s.id, calls.c.outcome == str(wanted.outcome), calls.c.role != "estimate")
-        parts.append(exists().where(*ended_so))
+        parts.append(_ended_so(connection, wanted.outcome))
     if (texts := holding_all(connection, wanted.text)) is not None:
         parts.append(texts)
     return and_(true(), *parts)
+
+
+def _ended_so(connection: Connection, outcome: Outcome) -> ColumnElement[bool]:
+    """An answer of the session ended so. A rare outcome is looked up, a common one met soon by walking."""
+    so = (calls.c.outcome == str(outcome), calls.c.role.in_(_ANSWERS))
+    some = select(literal(1)).select_from(calls).where(*so).limit(FEW + 1).subquery("page")
+    if connection.execute(select(func.count()).select_from(some)).scalar_one() > FEW:
+        return exists().where(calls.c.session_id == sessions.c.id, *so)
+    return sessions.c.id.in_(select(calls.c.session_id).where(*so).correlate(None))
 
 
 def _newest(statement: Select[Any]) -> Select[Any]:

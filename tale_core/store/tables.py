@@ -151,7 +151,7 @@ class CallRow(Base, table=True):
     # Without autoincrement SQLite gives the id of a deleted call to the next one, and a late write would land there.
     __table_args__ = (
         Index(None, "session_id", "role", "id"),
-        Index(None, "session_id", "outcome", "role"),
+        Index(None, "outcome", "role", "session_id"),
         Index(None, "cache_key"),
         {"sqlite_autoincrement": True},
     )

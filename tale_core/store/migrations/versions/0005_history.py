@@ -23,7 +23,7 @@ def upgrade() -> None:
     op.drop_index(op.f("ix_session_status"), table_name="session")
     for name in _FILTERS:
         op.create_index(op.f(f"ix_session_{name}_created_at_id"), "session", [name, "created_at", "id"], unique=False)
-    op.create_index(op.f("ix_call_session_id_outcome_role"), "call", ["session_id", "outcome", "role"], unique=False)
+    op.create_index(op.f("ix_call_outcome_role_session_id"), "call", ["outcome", "role", "session_id"], unique=False)
     _create_trash()
     _create_imports()
     if op.get_bind().dialect.name == "sqlite":
@@ -148,7 +148,7 @@ def downgrade() -> None:
             op.execute(f"DROP VIEW {view}")
     for table in ("import_row", "import_run", "trash"):
         op.drop_table(table)
-    op.drop_index(op.f("ix_call_session_id_outcome_role"), table_name="call")
+    op.drop_index(op.f("ix_call_outcome_role_session_id"), table_name="call")
     for name in _FILTERS:
         op.drop_index(op.f(f"ix_session_{name}_created_at_id"), table_name="session")
     op.create_index(op.f("ix_session_status"), "session", ["status"], unique=False)
