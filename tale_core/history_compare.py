@@ -18,7 +18,7 @@ from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.words import accuracy_words
 from tale_core.experiments.words import finding as experiment_finding
 from tale_core.history_words import KINDS, STATUS
-from tale_core.i18n import N_, t
+from tale_core.i18n import N_, joined, t
 from tale_core.prompts import TEMPLATES
 from tale_core.search_words import finding as search_finding
 from tale_core.search_words import spent_words
@@ -200,7 +200,7 @@ def sentence(left: Side, right: Side) -> str:
         first = t("Two different questions.")
     else:
         first = t("The same question; what differs: {names}.", names=t(", ").join(apart))
-    return f"{first} {_spend(left, right)}".strip()
+    return joined(first, _spend(left, right))
 
 
 def _spend(left: Side, right: Side) -> str:

@@ -36,10 +36,10 @@ def draw(asked: Filters, chosen: Mapping[str, str]) -> None:
     with st.expander(t("Export and import"), icon=":material/swap_horiz:", expanded=_JOB in st.session_state):
         left, right = st.columns(2, gap="large")
         with left:
-            st.markdown(f"**{t('Export')}**")
+            st.markdown(t("**Export**"))
             _export(asked, chosen)
         with right:
-            st.markdown(f"**{t('Import')}**")
+            st.markdown(t("**Import**"))
             _import()
 
 

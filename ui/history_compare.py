@@ -21,7 +21,7 @@ def draw(left_id: str, right_id: str) -> None:
     """Draw both, or say which is not there."""
     st.button(t("All sessions"), key="hist_back", icon=":material/arrow_back:", type="tertiary",
               on_click=history_filters.clear)  # fmt: skip
-    st.markdown(f"## {t('Two sessions side by side')}", anchors=False)
+    st.markdown("## " + t("Two sessions side by side"), anchors=False)
     sides = [_side(session_id) for session_id in (left_id, right_id)]
     left, right = sides
     if left is None or right is None:
@@ -76,7 +76,7 @@ def _answers(left: Side, right: Side) -> None:
         if left.kind == "experiment" or right.kind == "experiment":
             st.caption(t("Single answers of an experiment are shown on its own page."))
         return
-    st.markdown(f"### {t('Answers')}", anchors=False)
+    st.markdown("### " + t("Answers"), anchors=False)
     columns = st.columns(2, gap="medium")
     picked = [_pick(column, one, place) for place, (column, one) in enumerate(zip(columns, (left, right), strict=True))]
     marked = marked_lines(picked[0].text, picked[1].text)
@@ -108,7 +108,7 @@ def _answer(call: CallRecord, lines: str | None, place: int) -> None:
     word, color, icon = OUTCOMES[call.outcome]
     tokens = "–" if call.completion_tokens is None else f"{call.completion_tokens:,}"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"**{t('{n} output tokens', n=tokens)}**")
+        st.markdown(t("**{n} output tokens**", n=tokens))
         st.badge(t(word), color=color, icon=icon)
     with st.container(height=ANSWER_HEIGHT, border=True, key=f"hist_text_{place}"):
         if call.reasoning_text:

@@ -35,7 +35,7 @@ def draw() -> None:
 
 
 def _all() -> None:
-    st.markdown(f"## {t('History')}", anchors=False)
+    st.markdown("## " + t("History"), anchors=False)
     try:
         tidy(state.store())
         models = History(state.store()).models()

@@ -59,8 +59,8 @@ def _line(one: Deleted) -> None:
             t("Undo"), key=f"hist_undo_{one.session_id}", icon=":material/undo:", type="tertiary", on_click=_undo,
             args=([one.session_id],),
         )  # fmt: skip
-        until = f"{one.final_at.astimezone():%H:%M}"
-        st.markdown(f"{literal(one.title, 80)} · {t('final at {time}', time=until)}", width="content")
+        until = t("final at {time}", time=f"{one.final_at.astimezone():%H:%M}")
+        st.markdown(f"{literal(one.title, 80)} · {until}", width="content")
 
 
 def _undo(session_ids: list[str]) -> None:
