@@ -78,6 +78,7 @@ PARTS: dict[str, Part] = {
         Part("search", "the search modes on 300 simulated questions of known optimum"),
         Part("search_live", "the search modes on 12 shipped questions, live on the embedded default model"),
         Part("experiments", "the experiment runner against a fixed latency: throughput, memory, a sequential loop"),
+        Part("history", "the History page over 100,000 sessions against an empty store; 30 users of one store at once"),
         Part("page", "cold starts: importing the command line and the client, opening the store"),
     )
 }
