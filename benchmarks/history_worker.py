@@ -10,7 +10,7 @@ import json
 import sys
 import time
 
-from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1 import AppTest  # noqa: TID251 - it is the page that is measured
 
 from tale_core.models.choice import endpoint_choice
 from tale_core.settings import REPO_ROOT
