@@ -48,7 +48,9 @@ def _side(session_id: str) -> Side | None:
 def _head(one: Side) -> None:
     path, _, icon = OF_KIND[one.kind]
     s = one.session
-    st.page_link(path, label=literal(s.question.text, 160) or t("(no text)"), icon=icon, query_params={"session": s.id})
+    st.page_link(
+        path, label=literal(s.question.text, 160) or t("(no text)"), icon=icon, query_params=state.address(session=s.id)
+    )
     when = f"{s.created_at.astimezone():%Y-%m-%d %H:%M}" if s.created_at else ""
     st.caption(literal(f"{s.model} · {when}", 200))
     st.markdown(literal(one.finding or t("It found nothing yet."), 600))

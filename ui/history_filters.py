@@ -17,6 +17,7 @@ from tale_core.history_filters import LONGEST_TEXT, ONE_OF, Filters, filters_fro
 from tale_core.history_words import KINDS, SOURCES, STATUS
 from tale_core.i18n import t
 from tale_core.types import Outcome
+from ui import state
 from ui.text import visible
 from ui.theme import OUTCOMES
 
@@ -104,7 +105,8 @@ def _changed() -> None:
 
 def goto(filters: Filters, **place: str) -> None:
     """Have the address ask for this, at a place in the list."""
-    st.query_params.from_dict(filters.address() | {name: words for name, words in place.items() if name in _PLACES})
+    places = {name: words for name, words in place.items() if name in _PLACES}
+    st.query_params.from_dict(state.address(**filters.address(), **places))
 
 
 def clear() -> None:

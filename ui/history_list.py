@@ -71,7 +71,7 @@ def row(entry: Entry) -> None:
         )  # fmt: skip
         with st.container(gap=None):
             title = literal(fitting(s.question_text, TITLE), TITLE) or t("(no text)")
-            st.page_link(path, label=title, icon=icon, query_params={"session": s.id})
+            st.page_link(path, label=title, icon=icon, query_params=state.address(session=s.id))
             st.caption(" · ".join(part for part in _about(entry) if part))
 
 
@@ -115,7 +115,7 @@ def _choose_none() -> None:
 
 def _compare() -> None:
     left, right = chosen()
-    st.query_params.from_dict({"a": left, "b": right})
+    st.query_params.from_dict(state.address(a=left, b=right))
 
 
 def _delete() -> None:

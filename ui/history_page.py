@@ -94,4 +94,4 @@ def _turn(asked: Filters, direction: str, place: Place) -> None:
 def _nothing_yet() -> None:
     history_trash.draw()
     st.markdown(t("Nothing is stored yet. Every question you ask, search or measure is kept here, with its answers."))
-    st.page_link(ASK[0], label=t("Ask a question"), icon=ASK[2])
+    st.page_link(ASK[0], label=t("Ask a question"), icon=ASK[2], query_params=state.address() or None)

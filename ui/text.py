@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import textwrap
-import unicodedata
 
 MAX_SHOWN = 20_000
 """Characters of one answer drawn in the page. The store keeps all of it, and the page offers it as a file."""
@@ -100,12 +99,11 @@ def literal(text: str, limit: int = 300) -> str:
     return _MARKDOWN.sub(r"\\\1", line)
 
 
-def fitting(text: str, cells: int) -> str:
-    """The beginning of one line that fits into so many cells; a Chinese character takes two of them."""
+def fitting(text: str, letters: int) -> str:
+    """The beginning of one line that takes the room of so many Latin letters."""
     line = " ".join(visible(text).split())
-    room = cells
-    for at, letter in enumerate(line):
-        room -= 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        if room < 0:
-            return line[: max(0, at - 1)].rstrip() + "…"
-    return line
+    if width(line) <= letters:
+        return line
+    while width(line) >= letters:
+        line = line[: -max(1, (width(line) - letters) // 2)]
+    return line.rstrip() + "…"
