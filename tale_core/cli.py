@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from tale_core import __version__
-from tale_core.commands.label_flags import add_label
 from tale_core.commands import archive_flags
+from tale_core.commands.label_flags import add_label
 from tale_core.errors import InputError, TaleError
 from tale_core.estimators.base import MAX_BUDGET
 from tale_core.prompts import TEMPLATES

@@ -21,11 +21,9 @@ ELASTICITY = ("pages/Elasticity.py", N_("Elasticity"), ":material/show_chart:")
 EXPERIMENTS = ("pages/Experiments.py", N_("Experiments"), ":material/science:")
 ESTIMATORS = ("pages/Estimators.py", N_("Estimators"), ":material/model_training:")
 LABEL = ("pages/Label.py", N_("Label"), ":material/checklist:")
-SETTINGS = ("pages/Settings.py", N_("Settings"), ":material/tune:")
-PAGES = (ASK, SEARCH, ELASTICITY, LABEL, EXPERIMENTS, ESTIMATORS, SETTINGS)
 HISTORY = ("pages/History.py", N_("History"), ":material/history:")
 SETTINGS = ("pages/Settings.py", N_("Settings"), ":material/tune:")
-PAGES = (ASK, SEARCH, ELASTICITY, EXPERIMENTS, ESTIMATORS, HISTORY, SETTINGS)
+PAGES = (ASK, SEARCH, ELASTICITY, EXPERIMENTS, ESTIMATORS, LABEL, HISTORY, SETTINGS)
 OF_KIND: dict[SessionKind, tuple[str, str, str]] = {
     "ask": ASK, "search": SEARCH, "sweep": ELASTICITY, "experiment": EXPERIMENTS,
 }  # fmt: skip

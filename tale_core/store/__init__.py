@@ -9,6 +9,8 @@ from tale_core.store.archive_format import Manifest
 from tale_core.store.archive_reading import Archive
 from tale_core.store.archive_writing import Exported, export_archive
 from tale_core.store.experiments import ExperimentStore, Found, SpentSums, UnitFigures, UnitRecord, UnitStatus
+from tale_core.store.history import COUNTED, Entry, History, Listing, Place, Wanted
+from tale_core.store.importing import Contents, Existing, Imported, import_archive, look
 from tale_core.store.label_export import ExportedLabel, RightAnswer, exported_labels, right_answers
 from tale_core.store.label_keys import annotator_key, normalised, question_key
 from tale_core.store.label_queue import (
@@ -38,9 +40,6 @@ from tale_core.store.label_types import (
     Verdict,
 )
 from tale_core.store.labels import LabelStore
-from tale_core.store.opening import open_store
-from tale_core.store.history import COUNTED, Entry, History, Listing, Place, Wanted
-from tale_core.store.importing import Contents, Existing, Imported, import_archive, look
 from tale_core.store.opening import open_store, tidy
 from tale_core.store.owner import current_owner
 from tale_core.store.records import CallFields, SessionFields, SessionSummary, new_session_id, safe_text
@@ -48,46 +47,43 @@ from tale_core.store.repository import Store
 from tale_core.store.trash import UNDO_FOR, Deleted, Refused, Trash
 
 __all__ = [
+    "COUNTED",
     "MAX_GOLD",
     "MAX_NAME",
     "SETTLED",
-    "AccuracyMoved",
-    "CallFields",
-    "Change",
-    "ExperimentStore",
-    "ExportedLabel",
-    "Found",
-    "Graded",
-    "Grades",
-    "GradesNeeded",
-    "LabelQueue",
-    "LabelStore",
-    "LabelTarget",
-    "Moved",
-    "QueueCounts",
-    "QueueFilter",
-    "QueueKind",
-    "ReadAnswer",
-    "Rederived",
-    "RightAnswer",
-    "Said",
-    "COUNTED",
     "UNDO_FOR",
+    "AccuracyMoved",
     "Archive",
     "CallFields",
+    "Change",
     "Contents",
     "Deleted",
     "Entry",
     "Existing",
     "ExperimentStore",
     "Exported",
+    "ExportedLabel",
     "Found",
+    "Graded",
+    "Grades",
+    "GradesNeeded",
     "History",
     "Imported",
+    "LabelQueue",
+    "LabelStore",
+    "LabelTarget",
     "Listing",
     "Manifest",
+    "Moved",
     "Place",
+    "QueueCounts",
+    "QueueFilter",
+    "QueueKind",
+    "ReadAnswer",
+    "Rederived",
     "Refused",
+    "RightAnswer",
+    "Said",
     "SessionFields",
     "SessionSummary",
     "Share",
@@ -95,21 +91,17 @@ __all__ = [
     "Standing",
     "Store",
     "ToGrade",
-    "UnitFigures",
-    "UnitRecord",
-    "UnitStatus",
-    "Verdict",
-    "Which",
-    "annotator_key",
-    "current_owner",
-    "exported_labels",
     "Trash",
     "UnitFigures",
     "UnitRecord",
     "UnitStatus",
+    "Verdict",
     "Wanted",
+    "Which",
+    "annotator_key",
     "current_owner",
     "export_archive",
+    "exported_labels",
     "import_archive",
     "look",
     "new_session_id",

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "tale_0005"
-down_revision = "tale_0003"
+down_revision = "tale_0004"
 branch_labels = None
 depends_on = None
 
