@@ -13,7 +13,7 @@ from dataclasses import replace
 import streamlit as st
 
 from tale_core.errors import InputError, StoreError
-from tale_core.i18n import N_, t, tn
+from tale_core.i18n import N_, listed, t, tn
 from tale_core.labels import Desk
 from tale_core.labels.words import moved_words
 from tale_core.store import LabelTarget, Moved, QueueCounts, QueueFilter, Verdict
@@ -128,7 +128,7 @@ def _proposals(desk: Desk, who: str, target: LabelTarget) -> None:
     """The known answers that people gave, each a button with a number for its key."""
     with st.container(horizontal=True):
         for i, value in enumerate(sorted({said.value for said in target.said})[:9], start=1):
-            names = ", ".join(said.name or "" for said in target.said if said.value == value)
+            names = listed(said.name or "" for said in target.said if said.value == value)
             st.button(
                 literal(f"{value} ({names})", 80), key=f"label_take_{target.key}_{i}", shortcut=str(i),
                 on_click=_take, args=(desk, who, target, value),
@@ -184,7 +184,10 @@ def _last() -> None:
         if word is None:
             st.markdown(f":red[:material/error: {literal(words, 600)}]", width="stretch")
             return
-        st.caption(f"**{literal(word)}.** {literal(words, 600)}" if word else "&nbsp;", width="stretch")
+        st.caption(
+            t("**{deed}.** {effect}", deed=literal(word), effect=literal(words, 600)) if word else "&nbsp;",
+            width="stretch",
+        )
         if question is not None:
             search_button(question, key="label_search_last")
 
@@ -203,27 +206,27 @@ def _gold_form(desk: Desk, who: str, target: LabelTarget) -> None:
     with form, st.form("label_gold", border=False):
         box, save = st.columns([3, 2], vertical_alignment="bottom")
         with box:
-            typed = st.text_input(
+            st.text_input(
                 t("Known answer"), value=target.question.answer or "", key=_typed_key(target), autocomplete="off",
                 placeholder=t("Known answer: short and final"), label_visibility="collapsed",
             )  # fmt: skip
         with save:
-            pressed = st.form_submit_button(
-                t("Save and grade all its answers"), type="primary", icon=":material/save:", width="stretch"
-            )
+            st.form_submit_button(
+                t("Save and grade all its answers"), type="primary", icon=":material/save:", width="stretch",
+                on_click=_save, args=(desk, who, target),
+            )  # fmt: skip
     with cancel:
         st.button(
             t("Cancel"), key=f"label_cancel_{target.key}", shortcut="Escape", type="tertiary", on_click=_stop_editing
         )
-    if not pressed:
-        return
-    if not (typed or "").strip():
-        st.error(t("Type an answer first, or cancel."), icon=":material/error:")
-    elif _give(desk, who, target, str(typed)):
+
+
+def _save(desk: Desk, who: str, target: LabelTarget) -> None:
+    typed = str(st.session_state.get(_typed_key(target)) or "").strip()
+    if not typed:
+        st.session_state["label_last"] = (None, t("Type an answer first, or cancel."), None)
+    elif _give(desk, who, target, typed):
         _stop_editing()
-        st.rerun(scope="fragment")
-    else:
-        st.error(literal(st.session_state["label_last"][1], 600), icon=":material/error:")
 
 
 def _typed_key(target: LabelTarget) -> str:

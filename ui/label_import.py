@@ -10,7 +10,7 @@ import streamlit as st
 from tale_core.datasets import SUFFIXES
 from tale_core.datasets.loading import UPLOAD_BYTES, UPLOAD_ROWS
 from tale_core.errors import InputError, StoreError
-from tale_core.i18n import N_, t, tn
+from tale_core.i18n import N_, joined, t, tn
 from tale_core.labels import Desk
 from tale_core.labels.gold_files import GoldImport, GoldRow, plan_import, read_golds, write_import
 from tale_core.labels.words import moved_words
@@ -79,7 +79,7 @@ def _write(desk: Desk, who: str, plan: GoldImport) -> None:
         st.error(literal(str(e), 800), icon=":material/error:")
         return
     words = tn("{n} known answer written.", "{n} known answers written.", moved.events)
-    st.session_state["label_imported"] = f"{words} {moved_words(moved)}"
+    st.session_state["label_imported"] = joined(words, moved_words(moved))
     st.rerun()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tale_core.i18n import t, tn
+from tale_core.i18n import joined, t, tn
 from tale_core.store import AccuracyMoved, Moved
 
 SHOWN = 3
@@ -23,7 +23,7 @@ def moved_words(moved: Moved) -> str:
         told.append(tn("{n} answer graded again: as before.", "{n} answers graded again: all as before.",
                        moved.regraded))  # fmt: skip
     told += _rows(moved)
-    return " ".join(told) or t("No number moved.")
+    return joined(*told) or t("No number moved.")
 
 
 def accuracy_words(one: AccuracyMoved) -> str:

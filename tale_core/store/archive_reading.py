@@ -131,7 +131,7 @@ class Archive:
                 continue
             if member.rows > MOST_BESIDE:
                 raise damaged(t("the table {table} is too large", table=one.name))
-            with self._zip.open(member.file) as file, _in_words():
+            with _in_words(), self._zip.open(member.file) as file:
                 yield one, list(_rows(one, member, file))
 
     def groups(self) -> Iterator[Group]:

@@ -88,7 +88,7 @@ class LabelEventRow(Base, table=True):
     holder: str = Field(sa_type=SafeText)
     value: str | None = Field(sa_type=SafeText)
     batch: str | None = Field(sa_type=SafeText)
-    undoes: int | None
+    undoes: int | None = Field(sa_column_kwargs={"info": {"refers_to": "label_event"}})
 
 
 class LabelRow(Base, table=True):
@@ -106,7 +106,7 @@ class LabelRow(Base, table=True):
     value: str | None = Field(sa_type=SafeText)
     question_key: str = Field(sa_type=SafeText)
     annotator: str = Field(sa_type=SafeText)
-    event_id: int
+    event_id: int = Field(sa_column_kwargs={"info": {"refers_to": "label_event"}})
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
@@ -114,6 +114,7 @@ class LabelClaimRow(Base, table=True):
     """An answer that somebody has in front of them, until it runs out."""
 
     __tablename__ = "label_claim"
+    __table_args__ = ({"info": {"archive": False}},)
 
     target: str = Field(primary_key=True, sa_type=SafeText)
     annotator: str = Field(primary_key=True, sa_type=SafeText)
@@ -126,3 +127,5 @@ label_items: Table = Base.metadata.tables["label_item"]
 label_events: Table = Base.metadata.tables["label_event"]
 labels: Table = Base.metadata.tables["label"]
 label_claims: Table = Base.metadata.tables["label_claim"]
+# There is no foreign key that says so: an event may be older than what stands, or have been deleted.
+labels.add_is_dependent_on(label_events)
