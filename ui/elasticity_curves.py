@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import html
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -15,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from tale_core.elasticity import SweepPoint, SweepResult
 from tale_core.i18n import t
 from tale_core.studies import SweepView
-from ui.text import visible
+from ui.text import shortened, visible
 
 SUBTITLE_LETTERS = 46
 MOST_OVERLAYS = 4
@@ -108,8 +107,7 @@ def plain(text: str) -> str:
 
 def subtitle(view: SweepView) -> str:
     """Whom and what was asked: a saved picture has nothing else to say it."""
-    question = " ".join(view.question.text.split())
-    return plain(textwrap.shorten(f"{view.model} · {question}", SUBTITLE_LETTERS, placeholder=" …"))
+    return plain(shortened(f"{view.model} · {view.question.text}", SUBTITLE_LETTERS, placeholder=" …"))
 
 
 def how_many(main: Curve) -> str:

@@ -8,7 +8,6 @@ draws no widget.
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,6 +28,7 @@ from ui.elasticity_curves import (
     ticks,
     with_alpha,
 )
+from ui.text import shortened, wrapped
 from ui.theme import DARK, Palette, palette
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class _Drawing:
         if main:
             self._band(xs, points, curve.unit, color)
         size = (9 if len(points) < 20 else 6) + (0 if main else 1)
-        name = textwrap.shorten(curve.name, LEGEND_LETTERS, placeholder="…")
+        name = shortened(curve.name, LEGEND_LETTERS)
         shared: dict[str, Any] = {
             "name": plain(name), "legendgroup": str(place), "legendrank": place, "mode": "lines+markers",
             "line": {"color": color, "width": 3 if main else 2, "dash": dash},
@@ -269,7 +269,7 @@ class _Drawing:
 
     def _layout(self, main: Curve, *, legend: bool) -> None:
         colors, frame = self._colors, self._frame
-        title = "<br>".join(textwrap.wrap(plain(words.headline(main.view)), TITLE_LETTERS))
+        title = "<br>".join(wrapped(plain(words.headline(main.view)), TITLE_LETTERS))
         axis = {"gridcolor": colors.faint, "linecolor": colors.vanilla, "zeroline": False, "fixedrange": True,
                 "tickfont": {"size": 13}, "title_font": {"size": 13}, "ticks": "outside",
                 "tickcolor": colors.faint}  # fmt: skip

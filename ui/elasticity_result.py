@@ -24,6 +24,7 @@ from ui import elasticity_words as words
 from ui.elasticity_words import Named
 from ui.outcome_badge import labelled_note
 from ui.text import literal
+from ui.text import literal, whole
 
 FINDING_HEIGHT = 120
 TABLE_HEIGHT = 330
@@ -132,8 +133,4 @@ def _download(label: str, data: Any, name: str, mime: str) -> None:
 
 def _cells(view: SweepView) -> dict[str, list[str]]:
     """The table; its cells do not wrap, so that a narrow screen scrolls it instead of breaking the numbers."""
-    return {_whole(name): [_whole(literal(cell)) for cell in column] for name, column in words.rows(view).items()}
-
-
-def _whole(text: str) -> str:
-    return text.replace(" ", "\u00a0").replace("–", "\u2060–\u2060")
+    return {whole(name): [whole(literal(cell)) for cell in column] for name, column in words.rows(view).items()}

@@ -13,6 +13,7 @@ from tale_core.i18n import N_, t
 from tale_core.search import SearchStep
 from tale_core.search_words import number, outcome_words
 from tale_core.types import Outcome
+from ui.text import whole
 from ui.theme import OUTCOMES, outcome_colors, palette
 
 if TYPE_CHECKING:
@@ -103,13 +104,17 @@ def legend(steps: Sequence[SearchStep]) -> str:
     """
     always = [(Outcome.CORRECT, False), (Outcome.WRONG, False)]
     kinds = dict.fromkeys([*always, *((s.outcome, s.cut) for s in steps)])
-    signs = [f":blue-background[\u2003] {t('still possible')}", f"╌╌ {t('budget asked for')}"]
+    signs = [_sign(":blue-background[\u2003]", t("still possible")), _sign("╌╌", t("budget asked for"))]
     for outcome, cut in kinds:
         look = _CUT_LOOK if cut else LOOKS[outcome]
         sign = look.sign if cut else f":{OUTCOMES[outcome][1]}[{look.sign}]"
-        signs.append(f"{sign} {t(look.name).lower().replace('_', chr(92) + '_')}")
-    words = "\u2003 ".join(s.replace(" ", "\u00a0") for s in [*signs, f":blue[◯] {t('best so far')}"])
+        signs.append(_sign(sign, t(look.name).lower().replace("_", "\\_")))
+    words = "\u2003 ".join([*signs, _sign(":blue[◯]", t("best so far"))])
     return f":small[{words}]"
+
+
+def _sign(sign: str, words: str) -> str:
+    return f"{sign}\u00a0{whole(words)}"
 
 
 def _band(figure: Figure, steps: Sequence[SearchStep]) -> None:

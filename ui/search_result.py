@@ -6,7 +6,6 @@ While a search runs, only what lies inside of fixed boxes changes; nothing else 
 from __future__ import annotations
 
 import json
-import textwrap
 import time
 from typing import Any
 
@@ -34,6 +33,7 @@ from tale_core.studies import SearchView
 from ui import search_figures
 from ui.outcome_badge import labelled_note
 from ui.text import answer_text, literal
+from ui.text import answer_text, literal, whole, wrapped
 from ui.theme import OUTCOMES, BadgeColor
 
 PLAY_S = 1.6
@@ -142,8 +142,8 @@ def _rows(steps: tuple[SearchStep, ...]) -> dict[str, list[str]]:
 
 def _glued(words: str) -> str:
     """Words whose first line does not break: a narrow screen would make a column of single words of them."""
-    first, *rest = textwrap.wrap(words, MEANING_LETTERS)
-    return " ".join([first.replace(" ", "\u00a0"), *rest])
+    first = wrapped(words, MEANING_LETTERS)[0]
+    return whole(first) + words[len(first) :]
 
 
 def _tokens(step: SearchStep) -> str:

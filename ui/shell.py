@@ -13,7 +13,7 @@ from tale_core.jobs import runner
 from tale_core.models.prepare import Readiness, preparation
 from tale_core.types import SessionKind
 from ui import state
-from ui.text import literal
+from ui.text import literal, width
 
 ASK = ("app.py", N_("Ask"), ":material/forum:")
 SEARCH = ("pages/Search.py", N_("Search"), ":material/search:")
@@ -29,6 +29,8 @@ OF_KIND: dict[SessionKind, tuple[str, str, str]] = {
 }  # fmt: skip
 """Path, name (said with `t`) and icon of the page that shows a session of each kind."""
 RECENT = 12
+RECENT_LETTERS = 26
+"""Of a question, as wide as Latin ones: Chinese ones take the room of two."""
 ICON = Path(__file__).with_name("icon.png")  # A :material/…: icon here would be fetched from outside.
 
 
@@ -128,10 +130,10 @@ def _recent() -> None:
             # Sessions of one question look alike in a list this narrow: the rest is told on pointing at one.
             when = t("{when:%d %b %H:%M}", when=s.created_at.astimezone())
             about = f"{t(title)} · {s.model} · {when} · {s.question_text}"
+            begins = s.question_text[:RECENT_LETTERS]
+            label = literal(s.question_text, RECENT_LETTERS * len(begins) // max(1, width(begins)))
             # Buttons, not page links: every link to the page that is open would be drawn as the chosen one.
-            if st.button(
-                literal(s.question_text, 26), key=f"open_{s.id}", icon=icon, type="tertiary", help=literal(about, 400)
-            ):
+            if st.button(label, key=f"open_{s.id}", icon=icon, type="tertiary", help=literal(about, 400)):
                 st.switch_page(path, query_params=state.address(session=s.id))
         if st.button(t("All sessions"), key="all_sessions", icon=HISTORY[2], type="tertiary"):
             st.switch_page(HISTORY[0], query_params=state.address())

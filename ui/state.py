@@ -36,6 +36,7 @@ LANG = "lang"
 """The part of the address that names the language, so that a shared link speaks it too."""
 _LANGUAGE = "language"
 _SWITCH = "language_switch"
+_DRAWN = "drawn_language"
 
 
 def language() -> Language | None:
@@ -71,6 +72,18 @@ def keep_language() -> None:
         st.session_state[_LANGUAGE] = chosen
         if st.query_params.get(LANG) != chosen:
             st.query_params[LANG] = chosen
+    spoken = language()
+    if st.session_state.setdefault(_DRAWN, spoken) != spoken:
+        st.session_state[_DRAWN] = spoken
+        _choose_again()
+
+
+def _choose_again() -> None:
+    """Choose what is chosen: a browser knows an option by its words alone, and would go on with those it had."""
+    for key, value in dict(st.session_state).items():
+        chosen = value if isinstance(value, list) else [value]
+        if chosen and all(isinstance(one, str) for one in chosen):
+            st.session_state[key] = value
 
 
 def language_switch(label: str) -> None:
