@@ -112,16 +112,11 @@ def test_values_are_filled_in_and_never_looked_up_or_interpreted():
 TRANSLATED = ("t", "tn", "N_")
 ENGLISH_BY_DESIGN = ("tale_core/cli.py", "tale_core/commands/", "tale_core/models/scripted.py")
 """The command line speaks English, and so does a script that a test got wrong."""
-PENDING = (
-    "tale_core/datasets/", "tale_core/estimators/", "tale_core/experiments/", "tale_core/strategies/",
-    "tale_core/wording_memory.py", "tale_core/wordings.py",
-)  # fmt: skip
-"""Not translated yet; to be emptied."""
 ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.TaleError)}
 CORE = [
     path
     for path in sorted((REPO_ROOT / "tale_core").rglob("*.py"))
-    if not path.relative_to(REPO_ROOT).as_posix().startswith((*ENGLISH_BY_DESIGN, *PENDING))
+    if not path.relative_to(REPO_ROOT).as_posix().startswith(ENGLISH_BY_DESIGN)
 ]
 
 

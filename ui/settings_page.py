@@ -14,6 +14,7 @@ from tale_core.models.endpoints import endpoints
 from tale_core.settings import get_settings
 from tale_core.types import Question
 from tale_core.wording_memory import usual_template, wording_for
+from tale_core.wording_rule import reason_told
 from ui import state
 from ui.shell import page
 from ui.text import literal, visible
@@ -166,7 +167,7 @@ def _measured(model: str) -> None:
             )
         )
         return
-    values = {"date": found.entry.date, "n": found.entry.n, "reason": found.entry.reason}
+    values = {"date": found.entry.date, "n": found.entry.n, "reason": reason_told(found.entry.reason)}
     if found.found == "yours":
         words = t("Measured on this machine on {date} with {n} questions: {reason}", **values)
     else:

@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from tale_core.errors import StoreError, TaleError
+from tale_core.experiments.opening import title_told
 from tale_core.i18n import N_, t
 from tale_core.jobs import runner
 from tale_core.models.prepare import Readiness, preparation
@@ -129,9 +130,10 @@ def _recent() -> None:
             icon = ":material/pending:" if running else icon
             # Sessions of one question look alike in a list this narrow: the rest is told on pointing at one.
             when = t("{when:%d %b %H:%M}", when=s.created_at.astimezone())
-            about = f"{t(title)} · {s.model} · {when} · {s.question_text}"
-            begins = s.question_text[:RECENT_LETTERS]
-            label = literal(s.question_text, RECENT_LETTERS * len(begins) // max(1, width(begins)))
+            name = title_told(s.question_text) if s.kind == "experiment" else s.question_text
+            about = f"{t(title)} · {s.model} · {when} · {name}"
+            begins = name[:RECENT_LETTERS]
+            label = literal(name, RECENT_LETTERS * len(begins) // max(1, width(begins)))
             # Buttons, not page links: every link to the page that is open would be drawn as the chosen one.
             if st.button(label, key=f"open_{s.id}", icon=icon, type="tertiary", help=literal(about, 400)):
                 st.switch_page(path, query_params=state.address(session=s.id))

@@ -23,12 +23,13 @@ from tale_core.models.endpoints import endpoints
 from tests.pages.app_page import words
 
 ALLOWED = {
-    # The project, the paper's method, and statistics that are named after somebody.
-    "TALE", "Wilson",
+    # The project, the paper's method, statistics that are named after somebody, and the sampling setting Top p.
+    "TALE", "Wilson", "Holm", "McNemar", "Top",
     # The unit, which Chinese texts on language models do not translate; and the API's own names of settings.
     "token", "max_tokens", "xhigh", "high", "medium", "low", "minimal", "none",
     # File formats, key names, and names of programs and files.
-    "CSV", "JSON", "PNG", "API", "OpenAI", "tiktoken", "secrets", "toml", "streamlit", "Enter",
+    "CSV", "JSON", "JSONL", "Lines", "Parquet", "HTML", "PNG", "API", "OpenAI", "tiktoken",
+    "secrets", "toml", "streamlit", "Enter",
     # Each language is named in its own words.
     "English",
 }  # fmt: skip
@@ -43,7 +44,8 @@ OF_OTHERS = {"code", "text"}
 PICKED_FROM_DATA = {"example"}
 """Keys of lists whose options are data."""
 _NOT_LANGUAGE = re.compile(
-    r"https?:\S+|[\w./]+/\S+|:material/\w+:|:[a-z]+(?:-[a-z]+)*\[|`[^`]*`|</?\w+/?>|%\{\w+\}|&\w+;|[A-Z]+(?:_[A-Z]+)+|\$\{\w+\}"
+    r"https?:\S+|[\w./]+/\S+|:material/\w+:|:[a-z]+(?:-[a-z]+)*\[|`[^`]*`|</?\w+/?>|%\{\w+\}|&\w+;|[A-Z]+(?:_[A-Z]+)+"
+    r"|\b[0-9a-f]{32}\b|\b[a-z]+-[a-z0-9]{24}\b"  # Names of uploads and of sessions.
 )
 _WORD = re.compile(r"[A-Za-z][A-Za-z_'’]+")
 
