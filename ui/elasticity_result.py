@@ -23,7 +23,6 @@ from ui import elasticity_figures as figures
 from ui import elasticity_words as words
 from ui.elasticity_words import Named
 from ui.outcome_badge import labelled_note
-from ui.text import literal
 from ui.text import literal, whole
 
 FINDING_HEIGHT = 120

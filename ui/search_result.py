@@ -32,7 +32,6 @@ from tale_core.search_words import (
 from tale_core.studies import SearchView
 from ui import search_figures
 from ui.outcome_badge import labelled_note
-from ui.text import answer_text, literal
 from ui.text import answer_text, literal, whole, wrapped
 from ui.theme import OUTCOMES, BadgeColor
 
