@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_models(commands)
     _add_serve(commands)
     archive_flags.add(commands)
+    _add_record(commands)
     return parser
 
 
@@ -249,6 +250,20 @@ def _add_serve(commands: Any) -> None:
     serve.set_defaults(command=_serve)
 
 
+def _add_record(commands: Any) -> None:
+    record = commands.add_parser("record", help="run recipes and keep them with their timing, for lessons")
+    record.add_argument("names", nargs="*", metavar="NAME", help="recipes to run; default: all of the file")
+    record.add_argument("--recipes", metavar="FILE.toml", help="default: the bundled recordings' (data/recorded)")
+    record.add_argument("--out", metavar="DIR", help="default: recorded/ in the data folder, which lessons offer too")
+    record.add_argument("--list", action="store_true", help="list the recipes and run nothing")
+    record.add_argument("--model", metavar="NAME", help="default: the recipe's, else the configured model")
+    record.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible endpoint")
+    record.add_argument("--api-key-env", metavar="VAR", help="environment variable that holds the endpoint's key")
+    record.add_argument("--db", metavar="URL", help="database (SQLAlchemy URL); default: SQLite in the data folder")
+    record.add_argument("--json", action="store_true", help="print one JSON document")
+    record.set_defaults(command=_record)
+
+
 # The work stands in modules of its own, imported when it is asked for: `--help` must not wait for a database.
 def _ask(args: argparse.Namespace) -> int:
     from tale_core.commands.ask import run
@@ -306,5 +321,11 @@ def _models_calibrate(args: argparse.Namespace) -> int:
 
 def _serve(args: argparse.Namespace) -> int:
     from tale_core.commands.serve import run
+
+    return run(args)
+
+
+def _record(args: argparse.Namespace) -> int:
+    from tale_core.commands.record import run
 
     return run(args)

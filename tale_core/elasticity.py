@@ -9,7 +9,7 @@ Source: arXiv 2412.18547, section 3.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -48,6 +48,7 @@ __all__ = [
     "SweepProgress",
     "SweepResult",
     "profile",
+    "so_far",
     "sweep",
 ]
 SIGNIFICANT = 0.05
@@ -90,6 +91,14 @@ async def sweep(
     yield SweepDone(await tally.result(prober.spent, stop_reason=stop_reason))
 
 
+def so_far(plan: SweepPlan, calls: Mapping[ProbeKey, CallRecord], spent: Spent) -> SweepResult:
+    """What a sweep that goes on knew when it had these answers; for replaying one."""
+    tally = _Tally(plan)
+    tally.calls = dict(calls)
+    tally.others()
+    return tally.measured(tally.calls, spent, "running")
+
+
 class _Tally:
     """The answers of a sweep so far, and what they tell."""
 
@@ -119,9 +128,9 @@ class _Tally:
 
     async def result(self, spent: Spent, *, stop_reason: str = "running") -> SweepResult:
         """What is known now. In a thread: the statistics of many repeats take longer than a stream may wait."""
-        return await asyncio.to_thread(self._result, dict(self.calls), spent, stop_reason)
+        return await asyncio.to_thread(self.measured, dict(self.calls), spent, stop_reason)
 
-    def _result(self, calls: dict[ProbeKey, CallRecord], spent: Spent, stop_reason: str) -> SweepResult:
+    def measured(self, calls: dict[ProbeKey, CallRecord], spent: Spent, stop_reason: str) -> SweepResult:
         points = self._points(calls)
         budgets = [p for p in points if p.kind == "budget" and p.budget is not None]
         sources = [c.source for c in calls.values()]

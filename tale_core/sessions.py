@@ -86,6 +86,7 @@ class AskRun:
         model: Name for the session's row before the client exists.
         endpoint: Likewise.
         on_change: Called after every change, from the event loop.
+        on_event: Told every event as it happens, from the event loop.
 
     Raises:
         InputError: The plan is wrong.
@@ -100,6 +101,7 @@ class AskRun:
         model: str,
         endpoint: str,
         on_change: Callable[[], None] = lambda: None,
+        on_event: Callable[[AskEvent], None] = lambda event: None,
     ) -> None:
         self.estimator = plan.validate(model=model).name
         self.plan = plan
@@ -108,6 +110,7 @@ class AskRun:
         self._open_client = open_client
         self._model, self._endpoint = model, endpoint
         self._on_change = on_change
+        self._on_event = on_event
         self._client: Client | None = None
         self._estimate: Estimate | None = None
         self._phase: Phase = "preparing"
@@ -188,6 +191,7 @@ class AskRun:
         self._on_change()
         async with aclosing(ask(self.plan, self._client, session_id=self.id)) as events:
             async for event in events:
+                self._on_event(event)
                 await self._take(event)
                 if not self._recorder.waiting:  # One answer may wait for its endpoint while the other one grows.
                     self._notice = None

@@ -44,6 +44,7 @@ class StudyRun:
         model: Name for the session's row before the client exists.
         endpoint: Likewise.
         on_change: Called after every change, from the event loop.
+        on_event: Told every event as it happens, from the event loop.
 
     Raises:
         InputError: The plan is wrong.
@@ -58,12 +59,14 @@ class StudyRun:
         model: str,
         endpoint: str,
         on_change: Callable[[], None] = lambda: None,
+        on_event: Callable[[SearchEvent | SweepEvent], None] = lambda event: None,
     ) -> None:
         plan.validate()
         self.plan = plan
         self.kind: SessionKind = "search" if isinstance(plan, SearchPlan) else "sweep"
         self.id = new_session_id(self.kind)
         self._store, self._open_client, self._on_change = store, open_client, on_change
+        self._on_event = on_event
         self._model, self._endpoint = model, endpoint
         self._client: Client | None = None
         self._recorder: Recorder[ProbeKey] = Recorder(store, self.id)
@@ -151,6 +154,7 @@ class StudyRun:
         self._on_change()
         async with aclosing(self._events(self._client)) as events:
             async for event in events:
+                self._on_event(event)
                 await self._take(event)
                 if not self._recorder.waiting:
                     self._notice = None
