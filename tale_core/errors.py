@@ -12,6 +12,8 @@ know this tree:
     │   └── SettingsError            an environment variable or a settings file is wrong
     ├── StoppedError                 the caller asked to stop; what can be resumed is kept (exit code 130)
     ├── LimitReachedError            the next call could break a limit on calls, tokens or money; it was not sent
+    │   └── ShareUsedError           a student's or the whole room's share is used up
+    ├── SentAwayError                a place in a room's queue was given up, or the room was closed
     ├── ModelError                   a call to a model failed (exit code 1); `partial` holds what had arrived
     │   ├── ConnectionFailedError    nothing answered
     │   │   ├── NameNotFoundError    the host name does not exist
@@ -45,7 +47,9 @@ know this tree:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from tale_core.i18n import t
 
 from tale_core.i18n import again, joined, t
 
@@ -107,6 +111,27 @@ class LimitReachedError(TaleError):
             reached.get(which, t("A limit is reached.")), t("What was found so far is kept; raise the limit to go on.")
         )
         self.which = which
+
+
+class ShareUsedError(LimitReachedError):
+    """A cap of a class room would be exceeded; the call was not sent.
+
+    Args:
+        which: What is used up.
+        whose: The student's own share, or that of the whole room.
+    """
+
+    def __init__(self, which: Literal["calls", "tokens"], whose: Literal["student", "room"]) -> None:
+        super().__init__(which)
+        self.message = (
+            t("Your share is used up.") if whose == "student" else t("The share of the whole room is used up.")
+        )
+        self.hint = t("Your teacher can raise it.")
+        self.whose = whose
+
+
+class SentAwayError(TaleError):
+    """A call waited in a room's queue, and its place was given up or the room was closed; nothing was sent."""
 
 
 class ModelError(TaleError):

@@ -38,6 +38,10 @@ class Settings(BaseSettings):
     database_url: str | None = None
     """SQLAlchemy URL; None means SQLite in data_dir."""
 
+    class_database_url: str | None = None
+    """SQLAlchemy URL of the database of class rooms, kept apart so that no other page shows what students asked; None
+    means SQLite in data_dir."""
+
     model: str = "qwen2.5-coder-1.5b"
     """Catalog name used when none is given."""
 
@@ -69,6 +73,11 @@ class Settings(BaseSettings):
     def resolved_database_url(self) -> str:
         """The database to use, as a SQLAlchemy URL."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'tale.db').as_posix()}"
+
+    @property
+    def resolved_class_database_url(self) -> str:
+        """The database of class rooms, as a SQLAlchemy URL."""
+        return self.class_database_url or f"sqlite:///{(self.data_dir / 'class.db').as_posix()}"
 
 
 @lru_cache(maxsize=1)

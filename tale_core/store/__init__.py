@@ -45,6 +45,7 @@ from tale_core.store.owner import current_owner
 from tale_core.store.records import CallFields, SessionFields, SessionSummary, new_session_id, safe_text
 from tale_core.store.repository import Store
 from tale_core.store.trash import UNDO_FOR, Deleted, Refused, Trash
+from tale_core.store.rooms import RoomChanges, RoomRecord, RoomStore, SeatRecord, SeatSpent
 
 __all__ = [
     "COUNTED",
@@ -83,7 +84,12 @@ __all__ = [
     "Rederived",
     "Refused",
     "RightAnswer",
+    "RoomChanges",
+    "RoomRecord",
+    "RoomStore",
     "Said",
+    "SeatRecord",
+    "SeatSpent",
     "SessionFields",
     "SessionSummary",
     "Share",

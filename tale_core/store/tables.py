@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, LargeBinary, MetaData, Table, Text
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, LargeBinary, MetaData, Table, Text, UniqueConstraint
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
@@ -268,6 +268,68 @@ class ImportedRow(Base, table=True):
     key: list[Any] = Field(sa_type=SafeJSON)
 
 
+class RoomRow(Base, table=True):
+    """One class; `RoomRecord` explains the fields."""
+
+    __tablename__ = "room"
+    __table_args__ = (UniqueConstraint("code"), {"info": {"archive": False}})
+
+    id: str = Field(primary_key=True, sa_type=SafeText)
+    code: str = Field(sa_type=SafeText)
+    teacher_hash: str = Field(sa_type=SafeText)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    status: str = Field(sa_type=SafeText)
+    model: str = Field(sa_type=SafeText)
+    endpoint: str = Field(sa_type=EndpointText)
+    student_calls: int | None = Field(sa_type=BigInteger)
+    student_tokens: int | None = Field(sa_type=BigInteger)
+    room_calls: int | None = Field(sa_type=BigInteger)
+    room_tokens: int | None = Field(sa_type=BigInteger)
+    recording: str | None = Field(sa_type=SafeText)
+    revealed: bool
+
+
+class RoomSeatRow(Base, table=True):
+    """One student in a room; `SeatRecord` explains the fields."""
+
+    __tablename__ = "room_seat"
+    __table_args__ = (Index(None, "room_id"), {"info": {"archive": False}})
+
+    id: str = Field(primary_key=True, sa_type=SafeText)
+    room_id: str = Field(foreign_key="room.id", ondelete="CASCADE", sa_type=SafeText)
+    nickname: str = Field(sa_type=SafeText)
+    token_hash: str = Field(sa_type=SafeText)
+    joined_at: datetime = Field(sa_type=UtcDateTime)
+    left_at: datetime | None = Field(sa_type=UtcDateTime)
+
+
+class RoomGuessRow(Base, table=True):
+    """How many tokens a student guessed for a recording."""
+
+    __tablename__ = "room_guess"
+    __table_args__ = ({"info": {"archive": False}},)
+
+    room_id: str = Field(primary_key=True, foreign_key="room.id", ondelete="CASCADE", sa_type=SafeText)
+    recording: str = Field(primary_key=True, sa_type=SafeText)
+    seat_id: str = Field(primary_key=True, foreign_key="room_seat.id", ondelete="CASCADE", sa_type=SafeText)
+    tokens: int = Field(sa_type=BigInteger)
+
+
+class RoomCallRow(Base, table=True):
+    """One call of a room: the most it can cost while it runs, what it cost when it has ended."""
+
+    __tablename__ = "room_call"
+    __table_args__ = (Index(None, "room_id"), {"info": {"archive": False}})
+
+    id: str = Field(primary_key=True, sa_type=SafeText)
+    room_id: str = Field(foreign_key="room.id", ondelete="CASCADE", sa_type=SafeText)
+    seat_id: str = Field(sa_type=SafeText)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    ended: bool
+    prompt_tokens: int = Field(sa_type=BigInteger)
+    completion_tokens: int = Field(sa_type=BigInteger)
+
+
 # Queries are written against the tables, not the row classes: their columns have the types of SQL expressions.
 sessions: Table = Base.metadata.tables["session"]
 calls: Table = Base.metadata.tables["call"]
@@ -277,3 +339,7 @@ trash: Table = Base.metadata.tables["trash"]
 imports: Table = Base.metadata.tables["import_run"]
 imported_rows: Table = Base.metadata.tables["import_row"]
 experiment_units.add_is_dependent_on(calls)  # By answer_call_id, which is no foreign key.
+rooms: Table = Base.metadata.tables["room"]
+room_seats: Table = Base.metadata.tables["room_seat"]
+room_guesses: Table = Base.metadata.tables["room_guess"]
+room_calls: Table = Base.metadata.tables["room_call"]

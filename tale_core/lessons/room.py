@@ -1,0 +1,441 @@
+"""A room: a teacher and a class on one server, who guess together and, with a model, ask in a fair queue.
+
+What must outlast a restart (the room, seats, guesses, spending) is in the store; who is here right now and who waits
+for a turn is in this process's memory. The teacher's key to a model is in memory alone, and a student's answers are in the
+room's own database, which no other page reads. Knows jobs, the queue and the store; knows no page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Unpack, cast
+
+from tale_core import jobs
+from tale_core.ask import AskPlan
+from tale_core.errors import InputError, NotFoundError
+from tale_core.i18n import t
+from tale_core.lessons.queue import Caps, Cost, FairQueue, GatedClient
+from tale_core.models.choice import EMBEDDED, ModelChoice, embedded_choice, open_client
+from tale_core.sessions import AskRun, AskView
+from tale_core.settings import get_settings
+from tale_core.store import RoomChanges, RoomRecord, RoomStore, SeatRecord, SeatSpent, Store, open_store
+from tale_core.types import Client
+
+LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+"""Of join codes: none that is easily read as another one."""
+CODE_LENGTH = 6
+NICKNAME_LETTERS = 24
+HERE_S = 15.0
+"""Seconds after which a student whose page was not seen counts as away."""
+GONE_S = 60.0
+"""Seconds after which what an absent student has waiting is given up; answers being written go on to their end."""
+USUAL_CAPS = Caps(student_calls=20, student_tokens=20_000, room_calls=400, room_tokens=400_000)
+ENDPOINT_SLOTS = 4
+"""Calls at the same time to a model at an endpoint."""
+
+
+def class_store() -> Store:
+    """The database of rooms; opening it again is cheap."""
+    settings = get_settings()
+    if settings.class_database_url is None:
+        return open_store(settings.resolved_class_database_url)
+    return open_store(settings.class_database_url)
+
+
+def hashed(secret: str) -> str:
+    """What is stored of a secret. It is random and long, so that one round of SHA-256 is enough."""
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
+
+
+def is_secret(given: str, stored_hash: str) -> bool:
+    """Compare in constant time."""
+    return hmac.compare_digest(hashed(given), stored_hash)
+
+
+def new_code() -> str:
+    """A join code that nobody guesses while a lesson lasts (about 30 bits)."""
+    return "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
+
+
+def tidy_code(typed: str) -> str:
+    """A code as people type it: any case, with spaces or dashes."""
+    return "".join(c for c in typed.upper() if c in LETTERS)[: 2 * CODE_LENGTH]
+
+
+def tidy_nickname(typed: str) -> str:
+    """A nickname fit to be shown.
+
+    Raises:
+        InputError: Nothing that can be seen is in it, or it is too long.
+    """
+    name = " ".join("".join(c for c in typed if c.isprintable()).split())
+    if not 1 <= len(name) <= NICKNAME_LETTERS:
+        raise InputError(
+            t("A nickname of {n} letters was given.", n=len(name)), t("Give 1 to {most}.", most=NICKNAME_LETTERS)
+        )
+    return name
+
+
+class Opened(NamedTuple):
+    """A new room and its teacher's secret, which is told this once."""
+
+    room: LiveRoom
+    secret: str
+
+
+class Seated(NamedTuple):
+    """A student's seat and its secret, which is told this once."""
+
+    seat: SeatRecord
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeatView:
+    """A student as the teacher sees them.
+
+    Attributes:
+        here: Their page was seen a moment ago.
+        running: Calls that are being answered.
+        waiting: Calls that wait.
+        place: Of their next call in the queue; None when none waits.
+        guessed: They guessed what is asked now.
+    """
+
+    seat: SeatRecord
+    here: bool
+    running: int
+    waiting: int
+    place: int | None
+    spent: SeatSpent
+    guessed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RoomView:
+    """A room as the teacher sees it.
+
+    Attributes:
+        spent: By all, students who have left among them.
+        guesses: Tokens, in no order that tells whose they are.
+    """
+
+    record: RoomRecord
+    seats: tuple[SeatView, ...]
+    spent: SeatSpent
+    guesses: tuple[int, ...]
+
+
+class _Ledger:
+    """Writes what the room's calls cost into the store; implements `tale_core.lessons.queue.Book`."""
+
+    def __init__(self, store: RoomStore, room_id: str) -> None:
+        self._store, self._room_id = store, room_id
+
+    async def begin(self, call_id: str, who: str, *, prompt: int, completion: int) -> None:
+        """Before it is sent: the most it can come to."""
+        await asyncio.to_thread(
+            self._store.begin_call, call_id, self._room_id, who, prompt_tokens=prompt, completion_tokens=completion
+        )
+
+    async def end(self, call_id: str, *, prompt: int, completion: int) -> None:
+        """What it cost."""
+        await asyncio.to_thread(self._store.end_call, call_id, prompt_tokens=prompt, completion_tokens=completion)
+
+
+class LiveRoom:
+    """A room while this process knows it.
+
+    Args:
+        record: As stored.
+        store: The rooms' database.
+        choice: The model that is asked; None when this process does not know how to reach it.
+        open_model: Makes a client of the choice (for tests).
+        clock: Seconds.
+    """
+
+    def __init__(
+        self,
+        record: RoomRecord,
+        store: Store,
+        *,
+        choice: ModelChoice | None = None,
+        keys: Mapping[str, object] | None = None,
+        key: str | None = None,
+        open_model: Callable[..., Any] = open_client,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.id, self.code = record.id, record.code
+        self.store, self.rooms = store, RoomStore(store)
+        self._record = record
+        self._open_model, self._clock = open_model, clock
+        self._seen: dict[str, float] = {}
+        self._jobs: dict[str, jobs.AskJob] = {}
+        self._lock = threading.Lock()
+        self.use(choice, keys=keys, key=key)
+        spent = {seat: Cost(s.calls, s.tokens) for seat, s in self.rooms.spent(record.id).items()}
+        slots = get_settings().server_slots if record.endpoint == EMBEDDED else ENDPOINT_SLOTS
+        self.queue = FairQueue(slots, caps=caps_of(record), spent=spent, paused=record.status != "open")
+
+    @property
+    def record(self) -> RoomRecord:
+        """As stored."""
+        return self._record
+
+    @property
+    def choice(self) -> ModelChoice | None:
+        """The model that is asked; None after a restart when a key is needed that was in memory alone."""
+        return self._choice
+
+    def use(
+        self, choice: ModelChoice | None, *, keys: Mapping[str, object] | None = None, key: str | None = None
+    ) -> None:
+        """Ask this model from now on.
+
+        Args:
+            choice: The model.
+            keys: What secrets.toml holds.
+            key: The teacher's key as typed for this session; it stays in memory.
+        """
+        self._choice, self._keys, self._key = choice, keys, key
+
+    # The teacher
+
+    def is_teacher(self, secret: str) -> bool:
+        """Whether this is the teacher's secret."""
+        return is_secret(secret, self._record.teacher_hash)
+
+    def change(self, **changes: Unpack[RoomChanges]) -> RoomRecord:
+        """Change the room, for everybody, from now on."""
+        self._record = self.rooms.update(self.id, **changes)
+        self._in_loop(lambda: self.queue.set_caps(caps_of(self._record)))
+        if self._record.status == "open":
+            self._in_loop(self.queue.resume)
+        else:
+            self._in_loop(self.queue.pause)
+        if self._record.status == "closed":
+            self.close()
+        return self._record
+
+    def close(self) -> None:
+        """Stop all spending of this room."""
+        self._in_loop(self.queue.close)
+        for job in list(self._jobs.values()):
+            job.cancel()
+
+    def view(self) -> RoomView:
+        """What the teacher sees."""
+        record, now = self._record, self._clock()
+        spent, waiting, busy = self.rooms.spent(self.id), self.queue.waiting(), self.queue.busy()
+        guesses = self.rooms.guesses(self.id, record.recording) if record.recording else {}
+        seats = tuple(
+            SeatView(
+                seat=seat,
+                here=now - self._seen.get(seat.id, float("-inf")) < HERE_S,
+                running=busy.get(seat.id, 0),
+                waiting=waiting.get(seat.id, 0),
+                place=self.queue.place(seat.id),
+                spent=spent.get(seat.id, SeatSpent()),
+                guessed=seat.id in guesses,
+            )
+            for seat in self.rooms.seats(self.id)
+        )
+        return RoomView(record, seats, _sum(spent), tuple(sorted(guesses.values())))
+
+    # Students
+
+    def join(self, nickname: str) -> Seated:
+        """Take a seat.
+
+        Raises:
+            InputError: A bad nickname, or one that is taken; the room is full or closed.
+        """
+        secret = secrets.token_urlsafe(24)
+        seat = SeatRecord(secrets.token_hex(8), self.id, tidy_nickname(nickname), hashed(secret))
+        self.rooms.join(seat)
+        self.seen(seat.id)
+        return Seated(seat, secret)
+
+    def seat_of(self, secret: str) -> SeatRecord | None:
+        """The seat of a student who comes back with this secret; None when there is none."""
+        given = hashed(secret)
+        found = None
+        for seat in self.rooms.seats(self.id):  # All of them, so that the time tells nothing.
+            if hmac.compare_digest(seat.token_hash, given):
+                found = seat
+        return found
+
+    def seen(self, seat_id: str) -> None:
+        """A student's page is there; and who has been away for long gives up their place."""
+        now = self._clock()
+        self._seen[seat_id] = now
+        for other in self.queue.waiting():
+            if now - self._seen.setdefault(other, now) > GONE_S:
+                self._in_loop(lambda who=other: self.queue.send_away(who))  # type: ignore[misc]
+
+    def leave(self, seat_id: str) -> None:
+        """Give the seat back: what is asked stops, and what waits is given up."""
+        self.rooms.leave(seat_id)
+        self._seen.pop(seat_id, None)
+        self._in_loop(lambda: self.queue.send_away(seat_id))
+        if (job := self._jobs.get(seat_id)) is not None:
+            job.cancel()
+
+    def guess(self, seat: SeatRecord, tokens: int) -> bool:
+        """Guess what is asked now; False when nothing is, or it has been revealed.
+
+        Raises:
+            InputError: The guess is out of range.
+        """
+        recording = self._record.recording
+        return recording is not None and self.rooms.guess(seat, recording, tokens)
+
+    def my_guess(self, seat: SeatRecord) -> int | None:
+        """What this student guessed for what is asked now."""
+        recording = self._record.recording
+        return self.rooms.guesses(self.id, recording).get(seat.id) if recording else None
+
+    def job_of(self, seat_id: str) -> jobs.AskJob | None:
+        """The student's newest Ask of this process, running or ended."""
+        return self._jobs.get(seat_id)
+
+    def ask(self, seat: SeatRecord, plan: AskPlan) -> jobs.AskJob:
+        """Ask the room's model; every call waits for the student's turn.
+
+        Raises:
+            InputError: The plan is wrong, the room is closed, no model can be asked, or the student's last question is
+                still being answered.
+        """
+        choice = self._choice
+        if self._record.status == "closed":
+            raise InputError(t("The room is closed."))
+        if choice is None:
+            raise InputError(t("The room has no model to ask."), t("Your teacher has to choose one in the room again."))
+        with self._lock:
+            running = self._jobs.get(seat.id)
+            if running is not None and running.view().running:
+                raise InputError(t("Your last question is still being answered."), t("Wait for it, or stop it."))
+            self._jobs[seat.id] = job = self._start(seat, plan, choice)
+        return job
+
+    def _start(self, seat: SeatRecord, plan: AskPlan, choice: ModelChoice) -> jobs.AskJob:
+        def made(changed: Callable[[], None]) -> AskRun:
+            async def opened() -> Client:
+                notice = run.notice
+                client = await self._open_model(choice, secrets=self._keys, key=self._key, notice=notice)
+                ledger = _Ledger(self.rooms, self.id)
+                return cast(Client, GatedClient(client, self.queue, seat.id, book=ledger, on_wait=notice))
+
+            run = AskRun(
+                plan, store=self.store, open_client=opened, model=choice.model, endpoint=choice.endpoint,
+                on_change=changed,
+            )  # fmt: skip
+            return run
+
+        return cast("jobs.Job[AskView]", jobs.runner().start(made))
+
+    def _in_loop(self, work: Callable[[], None]) -> None:
+        """The queue's methods run in the jobs' loop."""
+        jobs.runner().loop().call_soon_threadsafe(work)
+
+
+def caps_of(record: RoomRecord) -> Caps:
+    """The caps that a room sets."""
+    return Caps(**{name: getattr(record, name) for name in asdict(Caps())})
+
+
+def _sum(spent: Mapping[str, SeatSpent]) -> SeatSpent:
+    return SeatSpent(*(sum(column) for column in zip(*spent.values(), strict=True))) if spent else SeatSpent()
+
+
+class Rooms:
+    """The rooms that this process knows. Rooms of before a restart are found again in the store."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, LiveRoom] = {}
+        self._lock = threading.Lock()
+
+    def open(
+        self, choice: ModelChoice, *, caps: Caps = USUAL_CAPS, keys: Mapping[str, object] | None = None,
+        key: str | None = None, store: Store | None = None, **options: Any,
+    ) -> Opened:  # fmt: skip
+        """Open a room.
+
+        Args:
+            choice: The model that students ask.
+            caps: What may be spent.
+            keys: See `LiveRoom.use`.
+            key: See `LiveRoom.use`.
+            store: The rooms' database.
+            options: For `LiveRoom`, in tests.
+
+        Raises:
+            InputError: A cap is not positive.
+            StoreError: The database cannot be used.
+        """
+        check_caps(caps)
+        store = store or class_store()
+        secret = secrets.token_urlsafe(24)
+        while True:
+            record = RoomRecord(
+                secrets.token_hex(8), new_code(), hashed(secret), choice.model, choice.endpoint, **asdict(caps)
+            )
+            if RoomStore(store).create(record):
+                break
+        with self._lock:
+            live = LiveRoom(RoomStore(store).get(record.id), store, choice=choice, keys=keys, key=key, **options)
+            self._live[record.code] = live
+        return Opened(live, secret)
+
+    def find(self, code: str, *, store: Store | None = None) -> LiveRoom:
+        """The room of a join code.
+
+        Raises:
+            NotFoundError: No such room.
+            StoreError: The database cannot be read.
+        """
+        code = tidy_code(code)
+        store = store or class_store()
+        with self._lock:
+            live = self._live.get(code)
+            if live is None or live.store is not store:
+                record = RoomStore(store).by_code(code)
+                live = self._live[code] = LiveRoom(record, store, choice=_known_choice(record))
+            return live
+
+
+def _known_choice(record: RoomRecord) -> ModelChoice | None:
+    """The model of a room from before a restart, where it can be asked without a key."""
+    try:
+        return embedded_choice(record.model) if record.endpoint == EMBEDDED else None
+    except InputError:
+        return None
+
+
+def check_caps(caps: Caps) -> None:
+    """Check the numbers.
+
+    Raises:
+        InputError: One of them is not positive.
+    """
+    for value in asdict(caps).values():
+        if value is not None and value < 1:
+            raise InputError(t("A limit of {n} was given.", n=value), t("Give a whole number from 1, or none."))
+
+
+_rooms = Rooms()
+
+
+def rooms() -> Rooms:
+    """The process's rooms."""
+    return _rooms
+
+
+__all__ = ["CODE_LENGTH", "LiveRoom", "NotFoundError", "Opened", "RoomView", "Rooms", "SeatView", "Seated", "rooms"]

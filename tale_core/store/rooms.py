@@ -1,0 +1,243 @@
+"""`RoomStore`: what a class room asks the database. Rooms, seats, guesses, and every token that was paid for.
+
+What a call may cost at most is written before it is sent, and what it did cost when it has ended, so that a restart in
+between loses nothing that was paid. Knows tables and records; knows no queue, no client and no page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack
+
+from sqlalchemy import delete, func, insert, select, update
+
+from tale_core.errors import InputError, NotFoundError
+from tale_core.i18n import t
+from tale_core.store import queries
+from tale_core.store.repository import Store
+from tale_core.store.tables import room_calls, room_guesses, room_seats, rooms
+
+RoomStatus = Literal["open", "paused", "closed"]
+MOST_SEATS = 60
+MOST_GUESS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRecord:
+    """A room.
+
+    Attributes:
+        code: What students type to join.
+        teacher_hash: SHA-256 of the teacher's secret; the secret itself is stored nowhere.
+        student_calls: Calls that one student may make; None means no limit. Likewise the three after it.
+        recording: The recording whose tokens are guessed now; None when none is.
+        revealed: Its tokens are shown, and guesses no longer count.
+    """
+
+    id: str
+    code: str
+    teacher_hash: str
+    model: str
+    endpoint: str
+    status: RoomStatus = "open"
+    created_at: datetime | None = None
+    student_calls: int | None = None
+    student_tokens: int | None = None
+    room_calls: int | None = None
+    room_tokens: int | None = None
+    recording: str | None = None
+    revealed: bool = False
+
+
+class RoomChanges(TypedDict, total=False):
+    """What `update` may change."""
+
+    status: RoomStatus
+    model: str
+    endpoint: str
+    student_calls: int | None
+    student_tokens: int | None
+    room_calls: int | None
+    room_tokens: int | None
+    recording: str | None
+    revealed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SeatRecord:
+    """A student in a room.
+
+    Attributes:
+        token_hash: SHA-256 of the student's secret, which finds the seat again after a refresh.
+        left_at: When the student left; None while there.
+    """
+
+    id: str
+    room_id: str
+    nickname: str
+    token_hash: str
+    joined_at: datetime | None = None
+    left_at: datetime | None = None
+
+
+class SeatSpent(NamedTuple):
+    """What a student's calls have cost; of calls whose end nobody saw the most they could cost."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+class RoomStore:
+    """The rooms in a store; the same errors as `Store`, whose connections it uses."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def create(self, room: RoomRecord) -> bool:
+        """Store a new room; False when its code is taken by another one."""
+        with self.store._writing() as connection:
+            if connection.execute(select(rooms.c.id).where(rooms.c.code == room.code)).first() is not None:
+                return False
+            connection.execute(insert(rooms).values(**_columns(room) | {"created_at": queries.now()}))
+            return True
+
+    def get(self, room_id: str) -> RoomRecord:
+        """A room.
+
+        Raises:
+            NotFoundError: No such room.
+        """
+        return self._one(rooms.c.id == room_id, room_id)
+
+    def by_code(self, code: str) -> RoomRecord:
+        """The room of a join code.
+
+        Raises:
+            NotFoundError: No such room.
+        """
+        return self._one(rooms.c.code == code, code)
+
+    def _one(self, condition: Any, named: str) -> RoomRecord:
+        with self.store._reading() as connection:
+            row = connection.execute(select(rooms).where(condition)).mappings().first()
+        if row is None:
+            raise NotFoundError(
+                t("There is no room {name}.", name=repr(named[:40])), t("Check the code on the teacher's screen.")
+            )
+        return RoomRecord(**row)
+
+    def update(self, room_id: str, **changes: Unpack[RoomChanges]) -> RoomRecord:
+        """Change a room; a closed one stays closed.
+
+        Raises:
+            NotFoundError: No such room.
+            TypeError: A field that may not be changed.
+        """
+        if unknown := sorted(set(changes) - set(RoomChanges.__annotations__)):
+            raise TypeError(f"update() got {', '.join(unknown)}")
+        with self.store._writing() as connection:
+            connection.execute(update(rooms).where(rooms.c.id == room_id, rooms.c.status != "closed").values(**changes))
+        return self.get(room_id)
+
+    # Seats
+
+    def join(self, seat: SeatRecord) -> None:
+        """Take a seat.
+
+        Raises:
+            InputError: The room is closed or full, or somebody in it has this nickname.
+        """
+        here = (room_seats.c.room_id == seat.room_id, room_seats.c.left_at.is_(None))
+        with self.store._writing() as connection:
+            status = connection.execute(select(rooms.c.status).where(rooms.c.id == seat.room_id)).scalar()
+            names = {
+                name.casefold() for name in connection.execute(select(room_seats.c.nickname).where(*here)).scalars()
+            }
+            if status is None or status == "closed":
+                raise InputError(t("The room is closed."), t("Ask your teacher for a new code."))
+            if seat.nickname.casefold() in names:
+                raise InputError(t("Somebody in the room has that nickname."), t("Choose another one."))
+            if len(names) >= MOST_SEATS:
+                raise InputError(t("The room is full."), t("At most {n} students fit in.", n=MOST_SEATS))
+            connection.execute(insert(room_seats).values(**_columns(seat) | {"joined_at": queries.now()}))
+
+    def seats(self, room_id: str, *, there: bool = True) -> list[SeatRecord]:
+        """The students in the order they came; with `there` only those who have not left."""
+        statement = select(room_seats).where(room_seats.c.room_id == room_id)
+        if there:
+            statement = statement.where(room_seats.c.left_at.is_(None))
+        with self.store._reading() as connection:
+            found = connection.execute(statement.order_by(room_seats.c.joined_at, room_seats.c.id)).mappings()
+            return [SeatRecord(**row) for row in found]
+
+    def leave(self, seat_id: str) -> None:
+        """Give a seat back; its guesses and what it spent stay."""
+        gone = update(room_seats).where(room_seats.c.id == seat_id, room_seats.c.left_at.is_(None))
+        with self.store._writing() as connection:
+            connection.execute(gone.values(left_at=queries.now()))
+
+    # Guesses
+
+    def guess(self, seat: SeatRecord, recording: str, tokens: int) -> bool:
+        """Guess; a later guess replaces an earlier one. False when this is not being guessed (any more).
+
+        Raises:
+            InputError: The guess is out of range.
+        """
+        if not 1 <= tokens <= MOST_GUESS:
+            raise InputError(
+                t("A guess of {n} tokens was given.", n=tokens), t("Give 1 to {most}.", most=f"{MOST_GUESS:,}")
+            )
+        key = {"room_id": seat.room_id, "recording": recording, "seat_id": seat.id}
+        asked = (rooms.c.id == seat.room_id, rooms.c.recording == recording, rooms.c.revealed.is_(False))
+        with self.store._writing() as connection:
+            there = select(rooms.c.id).where(*asked, rooms.c.status != "closed")
+            if connection.execute(there).first() is None:
+                return False
+            connection.execute(delete(room_guesses).where(*(room_guesses.c[name] == v for name, v in key.items())))
+            connection.execute(insert(room_guesses).values(**key, tokens=tokens))
+            return True
+
+    def guesses(self, room_id: str, recording: str) -> dict[str, int]:
+        """The guesses for a recording, by seat."""
+        of = (room_guesses.c.room_id == room_id, room_guesses.c.recording == recording)
+        with self.store._reading() as connection:
+            found = connection.execute(select(room_guesses.c.seat_id, room_guesses.c.tokens).where(*of))
+            return {row.seat_id: row.tokens for row in found}
+
+    # Spending
+
+    def begin_call(
+        self, call_id: str, room_id: str, seat_id: str, *, prompt_tokens: int, completion_tokens: int
+    ) -> None:
+        """A call is about to be sent; the tokens are the most it can come to."""
+        row = {"id": call_id, "room_id": room_id, "seat_id": seat_id, "ended": False, "created_at": queries.now()}
+        with self.store._writing() as connection:
+            connection.execute(
+                insert(room_calls).values(**row, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+            )
+
+    def end_call(self, call_id: str, *, prompt_tokens: int, completion_tokens: int) -> None:
+        """A call has ended and cost this."""
+        cost = {"ended": True, "prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
+        with self.store._writing() as connection:
+            connection.execute(update(room_calls).where(room_calls.c.id == call_id).values(**cost))
+
+    def spent(self, room_id: str) -> dict[str, SeatSpent]:
+        """What was spent, by seat, students who have left among them."""
+        c = room_calls.c
+        sums = select(c.seat_id, func.count(), func.sum(c.prompt_tokens), func.sum(c.completion_tokens))
+        with self.store._reading() as connection:
+            found = connection.execute(sums.where(c.room_id == room_id).group_by(c.seat_id))
+            return {seat: SeatSpent(int(n), int(prompt), int(completion)) for seat, n, prompt, completion in found}
+
+
+def _columns(record: RoomRecord | SeatRecord) -> dict[str, Any]:
+    return {f.name: getattr(record, f.name) for f in fields(record)}
