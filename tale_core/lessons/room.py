@@ -1,8 +1,8 @@
 """A room: a teacher and a class on one server, who guess together and, with a model, ask in a fair queue.
 
 What must outlast a restart (the room, seats, guesses, spending) is in the store; who is here right now and who waits
-for a turn is in this process's memory. The teacher's key to a model is in memory alone, and a student's answers are in the
-room's own database, which no other page reads. Knows jobs, the queue and the store; knows no page.
+for a turn is in this process's memory. The teacher's key to a model is in memory alone, and students' answers are in
+the rooms' own database, which no other page reads. Knows jobs, the queue and the store; knows no page.
 """
 
 from __future__ import annotations
