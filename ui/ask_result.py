@@ -5,6 +5,7 @@ While answers stream, only the text and the counters inside fixed boxes change; 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,11 +54,11 @@ class _Slots:
 
 
 class AnswerColumns:
-    """Two columns that `update` fills while the answers grow."""
+    """Columns that `update` fills while the answers grow: two, or one where one answer is shown alone."""
 
-    def __init__(self) -> None:
-        left, right = st.columns(2, gap="medium")
-        self._slots = {role: self._column(column, role) for role, column in zip(ANSWERS, (left, right), strict=True)}
+    def __init__(self, roles: Sequence[AnswerRole] = ANSWERS) -> None:
+        columns = st.columns(len(roles), gap="medium")
+        self._slots = {role: self._column(column, role) for role, column in zip(roles, columns, strict=True)}
 
     @staticmethod
     def _column(column: Any, role: Role) -> _Slots:
@@ -219,10 +220,10 @@ def _spent(call: CallRecord) -> str:
     )
 
 
-def answers(view: AskView) -> None:
-    """Both finished answers with their numbers."""
+def answers(view: AskView, roles: Sequence[AnswerRole] = ANSWERS) -> None:
+    """The finished answers with their numbers."""
     scale = _scale(view)
-    for column, role in zip(st.columns(2, gap="medium"), ANSWERS, strict=True):
+    for column, role in zip(st.columns(len(roles), gap="medium"), roles, strict=True):
         with column:
             _answer(view, role, scale)
 

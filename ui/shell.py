@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
@@ -24,7 +25,8 @@ ESTIMATORS = ("pages/Estimators.py", N_("Estimators"), ":material/model_training
 LABEL = ("pages/Label.py", N_("Label"), ":material/checklist:")
 HISTORY = ("pages/History.py", N_("History"), ":material/history:")
 SETTINGS = ("pages/Settings.py", N_("Settings"), ":material/tune:")
-PAGES = (ASK, SEARCH, ELASTICITY, EXPERIMENTS, ESTIMATORS, LABEL, HISTORY, SETTINGS)
+LESSON = ("pages/Lesson.py", N_("Class"), ":material/school:")
+PAGES = (ASK, SEARCH, ELASTICITY, EXPERIMENTS, ESTIMATORS, LABEL, LESSON, HISTORY, SETTINGS)
 OF_KIND: dict[SessionKind, tuple[str, str, str]] = {
     "ask": ASK, "search": SEARCH, "sweep": ELASTICITY, "experiment": EXPERIMENTS,
 }  # fmt: skip
@@ -43,7 +45,7 @@ def show(draw: Callable[[], None]) -> None:
         st.error(literal(str(e), 800), icon=":material/error:")
 
 
-def page(title: str, *, following: bool = False, undoing: bool = False) -> None:
+def page(title: str, *, following: bool = False, undoing: bool = False, alone: bool = False) -> None:
     """Begin a page.
 
     Args:
@@ -51,11 +53,14 @@ def page(title: str, *, following: bool = False, undoing: bool = False) -> None:
         following: The page will follow a running job. It then says itself how far the model is: a page that follows
             runs no fragment, so a second account in the sidebar would stand still.
         undoing: The page offers to undo deletions; on any other they become final.
+        alone: The page needs no model and shows no sessions, and the sidebar stays folded: for a class, whose screens
+            are small or on a projector.
     """
     state.keep_language()
     if not undoing:
         state.finish_deletions()
-    st.set_page_config(page_title=f"{title} · TALE", page_icon=str(ICON), layout="wide")
+    sidebar: Literal["auto", "collapsed"] = "collapsed" if alone else "auto"
+    st.set_page_config(page_title=f"{title} · TALE", page_icon=str(ICON), layout="wide", initial_sidebar_state=sidebar)
     with st.sidebar:
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown("### TALE", anchors=False, width="content")
@@ -63,6 +68,8 @@ def page(title: str, *, following: bool = False, undoing: bool = False) -> None:
         st.caption(t("See, measure and shrink what a model spends on reasoning."))
         for path, label, icon in PAGES:
             st.page_link(path, label=t(label), icon=icon, query_params=state.address() or None)
+        if alone:
+            return
         choice = state.current_choice()
         if choice.kind == "embedded":
             _begin_embedded(choice.model)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 import textwrap
 
+from tale_core.visible import visible
+
+__all__ = ["MAX_SHOWN", "answer_text", "clip", "literal", "shortened", "visible", "whole", "width", "wrapped"]
+
 MAX_SHOWN = 20_000
 """Characters of one answer drawn in the page. The store keeps all of it, and the page offers it as a file."""
 
-# Left-to-right and right-to-left marks, embeddings, overrides and isolates; byte order mark; interlinear annotations.
-_INVISIBLE = re.compile(
-    "[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\u0000-\u0008\u000b-\u001f\u007f]"
-)
 # Addresses are made into links after escapes are undone; an invisible word joiner keeps them text.
 _AUTOLINK = re.compile(r"(://|www\.|@)", re.IGNORECASE)
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:^&=@/])")
@@ -71,12 +71,6 @@ def whole(text: str) -> str:
     """A table's cell that no narrow screen breaks into lines: the table is scrolled instead."""
     text = text.replace(" ", "\u00a0").replace("–", "\u2060–\u2060").replace("-", "-\u2060")
     return _WIDE.sub("\u2060\\g<0>\u2060", text).replace("\u2060\u2060", "\u2060")
-
-
-def visible(text: str) -> str:
-    """`text` with control and direction characters shown as `⟨U+202E⟩`; line ends and tabs stay."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _INVISIBLE.sub(lambda m: f"⟨U+{ord(m.group()):04X}⟩", text)
 
 
 def clip(text: str, limit: int = MAX_SHOWN) -> tuple[str, bool]:

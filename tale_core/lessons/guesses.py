@@ -15,7 +15,7 @@ class Bin(NamedTuple):
 
     low: int
     high: int
-    count: int
+    students: int
 
 
 def histogram(guesses: Sequence[int], *, actual: int | None = None) -> tuple[Bin, ...]:

@@ -80,10 +80,10 @@ def test_a_replayed_sweep_measures_what_the_run_had_measured():
     one = sample("sweep")
     just_before = at(one, one.duration_ms - 1)
     assert 6 <= just_before.finished < 12 and just_before.planned == 12
-    known = {p.budget: p for p in just_before.result.points if p.repeats == 2}
+    known = {(p.kind, p.budget): p for p in just_before.result.points if p.repeats == 2}
     for point in whole(one).result.points:
-        if point.budget in known:
-            assert known[point.budget] == point
+        if (point.kind, point.budget) in known:
+            assert known[point.kind, point.budget] == point
     assert just_before.result.rebound is None or just_before.result.rebound.p_value is None  # Judged at the end only.
 
 

@@ -1,0 +1,158 @@
+"""The guided lesson: one step a screen, large enough for a projector, next and back by the arrow keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from tale_core import prompts
+from tale_core.errors import InputError
+from tale_core.i18n import language, t
+from tale_core.lessons import lesson
+from tale_core.lessons.lesson import STEPS, LessonRecordings
+from tale_core.lessons.recorded import Recording
+from tale_core.verdict import guess_score
+from ui import lesson_player
+from ui.text import literal
+
+Go = Callable[..., None]
+
+
+def draw(at: int, go: Go) -> None:
+    """One step.
+
+    Args:
+        at: Which, from 0.
+        go: Shows another address.
+    """
+    step = STEPS[at]
+    _navigation(at, go)
+    st.title(t(step.title), anchor=False)
+    st.markdown(f"##### {t(step.say)}", anchors=False)
+    try:
+        found = lesson.lesson_recordings()
+    except InputError as e:
+        st.error(literal(str(e), 800), icon=":material/error:")
+        return
+    {
+        "cost": _cost,
+        "guess": _guess,
+        "budget": _budget,
+        "too-small": _too_small,
+        "search": _search,
+        "meaning": _meaning,
+    }[step.id](found)
+    st.markdown(f"#### :material/forum: {t(step.talk)}", anchors=False)
+    if step.id == "meaning":
+        _discussion()
+
+
+def _navigation(at: int, go: Go) -> None:
+    """Always at the same place, so that nobody has to look for it."""
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.button(
+            t("Back"), key="step_back", icon=":material/arrow_back:", shortcut="Left", on_click=go,
+            kwargs={"step": STEPS[at - 1].id} if at else {},
+        )  # fmt: skip
+        st.markdown(t("Step {n} of {all}", n=at + 1, all=len(STEPS)), width="content")
+        last = at == len(STEPS) - 1
+        st.button(
+            t("To the start") if last else t("Next"), key="step_next", icon=":material/arrow_forward:",
+            icon_position="right", shortcut="Right", type="secondary" if last else "primary", on_click=go,
+            kwargs={} if last else {"step": STEPS[at + 1].id},
+        )  # fmt: skip
+
+
+def question(recording: Recording) -> None:
+    """The question as it was asked, as large as the screen allows."""
+    st.markdown(f"### {literal(recording.session.question.text, 600)}", anchors=False)
+
+
+def _cost(found: LessonRecordings) -> None:
+    question(found.ask)
+    lesson_player.mark(found.ask)
+    lesson_player.show(found.ask, roles=("vanilla",))
+
+
+def _guess(found: LessonRecordings) -> None:
+    recording = found.ask
+    question(recording)
+    added(recording)
+    vanilla = lesson.answer_of(recording, "vanilla").completion_tokens or 0
+    st.markdown(t("Without the sentence it wrote **{n}** tokens.", n=f"{vanilla:,}"))
+    lesson_player.mark(recording)
+    key = f"guess_{recording.name}"
+    revealed = bool(st.session_state.get(f"revealed_{recording.name}"))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        guess = st.number_input(
+            t("Your guess: tokens"), 1, 100_000, None, key=key, width=220, disabled=revealed, persist_state="session"
+        )
+        st.button(
+            t("Reveal"), key="lesson_reveal", type="primary", icon=":material/visibility:", disabled=revealed,
+            on_click=_reveal, args=(recording,),
+        )  # fmt: skip
+    if revealed:
+        actual = lesson.guessed_tokens(recording)
+        told = t("It wrote {n} tokens.", n=f"{actual:,}")
+        if guess:
+            told += " " + t("Your guess scores {score} of 100.", score=guess_score(int(guess), actual))
+        st.title(told, anchor=False)
+    else:
+        st.caption(t("With a room, everybody guesses on their own screen and the class sees its histogram."))
+
+
+def _reveal(recording: Recording) -> None:
+    st.session_state[f"revealed_{recording.name}"] = True
+
+
+def added(recording: Recording) -> None:
+    """The words that the second prompt adds for the budget, as the model read them."""
+    session = recording.session
+    part = prompts.template(session.template).budget_part(session.budget or 1, session.question.language)
+    st.markdown(t("Added to the prompt: **{words}**", words=literal(part.strip(" ,，"), 200)))
+
+
+def _budget(found: LessonRecordings) -> None:
+    question(found.ask)
+    lesson_player.mark(found.ask)
+    lesson_player.show(found.ask)
+
+
+def _too_small(found: LessonRecordings) -> None:
+    lesson_player.mark(found.sweep)
+    st.markdown(f"##### {literal(lesson.rebound_words(found.sweep), 600)}", anchors=False)
+    st.caption(literal(found.sweep.note[language()], 700))
+    lesson_player.show(found.sweep, ended=True)
+
+
+def _search(found: LessonRecordings) -> None:
+    lesson_player.mark(found.search)
+    st.session_state.setdefault(f"step_of_{found.search.session.id}", 0)
+    lesson_player.show(found.search, ended=True)
+
+
+def _meaning(found: LessonRecordings) -> None:
+    lines = lesson.summary(found)
+    st.table(
+        {
+            "": [literal(line.what, 80) for line in lines],
+            t("Output tokens"): [line.output_tokens for line in lines],
+            t("All-in tokens"): [line.all_in_tokens for line in lines],
+            t("Outcome"): [line.outcome for line in lines],
+        },
+        border="horizontal", alt=t("What the lesson's recordings measured"),
+    )  # fmt: skip
+    with st.container(horizontal=True):
+        for recording in dict.fromkeys(found):
+            lesson_player.mark(recording)
+    st.markdown(
+        t(
+            "**Output tokens** are what the model wrote. **All-in tokens** add the prompt that it read, which is paid "
+            "for as well. **Right** compares with the known answer; an answer that was cut off is called cut off."
+        )
+    )
+
+
+def _discussion() -> None:
+    st.markdown("\n".join(f"{n}. {t(question)}" for n, question in enumerate(lesson.DISCUSSION, start=1)))

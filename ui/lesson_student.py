@@ -1,0 +1,230 @@
+"""A student's page: join, guess, ask, and see one's own place in the queue and one's own answers; nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from tale_core.ask import AskPlan
+from tale_core.datasets import language_of
+from tale_core.errors import InputError, NotFoundError, StoreError
+from tale_core.i18n import t
+from tale_core.lessons import lesson
+from tale_core.lessons.recorded import Recording, available
+from tale_core.lessons.room import NICKNAME_LETTERS, LiveRoom
+from tale_core.sessions import AskView, view_of
+from tale_core.settings import get_settings
+from tale_core.store import SeatRecord
+from tale_core.types import Question, Sampling
+from tale_core.verdict import guess_score
+from tale_core.wording_memory import usual_template
+from ui import ask_result, lesson_figures, lesson_player, lesson_steps
+from ui.text import literal
+
+BEAT_S = 1.5
+ANSWER_BEAT_S = 0.7
+"""Seconds between two pictures of an answer that is being written."""
+MAX_TOKENS = 600
+"""Of an answer in a room."""
+Go = Callable[..., None]
+
+
+def draw(live: LiveRoom, secret: str, go: Go) -> None:
+    """The page of whoever came with a code.
+
+    Args:
+        live: The room.
+        secret: The seat's, from the address; "" for somebody who has none yet.
+        go: Shows another address.
+    """
+    seat = live.seat_of(secret) if secret else None
+    if seat is None:
+        _join(live, go)
+        return
+    job = live.job_of(seat.id)
+    drawn = _stands(live, seat)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(f"### {literal(seat.nickname, 40)} · {t('room {code}', code=live.code)}", anchors=False)
+        st.button(
+            t("Leave"), key="seat_leave", icon=":material/logout:", type="tertiary", on_click=_leave,
+            args=(live, seat, go),
+        )  # fmt: skip
+    _beat(live, seat, drawn)
+    _guessing(live, seat)
+    st.divider()
+    _asking(live, seat, running=job is not None and job.view().running)
+    _answers(live, seat)
+
+
+def _join(live: LiveRoom, go: Go) -> None:
+    st.title(t("Join room {code}", code=live.code), anchor=False)
+    if live.record.status == "closed":
+        st.info(t("The room is closed."), icon=":material/door_front:")
+        return
+    with st.form("seat_join", border=False):
+        nickname = st.text_input(t("Your nickname"), key="seat_nickname", max_chars=NICKNAME_LETTERS, width=320)
+        pressed = st.form_submit_button(t("Join"), type="primary", icon=":material/login:")
+    st.caption(t("Your teacher sees the nickname and what you spend. Nobody else sees what you ask."))
+    if pressed:
+        try:
+            seated = live.join(nickname)
+        except (InputError, StoreError) as e:
+            st.error(literal(str(e), 400), icon=":material/error:")
+            return
+        go(room=live.code, seat=seated.secret)
+        st.rerun()
+
+
+def _leave(live: LiveRoom, seat: SeatRecord, go: Go) -> None:
+    live.leave(seat.id)
+    go()
+
+
+def _stands(live: LiveRoom, seat: SeatRecord) -> tuple[object, ...]:
+    """What the page depends on; when it changes the page is drawn again."""
+    record, job = live.record, live.job_of(seat.id)
+    ended = job is not None and not job.view().running
+    return (record.recording, record.revealed, record.status, live.choice is None, job.id if job else "", ended)
+
+
+@st.fragment(run_every=BEAT_S)
+def _beat(live: LiveRoom, seat: SeatRecord, drawn: tuple[object, ...]) -> None:
+    """A sign of life, the place in the queue and the share; one line that always stands at the same place."""
+    live.seen(seat.id)
+    if _stands(live, seat) != drawn:
+        st.rerun()
+    record, spent = live.record, live.queue.spent().get(seat.id)
+    calls, tokens = (spent.calls, spent.tokens) if spent else (0, 0)
+    parts = [_share(calls, record.student_calls, tokens, record.student_tokens)]
+    place = live.queue.place(seat.id)
+    if record.status == "paused":
+        parts.insert(0, t("Your teacher has paused asking."))
+    if place is not None:
+        parts.insert(0, "**" + t("You are number {n} in the queue.", n=place) + "**")
+    st.markdown(" ".join(parts))
+
+
+def _share(calls: int, most_calls: int | None, tokens: int, most_tokens: int | None) -> str:
+    used = f"{calls:,}" if most_calls is None else t("{n} of {most}", n=f"{calls:,}", most=f"{most_calls:,}")
+    paid = f"{tokens:,}" if most_tokens is None else t("{n} of {most}", n=f"{tokens:,}", most=f"{most_tokens:,}")
+    return t("You have used {calls} calls and {tokens} tokens.", calls=used, tokens=paid)
+
+
+def _guessing(live: LiveRoom, seat: SeatRecord) -> None:
+    record = live.record
+    recording = available()[0].get(record.recording or "")
+    if recording is None:
+        st.markdown(f"#### {t('Wait for your teacher to ask for a guess.')}", anchors=False)
+        return
+    lesson_steps.question(recording)
+    lesson_steps.added(recording)
+    st.markdown(f"#### {t('How many tokens will it write?')}", anchors=False)
+    lesson_player.mark(recording)
+    guessed = live.my_guess(seat)
+    if record.revealed:
+        _revealed(live, recording, guessed)
+    else:
+        _guess_form(live, seat, recording, guessed)
+
+
+def _guess_form(live: LiveRoom, seat: SeatRecord, recording: Recording, guessed: int | None) -> None:
+    vanilla = lesson.answer_of(recording, "vanilla").completion_tokens or 0
+    st.markdown(t("Without the sentence it wrote **{n}** tokens.", n=f"{vanilla:,}"))
+    with (
+        st.form(f"seat_guess_{recording.name}", border=False),
+        st.container(horizontal=True, vertical_alignment="bottom"),
+    ):
+        tokens = st.number_input(
+            t("Your guess: tokens"), 1, 100_000, guessed, key=f"seat_tokens_{recording.name}", width=200
+        )
+        pressed = st.form_submit_button(
+            t("Change my guess") if guessed else t("Guess"), type="primary", icon=":material/target:"
+        )
+    if pressed and tokens is not None:
+        try:
+            if live.guess(seat, int(tokens)):
+                st.rerun()
+            st.info(t("It has been revealed: this guess no longer counts."))
+        except (InputError, StoreError) as e:
+            st.error(literal(str(e), 400), icon=":material/error:")
+    elif guessed:
+        st.success(t("You guessed {n} tokens. Wait for the reveal.", n=f"{guessed:,}"), icon=":material/check:")
+
+
+def _revealed(live: LiveRoom, recording: Recording, guessed: int | None) -> None:
+    actual = lesson.guessed_tokens(recording)
+    told = t("It wrote {n} tokens.", n=f"{actual:,}")
+    if guessed is not None:
+        told += " " + t("You guessed {n}: {score} of 100.", n=f"{guessed:,}", score=guess_score(guessed, actual))
+    st.markdown(f"### {told}", anchors=False)
+    lesson_figures.guesses(live.view().guesses, actual=actual, key="seat_histogram")
+
+
+def _asking(live: LiveRoom, seat: SeatRecord, *, running: bool) -> None:
+    if live.choice is None or live.record.status == "closed":
+        st.caption(t("Nothing can be asked in this room now."))
+        return
+    st.markdown(f"#### {t('Ask the model yourself')}", anchors=False)
+    with st.form("seat_ask", border=False):
+        question = st.text_area(t("Question"), key="seat_question", height=90, max_chars=2000)
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            answer = st.text_input(t("Known answer"), key="seat_answer", placeholder=t("optional"), width=200)
+            budget = st.number_input(t("Budget: tokens"), 1, 2000, 40, key="seat_budget", width=160)
+            pressed = st.form_submit_button(t("Ask"), type="primary", icon=":material/play_arrow:", disabled=running)
+    if not pressed:
+        return
+    model = live.choice.model
+    plan = AskPlan(
+        question=Question(
+            question.strip(), answer=answer.strip() or None, language=language_of(question), source="class"
+        ),
+        estimator=f"fixed:{int(budget)}",
+        template=usual_template(model, get_settings()),
+        sampling=Sampling(max_tokens=MAX_TOKENS),
+    )
+    try:
+        st.query_params["session"] = live.ask(seat, plan).id
+    except (InputError, StoreError) as e:
+        st.error(literal(str(e), 600), icon=":material/error:")
+        return
+    st.rerun()
+
+
+def _answers(live: LiveRoom, seat: SeatRecord) -> None:
+    """The running or newest Ask of this student."""
+    job = live.job_of(seat.id)
+    if job is not None and job.view().running:
+        st.button(t("Stop"), key="seat_stop", icon=":material/stop_circle:", on_click=job.cancel)
+        _growing(live, seat)
+        return
+    view = job.view() if job is not None else _stored(live)
+    if view is not None:
+        ask_result.whole(view)
+
+
+@st.fragment(run_every=ANSWER_BEAT_S)
+def _growing(live: LiveRoom, seat: SeatRecord) -> None:
+    job = live.job_of(seat.id)
+    if job is None:
+        return
+    view = job.view()
+    if not view.running:
+        st.rerun()
+    ask_result.phase_line(view)
+    ask_result.AnswerColumns().update(view)
+
+
+def _stored(live: LiveRoom) -> AskView | None:
+    """What the address names, from before a restart of the server."""
+    session_id = str(st.query_params.get("session", ""))
+    if not session_id:
+        return None
+    try:
+        session = live.store.get_session(session_id)
+    except NotFoundError:
+        return None
+    except StoreError as e:
+        st.error(literal(str(e), 600), icon=":material/error:")
+        return None
+    return view_of(session) if session.kind == "ask" else None
