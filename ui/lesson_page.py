@@ -87,7 +87,7 @@ def _home() -> None:
     st.markdown(
         t(
             "A lesson in six steps for a projector. It replays **real answers that were recorded**, so it needs no "
-            "key, no model and no network."
+            "key, no model and no network. The arrow keys turn its pages, Ctrl and + make it larger."
         )
     )
     with st.container(horizontal=True, vertical_alignment="center"):

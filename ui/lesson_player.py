@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import streamlit as st
 
-from tale_core.i18n import t
+from tale_core.i18n import t, tn
 from tale_core.lessons import lesson
 from tale_core.lessons.recorded import Recording
 from tale_core.lessons.replay import SPEEDS, Player, at
@@ -43,20 +43,23 @@ def mark(recording: Recording) -> None:
         st.caption(literal(about, 200), width="content")
 
 
-def show(recording: Recording, *, roles: Sequence[AnswerRole] = ANSWERS, ended: bool = False) -> None:
+def show(
+    recording: Recording, *, roles: Sequence[AnswerRole] = ANSWERS, ended: bool = False, brief: bool = False
+) -> None:
     """The deck and the picture.
 
     Args:
         recording: What to show.
         roles: Of a recorded Ask, the answers to show.
         ended: Begin at its end: everything is there at once, and it can be played.
+        brief: The picture of a whole sweep alone: the page has said its finding already.
     """
     deck = _deck(recording, ended=ended)
     clock = _controls(recording, deck)
     playing, whole = st.empty(), st.empty()
     if deck.position(time.monotonic()) >= deck.duration_ms:
         with whole.container():
-            _whole(recording, roles)
+            _whole(recording, roles, brief=brief)
         return
     with playing.container():
         live = _live(recording, roles)
@@ -150,6 +153,8 @@ class _LiveAsk:
 
     def __init__(self, roles: Sequence[AnswerRole]) -> None:
         self._budget = st.empty() if "budgeted" in roles else None
+        places = zip(roles, st.columns(len(roles), gap="medium"), strict=True)
+        self._counts = {role: place.empty() for role, place in places}
         self._columns = ask_result.AnswerColumns(roles)
 
     def update(self, view: AskView) -> None:
@@ -157,6 +162,10 @@ class _LiveAsk:
         if view.budget is not None and self._budget is not None:
             with self._budget.container():
                 ask_result.budget_line(view, interactive=False)
+        for role, place in self._counts.items():
+            call = view.calls.get(role)
+            n = 0 if call is None else call.record.completion_tokens or call.pieces
+            place.markdown(f"## {tn('{n} token', '{n} tokens', n)}")
         self._columns.update(view)
 
 
@@ -166,11 +175,15 @@ def _live(recording: Recording, roles: Sequence[AnswerRole]) -> _Live:
     return search_result.LiveSearch() if recording.kind == "search" else elasticity_result.LiveSweep()
 
 
-def _whole(recording: Recording, roles: Sequence[AnswerRole]) -> None:
+def _whole(recording: Recording, roles: Sequence[AnswerRole], *, brief: bool) -> None:
     view = at(recording, recording.duration_ms)
     if isinstance(view, SearchView):
         search_result.head(view)
         search_result.replay(view)
+    elif isinstance(view, SweepView) and brief:
+        elasticity_result.picture(view)
+        with st.expander(t("The numbers")):
+            elasticity_result.table_and_files(view)
     elif isinstance(view, SweepView):
         elasticity_result.head(view)
         elasticity_result.picture(view)

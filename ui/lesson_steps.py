@@ -29,7 +29,7 @@ def draw(at: int, go: Go) -> None:
     step = STEPS[at]
     _navigation(at, go)
     st.title(t(step.title), anchor=False)
-    st.markdown(f"##### {t(step.say)}", anchors=False)
+    st.markdown(t(step.say))
     try:
         found = lesson.lesson_recordings()
     except InputError as e:
@@ -50,17 +50,15 @@ def draw(at: int, go: Go) -> None:
 
 def _navigation(at: int, go: Go) -> None:
     """Always at the same place, so that nobody has to look for it."""
+    last = at == len(STEPS) - 1
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.button(
-            t("Back"), key="step_back", icon=":material/arrow_back:", shortcut="Left", on_click=go,
-            kwargs={"step": STEPS[at - 1].id} if at else {},
-        )  # fmt: skip
+            t("Back"), key="step_back", shortcut="Left", on_click=go, kwargs={"step": STEPS[at - 1].id} if at else {}
+        )
         st.markdown(t("Step {n} of {all}", n=at + 1, all=len(STEPS)), width="content")
-        last = at == len(STEPS) - 1
         st.button(
-            t("To the start") if last else t("Next"), key="step_next", icon=":material/arrow_forward:",
-            icon_position="right", shortcut="Right", type="secondary" if last else "primary", on_click=go,
-            kwargs={} if last else {"step": STEPS[at + 1].id},
+            t("To the start") if last else t("Next"), key="step_next", shortcut="Right", on_click=go,
+            type="secondary" if last else "primary", kwargs={} if last else {"step": STEPS[at + 1].id},
         )  # fmt: skip
 
 
@@ -82,28 +80,26 @@ def _guess(found: LessonRecordings) -> None:
     vanilla = lesson.answer_of(recording, "vanilla").completion_tokens or 0
     st.markdown(t("Without the sentence it wrote **{n}** tokens.", n=f"{vanilla:,}"))
     lesson_player.mark(recording)
-    key = f"guess_{recording.name}"
-    revealed = bool(st.session_state.get(f"revealed_{recording.name}"))
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        guess = st.number_input(
-            t("Your guess: tokens"), 1, 100_000, None, key=key, width=220, disabled=revealed, persist_state="session"
-        )
-        st.button(
-            t("Reveal"), key="lesson_reveal", type="primary", icon=":material/visibility:", disabled=revealed,
-            on_click=_reveal, args=(recording,),
-        )  # fmt: skip
-    if revealed:
-        actual = lesson.guessed_tokens(recording)
-        told = t("It wrote {n} tokens.", n=f"{actual:,}")
-        if guess:
-            told += " " + t("Your guess scores {score} of 100.", score=guess_score(int(guess), actual))
-        st.title(told, anchor=False)
-    else:
+    key, revealed = f"guess_{recording.name}", f"revealed_{recording.name}"
+    if revealed not in st.session_state:
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.number_input(t("Your guess: tokens"), 1, 100_000, None, key=key, width=220)
+            st.button(
+                t("Reveal"), key="lesson_reveal", type="primary", icon=":material/visibility:", on_click=_reveal,
+                args=(key, revealed),
+            )  # fmt: skip
         st.caption(t("With a room, everybody guesses on their own screen and the class sees its histogram."))
+        return
+    guess, actual = st.session_state[revealed], lesson.guessed_tokens(recording)
+    st.title(t("It wrote {n} tokens.", n=f"{actual:,}"), anchor=False)
+    if guess:
+        told = t("You guessed {n}: {score} of 100.", n=f"{guess:,}", score=guess_score(int(guess), actual))
+        st.markdown(f"### {told}", anchors=False)
 
 
-def _reveal(recording: Recording) -> None:
-    st.session_state[f"revealed_{recording.name}"] = True
+def _reveal(key: str, revealed: str) -> None:
+    """Keep the guess: its box goes."""
+    st.session_state[revealed] = st.session_state.get(key)
 
 
 def added(recording: Recording) -> None:
@@ -120,10 +116,10 @@ def _budget(found: LessonRecordings) -> None:
 
 
 def _too_small(found: LessonRecordings) -> None:
+    st.markdown(f"### {literal(lesson.rebound_words(found.sweep), 600)}", anchors=False)
     lesson_player.mark(found.sweep)
-    st.markdown(f"##### {literal(lesson.rebound_words(found.sweep), 600)}", anchors=False)
+    lesson_player.show(found.sweep, ended=True, brief=True)
     st.caption(literal(found.sweep.note[language()], 700))
-    lesson_player.show(found.sweep, ended=True)
 
 
 def _search(found: LessonRecordings) -> None:
@@ -144,8 +140,8 @@ def _meaning(found: LessonRecordings) -> None:
         border="horizontal", alt=t("What the lesson's recordings measured"),
     )  # fmt: skip
     with st.container(horizontal=True):
-        for recording in dict.fromkeys(found):
-            lesson_player.mark(recording)
+        for made in {lesson.mark(recording): recording for recording in found}.values():
+            lesson_player.mark(made)
     st.markdown(
         t(
             "**Output tokens** are what the model wrote. **All-in tokens** add the prompt that it read, which is paid "

@@ -136,8 +136,8 @@ def _calls(recording: Recording, ms: float) -> list[CallView]:
 def _ask(recording: Recording, ms: float) -> AskView:
     end = ask_view(recording.session)
     calls = {view.record.role: view for view in _calls(recording, ms)}
-    answering = bool(calls) and all(v.record.status == "done" for role, v in calls.items() if role == "estimate")
-    answering = answering and ("estimate" in calls or "estimate" not in end.calls)
+    estimate = calls.get("estimate")
+    answering = "estimate" not in end.calls or (estimate is not None and estimate.record.status == "done")
     return replace(
         end,
         status="running",

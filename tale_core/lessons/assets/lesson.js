@@ -51,7 +51,7 @@
 
   for (const search of $$("[data-search]")) {
     const last = Number(search.dataset.search), back = search.querySelector("[data-back]");
-    const next = search.querySelector("[data-next]"), told = search.querySelector("[data-told]");
+    const next = search.querySelector("[data-next]"), told = search.querySelector("p[data-told]");
     let at = last;
     const draw = () => {
       for (const part of $$("[data-step]", search)) part.classList.toggle("later", Number(part.dataset.step) > at);

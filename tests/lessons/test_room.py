@@ -1,0 +1,266 @@
+"""Rooms: who may do what, what a restart keeps, and a class of thirty on a scripted model."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from tale_core import jobs
+from tale_core.ask import AskPlan
+from tale_core.errors import InputError, NotFoundError
+from tale_core.lessons.queue import Caps
+from tale_core.lessons.room import GONE_S, HERE_S, LETTERS, Rooms, check_caps, class_store, tidy_code, tidy_nickname
+from tale_core.models.choice import ModelChoice, embedded_choice
+from tale_core.models.scripted import Reply, ScriptedClient
+from tale_core.store import RoomStore, open_store
+from tale_core.types import Question, Sampling
+
+CHOICE = ModelChoice("endpoint", "scripted", "Scripted", base_url="scripted")
+NO_CAPS = Caps()
+PLAN = AskPlan(Question("What is 6 times 7?", answer="42"), estimator="fixed:9", sampling=Sampling(max_tokens=40))
+
+
+@pytest.fixture(autouse=True)
+def runner(monkeypatch):
+    made = jobs.Runner()
+    monkeypatch.setattr(jobs, "_runner", made)
+    yield made
+    made.close()
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def opened(reply="so so so [[42]]", *, delay_s=0.0005, caps=NO_CAPS, **options):
+    client = ScriptedClient(lambda _: Reply(reply, delay_s=delay_s))
+
+    async def model(choice, **given):
+        return client
+
+    room = Rooms().open(CHOICE, caps=caps, open_model=model, **options)
+    return room.room, room.secret, client
+
+
+def settled(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+def test_only_the_teachers_secret_opens_the_teachers_page_and_no_secret_is_stored():
+    room, secret, _ = opened()
+    seated = room.join("Noor")
+    assert room.is_teacher(secret)
+    for other in ("", "x", secret[:-1], secret + "x", seated.secret, room.code, "\ud800"):
+        assert not room.is_teacher(other)
+    assert room.seat_of(seated.secret).nickname == "Noor" and room.seat_of(secret) is None
+    whole = (class_store()._engine.url.database,)
+    with open(whole[0], "rb") as file:
+        data = file.read()
+    assert secret.encode() not in data and seated.secret.encode() not in data
+
+
+def test_what_students_ask_is_in_a_database_that_no_other_page_reads():
+    room, _, _ = opened()
+    seat = room.join("Noor").seat
+    job = room.ask(seat, PLAN)
+    assert job.wait(20).status == "done"
+    assert class_store().get_session(job.id).status == "done"
+    assert open_store().count_sessions() == 0
+
+
+@pytest.mark.parametrize("typed", ["  ", "", "x" * 25, "\u202e\u200b"])
+def test_a_nickname_that_cannot_be_shown_is_refused(typed):
+    with pytest.raises(InputError):
+        tidy_nickname(typed)
+
+
+def test_names_are_tidied_and_each_is_there_once():
+    room, _, _ = opened()
+    assert room.join("  No\tor  B \u202e").seat.nickname == "Noor B"
+    with pytest.raises(InputError, match="has that nickname"):
+        room.join("noor b")
+    room.leave(room.view().seats[0].seat.id)
+    assert room.join("noor b").seat.nickname == "noor b"
+
+
+def test_codes_are_typed_as_people_do_and_unknown_ones_are_told():
+    room, _, _ = opened()
+    typed = f" {room.code[:3].lower()}-{room.code[3:]} "
+    assert tidy_code(typed) == room.code and set(room.code) <= set(LETTERS)
+    assert Rooms().find(typed).id == room.id
+    with pytest.raises(NotFoundError):
+        Rooms().find("ZZZZZZ")
+
+
+def test_guesses_count_until_the_reveal_and_a_later_one_replaces_an_earlier():
+    room, _, _ = opened()
+    a, b = room.join("a").seat, room.join("b").seat
+    assert not room.guess(a, 50)
+    room.change(recording="ask-en", revealed=False)
+    assert room.guess(a, 50) and room.guess(a, 60) and room.guess(b, 10)
+    assert room.view().guesses == (10, 60) and room.my_guess(a) == 60
+    for wrong in (0, -1, 10**9):
+        with pytest.raises(InputError):
+            room.guess(a, wrong)
+    room.change(revealed=True)
+    assert not room.guess(b, 99) and room.view().guesses == (10, 60)
+    room.change(recording="ask-zh", revealed=False)
+    assert room.view().guesses == () and [s.guessed for s in room.view().seats] == [False, False]
+
+
+def test_a_closed_room_stays_closed_and_takes_nobody():
+    room, _, _ = opened()
+    seat = room.join("a").seat
+    room.change(recording="x", revealed=False)
+    room.change(status="closed")
+    assert room.change(status="open").status == "closed"
+    with pytest.raises(InputError, match="closed"):
+        room.join("b")
+    with pytest.raises(InputError, match="closed"):
+        room.ask(seat, PLAN)
+    assert not room.guess(seat, 5)
+
+
+def test_closing_stops_what_runs_and_what_waits():
+    room, _, client = opened("so " * 4000, delay_s=0.002)
+    asked = [room.ask(room.join(f"s{i}").seat, PLAN_LONG) for i in range(6)]
+    settled(lambda: client.open_streams == 4)
+    room.change(status="closed")
+    assert all(not job.wait(20).running for job in asked)
+    assert client.open_streams == 0 and room.queue.waiting() == {}
+
+
+PLAN_LONG = AskPlan(Question("Write."), estimator="fixed:9", sampling=Sampling(max_tokens=None))
+
+
+def test_a_restart_keeps_the_room_the_seats_the_guesses_and_everything_that_was_paid():
+    room, secret, client = opened(caps=Caps(student_calls=3))
+    seated = room.join("Noor")
+    room.change(recording="ask-en", revealed=False)
+    room.guess(seated.seat, 77)
+    room.ask(seated.seat, PLAN).wait(20)
+    spent = room.view().spent
+    assert spent.calls == 2 and spent.tokens > 0
+    again = Rooms().find(room.code)  # Another process: nothing in memory.
+    assert again is not room and again.is_teacher(secret)
+    seat = again.seat_of(seated.secret)
+    assert seat.nickname == "Noor" and again.my_guess(seat) == 77 and again.view().spent == spent
+    assert again.queue.spent()[seat.id].calls == 2 and again.choice is None
+    with pytest.raises(InputError, match="no model"):
+        again.ask(seat, PLAN)
+
+    async def model(choice, **given):
+        return client
+
+    again._open_model = model
+    again.use(CHOICE)
+    view = again.ask(seat, PLAN).wait(20)
+    assert view.status == "failed" and "share" in view.error and len(client.requests) == 3
+
+
+def test_a_call_whose_end_nobody_saw_counts_at_the_most_it_could_have_cost():
+    room, _, _ = opened()
+    seat = room.join("a").seat
+    RoomStore(room.store).begin_call("c1", room.id, seat.id, prompt_tokens=40, completion_tokens=600)
+    assert Rooms().find(room.code).queue.spent()[seat.id].tokens == 640
+
+
+def test_a_room_of_the_embedded_model_can_be_asked_after_a_restart():
+    room = Rooms().open(embedded_choice("smollm2-135m")).room
+    assert Rooms().find(room.code).choice == embedded_choice("smollm2-135m")
+
+
+def test_a_student_has_one_question_at_a_time_and_cancel_frees_the_place():
+    room, _, client = opened("so " * 4000, delay_s=0.002)
+    seat = room.join("a").seat
+    job = room.ask(seat, PLAN_LONG)
+    with pytest.raises(InputError, match="still being answered"):
+        room.ask(seat, PLAN)
+    settled(lambda: client.open_streams == 2)
+    job.cancel()
+    assert job.wait(20).status == "cancelled"
+    settled(lambda: room.queue.busy() == {})
+    spent = room.view().seats[0].spent
+    assert spent.calls == 2 and 0 < spent.completion_tokens < 4000
+    assert room.ask(seat, PLAN_LONG).id != job.id
+
+
+def test_a_pause_holds_everybody_back_and_going_on_serves_them():
+    room, _, client = opened()
+    room.change(status="paused")
+    jobs_ = [room.ask(room.join(f"s{i}").seat, PLAN) for i in range(5)]
+    settled(lambda: len(room.queue.waiting()) == 5)
+    assert client.requests == [] and [s.place for s in room.view().seats] == [1, 2, 3, 4, 5]
+    room.change(status="open")
+    assert {job.wait(20).status for job in jobs_} == {"done"}
+
+
+def test_somebody_who_is_away_for_long_gives_up_their_place_and_who_is_there_keeps_it():
+    clock = Clock()
+    room, _, _ = opened(clock=clock)
+    room.change(status="paused")
+    here, gone = room.join("here").seat, room.join("gone").seat
+    asked = {seat.id: room.ask(seat, PLAN) for seat in (here, gone)}
+    settled(lambda: len(room.queue.waiting()) == 2)
+    clock.now += HERE_S + 1
+    room.seen(here.id)
+    assert [s.here for s in room.view().seats] == [True, False] and len(room.queue.waiting()) == 2
+    clock.now += GONE_S
+    room.seen(here.id)
+    view = asked[gone.id].wait(20)
+    assert view.status == "failed" and "given up" in view.error
+    assert list(room.queue.waiting()) == [here.id]
+
+
+def test_leaving_stops_what_was_asked():
+    room, _, client = opened("so " * 4000, delay_s=0.002)
+    seated = room.join("a")
+    job = room.ask(seated.seat, PLAN_LONG)
+    settled(lambda: client.open_streams == 2)
+    room.leave(seated.seat.id)
+    assert job.wait(20).status == "cancelled" and client.open_streams == 0
+    assert room.seat_of(seated.secret) is None and room.view().seats == ()
+
+
+def test_caps_that_make_no_sense_are_refused():
+    for wrong in (Caps(student_calls=0), Caps(room_tokens=-5)):
+        with pytest.raises(InputError):
+            check_caps(wrong)
+
+
+def test_thirty_students_join_guess_and_ask_at_once_and_nothing_is_lost_or_exceeded():
+    room, _, client = opened(caps=Caps(student_calls=2, room_tokens=100_000))
+    room.change(recording="ask-en", revealed=False)
+    places, failed = [], []
+
+    def student(i: int) -> None:
+        try:
+            seat = room.join(f"student {i}").seat
+            assert room.guess(seat, 10 + i)
+            job = room.ask(seat, PLAN)
+            places.append(room.queue.place(seat.id))
+            view = job.wait(60)
+            assert view.status == "done" and {c.record.outcome for c in view.calls.values()} == {"correct"}
+            over = room.ask(seat, PLAN).wait(60)
+            assert over.status == "failed" and "Your share is used up" in over.error
+        except BaseException as e:
+            failed.append(e)
+
+    threads = [threading.Thread(target=student, args=(i,)) for i in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(90)
+    assert failed == []
+    view = room.view()
+    assert len(view.seats) == len(view.guesses) == 30 and view.guesses == tuple(range(10, 40))
+    assert {s.spent.calls for s in view.seats} == {2} and view.spent.calls == len(client.requests) == 60
+    assert room.store.count_sessions() == 60 and client.open_streams == 0

@@ -1,0 +1,193 @@
+"""The Class page as a test sees it: the lesson's steps, the deck, a room's teacher and its students."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tale_core.lessons import lesson, room
+from tale_core.lessons.lesson import STEPS
+from tale_core.lessons.recorded import bundled
+from tale_core.models.scripted import Reply, ScriptedClient
+from tale_core.settings import REPO_ROOT
+from tests.lessons.test_room import CHOICE
+from tests.pages.app_page import sent, words
+
+
+def opened(**address: str) -> AppTest:
+    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).switch_page("pages/Lesson.py")
+    for name, value in address.items():
+        at.query_params[name] = value
+    return at.run()
+
+
+@pytest.fixture(autouse=True)
+def own_rooms(monkeypatch: pytest.MonkeyPatch) -> room.Rooms:
+    made = room.Rooms()
+    monkeypatch.setattr(room, "_rooms", made)
+    return made
+
+
+def a_room(rooms: room.Rooms, reply: str = "so so [[42]]") -> tuple[room.LiveRoom, str]:
+    async def model(choice: Any, **given: Any) -> ScriptedClient:
+        return ScriptedClient(lambda _: Reply(reply))
+
+    live, secret = rooms.open(CHOICE, open_model=model)
+    return live, secret
+
+
+def test_the_first_screen_offers_the_lesson_a_room_and_every_recording():
+    at = opened()
+    assert not at.exception
+    said = words(at.main)
+    assert "How much thinking" in said
+    for recording in bundled().values():
+        assert lesson.mark(recording) in said
+    at.button(key="lesson_start").click().run()
+    assert at.query_params["step"] == ["cost"] or at.query_params["step"] == "cost"
+
+
+@pytest.mark.parametrize("step", [s.id for s in STEPS])
+def test_every_step_says_its_title_asks_its_question_and_marks_what_is_recorded(step):
+    at = opened(step=step)
+    assert not at.exception and not at.error
+    said = words(at.main)
+    one = STEPS[lesson.BY_ID[step]]
+    assert one.title in said and one.talk in said and "Recorded: qwen2.5-coder-1.5b, 2" in said
+
+
+def test_next_and_back_go_through_all_steps_and_home():
+    at = opened(step=STEPS[0].id)
+    for step in STEPS[1:]:
+        at.button(key="step_next").click().run()
+        assert step.title in words(at.main)
+    at.button(key="step_back").click().run()
+    assert STEPS[-2].title in words(at.main)
+    at.button(key="step_next").click().run()
+    at.button(key="step_next").click().run()
+    assert "Start the lesson" in words(at.main)
+
+
+def test_nothing_of_the_answer_is_sent_before_the_reveal():
+    recording = lesson.lesson_recordings("en").ask
+    actual = lesson.guessed_tokens(recording)
+    at = opened(step="guess")
+    assert f"wrote {actual} tokens" not in words(at.main)
+    assert lesson.answer_of(recording, "budgeted").text[:40] not in sent(at.main)
+    at.number_input(key=f"guess_{recording.name}").set_value(actual * 2)
+    at.button(key="lesson_reveal").click().run()
+    said = words(at.main)
+    assert f"It wrote {actual} tokens." in said and f"You guessed {actual * 2}: 50 of 100." in said
+
+
+def test_the_deck_steps_shows_everything_and_starts_again():
+    name = "ask-en"
+    recording = bundled()[name]
+    end = lesson.answer_of(recording, "vanilla").text[-30:]
+    at = opened(play=name)
+    assert end not in sent(at.main)
+    at.button(key=f"deck_step_{name}").click().run()
+    at.button(key=f"deck_end_{name}").click().run()
+    assert lesson.finding(recording) in words(at.main) and end in sent(at.main)
+    assert "is recorded: it was not generated now" in words(at.main)
+
+
+@pytest.mark.parametrize("name", sorted(bundled()))
+def test_every_recording_is_drawn_whole(name):
+    at = opened(play=name)
+    at.button(key=f"deck_end_{name}").click().run()
+    assert not at.exception and not at.error and lesson.mark(bundled()[name]) in words(at.main)
+
+
+def test_an_address_that_names_nothing_is_told():
+    assert "no recording of this name" in words(opened(play="nothing").main)
+    assert "There is no room" in words(opened(room="ZZZZZZ").main)
+
+
+def test_a_wrong_teachers_address_shows_nothing_of_the_room(own_rooms):
+    live, secret = a_room(own_rooms)
+    live.join("Noor")
+    at = opened(room=live.code, teacher=secret + "x")
+    assert "not the teacher" in words(at.main) and "Noor" not in words(at.main)
+    assert "Noor" in words(opened(room=live.code, teacher=secret).main)
+
+
+def test_a_room_is_opened_from_the_page_and_its_teacher_asks_reveals_pauses_and_closes(own_rooms):
+    at = opened()
+    at.button(key="lesson_open").click().run()
+    (live,) = own_rooms._live.values()
+    assert live.code in words(at.main) and not at.exception
+    at.button(key="room_guess").click().run()
+    assert live.record.recording == "ask-en" and not live.record.revealed
+    at.button(key="room_reveal").click().run()
+    assert live.record.revealed
+    at.button(key="room_pause").click().run()
+    assert live.record.status == "paused" and live.queue.paused
+    at.button(key="room_resume").click().run()
+    assert live.record.status == "open"
+    at.number_input(key="room_student_calls").set_value(3)
+    next(b for b in at.button if b.label == "Set").click().run()
+    assert live.record.student_calls == 3
+    at.button(key="room_close").click().run()
+    assert live.record.status == "closed" and "The room is closed" in words(at.main)
+
+
+def test_a_student_joins_guesses_and_sees_the_histogram_after_the_reveal_only(own_rooms):
+    live, _ = a_room(own_rooms)
+    actual = lesson.guessed_tokens(bundled()["ask-en"])
+    at = opened(room=live.code)
+    at.text_input(key="seat_nickname").input("Noor")
+    next(b for b in at.button if b.label == "Join").click().run()
+    assert "Wait for your teacher" in words(at.main)
+    live.change(recording="ask-en", revealed=False)
+    other = live.join("Ash").seat
+    live.guess(other, 333)
+    at.run()
+    at.number_input(key="seat_tokens_ask-en").set_value(120)
+    next(b for b in at.button if b.label == "Guess").click().run()
+    assert "You guessed 120 tokens" in words(at.main)
+    assert "333" not in sent(at.main) and str(actual) not in words(at.main)
+    live.change(revealed=True)
+    at.run()
+    assert f"It wrote {actual} tokens. You guessed 120" in words(at.main) and "Ash" not in words(at.main)
+
+
+def test_a_student_asks_and_sees_only_their_own_answer_also_after_a_refresh(own_rooms):
+    live, secret = a_room(own_rooms, reply="secret-of-noor [[42]]")
+    seated, other = live.join("Noor"), live.join("Ash")
+    at = opened(room=live.code, seat=seated.secret)
+    at.text_area(key="seat_question").input("What is six times seven?")
+    at.text_input(key="seat_answer").input("42")
+    next(b for b in at.button if b.label == "Ask").click().run()
+    job = live.job_of(seated.seat.id)
+    job.wait(20)
+    at.run()
+    assert "secret-of-noor" in sent(at.main) and "2 of 20 calls" in words(at.main)
+    for elsewhere in (
+        opened(room=live.code, seat=other.secret), opened(room=live.code, screen="1"),
+        opened(room=live.code, teacher=secret), opened(room=live.code),
+    ):  # fmt: skip
+        assert "secret-of-noor" not in sent(elsewhere.main)
+    again = opened(room=live.code, seat=seated.secret, session=job.id)
+    assert "secret-of-noor" in sent(again.main)
+
+
+def test_a_hostile_nickname_is_shown_as_text(own_rooms):
+    live, secret = a_room(own_rooms)
+    live.join("![x](http://e.x) $1$")
+    at = opened(room=live.code, teacher=secret)
+    assert "![x](http" not in sent(at.main) and not at.exception
+
+
+def test_the_class_screen_shows_the_code_and_how_many_have_guessed(own_rooms):
+    live, _ = a_room(own_rooms)
+    seat = live.join("Noor").seat
+    live.change(recording="ask-zh", revealed=False)
+    live.guess(seat, 50)
+    said = words(opened(room=live.code, screen="1").main)
+    assert live.code in said and "1 of 1 have guessed" in said and "铅笔" in said
+    live.change(revealed=True)
+    said = words(opened(room=live.code, screen="1").main)
+    assert "1 guess, in the middle 50 tokens; it wrote" in said
