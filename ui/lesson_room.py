@@ -17,7 +17,7 @@ from tale_core.store import RoomChanges
 from ui import lesson_figures, lesson_player, lesson_steps, state
 from ui.text import literal
 
-BEAT_S = 1.5
+BEAT_S = 2.0
 """Seconds between two looks at the room."""
 
 

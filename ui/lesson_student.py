@@ -22,7 +22,7 @@ from tale_core.wording_memory import usual_template
 from ui import ask_result, lesson_figures, lesson_player, lesson_steps
 from ui.text import literal
 
-BEAT_S = 1.5
+BEAT_S = 2.0
 ANSWER_BEAT_S = 0.7
 """Seconds between two pictures of an answer that is being written."""
 MAX_TOKENS = 600
