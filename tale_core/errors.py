@@ -49,8 +49,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from tale_core.i18n import t
-
 from tale_core.i18n import again, joined, t
 
 if TYPE_CHECKING:

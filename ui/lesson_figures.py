@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from tale_core.i18n import t, tn
+from tale_core.i18n import joined, t, tn
 from tale_core.lessons.guesses import Bin, histogram, middle
 from ui.theme import palette
 
@@ -49,8 +49,8 @@ def _headline(tokens: Sequence[int], actual: int | None) -> str:
 
 def _described(bins: Sequence[Bin], actual: int | None) -> str:
     told = "; ".join(t("{low} to {high} tokens: {n}", low=b.low, high=b.high, n=b.students) for b in bins if b.students)
-    end = "" if actual is None else " " + t("It wrote {actual}.", actual=f"{actual:,}")
-    return t("Histogram of the guesses. {bins}.", bins=told) + end
+    end = "" if actual is None else t("It wrote {n} tokens.", n=f"{actual:,}")
+    return joined(t("Histogram of the guesses. {bins}.", bins=told), end)
 
 
 def _figure(bins: Sequence[Bin], actual: int | None) -> Figure:

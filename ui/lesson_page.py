@@ -112,7 +112,7 @@ def _home() -> None:
 
 
 def _join() -> None:
-    st.markdown(f"#### {t('For students')}", anchors=False)
+    lesson_steps.heading(t("For students"))
     with st.form("lesson_join", border=False):
         code = st.text_input(
             t("Code on the teacher's screen"), key="lesson_code", max_chars=12, placeholder="ABC123", width=260
@@ -123,7 +123,7 @@ def _join() -> None:
 
 
 def _open() -> None:
-    st.markdown(f"#### {t('For teachers')}", anchors=False)
+    lesson_steps.heading(t("For teachers"))
     choice = state.current_choice()
     st.markdown(
         t("Students join by a short code, guess, and ask **{model}** one after the other.", model=literal(choice.title))
@@ -139,7 +139,7 @@ def _open() -> None:
 
 
 def _library() -> None:
-    st.markdown(f"#### {t('Recordings')}", anchors=False)
+    lesson_steps.heading(t("Recordings"))
     found, problems = available()
     for problem in problems[:5]:
         st.warning(literal(problem, 600), icon=":material/broken_image:")

@@ -165,7 +165,8 @@ class _LiveAsk:
         for role, place in self._counts.items():
             call = view.calls.get(role)
             n = 0 if call is None else call.record.completion_tokens or call.pieces
-            place.markdown(f"## {tn('{n} token', '{n} tokens', n)}")
+            count = tn("{n} token", "{n} tokens", n)
+            place.markdown(f"## {count}")
         self._columns.update(view)
 
 

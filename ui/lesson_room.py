@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 import streamlit as st
 
 from tale_core.errors import InputError, StoreError
-from tale_core.i18n import language, t, tn
+from tale_core.i18n import joined, language, t, tn
 from tale_core.lessons import lesson
 from tale_core.lessons.queue import Caps
 from tale_core.lessons.recorded import Recording, available
@@ -39,7 +39,7 @@ def teacher(live: LiveRoom) -> None:
         _guessing(live)
     with right:
         _spending(live)
-    st.markdown(f"#### {t('Who is here')}", anchors=False)
+    lesson_steps.heading(t("Who is here"))
     _class(live)
 
 
@@ -102,7 +102,7 @@ def guessable() -> dict[str, Recording]:
 def _guessing(live: LiveRoom) -> None:
     record, there = live.record, guessable()
     closed = record.status == "closed"
-    st.markdown(f"#### {t('Guess together')}", anchors=False)
+    lesson_steps.heading(t("Guess together"))
     names = list(there)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
@@ -123,7 +123,7 @@ def _guessing(live: LiveRoom) -> None:
 
 
 def _named(recording: Recording) -> str:
-    return f"{lesson.mark(recording)} · {recording.session.question.text[:70]}"
+    return f"{recording.session.question.text[:44].rstrip()}… · {lesson.mark(recording)}"
 
 
 @st.fragment(run_every=BEAT_S)
@@ -137,7 +137,7 @@ def _guesses(live: LiveRoom, recording: Recording) -> None:
 
 
 def _spending(live: LiveRoom) -> None:
-    st.markdown(f"#### {t('Asking')}", anchors=False)
+    lesson_steps.heading(t("Asking"))
     choice = live.choice
     current = state.current_choice()
     if choice is None:
@@ -175,8 +175,8 @@ def _totals(live: LiveRoom) -> None:
         )
     )
     told = tn("{n} call is being answered", "{n} calls are being answered", running)
-    paused = t(" Asking is paused.") if record.status == "paused" else ""
-    st.caption(t("{running}, {waiting} wait for a turn.", running=told, waiting=waiting) + paused)
+    paused = t("Asking is paused.") if record.status == "paused" else ""
+    st.caption(joined(t("{running}, {waiting} wait for a turn.", running=told, waiting=waiting), paused))
 
 
 def _most(value: int | None) -> str:
@@ -257,11 +257,12 @@ def screen(live: LiveRoom) -> None:
         return
     lesson_steps.question(recording)
     lesson_steps.added(recording)
-    st.title(t("How many tokens will it write?"), anchor=False)
     lesson_player.mark(recording)
     if not record.revealed:
+        st.title(t("How many tokens will it write?"), anchor=False)
         _present(live)
         return
+    st.title(t("It wrote {n} tokens.", n=f"{lesson.guessed_tokens(recording):,}"), anchor=False)
     lesson_figures.guesses(live.view().guesses, actual=lesson.guessed_tokens(recording), key="screen_histogram")
     lesson_player.show(recording)
 
@@ -279,6 +280,6 @@ def _present(live: LiveRoom) -> None:
     view: RoomView = live.view()
     here = tn("{n} student is here", "{n} students are here", len(view.seats))
     if view.record.recording is None:
-        st.markdown(f"### {here}", anchors=False)
+        lesson_steps.heading(here, 3)
         return
-    st.markdown(f"### {t('{n} of {all} have guessed', n=len(view.guesses), all=len(view.seats))}", anchors=False)
+    lesson_steps.heading(t("{n} of {all} have guessed", n=len(view.guesses), all=len(view.seats)), 3)

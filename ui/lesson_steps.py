@@ -43,7 +43,7 @@ def draw(at: int, go: Go) -> None:
         "search": _search,
         "meaning": _meaning,
     }[step.id](found)
-    st.markdown(f"#### :material/forum: {t(step.talk)}", anchors=False)
+    heading(f":material/forum: {t(step.talk)}")
     if step.id == "meaning":
         _discussion()
 
@@ -60,6 +60,16 @@ def _navigation(at: int, go: Go) -> None:
             t("To the start") if last else t("Next"), key="step_next", shortcut="Right", on_click=go,
             type="secondary" if last else "primary", kwargs={} if last else {"step": STEPS[at + 1].id},
         )  # fmt: skip
+
+
+def heading(words: str, level: int = 4) -> None:
+    """A heading without an anchor.
+
+    Args:
+        words: Markdown, safe.
+        level: 1 is the largest.
+    """
+    st.markdown(f"{'#' * level} {words}", anchors=False)
 
 
 def question(recording: Recording) -> None:

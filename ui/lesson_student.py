@@ -9,7 +9,7 @@ import streamlit as st
 from tale_core.ask import AskPlan
 from tale_core.datasets import language_of
 from tale_core.errors import InputError, NotFoundError, StoreError
-from tale_core.i18n import t
+from tale_core.i18n import joined, t
 from tale_core.lessons import lesson
 from tale_core.lessons.recorded import Recording, available
 from tale_core.lessons.room import NICKNAME_LETTERS, LiveRoom
@@ -45,7 +45,8 @@ def draw(live: LiveRoom, secret: str, go: Go) -> None:
     job = live.job_of(seat.id)
     drawn = _stands(live, seat)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"### {literal(seat.nickname, 40)} · {t('room {code}', code=live.code)}", anchors=False)
+        room = t("room {code}", code=live.code)
+        lesson_steps.heading(f"{literal(seat.nickname, 40)} · {room}", 3)
         st.button(
             t("Leave"), key="seat_leave", icon=":material/logout:", type="tertiary", on_click=_leave,
             args=(live, seat, go),
@@ -101,8 +102,8 @@ def _beat(live: LiveRoom, seat: SeatRecord, drawn: tuple[object, ...]) -> None:
     if record.status == "paused":
         parts.insert(0, t("Your teacher has paused asking."))
     if place is not None:
-        parts.insert(0, "**" + t("You are number {n} in the queue.", n=place) + "**")
-    st.markdown(" ".join(parts))
+        parts.insert(0, t("**You are number {n} in the queue.**", n=place))
+    st.markdown(joined(*parts))
 
 
 def _share(calls: int, most_calls: int | None, tokens: int, most_tokens: int | None) -> str:
@@ -115,16 +116,16 @@ def _guessing(live: LiveRoom, seat: SeatRecord) -> None:
     record = live.record
     recording = available()[0].get(record.recording or "")
     if recording is None:
-        st.markdown(f"#### {t('Wait for your teacher to ask for a guess.')}", anchors=False)
+        lesson_steps.heading(t("Wait for your teacher to ask for a guess."))
         return
     lesson_steps.question(recording)
     lesson_steps.added(recording)
-    st.markdown(f"#### {t('How many tokens will it write?')}", anchors=False)
     lesson_player.mark(recording)
     guessed = live.my_guess(seat)
     if record.revealed:
         _revealed(live, recording, guessed)
     else:
+        lesson_steps.heading(t("How many tokens will it write?"))
         _guess_form(live, seat, recording, guessed)
 
 
@@ -156,8 +157,8 @@ def _revealed(live: LiveRoom, recording: Recording, guessed: int | None) -> None
     actual = lesson.guessed_tokens(recording)
     told = t("It wrote {n} tokens.", n=f"{actual:,}")
     if guessed is not None:
-        told += " " + t("You guessed {n}: {score} of 100.", n=f"{guessed:,}", score=guess_score(guessed, actual))
-    st.markdown(f"### {told}", anchors=False)
+        told = joined(told, t("You guessed {n}: {score} of 100.", n=f"{guessed:,}", score=guess_score(guessed, actual)))
+    lesson_steps.heading(told, 3)
     lesson_figures.guesses(live.view().guesses, actual=actual, key="seat_histogram")
 
 
@@ -165,7 +166,7 @@ def _asking(live: LiveRoom, seat: SeatRecord, *, running: bool) -> None:
     if live.choice is None or live.record.status == "closed":
         st.caption(t("Nothing can be asked in this room now."))
         return
-    st.markdown(f"#### {t('Ask the model yourself')}", anchors=False)
+    lesson_steps.heading(t("Ask the model yourself"))
     with st.form("seat_ask", border=False):
         question = st.text_area(t("Question"), key="seat_question", height=90, max_chars=2000)
         with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -39,8 +39,9 @@ def lesson_html(spoken: Language | None = None) -> str:
     """
     with use_language(spoken or language()):
         found = lesson.lesson_recordings()
-        body = [_header(found), *(_section(at, step, found) for at, step in enumerate(STEPS)), _footer()]
-        return _page(t("How much thinking does an answer need?"), "\n".join(body))
+        title = t("How much thinking does an answer need?")
+        body = [_header(title, found), *(_section(at, step, found) for at, step in enumerate(STEPS)), _footer()]
+        return _page(title, "\n".join(body))
 
 
 @lru_cache(maxsize=4)
@@ -76,21 +77,21 @@ def _mark(*recordings: Recording) -> str:
     return " ".join(f'<span class="mark">{_safe(mark)}</span>' for mark in marks)
 
 
-def _header(found: LessonRecordings) -> str:
+def _header(title: str, found: LessonRecordings) -> str:
     about = t(
         "Six steps, with real answers of a small model that were recorded and are replayed here. Arrow keys go to the "
         "next step and back. This file needs no network."
     )
     machine = t("Times are those of the machine it was recorded on: {machine}.", machine=found.ask.made.machine)
     return (
-        f"<header><h1>{_safe(t('How much thinking does an answer need?'))}</h1><p class='say'>{_safe(about)}</p>"
-        f"<p>{_mark(*found)}</p><p class='small'>{_safe(machine)}</p></header>"
+        f'<header><h1>{_safe(title)}</h1><p class="say">{_safe(about)}</p>'
+        f'<p>{_mark(*found)}</p><p class="small">{_safe(machine)}</p></header>'
     )
 
 
 def _footer() -> str:
     about = t("Made with TALE {version} (arXiv 2412.18547).", version=__version__)
-    return f"<footer class='small'>{_safe(about)}</footer>"
+    return f'<footer class="small">{_safe(about)}</footer>'
 
 
 def _section(at: int, step: Step, found: LessonRecordings) -> str:
@@ -127,11 +128,12 @@ def _added(recording: Recording) -> str:
 
 def _deck(recording: Recording, roles: Sequence[AnswerRole]) -> str:
     speeds = "".join(f'<option value="{s:g}"{" selected" if s == SPEEDS[-1] else ""}>{s:g}×</option>' for s in SPEEDS)
-    label = f'data-play="{_safe(t("Play"))}" data-pause="{_safe(t("Pause"))}" data-again="{_safe(t("Play again"))}"'
+    play, pause, again, every, pace = map(_safe, (t("Play"), t("Pause"), t("Play again"), t("All at once"), t("Speed")))
     controls = (
-        f'<div class="controls"><button class="main" {label}>{_safe(t("Play again"))}</button>'
-        f"<button data-all>{_safe(t('All at once'))}</button>"
-        f'<select aria-label="{_safe(t("Speed"))}">{speeds}</select><span data-time></span></div>'
+        f'<div class="controls"><button class="main" data-play="{play}" data-pause="{pause}" data-again="{again}">'
+        f"{again}</button>"
+        f"<button data-all>{every}</button>"
+        f'<select aria-label="{pace}">{speeds}</select><span data-time></span></div>'
     )
     pairs = list(zip(recording.session.calls, recording.tapes, strict=True))
     first = min(tape.start_ms for call, tape in pairs if call.role in roles)
@@ -180,13 +182,14 @@ def _guess(recording: Recording) -> str:
     vanilla = lesson.answer_of(recording, "vanilla").completion_tokens or 0
     actual = lesson.guessed_tokens(recording)
     told = t("Without the sentence it wrote {n} tokens.", n=f"{vanilla:,}")
-    score = t("Your guess scores {score} of 100.", score="#")
+    score = _safe(t("Your guess scores {score} of 100.", score="#"))
+    mine, reveal, wrote = map(_safe, (t("Your guess: tokens"), t("Reveal"), t("It wrote {n} tokens.", n=f"{actual:,}")))
     return (
         f"{_question(recording)}{_added(recording)}<p>{_safe(told)}</p>"
-        f'<div data-guess="{actual}"><label>{_safe(t("Your guess: tokens"))} <input type="number" min="1"></label>'
-        f'<details><summary class="reveal">{_safe(t("Reveal"))}</summary>'
-        f'<p class="finding">{_safe(t("It wrote {n} tokens.", n=f"{actual:,}"))} '
-        f'<span data-score data-words="{_safe(score)}"></span></p></details></div>'
+        f'<div data-guess="{actual}"><label>{mine} <input type="number" min="1"></label>'
+        f'<details><summary class="reveal">{reveal}</summary>'
+        f'<p class="finding">{wrote} '
+        f'<span data-score data-words="{score}"></span></p></details></div>'
     )
 
 
@@ -215,7 +218,8 @@ def _figure(chart: str, caption: str) -> str:
 
 
 def _folded(table: str) -> str:
-    return f"<details><summary>{_safe(t('The numbers'))}</summary>{table}</details>"
+    name = _safe(t("The numbers"))
+    return f"<details><summary>{name}</summary>{table}</details>"
 
 
 def _table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -251,9 +255,9 @@ def _sweep(recording: Recording) -> str:
 def _search(recording: Recording) -> str:
     view = whole(recording)
     assert isinstance(view, SearchView)
-    again, label = _safe(t("From the start")), _safe(t("Next probe"))
+    again, label, back = map(_safe, (t("From the start"), t("Next probe"), t("Probe before")))
     controls = (
-        f'<div class="controls"><button data-back>{_safe(t("Probe before"))}</button>'
+        f'<div class="controls"><button data-back>{back}</button>'
         f'<button class="main" data-next data-label="{label}" data-again="{again}">{again}</button></div>'
         '<p class="finding" data-told></p>'
     )
@@ -261,7 +265,8 @@ def _search(recording: Recording) -> str:
         "Dashed: the budget asked for. Mark: what was spent. Band: what was still possible. Ring: the best so far."
     )
     names = (t("Probe"), t("Budget"), t("Actual tokens"), t("Outcome"))
-    head = "".join(f"<th>{_safe(name)}</th>" for name in names) + f'<th class="words">{_safe(t("What it means"))}</th>'
+    meaning = _safe(t("What it means"))
+    head = "".join(f"<th>{_safe(name)}</th>" for name in names) + f'<th class="words">{meaning}</th>'
     rows = "".join(_step_row(view, at) for at in range(len(view.steps)))
     return (
         f'<div data-search="{len(view.steps) - 1}">{_question(recording)}'
@@ -300,4 +305,5 @@ def _meaning(found: LessonRecordings) -> str:
 
 def _discussion() -> str:
     questions = "".join(f"<li>{_safe(t(question))}</li>" for question in lesson.DISCUSSION)
-    return f"<h3>{_safe(t('To talk about'))}</h3><ol>{questions}</ol>"
+    title = _safe(t("To talk about"))
+    return f"<h3>{title}</h3><ol>{questions}</ol>"

@@ -15,6 +15,7 @@ import psutil
 from tale_core import __version__
 from tale_core.ask import AskPlan
 from tale_core.errors import InputError
+from tale_core.i18n import t
 from tale_core.lessons.recipes import Recipe
 from tale_core.lessons.recorded import Made, Recording
 from tale_core.lessons.tape import Taping
@@ -48,7 +49,10 @@ async def make(
     run = AskRun(plan, **shared) if isinstance(plan, AskPlan) else StudyRun(plan, **shared)
     view = await run.run()
     if view.not_saved:
-        raise InputError(f"The run of {recipe.name!r} could not be stored: {view.not_saved}", "Record it again.")
+        raise InputError(
+            t("The run of {name} could not be stored: {why}", name=repr(recipe.name), why=view.not_saved),
+            t("Record it again."),
+        )
     made = Made(
         model=view.model,
         endpoint=view.endpoint,

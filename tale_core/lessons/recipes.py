@@ -16,6 +16,7 @@ from tale_core.ask import AskPlan
 from tale_core.datasets.ours import shipped
 from tale_core.elasticity import SweepPlan
 from tale_core.errors import InputError
+from tale_core.i18n import t
 from tale_core.lessons.recorded import BUNDLED
 from tale_core.search import SearchPlan
 from tale_core.types import AnswerKind, Language, Question, Sampling
@@ -114,7 +115,8 @@ class Recipes:
         there = {recipe.name: recipe for recipe in self.recipes}
         if unknown := [name for name in names if name not in there]:
             raise InputError(
-                f"{self.path.name} has no recording {unknown[0]!r}.", f"It has: {', '.join(sorted(there))}."
+                t("{file} has no recording {name}.", file=self.path.name, name=repr(unknown[0])),
+                t("It has: {names}.", names=", ".join(sorted(there))),
             )
         return tuple(there[name] for name in names) if names else self.recipes
 
@@ -129,13 +131,21 @@ def read_recipes(path: Path = RECIPES) -> Recipes:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
         found = tuple(Recipe.model_validate(one) for one in document.get("recording", []))
     except OSError as e:
-        raise InputError(f"{path} cannot be read: {e.strerror or e}.", "Give a file with --recipes.") from e
+        why = e.strerror or str(e)
+        raise InputError(
+            t("{file} cannot be read: {why}.", file=path, why=why), t("Give a file with {flag}.", flag="--recipes")
+        ) from e
     except ValidationError as e:
         first = e.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "a recipe"
-        raise InputError(f"{path.name}: {where}: {first['msg']}.", f"See {RECIPES} for an example.") from e
+        where = ".".join(map(str, first["loc"])) or "?"
+        fault = t("{file}: {where}: {why}.", file=path.name, where=where, why=first["msg"])
+        raise InputError(fault, t("See {file} for an example.", file=RECIPES)) from e
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise InputError(f"{path.name} is not TOML: {e}.", f"See {RECIPES} for an example.") from e
+        fault = t("{file} is not TOML: {why}.", file=path.name, why=e)
+        raise InputError(fault, t("See {file} for an example.", file=RECIPES)) from e
     if len({one.name for one in found}) != len(found) or not found:
-        raise InputError(f"{path.name} has no recipes, or two of one name.", "Give each [[recording]] its own name.")
+        raise InputError(
+            t("{file} has no recipes, or two of one name.", file=path.name),
+            t("Give each {section} its own name.", section="[[recording]]"),
+        )
     return Recipes(path, found)

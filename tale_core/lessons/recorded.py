@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from tale_core.errors import InputError
+from tale_core.i18n import t
 from tale_core.settings import REPO_ROOT, get_settings
 from tale_core.store.records import exported
 from tale_core.types import CallRecord, Language, SessionRecord
@@ -168,8 +169,8 @@ def parsed(text: str, *, name: str) -> Recording:
     except (ValueError, KeyError, TypeError, RecursionError) as e:
         why = f"{e.errors()[0]['loc']}: {e.errors()[0]['msg']}" if isinstance(e, ValidationError) else str(e) or repr(e)
         raise InputError(
-            f"{name[:100]} is no recording that can be replayed: {why[:300]}.",
-            "Record it again with `python -m tale_core record`.",
+            t("{file} is no recording that can be replayed: {why}.", file=name[:100], why=why[:300]),
+            t("Record it again with `python -m tale_core record`."),
         ) from e
     return recording
 
@@ -211,10 +212,13 @@ def read(path: Path) -> Recording:
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path.name} is larger than {MAX_BYTES // 1_000_000} MB.", "Record a shorter session.")
+            raise InputError(
+                t("{file} is larger than {n} MB.", file=path.name, n=MAX_BYTES // 1_000_000),
+                t("Record a shorter session."),
+            )
         return parsed(path.read_text(encoding="utf-8"), name=path.name)
     except (OSError, UnicodeDecodeError) as e:
-        raise InputError(f"{path.name} cannot be read: {e}.", "Check the file.") from e
+        raise InputError(t("{file} cannot be read: {why}.", file=path.name, why=e), t("Check the file.")) from e
 
 
 def write(recording: Recording, folder: Path) -> Path:
@@ -232,7 +236,11 @@ def write(recording: Recording, folder: Path) -> Path:
         half.write_text(text + "\n", encoding="utf-8")
         half.replace(path)
     except OSError as e:
-        raise InputError(f"{path} cannot be written: {e.strerror or e}.", "Give another folder with --out.") from e
+        why = e.strerror or str(e)
+        raise InputError(
+            t("{file} cannot be written: {why}.", file=path, why=why),
+            t("Give another folder with {flag}.", flag="--out"),
+        ) from e
     return path
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from tale_core.ask import AskEvent, CallDelta, CallFinished, CallStarted
 from tale_core.elasticity import SweepEvent
 from tale_core.errors import InputError
+from tale_core.i18n import t
 from tale_core.lessons.recorded import Made, Recording, Tape, as_recorded
 from tale_core.probing import ProbeDelta, ProbeFinished, ProbeStarted
 from tale_core.search import SearchEvent, SearchStep
@@ -89,9 +90,10 @@ class Taping:
         """
         heard = list(self._calls.values())
         if session.status != "done" or len(heard) != len(session.calls) or any(call.end is None for call in heard):
+            why = session.error or t("not every answer is whole.")
             raise InputError(
-                f"The run of {name!r} ended {session.status}: {session.error or 'not every answer is whole'}.",
-                "Record it again.",
+                t("The run of {name} ended {status}: {why}", name=repr(name), status=session.status, why=why),
+                t("Record it again."),
             )
         recorded = as_recorded(session)
         tapes = [_tape(call, record) for call, record in zip(heard, recorded.calls, strict=True)]
