@@ -37,6 +37,7 @@ know this tree:
     │   ├── DiskFullError            too little room in the cache folder
     │   ├── NoSourceError            no local file, and no source answered
     │   └── WeightsMismatchError     a file has the wrong size or sha256 and was not used
+    ├── RecordingError               a run did not end well, so that there is nothing whole to replay
     ├── TrainingError                an estimator cannot be trained from these rows
     ├── EstimatorFileError           a saved estimator cannot be used: damaged, hostile, or of another version
     └── StoreError                   the database
@@ -241,6 +242,10 @@ class NoSourceError(WeightsError):
 
 class WeightsMismatchError(WeightsError):
     """A file has the wrong size or sha256; it was not used."""
+
+
+class RecordingError(TaleError):
+    """A run that was to be recorded did not end well, or could not be stored; no recording was written."""
 
 
 class TrainingError(TaleError):

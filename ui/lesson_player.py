@@ -66,6 +66,16 @@ def show(
         _follow(recording, deck, live, clock)
 
 
+def probe_by_probe(recording: Recording) -> None:
+    """A recorded search from its first answer on, at the pace of whoever shows it; what it found stays folded."""
+    view = at(recording, recording.duration_ms)
+    assert isinstance(view, SearchView)
+    st.session_state.setdefault(f"step_of_{view.session_id}", 0)
+    search_result.replay(view)
+    with st.expander(t("What it found")):
+        search_result.head(view)
+
+
 def _follow(recording: Recording, deck: Player, live: _Live, clock: Any) -> None:
     while True:
         now = time.monotonic()

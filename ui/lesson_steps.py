@@ -126,7 +126,8 @@ def _budget(found: LessonRecordings) -> None:
 
 
 def _too_small(found: LessonRecordings) -> None:
-    st.markdown(f"### {literal(lesson.rebound_words(found.sweep), 600)}", anchors=False)
+    heading(literal(lesson.too_small_words(found.sweep), 600), 3)
+    st.markdown(literal(lesson.rebound_words(found.sweep), 600))
     lesson_player.mark(found.sweep)
     lesson_player.show(found.sweep, ended=True, brief=True)
     st.caption(literal(found.sweep.note[language()], 700))
@@ -134,8 +135,7 @@ def _too_small(found: LessonRecordings) -> None:
 
 def _search(found: LessonRecordings) -> None:
     lesson_player.mark(found.search)
-    st.session_state.setdefault(f"step_of_{found.search.session.id}", 0)
-    lesson_player.show(found.search, ended=True)
+    lesson_player.probe_by_probe(found.search)
 
 
 def _meaning(found: LessonRecordings) -> None:
@@ -161,4 +161,5 @@ def _meaning(found: LessonRecordings) -> None:
 
 
 def _discussion() -> None:
+    heading(t("To talk about"))
     st.markdown("\n".join(f"{n}. {t(question)}" for n, question in enumerate(lesson.DISCUSSION, start=1)))

@@ -245,7 +245,8 @@ def _sweep(recording: Recording) -> str:
     columns = (t("Budget"), t("Answers"), t("Tokens, mean"), t("95 % interval"), t("Right"))
     caption = t("Solid: the mean that was spent, with its 95 % interval. Dashed: what was asked for.")
     return (
-        f'{_question(recording)}<p class="finding">{_safe(lesson.rebound_words(recording))}</p>'
+        f'{_question(recording)}<p class="finding">{_safe(lesson.too_small_words(recording))}</p>'
+        f"<p>{_safe(lesson.rebound_words(recording))}</p>"
         f'<p class="note">{_safe(recording.note[language()])}</p>'
         f"{_figure(svg.curve(view.result, finding), caption)}<p>{_safe(finding)}</p>"
         + _folded(_table(t("What every budget took"), columns, rows))

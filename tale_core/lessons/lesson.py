@@ -131,12 +131,33 @@ def finding(recording: Recording) -> str:
     return view.result.finding if view.result else ""
 
 
+def too_small_words(recording: Recording) -> str:
+    """What the smallest budget of a recorded sweep did, against the answer without a budget; "" where nobody graded."""
+    view = whole(recording)
+    points = view.result.points if isinstance(view, SweepView) and view.result else ()
+    vanilla = next((p for p in points if p.kind == "vanilla"), None)
+    smallest = min((p for p in points if p.budget), key=lambda p: p.budget or 0, default=None)
+    if vanilla is None or smallest is None or vanilla.accuracy is None or smallest.accuracy is None:
+        return ""
+    return t(
+        "Asked for {budget} tokens it wrote {tokens} on average and was right {right} of {n} times; without a budget "
+        "it wrote {vanilla_tokens} and was right {vanilla_right} of {vanilla_n} times.",
+        budget=smallest.budget,
+        tokens=f"{smallest.tokens_mean or 0:,.0f}",
+        right=round(smallest.accuracy * smallest.graded),
+        n=smallest.graded,
+        vanilla_tokens=f"{vanilla.tokens_mean or 0:,.0f}",
+        vanilla_right=round(vanilla.accuracy * vanilla.graded),
+        vanilla_n=vanilla.graded,
+    )
+
+
 def rebound_words(recording: Recording) -> str:
     """Whether a recorded sweep shows token elasticity, and how sure that is."""
     view = whole(recording)
     found = view.result.rebound if isinstance(view, SweepView) and view.result else None
     if found is None:
-        return t("No smaller budget cost more than a larger one here: this model, asked this way, shows no rebound.")
+        return t("No smaller budget cost more than a larger one on this question: no rebound was seen.")
     values = {"budget": found.budget, "turning": found.turning, "extra": f"{found.extra_tokens:.0f}"}
     if found.p_value is None:
         return t(

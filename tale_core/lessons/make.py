@@ -14,7 +14,7 @@ import psutil
 
 from tale_core import __version__
 from tale_core.ask import AskPlan
-from tale_core.errors import InputError
+from tale_core.errors import RecordingError
 from tale_core.i18n import t
 from tale_core.lessons.recipes import Recipe
 from tale_core.lessons.recorded import Made, Recording
@@ -39,7 +39,8 @@ async def make(
         command: What makes this recording again, for its provenance.
 
     Raises:
-        InputError: The plan is wrong, or the run did not end well.
+        InputError: The plan is wrong.
+        RecordingError: The run did not end well, or could not be stored.
     """
     plan, taping = recipe.plan(), Taping()
     shared: dict[str, Any] = {
@@ -49,7 +50,7 @@ async def make(
     run = AskRun(plan, **shared) if isinstance(plan, AskPlan) else StudyRun(plan, **shared)
     view = await run.run()
     if view.not_saved:
-        raise InputError(
+        raise RecordingError(
             t("The run of {name} could not be stored: {why}", name=repr(recipe.name), why=view.not_saved),
             t("Record it again."),
         )

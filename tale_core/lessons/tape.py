@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from tale_core.ask import AskEvent, CallDelta, CallFinished, CallStarted
 from tale_core.elasticity import SweepEvent
-from tale_core.errors import InputError
+from tale_core.errors import RecordingError
 from tale_core.i18n import t
 from tale_core.lessons.recorded import Made, Recording, Tape, as_recorded
 from tale_core.probing import ProbeDelta, ProbeFinished, ProbeStarted
@@ -86,12 +86,12 @@ class Taping:
             made: Where it comes from.
 
         Raises:
-            InputError: The run did not end well, so that there is nothing whole to replay.
+            RecordingError: The run did not end well, so that there is nothing whole to replay.
         """
         heard = list(self._calls.values())
         if session.status != "done" or len(heard) != len(session.calls) or any(call.end is None for call in heard):
             why = session.error or t("not every answer is whole.")
-            raise InputError(
+            raise RecordingError(
                 t("The run of {name} ended {status}: {why}", name=repr(name), status=session.status, why=why),
                 t("Record it again."),
             )
