@@ -44,8 +44,8 @@ from tale_core.store.opening import open_store, tidy
 from tale_core.store.owner import current_owner
 from tale_core.store.records import CallFields, SessionFields, SessionSummary, new_session_id, safe_text
 from tale_core.store.repository import Store
-from tale_core.store.trash import UNDO_FOR, Deleted, Refused, Trash
 from tale_core.store.rooms import RoomChanges, RoomRecord, RoomStore, SeatRecord, SeatSpent
+from tale_core.store.trash import UNDO_FOR, Deleted, Refused, Trash
 
 __all__ = [
     "COUNTED",

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "tale_0006"
-down_revision = "tale_0004"
+down_revision = "tale_0005"
 branch_labels = None
 depends_on = None
 
