@@ -136,6 +136,9 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--max-cost", type=float, metavar="USD", help="hard limit on dollars")
     run.add_argument("--fresh", action="store_true", help="pay again for answers that are known from earlier")
     run.add_argument("--resume", metavar="EXPERIMENT", help="go on with an experiment: what failed is tried again")
+    run.add_argument(
+        "--only-failed", action="store_true", help="with --resume: try again what failed, and nothing else"
+    )
     run.add_argument("--engine", default="local", choices=["local", "ray"], help="where calls are made from")
     run.add_argument("--export", action="append", default=[], metavar="FILE", help=".csv, .jsonl, .parquet or .html")
     run.add_argument("--template", default="paper", choices=list(TEMPLATES), help="wording of the prompts")

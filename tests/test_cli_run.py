@@ -99,6 +99,38 @@ def test_a_run_with_failures_exits_1_and_its_resume_tries_only_those(endpoint, d
     assert again["experiment"] == first["experiment"] and endpoint.requests - before == 2
 
 
+def test_only_what_failed_is_tried_again_though_other_answers_are_missing_too(dataset, capsys):
+    broken = {"number 0": True, "number 1": True}
+
+    def flaky(prompt):
+        return Reply(status=400) if any(broken.get(k) and k in prompt for k in broken) else Reply("[[42]]")
+
+    with CountingEndpoint(flaky) as endpoint:
+        arguments = ["--strategies", "vanilla,fixed:30", "--concurrency", "1", "--max-calls", "4", "--json", "--fresh"]
+        assert run(endpoint, dataset(8), *arguments) == 1
+        first = document(capsys)
+        # Four of the first eight failed, which count for no limit; four others reached it, so eight are left.
+        assert (first["failed"], first["finished"], first["planned"]) == (4, 4, 16)
+        again = ["run", "--resume", first["experiment"], "--only-failed", "--max-calls", "100", "--json"]
+        broken["number 0"] = False
+        before = dict(endpoint.counts)
+        assert main(again) == 1, "two of them fail again"
+        found = document(capsys)
+        asked = {prompt for (prompt, seed), n in endpoint.counts.items() if n != before.get((prompt, seed), 0)}
+        assert (found["failed"], found["finished"]) == (2, 6) and endpoint.requests == 12
+        assert len(asked) == 4 and all("number 0" in p or "number 1" in p for p in asked)
+        broken["number 1"] = False
+        assert main(again) == 0
+        out, err = capsys.readouterr()
+        assert json.loads(out)["failed"] == 0 and json.loads(out)["finished"] == 8 and endpoint.requests == 14
+        assert f"8 answers were not asked for; go on with --resume {first['experiment']}" in err
+        assert main(again) == 2, "nothing is left that failed"
+        assert "No answer of experiment" in capsys.readouterr().err and endpoint.requests == 14
+        assert open_store().get_session(first["experiment"]).status == "cancelled"
+        assert main(["run", "--resume", first["experiment"], "--max-calls", "100", "--json"]) == 0
+        assert document(capsys)["complete"] and endpoint.requests == 22
+
+
 def test_a_hard_limit_stops_the_run_and_a_higher_one_goes_on(endpoint, dataset, capsys):
     arguments = ["--strategies", "vanilla", "--fresh", "--json"]
     assert run(endpoint, dataset(8), *arguments, "--max-calls", "3") == 1
@@ -132,6 +164,7 @@ def test_exports_are_written_beside_the_document(endpoint, dataset, tmp_path, ca
         (["{file}", "--engine", "ray"], "not there yet"),
         (["{file}", "--export", "out.xlsx"], ".parquet"),
         (["{file}", "--resume", "experiment-x"], "one of them"),
+        (["{file}", "--only-failed"], "without --resume"),
     ],
 )
 def test_wrong_input_exits_2_says_what_is_allowed_and_asks_nothing(endpoint, dataset, capsys, arguments, words):

@@ -68,7 +68,8 @@ def test_a_running_experiment_shows_how_far_it_is_and_its_table_so_far(runner, s
     assert view.running and view.phase == "running" and view.spent.calls >= 3 and view.concurrency == 4
     until(lambda: job.view().results is not None)
     assert runner.get(job.id) is job
-    assert job.wait(60).results.complete and runner.get(job.id) is None
+    assert job.wait(60).results.complete
+    until(lambda: runner.get(job.id) is None)
 
 
 def test_cancelling_stops_at_once_and_the_same_experiment_goes_on_later(runner, store):

@@ -17,7 +17,7 @@ from tale_core.experiments.plan import Unit
 from tale_core.i18n import t, tn
 from tale_core.store import ExperimentStore, UnitFigures
 from tale_core.templates import question_block
-from tale_core.types import CallRecord
+from tale_core.types import CallRecord, Outcome
 from ui import state
 from ui.experiments_figures import family
 from ui.outcome_badge import outcome_badge
@@ -35,11 +35,17 @@ def drill_down(view: ExperimentView) -> None:
     """A switch, and behind it the answers to one question; nothing is read before it is on."""
     if view.finished + view.failed == 0 or not st.toggle(t("Look at single answers"), key="exp_answers"):
         return
-    units = {(u.position, u.repeat_index, u.strategy): u for u in _figures(view)}
+    try:
+        _look(view)
+    except StoreError as e:
+        st.error(literal(str(e), 600), icon=":material/error:")
+
+
+def _look(view: ExperimentView) -> None:
     names = _strategies(view)
     if names is None:
         return
-    position = _question(view, units, names)
+    position = _question(view, names)
     if position is None:
         st.caption(t("Both have the same outcome on every question."))
         return
@@ -48,8 +54,7 @@ def drill_down(view: ExperimentView) -> None:
     st.text(visible(question_block(question)))
     if question.answer is not None:
         st.caption(t("Known answer: {answer}", answer=literal(question.answer, 200)))
-    found = [units.get((position, repeat, name)) for name in names]
-    calls = [_answer(view, Unit(position, repeat, name).key, unit) for name, unit in zip(names, found, strict=True)]
+    found, calls = _answers(view, position, repeat, names)
     texts = [call.text if call else "" for call in calls]
     marked = marked_lines(texts[0], texts[1])
     for column, place in zip(st.columns(2, gap="medium"), (0, 1), strict=True):
@@ -59,8 +64,15 @@ def drill_down(view: ExperimentView) -> None:
         st.caption(t("Marked words stand in one of the two answers alone."))
 
 
-def _figures(view: ExperimentView) -> list[UnitFigures]:
-    return ExperimentStore(state.store()).figures(view.experiment_id)
+def _answers(
+    view: ExperimentView, position: int, repeat: int, names: Names
+) -> tuple[list[UnitFigures | None], list[CallRecord | None]]:
+    """The numbers and the calls of two answers; nothing of any other answer is read."""
+    keys = [Unit(position, repeat, name).key for name in names]
+    experiments = ExperimentStore(state.store())
+    figures = {u.strategy: u for u in experiments.figures(view.experiment_id, units=keys)}
+    calls = experiments.answers(view.experiment_id, keys)
+    return [figures.get(name) for name in names], [calls.get(key) for key in keys]
 
 
 def _strategies(view: ExperimentView) -> Names | None:
@@ -84,14 +96,12 @@ def _strategies(view: ExperimentView) -> Names | None:
     return (a, b) if a is not None and b is not None else None
 
 
-def _question(view: ExperimentView, units: dict[tuple[int, int, str], UnitFigures], names: Names) -> int | None:
+def _question(view: ExperimentView, names: Names) -> int | None:
     """The question that was chosen; None when none is offered."""
-    only = st.toggle(t("Only questions on which they differ"), key="exp_differ")
-    outcomes = {
-        place: tuple(tuple(_outcome(units, place, r, name) for r in range(view.plan.repeats)) for name in names)
-        for place in range(len(view.plan.questions))
-    }
-    offered = [place for place, (a, b) in outcomes.items() if not only or a != b]
+    offered = list(range(len(view.plan.questions)))
+    if st.toggle(t("Only questions on which they differ"), key="exp_differ"):
+        outcomes = ExperimentStore(state.store()).outcomes(view.experiment_id, names)
+        offered = [place for place in offered if _differ(outcomes, place, names, view.plan.repeats)]
     if not offered:
         return None
     key = f"exp_question_{view.experiment_id}"
@@ -101,9 +111,9 @@ def _question(view: ExperimentView, units: dict[tuple[int, int, str], UnitFigure
     return int(st.session_state[key])
 
 
-def _outcome(units: dict[tuple[int, int, str], UnitFigures], place: int, repeat: int, name: str) -> object:
-    unit = units.get((place, repeat, name))
-    return None if unit is None else unit.outcome
+def _differ(outcomes: dict[str, Outcome | None], place: int, names: Names, repeats: int) -> bool:
+    one, other = ([outcomes.get(Unit(place, r, name).key) for r in range(repeats)] for name in names)
+    return one != other
 
 
 def _named(view: ExperimentView, place: int) -> str:
@@ -115,30 +125,6 @@ def _repeat(view: ExperimentView) -> int:
     if view.plan.repeats == 1:
         return 0
     return int(st.number_input(t("Repeat"), 1, view.plan.repeats, step=1, key=f"exp_repeat_{view.experiment_id}")) - 1
-
-
-@st.cache_resource(max_entries=1, ttl=120, show_spinner=False)
-def _calls(experiment_id: str, ended: int, where: str) -> dict[str | None, list[CallRecord]]:
-    """Every finished call by its unit. Kept for a while: the store has no way to read those of one unit alone."""
-    by_unit: dict[str | None, list[CallRecord]] = {}
-    for call in state.store().get_session(experiment_id).calls:
-        if call.status == "done":
-            by_unit.setdefault(call.unit, []).append(call)
-    return by_unit
-
-
-def _answer(view: ExperimentView, key: str, unit: UnitFigures | None) -> CallRecord | None:
-    """The call that counts as a unit's answer: the one with its budget and its tokens."""
-    if unit is None or unit.status != "done":
-        return None
-    try:
-        with st.spinner(t("Reading the answers…")):
-            calls = _calls(view.experiment_id, view.finished + view.failed, state.store().where).get(key, [])
-    except StoreError as e:
-        st.error(literal(str(e), 600), icon=":material/error:")
-        return None
-    mine = [c for c in calls if c.role != "estimate" and c.completion_tokens == unit.output_tokens]
-    return next((c for c in reversed(mine) if c.requested_budget == unit.budget), None)
 
 
 def _draw(name: str, unit: UnitFigures | None, call: CallRecord | None, lines: str | None, place: int) -> None:
@@ -177,8 +163,9 @@ def _numbers(unit: UnitFigures) -> None:
         if unit.outcome is not None:
             outcome_badge(unit.outcome, unit.labelled)
     calls = tn("{n} call", "{n} calls", unit.calls)
-    all_in = unit.prompt_tokens + unit.completion_tokens
-    told = [t("{tokens:,} all-in tokens in {calls}", tokens=all_in, calls=calls)]
+    told = []
+    if unit.all_in_tokens is not None:
+        told += [t("{tokens:,} all-in tokens in {calls}", tokens=unit.all_in_tokens, calls=calls)]
     told += [t("read as {answer}", answer=unit.extracted[:80])] if unit.extracted else []
     told += [unit.problem] if unit.problem else []
     st.caption(literal(t("{facts}.", facts=t("; ").join(told)), 400))

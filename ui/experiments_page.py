@@ -22,6 +22,7 @@ from ui import experiments_form, experiments_result, experiments_strategies, ope
 from ui.elasticity_sheet import price_of
 from ui.experiments_answers import drill_down
 from ui.experiments_form import Experimenting
+from ui.experiments_retry import missing, retry_button
 from ui.shell import page
 from ui.text import literal
 
@@ -169,16 +170,17 @@ def _resume(view: ExperimentView) -> None:
     """A button to go on, with the model that it ran on; finished answers are not paid for again."""
     choices = state.model_choices().values()
     choice = next((c for c in choices if (c.model, c.endpoint) == (view.model, view.endpoint)), None)
-    only_failed = view.failed > 0 and view.finished + view.failed == view.planned
+    only_failed = view.failed > 0 and not missing(view)
     label = t("Retry only what failed") if only_failed else t("Resume")
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button(label, key="resume", icon=":material/resume:", disabled=choice is None)
+        retry = retry_button(view, disabled=choice is None)
         st.caption(
             literal(_resume_words(view, known=choice is not None, only_failed=only_failed), 500), width="content"
         )
-    if pressed and choice is not None:
+    if (pressed or retry) and choice is not None:
         try:
-            _start(Experimenting(_resumed(view, choice), choice))
+            _start(Experimenting(replace(_resumed(view, choice), only_failed=retry), choice))
         except TaleError as e:
             st.error(literal(str(e), 800), icon=":material/error:")
 

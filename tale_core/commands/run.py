@@ -18,6 +18,7 @@ from tale_core.errors import InputError
 from tale_core.experiments import ExperimentPlan, ExperimentResults, stored_plan
 from tale_core.experiments.document import check_export, experiment_document, export_experiment
 from tale_core.experiments.job import ExperimentRun, ExperimentView
+from tale_core.experiments.opening import check_retry
 from tale_core.experiments.sheet import sheet, sheet_words
 from tale_core.experiments.words import finding
 from tale_core.models.choice import EMBEDDED, ModelChoice, choice_from_flags, endpoint_of
@@ -48,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     plan.validate()
     price = _LOCAL_PRICE if choice.kind == EMBEDDED else endpoint_of(choice).price
     plan.check_price(price, choice.model)
+    check_retry(plan, store)
     _tell_sheet(plan, choice, price)
     view = asyncio.run(_run(plan, choice, store))
     if view.results is not None:
@@ -61,6 +63,8 @@ def _new(args: argparse.Namespace) -> tuple[ModelChoice, ExperimentPlan]:
 
     if args.dataset is None:
         raise InputError("No data set was given.", "Name one or a file, or give --resume EXPERIMENT.")
+    if args.only_failed:
+        raise InputError("--only-failed was given without --resume.", "Name the experiment: --resume EXPERIMENT.")
     choice = choice_from_flags(model=args.model, base_url=args.base_url, api_key_env=args.api_key_env)
     names = _names(args.strategies)
     found = load(args.dataset, limit=args.limit, offset=args.offset)
@@ -109,6 +113,7 @@ def _resumed(args: argparse.Namespace, store: Store) -> tuple[ModelChoice, Exper
         concurrency=plan.concurrency if args.concurrency is None else args.concurrency,
         start=None,
         estimators=_trained(plan.strategies, head.model, plan.template),
+        only_failed=args.only_failed,
     )
 
 
@@ -244,4 +249,7 @@ def _end(view: ExperimentView, args: argparse.Namespace) -> int:
         return INTERRUPTED
     if view.error:
         print(f"tale: {view.error} Go on with --resume {view.experiment_id}", file=sys.stderr)
+    elif view.results is not None and not view.results.complete:
+        left = view.results.planned - view.results.finished
+        print(f"tale: {left} answers were not asked for; go on with --resume {view.experiment_id}", file=sys.stderr)
     return OK if view.status == "done" else FAILED

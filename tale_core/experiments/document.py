@@ -120,7 +120,7 @@ def _unit_row(unit: UnitFigures, question: Question) -> dict[str, Any]:
         "output_tokens": unit.output_tokens,
         "prompt_tokens": unit.prompt_tokens,
         "completion_tokens": unit.completion_tokens,
-        "all_in_tokens": unit.prompt_tokens + unit.completion_tokens,
+        "all_in_tokens": unit.all_in_tokens,
         "cost_usd": unit.cost_usd,
         "latency_s": unit.latency_s,
         "calls": unit.calls,

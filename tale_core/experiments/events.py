@@ -44,6 +44,7 @@ class Progress:
     Attributes:
         finished: Units that ended well, those before a resume included.
         failed: Units that failed in this run.
+        planned: Units in all; when what failed alone is tried again, those that were there and those.
         eta_s: Seconds left at the pace so far; None before there is one.
         concurrency: Calls that may run at the same time now.
     """

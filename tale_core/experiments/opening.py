@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tale_core.errors import InputError
 from tale_core.experiments.plan import ExperimentPlan
 from tale_core.i18n import N_
 from tale_core.retold import retold
@@ -41,6 +42,7 @@ def create_experiment(
     experiments = ExperimentStore(store)
     if plan.resume_of is not None:
         plan.check_same(experiments.head(plan.resume_of).plan)
+        check_retry(plan, store)
         experiments.reopen(plan.resume_of)
         return plan
     record = SessionRecord(
@@ -55,3 +57,15 @@ def create_experiment(
     )
     experiments.create(record, plan.questions)
     return replace(plan, resume_of=record.id)
+
+
+def check_retry(plan: ExperimentPlan, store: Store) -> None:
+    """Check that there is something to try again, when that alone is asked for.
+
+    Raises:
+        InputError: No answer has failed.
+    """
+    if plan.only_failed and plan.resume_of and not ExperimentStore(store).failed_units(plan.resume_of):
+        raise InputError(
+            f"No answer of experiment {plan.resume_of!r} has failed.", "Resume it without asking for failed ones only."
+        )

@@ -55,6 +55,7 @@ class ExperimentPlan:
         reuse: Take finished answers of earlier experiments and sessions, marked as cached.
         estimators: Trained ones, by "calibrated" and "regression"; for another wording by "calibrated@words".
         resume_of: The experiment to go on with.
+        only_failed: Of it, try again what failed and nothing else; not part of what is stored.
     """
 
     questions: tuple[Question, ...]
@@ -70,6 +71,7 @@ class ExperimentPlan:
     reuse: bool = True
     estimators: Mapping[str, BudgetPredictor] = field(default_factory=dict)
     resume_of: str | None = None
+    only_failed: bool = False
 
     @property
     def planned(self) -> int:
@@ -97,6 +99,8 @@ class ExperimentPlan:
         self._check_questions(found)
         prompts.template(self.template)
         self.limits.validate()
+        if self.only_failed and self.resume_of is None:
+            raise InputError("Only what failed was asked for, of no experiment.", "Name the one to resume.")
         return found
 
     def _check_numbers(self) -> None:

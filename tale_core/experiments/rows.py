@@ -144,9 +144,9 @@ def rows_of(
     return _with_pareto(rows)
 
 
-def all_in(unit: UnitFigures) -> float:
-    """Prompt and completion tokens of every call."""
-    return unit.prompt_tokens + unit.completion_tokens
+def all_in(unit: UnitFigures) -> float | None:
+    """Prompt and completion tokens of every call; None when a prompt's are unknown."""
+    return unit.all_in_tokens
 
 
 def output(unit: UnitFigures) -> float | None:
@@ -171,7 +171,7 @@ def _decided(unit: UnitFigures) -> float | None:
 def _row(name: str, units: list[UnitFigures], planned: int) -> StrategyRow:
     done = [u for u in units if u.status == "done"]
     graded = [share for u in done if (share := judged(u)) is not None]
-    costs = [u.cost_usd for u in done]
+    costs, prompts = [u.cost_usd for u in done], [u.prompt_tokens for u in done]
     counted = Counter(u.outcome for u in done)
     latencies = [u.latency_s for u in done if u.latency_s is not None]
     return StrategyRow(
@@ -185,7 +185,7 @@ def _row(name: str, units: list[UnitFigures], planned: int) -> StrategyRow:
         accuracy_decided=_share(done, _decided),
         output_tokens=mean_interval(list(_by_question(done, output).values())),
         all_in_tokens=mean_interval(list(_by_question(done, all_in).values())),
-        prompt_tokens=fmean(u.prompt_tokens for u in done) if done else None,
+        prompt_tokens=fmean(p for p in prompts if p is not None) if prompts and None not in prompts else None,
         cost_usd=fmean(c for c in costs if c is not None) if costs and None not in costs else None,
         latency_s=fmean(latencies) if latencies else None,
         calls=fmean(u.calls for u in done) if done else None,

@@ -58,7 +58,7 @@ async def run_experiment(
 
     Args:
         plan: With `resume_of` the experiment goes on where it stopped: finished calls are not repeated, failed units
-            are tried again.
+            are tried again; with `only_failed` they alone.
         client: Whom to ask; best one that does not retry by itself, so that every "too many requests" is seen here.
         store: Where everything goes.
         patience: How often a call is tried again.
@@ -115,6 +115,7 @@ class _Run:
         # Bounded: a consumer that is slow slows the calls, instead of filling the memory.
         self._queue: asyncio.Queue[ExperimentEvent | BaseException | None] = asyncio.Queue(maxsize=256)
         self._finished = self._failed = self._in_a_row = self._timed = 0
+        self._wanted = plan.planned
         self._stop: TaleError | None = None
         self._began = time.monotonic()
         self._asker: Asker
@@ -133,7 +134,7 @@ class _Run:
             async for event in self._from_workers(len(workers)):
                 yield event
             error = self._why_not_all()
-            status = "done" if error is None else "failed"
+            status = "failed" if error is not None else "done" if self._finished >= self._plan.planned else "cancelled"
         except (asyncio.CancelledError, GeneratorExit):
             status = "cancelled"
             raise
@@ -186,7 +187,11 @@ class _Run:
             tell=self._queue.put,
         )
         self._began = time.monotonic()
-        return (unit for unit in self._plan.units() if unit.key not in done)
+        if not self._plan.only_failed:
+            return (unit for unit in self._plan.units() if unit.key not in done)
+        failed = await asyncio.to_thread(self._experiments.failed_units, self.id)
+        self._wanted = len(done) + len(failed)
+        return (unit for unit in self._plan.units() if unit.key in failed)
 
     async def _from_workers(self, running: int) -> AsyncGenerator[ExperimentEvent, None]:
         while running:
@@ -261,18 +266,17 @@ class _Run:
         self._asker.stopping = True
 
     def _progress(self) -> Progress:
-        planned = self._plan.planned
         left = seconds_left(
             finished=self._finished + self._failed,
-            planned=planned,
+            planned=self._wanted,
             timed=self._timed + self._failed,
             elapsed_s=time.monotonic() - self._began,
         )
         spent = self._ledger.spent
-        return Progress(self._finished, self._failed, planned, spent, left, self._throttle.limit)
+        return Progress(self._finished, self._failed, self._wanted, spent, left, self._throttle.limit)
 
     def _why_not_all(self) -> str | None:
-        if self._finished >= self._plan.planned:
+        if self._finished >= self._wanted:
             return None
         if self._stop is not None:
             return str(self._stop)

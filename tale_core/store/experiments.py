@@ -65,7 +65,7 @@ class UnitFigures(NamedTuple):
     Attributes:
         outcome: Of the answer; None when the unit failed.
         output_tokens: Completion tokens of the answer alone.
-        prompt_tokens: Of all calls.
+        prompt_tokens: Of all calls; None when one of them has none (imported answers: nobody counted their prompts).
         completion_tokens: Of all calls.
         cost_usd: Of all calls; None when the price of one of them is unknown.
         latency_s: Of all calls, one after the other.
@@ -84,7 +84,7 @@ class UnitFigures(NamedTuple):
     finish_reason: str | None
     budget: int | None
     output_tokens: int | None
-    prompt_tokens: int
+    prompt_tokens: int | None
     completion_tokens: int
     cost_usd: float | None
     latency_s: float | None
@@ -94,6 +94,11 @@ class UnitFigures(NamedTuple):
     problem: str | None
     error: str | None
     labelled: LabelledBy | None = None
+
+    @property
+    def all_in_tokens(self) -> int | None:
+        """Prompt and completion tokens of all calls; None when a prompt's are unknown."""
+        return None if self.prompt_tokens is None else self.prompt_tokens + self.completion_tokens
 
 
 class SpentSums(NamedTuple):
@@ -182,8 +187,15 @@ class ExperimentStore:
 
     def done_units(self, experiment_id: str) -> set[str]:
         """Names of the units that ended well: nothing is left to do for them."""
+        return self._units(experiment_id, "done")
+
+    def failed_units(self, experiment_id: str) -> set[str]:
+        """Names of the units that ended without an answer: a resume tries them again."""
+        return self._units(experiment_id, "failed")
+
+    def _units(self, experiment_id: str, status: UnitStatus) -> set[str]:
         table = experiment_units
-        statement = select(table.c.unit).where(table.c.session_id == experiment_id, table.c.status == "done")
+        statement = select(table.c.unit).where(table.c.session_id == experiment_id, table.c.status == status)
         with self.store._reading() as connection:
             return set(connection.execute(statement).scalars())
 
@@ -259,11 +271,40 @@ class ExperimentStore:
         known = float(usd) if priced == made else None
         return SpentSums(made, int(prompts), int(completions), known, again, bool(estimated))
 
-    def figures(self, experiment_id: str) -> list[UnitFigures]:
-        """The numbers of every ended unit, in the order of the questions. Holds no text of an answer."""
-        statement = _figures(experiment_id)
+    def figures(self, experiment_id: str, *, units: Sequence[str] | None = None) -> list[UnitFigures]:
+        """The numbers of every ended unit, in the order of the questions. Holds no text of an answer.
+
+        Args:
+            experiment_id: Which experiment.
+            units: Names of the units that are wanted; None wants all.
+        """
+        statement = _figures(experiment_id, units)
         with self.store._reading() as connection:
             return [_unit_figures(row) for row in connection.execute(statement)]
+
+    def outcomes(self, experiment_id: str, strategies: Sequence[str]) -> dict[str, Outcome | None]:
+        """What became of every ended unit of these strategies, by the unit's name; None when it failed."""
+        unit = experiment_units
+        statement = (
+            select(unit.c.unit, calls.c.outcome)
+            .select_from(unit.outerjoin(calls, calls.c.id == unit.c.answer_call_id))
+            .where(unit.c.session_id == experiment_id, unit.c.strategy.in_(strategies))
+        )
+        with self.store._reading() as connection:
+            found = connection.execute(statement).all()
+        return {name: None if outcome is None else Outcome(outcome) for name, outcome in found}
+
+    def answers(self, experiment_id: str, units: Sequence[str]) -> dict[str, CallRecord]:
+        """The calls that count as the answers of these units, with their texts, by the unit's name."""
+        unit = experiment_units
+        statement = (
+            select(unit.c.unit.label("of_unit"), calls)
+            .select_from(unit.join(calls, calls.c.id == unit.c.answer_call_id))
+            .where(unit.c.session_id == experiment_id, unit.c.unit.in_(units))
+        )
+        with self.store._reading() as connection:
+            rows = connection.execute(statement).mappings().all()
+        return {row["of_unit"]: records.call_record(dict(row)) for row in rows}
 
 
 def _head(connection: Connection, experiment_id: str) -> Any:
@@ -299,14 +340,16 @@ def _write_unit(connection: Connection, unit: UnitRecord) -> int:
     return 0
 
 
-def _figures(experiment_id: str) -> Any:
-    mine = (calls.c.session_id == experiment_id, calls.c.status == "done", calls.c.unit.is_not(None))
+def _figures(experiment_id: str, units: Sequence[str] | None) -> Any:
+    wanted = calls.c.unit.is_not(None) if units is None else calls.c.unit.in_(units)
+    mine = (calls.c.session_id == experiment_id, calls.c.status == "done", wanted)
     # A step asked for twice (cut by a limit, then resumed) counts once: the spend has both, the strategy's cost one.
     latest = select(func.max(calls.c.id)).where(*mine).group_by(calls.c.unit, calls.c.step)
     sums = (
         select(
             calls.c.unit,
-            func.sum(func.coalesce(calls.c.prompt_tokens, 0)).label("prompts"),
+            func.sum(calls.c.prompt_tokens).label("prompts"),
+            func.count(calls.c.prompt_tokens).label("prompted"),
             func.sum(func.coalesce(calls.c.completion_tokens, 0)).label("completions"),
             func.sum(calls.c.cost_usd).label("cost"),
             func.count(calls.c.cost_usd).label("priced"),
@@ -330,14 +373,14 @@ def _figures(experiment_id: str) -> Any:
             answer.c.labelled,
             answer.c.finish_reason,
             answer.c.completion_tokens.label("output"),
-            *(sums.c[name] for name in ("prompts", "completions", "cost", "priced", "latency", "made")),
+            *(sums.c[name] for name in ("prompts", "prompted", "completions", "cost", "priced", "latency", "made")),
             sums.c.reused,
             sums.c.estimated,
         )
         .select_from(
             unit.outerjoin(sums, sums.c.unit == unit.c.unit).outerjoin(answer, answer.c.id == unit.c.answer_call_id)
         )
-        .where(unit.c.session_id == experiment_id)
+        .where(unit.c.session_id == experiment_id, *(() if units is None else (unit.c.unit.in_(units),)))
         .order_by(unit.c.position, unit.c.repeat_index, unit.c.strategy)
     )
 
@@ -355,7 +398,7 @@ def _unit_figures(row: Any) -> UnitFigures:
         finish_reason=row.finish_reason,
         budget=row.budget,
         output_tokens=row.output,
-        prompt_tokens=int(row.prompts or 0),
+        prompt_tokens=int(row.prompts or 0) if made == (row.prompted or 0) else None,
         completion_tokens=int(row.completions or 0),
         cost_usd=float(row.cost) if made and row.priced == made else None,
         latency_s=row.latency,

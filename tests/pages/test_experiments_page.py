@@ -539,6 +539,20 @@ def test_only_what_failed_is_offered_again_when_all_else_is_there(bad: BadEndpoi
     assert cells(at, 1)["Answers"] == ["12 of 12"] * 3
 
 
+def test_what_failed_can_be_tried_again_alone_when_other_answers_are_missing_too(bad: BadEndpoint) -> None:
+    kept = samples.kept(status="interrupted", answers=20, failed=2, model="ok", endpoint=bad.base_url)
+    at = page(experiment=kept, use=endpoint(bad.base_url, "ok"))
+    assert at.button(key="resume").label == "Resume"
+    assert at.button(key="retry_failed").label == "Retry only what failed"
+    assert at.button(key="retry_failed").help == "Asks again for 2 answers, and for nothing else."
+    at.button(key="retry_failed").click().run()
+    assert not at.exception and not at.error and bad.count("ok") == 2, "no other answer is asked for"
+    assert "20 of 36 answers are there." in words(at.main)
+    assert not [b for b in at.button if b.key == "retry_failed"], "nothing failed is left"
+    at.button(key="resume").click().run()
+    assert not at.exception and bad.count("ok") == 18 and cells(at, 1)["Answers"] == ["12 of 12"] * 3
+
+
 def test_a_cap_ends_it_and_a_higher_one_lets_it_go_on(bad: BadEndpoint) -> None:
     at = run(page(use=endpoint(bad.base_url, "ok"), max_tokens=50), max_tokens=120)
     assert not at.exception and words(at.error)

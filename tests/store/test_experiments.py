@@ -169,3 +169,22 @@ def test_taking_over_is_refused_while_its_process_lives_and_marks_what_was_cut_o
     ):
         with pytest.raises(StoreError, match=words):
             experiments.reopen(wrong)
+
+
+def test_the_answers_of_two_units_are_read_without_any_other(experiments: ExperimentStore, experiment: str) -> None:
+    names = [f"{place}/0/{name}" for place in range(3) for name in ("vanilla", "tale-zero-shot")]
+    for name in names:
+        estimate = call(experiment, name, text="Budget: [[9]]", prompt_tokens=None)
+        answer = call(experiment, name, 1, text=f"answer to {name}", outcome=Outcome.WRONG)
+        ids = experiments.write([estimate, answer] if "tale" in name else [answer])
+        experiments.write([unit(experiment, name, answer_call_id=ids[-1])])
+    experiments.write([unit(experiment, "3/0/vanilla", status="failed", error="x")])
+    wanted = ["1/0/vanilla", "1/0/tale-zero-shot", "3/0/vanilla", "9/0/nobody"]
+    found = experiments.answers(experiment, wanted)
+    assert {name: one.text for name, one in found.items()} == {n: f"answer to {n}" for n in wanted[:2]}
+    one, other, failed = experiments.figures(experiment, units=wanted)
+    assert one in experiments.figures(experiment) and (one.strategy, one.calls) == ("tale-zero-shot", 2)
+    assert (one.prompt_tokens, one.all_in_tokens) == (None, None), "nobody counted the estimate's prompt"
+    assert (other.all_in_tokens, failed.status, failed.all_in_tokens) == (15, "failed", 0)
+    outcomes = experiments.outcomes(experiment, ["vanilla"])
+    assert outcomes == {**{f"{i}/0/vanilla": Outcome.WRONG for i in range(3)}, "3/0/vanilla": None}
