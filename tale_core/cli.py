@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_search(commands)
     _add_sweep(commands)
     _add_run(commands)
+    _add_import_predictions(commands)
     _add_train_estimator(commands)
     add_label(commands, _Parser)
     _add_models(commands)
@@ -189,6 +190,24 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reasoning-effort", choices=["none", "minimal", "low", "medium", "high", "xhigh"])
 
 
+def _add_import_predictions(commands: Any) -> None:
+    imp = commands.add_parser(
+        "import-predictions", help="answers that others published, as an experiment to compare with"
+    )
+    imp.add_argument("file", nargs="+", help="JSON Lines of the paper's repository, or any table of predictions")
+    imp.add_argument("--model", metavar="NAME", help="who answered; default: from the folders, where they tell")
+    imp.add_argument("--dataset", metavar="NAME", help="what was answered; likewise")
+    imp.add_argument("--answers", metavar="SET", help="a data set (or file) whose known answers count, not the files'")
+    imp.add_argument("--map", metavar="F=C,…", help=f"columns: {_PREDICTION_FIELDS}")
+    imp.add_argument("--strategy", metavar="NAME", help="what the answers of one file are called")
+    imp.add_argument("--db", metavar="URL", help="database (SQLAlchemy URL); default: SQLite in the data folder")
+    imp.add_argument("--json", action="store_true", help="print one JSON document")
+    imp.set_defaults(command=_import_predictions)
+
+
+_PREDICTION_FIELDS = "question, prediction, answer, tokens, strategy, budget, options"
+
+
 def _add_train_estimator(commands: Any) -> None:
     train = commands.add_parser("train-estimator", help="learn budgets from searches")
     train.add_argument("--model", metavar="NAME", help="whose searches; default: the configured model")
@@ -288,6 +307,12 @@ def _sweep(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from tale_core.commands.run import run
+
+    return run(args)
+
+
+def _import_predictions(args: argparse.Namespace) -> int:
+    from tale_core.commands.import_predictions import run
 
     return run(args)
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tale_core.datasets import SUFFIXES, describe, hub, load, loading, read_upload, shipped
+from tale_core.datasets import SUFFIXES, describe, hub, load, loading, named, read_upload, shipped
 from tale_core.datasets.results import fingerprint
 from tale_core.errors import InputError
 from tale_core.grading import grade
@@ -304,6 +304,49 @@ def test_mathbench_groups_read_all_their_files(here):
     assert len(load("mathbench-college", folder=here, limit=1).questions) == 1
 
 
+# Rows as OpenCompass reads them from mathbench_v1 (opencompass/datasets/mathbench.py): `question` and `answer` with
+# spaces around, for choices the letter and a list of four `options`; what else a row holds is left alone.
+IN_A_CHOICE = {"options": ["$\\frac{1}{2}$", "$-2$", "$\\sqrt{3}$", "none of these"], "answer": "C\n"}
+IN_A_CHOICE |= {"topic": "limits", "solution": "By l'Hopital."}
+MATHBENCH_ROWS = {
+    "single_choice_en": {"question": " Let $f(x)=x$. Find the limit ( ).\n", **IN_A_CHOICE},
+    "single_choice_cn": {"question": "设$f(x)=x$，求极限（  ）。", **IN_A_CHOICE, "options": ["1", "2", "3", "4"]},
+    "cloze_en": {"question": "Tom has 3 boxes of 12 pens. How many pens?", "answer": " 36 ", "solution": "3 * 12"},
+    "cloze_cn": {"question": "小明有 3 盒铅笔，每盒 12 支，共多少支？", "answer": "36"},
+}
+
+
+@pytest.mark.parametrize("level", list(named.MATHBENCH_LEVELS))
+def test_every_file_of_mathbenchs_release_is_read_in_its_real_shape(here, level):
+    forms = [form.replace("choice", "single_choice").replace("-", "_") for form in named.MATHBENCH_LEVELS[level]]
+    for form in forms:
+        mathbench(here, level, form, MATHBENCH_ROWS[form])
+    found = load(f"mathbench-{level}", folder=here)
+    assert found.problems == () and len(found.questions) == len(forms)
+    for form, question in zip(forms, found.questions, strict=True):
+        choice = form.startswith("single")
+        assert (question.kind, question.answer) == (("choice", "C") if choice else ("number", "36"))
+        assert len(question.options) == (4 if choice else 0) and question.text == question.text.strip()
+        assert question.language == ("zh" if form.endswith("cn") else "en")
+        assert question.topic == ("limits" if choice else None)
+        # Files and names as OpenCompass and the paper's repository spell them.
+        assert load(f"mathbench-{level}-{form}", folder=here).questions == (question,)
+
+
+def test_arithmetic_answers_of_every_written_form_are_taken(here):
+    written = ["-3", "0.25", "1/8", "1,234", "2.5e3", "15%", "3 1/2"]
+    rows = [{"question": f"Sum {i}: {i} + 1 = ?", "answer": answer} for i, answer in enumerate(written)]
+    mathbench(here, "arithmetic", "cloze_en", *rows)
+    found = load("mathbench-arithmetic", folder=here)
+    assert [q.answer for q in found.questions] == written and {q.kind for q in found.questions} == {"number"}
+
+
+def test_the_folders_of_the_papers_repository_are_found(here):
+    put(here / "data" / "GSM8K" / "gsm8k-main-test.jsonl", lines({"question": "a?", "answer": "1 + 1\n#### 2"}))
+    put(here / "data" / "GSM8K-Zero" / "GSM8K-Zero.jsonl", lines({"question": "b?", "answer": 48.0}))
+    assert [load(name).questions[0].answer for name in ("GSM8K-Test", "GSM8K-Zero")] == ["2", "48"]
+
+
 def test_a_mathbench_group_is_never_read_in_part(here):
     mathbench(here, "primary", "cloze_cn", {"question": "多少", "answer": "3"})
     with pytest.raises(InputError, match="mathbench-primary-cloze-en is not here"):
@@ -357,6 +400,31 @@ def test_gpqa_spreads_the_right_letter_and_does_so_the_same_each_time(here):
     gpqa_file(here / "again" / "gpqa_diamond.csv", rows[::-1])
     again = load("gpqa-diamond", folder=here / "again")
     assert {q.text: q for q in again.questions} == {q.text: q for q in loaded.questions}
+
+
+GPQA_HEADER = (
+    "Pre-Revision Question", "Pre-Revision Correct Answer", "Pre-Revision Incorrect Answer 1",
+    "Pre-Revision Incorrect Answer 2", "Pre-Revision Incorrect Answer 3", "Pre-Revision Explanation",
+    "Self-reported question-writing time (minutes)", "Question", "Correct Answer", "Incorrect Answer 1",
+    "Incorrect Answer 2", "Incorrect Answer 3", "Explanation", "Revision Comments (from Question Writer)", "Subdomain",
+    "Writer's Difficulty Estimate", "Extra Revised Question", "Extra Revised Explanation",
+    "Extra Revised Correct Answer", "Non-Expert Validator Accuracy", "Majority Non-Expert Vals Incorrect",
+    "Expert Validator Accuracy", "Record ID", "High-level domain", "Question Writer", "Feedback_EV_1", "Canary String",
+)  # fmt: skip
+"""Columns of the published file in their order, as its card lists them, some of the many validators' left out."""
+
+
+def test_gpqas_published_columns_are_read_and_none_of_the_others(here):
+    row = dict.fromkeys(GPQA_HEADER, "not this: 7")
+    row |= {"Question": 'Which of these,\nor "none", are mine?\n', "Correct Answer": " 12 blue cups\n"}
+    row |= {"Incorrect Answer 1": "9 red cups", "Incorrect Answer 2": "7 cups\n", "Incorrect Answer 3": "5, or so"}
+    row |= {"Extra Revised Question": "", "Record ID": "recMadeUp1", "High-level domain": "Physics"}
+    gpqa_file(here / "data" / "dataset" / "gpqa_main.csv", [row])
+    (question,) = load("gpqa-main").questions
+    assert question.text == 'Which of these,\nor "none", are mine?' and "not this" not in str(question)
+    assert sorted(question.options) == ["12 blue cups", "5, or so", "7 cups", "9 red cups"]
+    assert question.options["ABCD".index(question.answer)] == "12 blue cups"
+    assert (question.id, question.topic, question.kind) == ("recMadeUp1", "Physics", "choice")
 
 
 def test_a_gpqa_row_with_a_right_answer_twice_is_a_problem(here):

@@ -45,7 +45,7 @@ class Experimenting:
 
 def load(view: ExperimentView) -> None:
     """Put a stored experiment's settings into the form, once, when its link is opened."""
-    if st.session_state.get("loaded") == view.experiment_id:
+    if st.session_state.get("loaded") == view.experiment_id or (view.results and view.results.imported):
         return
     st.session_state["loaded"] = view.experiment_id
     plan = view.plan

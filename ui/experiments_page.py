@@ -21,7 +21,9 @@ from tale_core.store import ExperimentStore
 from ui import experiments_form, experiments_result, experiments_strategies, opened, state
 from ui.elasticity_sheet import price_of
 from ui.experiments_answers import drill_down
+from ui.experiments_beside import beside_box
 from ui.experiments_form import Experimenting
+from ui.experiments_import import import_box
 from ui.experiments_retry import missing, retry_button
 from ui.shell import page
 from ui.text import literal
@@ -140,6 +142,7 @@ def _ended(view: ExperimentView | None, experiment_id: str) -> None:
     if view.results is not None and view.results.finished + view.results.failed:
         experiments_result.chart(view.results)
         experiments_result.tables(view.results)
+        beside_box(view)
         drill_down(view)
         experiments_result.files(view)
     experiments_result.what_was_run(view)
@@ -229,6 +232,7 @@ def _welcome(experiment_id: str) -> None:
             "under **token budgets**. The table says what each way costs and how often it is right."
         )
     )
+    import_box()
     _earlier()
 
 

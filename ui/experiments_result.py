@@ -28,6 +28,7 @@ from ui import experiments_figures as figures
 from ui import experiments_words as words
 from ui import state
 from ui.experiments_form import sampling_words
+from ui.experiments_import import imported_note
 from ui.experiments_sheet import cap_words
 from ui.text import literal, whole
 
@@ -151,7 +152,8 @@ def table(cells: words.Table, *, alt: str, place: Callable[..., object] = st.tab
 
 def files(view: ExperimentView) -> None:
     """What was paid for, and the experiment as files, each made when it is asked for."""
-    st.markdown(t("**Spent:** {spent}", spent=literal(spent_words(view.spent), 400)))
+    if view.results is None or view.results.imported is None:
+        st.markdown(t("**Spent:** {spent}", spent=literal(spent_words(view.spent), 400)))
     if note := next((info.note for info in describe() if info.name == view.plan.dataset), ""):
         st.caption(literal(note, 400))
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -180,6 +182,9 @@ def exported(experiment_id: str, kind: str, *, said_in: Language = "en") -> byte
 
 def what_was_run(view: ExperimentView) -> None:
     """The settings, last and folded away."""
+    if view.results is not None and view.results.imported is not None:
+        imported_note(view, view.results.imported)
+        return
     plan = view.plan
     template = prompts.TEMPLATES.get(plan.template)
     rows = {

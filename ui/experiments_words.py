@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tale_core.elasticity_stats import Interval
+from tale_core.experiments.imported import brief
 from tale_core.experiments.job import ExperimentView
 from tale_core.experiments.paper import PaperRow
 from tale_core.experiments.results import ExperimentResults
@@ -96,7 +97,7 @@ def qualifications(view: ExperimentView) -> list[str]:
     found = view.results
     if found is None:
         return []
-    notes: list[str] = []
+    notes: list[str] = [] if found.imported is None else brief(found.imported)
     if not found.complete:
         notes.append(
             t("{finished:,} of {planned:,} answers are there.", finished=found.finished, planned=found.planned)
@@ -111,7 +112,7 @@ def qualifications(view: ExperimentView) -> list[str]:
                 cut,
             )
         )
-    if estimated := sum(row.estimated for row in found.rows):
+    if found.imported is None and (estimated := sum(row.estimated for row in found.rows)):
         notes.append(
             tn(
                 "The token counts of {n:,} call are estimates: the endpoint reported none.",
@@ -143,7 +144,7 @@ def qualifications(view: ExperimentView) -> list[str]:
             strategy=row.strategy,
         )
         for row in found.rows
-        if row.defaults
+        if row.defaults and found.imported is None
     ]
     if found.questions < 30:
         notes.append(

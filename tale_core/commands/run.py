@@ -98,6 +98,8 @@ def _resumed(args: argparse.Namespace, store: Store) -> tuple[ModelChoice, Exper
     if args.dataset is not None:
         raise InputError("A data set and --resume were given.", "An experiment keeps its questions: give one of them.")
     head = ExperimentStore(store).head(args.resume)
+    if head.plan.get("imported"):
+        raise InputError(f"Experiment {args.resume!r} was imported.", "There is nothing to resume.")
     if args.model is not None and args.model != head.model:
         raise InputError(
             f"Experiment {args.resume!r} was begun with the model {head.model!r}, not {args.model!r}.",

@@ -19,6 +19,9 @@ MAX_ROWS = 200_000
 _LOOKED_AT = 20
 """Rows whose fields decide what columns a file has: JSON rows need not all have the same."""
 
+_NAMED = {"question": "question", "answer": "answer"}
+"""Columns of every named set that is a table: what else it holds (a worked solution, say) is no answer."""
+
 Convert = Callable[[dict[str, object]], Question]
 
 
@@ -157,7 +160,7 @@ def _converter(head: Sequence[Item], reading: Reading) -> Convert:
             t("{source} has no columns question and answer.", source=reading.source),
             t("Take the publishers' file unchanged."),
         )
-    columns = find_columns(there, reading.mapping)
+    columns = find_columns(there, _NAMED if reading.named else reading.mapping)
     return lambda values: to_question(
         values, columns, source=reading.source, kind=reading.kind, language=reading.language
     )

@@ -64,16 +64,18 @@ def _gsm8k() -> tuple[NamedSet, ...]:
     origin = "https://huggingface.co/datasets/openai/gsm8k"
     test = DatasetInfo(
         "gsm8k", t("GSM8K, grade-school word problems (test)"), 1_319, "MIT", "en", origin,
-        ("gsm8k.jsonl", "gsm8k_test.jsonl", "gsm8k/test.jsonl", "gsm8k_dev.jsonl"),
+        ("gsm8k.jsonl", "gsm8k_test.jsonl", "gsm8k/test.jsonl", "GSM8K/gsm8k-main-test.jsonl", "gsm8k_dev.jsonl"),
     )  # fmt: skip
     train = DatasetInfo(
         "gsm8k-train", t("GSM8K, grade-school word problems (train)"), 7_473, "MIT", "en", origin,
-        ("gsm8k_train.jsonl", "gsm8k/train.jsonl"), note=t("To train on; measure on gsm8k."),
+        ("gsm8k_train.jsonl", "gsm8k/train.jsonl", "GSM8K/gsm8k-main-train.jsonl"),
+        note=t("To train on; measure on gsm8k."),
     )  # fmt: skip
     zero = DatasetInfo(
         "gsm8k-zero", t("GSM8K-Zero, questions whose answer stands in the text"), 2_978, t("not stated"), "en",
         "https://huggingface.co/datasets/dcml0714/GSM8K-Zero",
-        ("gsm8k_zero.jsonl", "gsm8k_zero.json", "gsm8k-zero/test.json", "GSM8K-Zero/test.json", "gsm8k_zero_dev.jsonl"),
+        ("gsm8k_zero.jsonl", "gsm8k_zero.json", "gsm8k-zero/test.json", "GSM8K-Zero/test.json",
+         "GSM8K-Zero/GSM8K-Zero.jsonl", "gsm8k_zero_dev.jsonl"),
         note=t("Its authors estimate that 85 % of the questions and answers are valid."),
     )  # fmt: skip
     return (
@@ -188,7 +190,8 @@ def find_set(name: str) -> NamedSet | None:
     Files that the release lists but that stand in no group (`mathbench-college-cloze-en`, of older releases) have a
     name too.
     """
-    key = name.strip().casefold()
+    # The release, OpenCompass and the paper's repository write single_choice_en and cloze_en.
+    key = name.strip().casefold().replace("-single_choice_", "-choice-").replace("-cloze_", "-cloze-")
     found = named_sets().get(_ALIASES.get(key, key))
     if found:
         return found

@@ -51,6 +51,7 @@ def experiment_document(found: ExperimentResults, *, error: str | None = None) -
         "spent": asdict(found.spent),
         "rows": [row_document(row) for row in found.rows],
         "paper": [asdict(row) for row in paper_rows_of(found.dataset)],
+        "imported": found.imported.document() if found.imported else None,
         "error": error,
     }
 

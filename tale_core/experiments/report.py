@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from tale_core.experiments.imported import notes
 from tale_core.experiments.paper import PaperRow, paper_rows_of
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.rows import Change, StrategyRow
@@ -68,6 +69,14 @@ def report_html(found: ExperimentResults) -> str:
 
 
 def _about(found: ExperimentResults) -> str:
+    if found.imported is not None:
+        head = t(
+            "{dataset}: {questions} questions, model {model}.",
+            dataset=found.dataset,
+            questions=found.questions,
+            model=found.model,
+        )
+        return joined(head, *notes(found.imported))
     state = t("complete")
     if not found.complete:
         state = t("not complete: {n} of {planned} answers", n=found.finished, planned=found.planned)
@@ -161,8 +170,10 @@ def _change(change: Change | None, form: str) -> tuple[str, str]:
 
 
 def _picture(rows: Sequence[StrategyRow]) -> str:
-    """Accuracy over all-in tokens, a point a strategy, with its interval as a line."""
-    known = [(row, row.accuracy, row.all_in_tokens) for row in rows if row.accuracy and row.all_in_tokens]
+    """Accuracy over all-in tokens (where nobody knows them, output tokens), a point a strategy with its interval."""
+    measure = "all-in" if any(row.all_in_tokens for row in rows) else "output"
+    spent_of = {row.strategy: row.all_in_tokens if measure == "all-in" else row.output_tokens for row in rows}
+    known = [(row, row.accuracy, spent) for row in rows if row.accuracy and (spent := spent_of[row.strategy])]
     if not known:
         return ""
     most = max(tokens.high for _, _, tokens in known) * 1.15 or 1.0
@@ -183,9 +194,13 @@ def _picture(rows: Sequence[StrategyRow]) -> str:
         shapes.append(f'<path d="M{at:.1f} {y(right.low):.1f}V{y(right.high):.1f}" stroke="{colour}" opacity=".5"/>')
         shapes.append(f'<circle cx="{at:.1f}" cy="{y(right.mean):.1f}" r="5" fill="{colour}"/>')
         shapes.append(f'<text x="{at + 8:.1f}" y="{y(right.mean) + 4:.1f}">{escape(row.strategy)}</text>')
-    axis = t("all-in tokens a question")
+    axis = t("all-in tokens a question") if measure == "all-in" else t("output tokens a question")
     shapes.append(f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(axis)}</text>')
-    label = t("Share of right answers over all-in tokens, a point for each strategy with its 95 % interval")
+    label = (
+        t("Share of right answers over all-in tokens, a point for each strategy with its 95 % interval")
+        if measure == "all-in"
+        else t("Share of right answers over output tokens, a point for each strategy with its 95 % interval")
+    )
     box = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}"'
     svg = f'<svg {box} role="img" aria-label="{escape(label)}">{"".join(shapes)}</svg>'
     return f"<figure>{svg}<figcaption>{escape(t('{facts}.', facts=label))}</figcaption></figure>"

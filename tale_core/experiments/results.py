@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tale_core.errors import StoreError
+from tale_core.experiments import imported
+from tale_core.experiments.imported import ImportInfo
 from tale_core.experiments.plan import ExperimentPlan
 from tale_core.experiments.rows import StrategyRow, rows_of
 from tale_core.i18n import t
@@ -21,6 +23,7 @@ class ExperimentResults:
     Attributes:
         rows: In the plan's order.
         spent: What was paid for, failed and stopped calls included; reused answers cost nothing.
+        imported: Where its answers come from, if it was not run here: then those that are there are all that there are.
     """
 
     experiment_id: str
@@ -35,6 +38,7 @@ class ExperimentResults:
     failed: int
     spent: Spent
     rows: tuple[StrategyRow, ...]
+    imported: ImportInfo | None = None
 
     @property
     def complete(self) -> bool:
@@ -81,6 +85,8 @@ def results(store: Store, experiment_id: str, *, paid_once: Mapping[str, int] | 
         raise StoreError(
             t("The plan of experiment {id!r} cannot be read.", id=experiment_id), t("Begin a new one.")
         ) from None
+    info, finished = imported.read(plan), sum(f.status == "done" for f in figures)
+    rows = rows_of(figures, names, planned=questions * repeats, paid_once=paid_once)
     return ExperimentResults(
         experiment_id=experiment_id,
         dataset=str(plan.get("dataset", "")),
@@ -89,9 +95,10 @@ def results(store: Store, experiment_id: str, *, paid_once: Mapping[str, int] | 
         status=head.status,
         questions=questions,
         repeats=repeats,
-        planned=questions * repeats * len(names),
-        finished=sum(f.status == "done" for f in figures),
+        planned=finished if info else questions * repeats * len(names),
+        finished=finished,
         failed=sum(f.status == "failed" for f in figures),
         spent=Spent(*experiments.spent(experiment_id)),
-        rows=rows_of(figures, names, planned=questions * repeats, paid_once=paid_once),
+        rows=tuple(replace(row, planned=row.n) for row in rows) if info else rows,
+        imported=info,
     )

@@ -137,7 +137,7 @@ def rows_of(
         rows = [
             row
             if row.strategy == BASELINE
-            else replace(row, against_vanilla=_against(by_name[row.strategy], base, once.get(row.strategy, 0)))
+            else replace(row, against_vanilla=against(by_name[row.strategy], base, once.get(row.strategy, 0)))
             for row in rows
         ]
         rows = _adjusted(rows)
@@ -213,7 +213,8 @@ def _by_question(units: Iterable[UnitFigures], number: Number) -> dict[int, floa
     return {position: fmean(values) for position, values in found.items()}
 
 
-def _against(units: list[UnitFigures], base: list[UnitFigures], paid_once: int) -> Difference:
+def against(units: list[UnitFigures], base: list[UnitFigures], paid_once: int) -> Difference:
+    """One strategy minus another, in pairs of the same question and repeat; p-values not adjusted."""
     vanilla = {(u.position, u.repeat_index): u for u in base if u.status == "done"}
     pairs = [
         (u, vanilla[u.position, u.repeat_index])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tale_core.experiments.output_words import output_finding
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.rows import BASELINE, Change, StrategyRow
 from tale_core.i18n import t
@@ -14,6 +15,8 @@ def finding(found: ExperimentResults) -> str:
     """What the experiment says, in one sentence: the strategy that saves most without being surely less accurate."""
     if not found.finished:
         return t("No answer is there yet.")
+    if all(row.all_in_tokens is None for row in found.rows):
+        return output_finding(found.rows)
     compared = [row for row in found.rows if row.against_vanilla is not None and row.n]
     if not compared:
         return t(

@@ -135,14 +135,26 @@ class ExperimentStore:
         Raises:
             StoreError: The id is taken.
         """
-        now = queries.now()
-        owned = replace(record, created_at=now, updated_at=now, owner=current_owner())
-        rows = [{"session_id": record.id, "position": i, "question": asdict(q)} for i, q in enumerate(questions)]
         with self.store._writing() as connection:
-            if queries.exists(connection, sessions, record.id):
-                raise StoreError(t("There is an experiment {id!r} already.", id=record.id), t("Take a new id."))
-            connection.execute(insert(sessions).values(**records.session_columns(owned), heartbeat_at=now))
-            connection.execute(insert(experiment_questions), rows)
+            _create(connection, record, questions)
+
+    def create_ended(
+        self, record: SessionRecord, questions: Sequence[Question], answers: Sequence[tuple[CallRecord, UnitRecord]]
+    ) -> None:
+        """Store an experiment that was not run here, with its answers, in one transaction: all of it or nothing.
+
+        Args:
+            record: With the status that it has.
+            questions: Of the experiment.
+            answers: Each with its unit, whose answer it becomes.
+
+        Raises:
+            StoreError: The id is taken.
+        """
+        with self.store._writing() as connection:
+            _create(connection, record, questions)
+            for call, unit in answers:
+                _write_unit(connection, replace(unit, answer_call_id=queries.insert_call(connection, call)))
 
     def reopen(self, experiment_id: str) -> None:
         """Take over an experiment that has stopped, to go on with it.
@@ -238,6 +250,15 @@ class ExperimentStore:
             row = connection.execute(statement).mappings().first()
         return None if row is None else Found(records.call_record(dict(row)), row["rank"] == 0)
 
+    def imported(self, *, limit: int = 50) -> list[tuple[str, str, str]]:
+        """Id, title and model of the newest experiments that were not run here but imported."""
+        mine = (sessions.c.kind == "experiment", sessions.c.source == "recorded", sessions.c.status == "done")
+        columns = (sessions.c.id, sessions.c.question_text, sessions.c.model, sessions.c.plan)
+        statement = select(*columns).where(*mine)
+        with self.store._reading() as connection:
+            rows = connection.execute(statement.order_by(sessions.c.created_at.desc()).limit(limit)).all()
+        return [(row.id, row.question_text, row.model) for row in rows if "imported" in (row.plan or {})]
+
     def has_calls(self, *, model: str, endpoint: str) -> bool:
         """Whether any finished call of this model is stored that could be asked for again."""
         endpoint = records.scrub_endpoint(endpoint)
@@ -252,8 +273,8 @@ class ExperimentStore:
             return None if row is None else records.call_record(dict(row))
 
     def spent(self, experiment_id: str) -> SpentSums:
-        """What was paid for, failed and stopped calls included."""
-        paid = and_(calls.c.session_id == experiment_id, calls.c.source != "cached")
+        """What was paid for, failed and stopped calls included; imported answers were not."""
+        paid = and_(calls.c.session_id == experiment_id, calls.c.source.not_in(("cached", "recorded")))
         prompt, completion = func.coalesce(calls.c.prompt_tokens, 0), func.coalesce(calls.c.completion_tokens, 0)
         cost = (prompt * calls.c.price_input_per_mtok + completion * calls.c.price_output_per_mtok) / 1_000_000.0
         statement = select(
@@ -305,6 +326,16 @@ class ExperimentStore:
         with self.store._reading() as connection:
             rows = connection.execute(statement).mappings().all()
         return {row["of_unit"]: records.call_record(dict(row)) for row in rows}
+
+
+def _create(connection: Connection, record: SessionRecord, questions: Sequence[Question]) -> None:
+    now = queries.now()
+    owned = replace(record, created_at=now, updated_at=now, owner=current_owner())
+    rows = [{"session_id": record.id, "position": i, "question": asdict(q)} for i, q in enumerate(questions)]
+    if queries.exists(connection, sessions, record.id):
+        raise StoreError(t("There is an experiment {id!r} already.", id=record.id), t("Take a new id."))
+    connection.execute(insert(sessions).values(**records.session_columns(owned), heartbeat_at=now))
+    connection.execute(insert(experiment_questions), rows)
 
 
 def _head(connection: Connection, experiment_id: str) -> Any:
