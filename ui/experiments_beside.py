@@ -14,7 +14,7 @@ from tale_core.i18n import t, tn
 from tale_core.store import ExperimentStore
 from ui import experiments_result, state
 from ui import experiments_words as words
-from ui.text import literal
+from ui.text import literal, visible
 
 NOTHING = ""
 
@@ -29,7 +29,7 @@ def beside_box(view: ExperimentView) -> None:
             return
         chosen = st.selectbox(
             t("Imported answers beside it"), [NOTHING, *there], key="exp_beside",
-            format_func=lambda one: literal(" · ".join(there[one]), 90) if one else t("none"),
+            format_func=lambda one: visible(" · ".join(there[one]))[:90] if one else t("none"),
         )  # fmt: skip
         if not chosen:
             return

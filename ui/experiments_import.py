@@ -90,10 +90,12 @@ def _mapping(there: Sequence[str], file_id: str) -> dict[str, str]:
 
 def _about(files: Sequence[Predictions]) -> None:
     """What was read, by strategy, and row by row what was not."""
+    said = []
     for one in files:
         counts = {name: sum(row.strategy == name for row in one.rows) for name in one.strategies}
         listed = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-        st.caption(literal(t("{file}: {counts}", file=one.file, counts=listed), 400))
+        said.append(literal(t("{file}: {counts}", file=one.file, counts=listed), 400))
+    st.caption("  \n".join(said))
     problems_box([RowProblem(p.line, f"{one.file}: {p.reason}") for one in files for p in one.problems])
 
 
@@ -170,7 +172,7 @@ def imported_note(view: ExperimentView, info: ImportInfo) -> None:
     with st.expander(t("What was imported"), icon=":material/list_alt:"):
         cells = {name: literal(value, 400) for name, value in rows.items()}
         st.table(cells, border="horizontal", hide_header=True, alt=t("Where this experiment comes from"))
-        st.markdown("\n".join(f"- {literal(note, 600)}" for note in notes(info)))
+        st.caption("\n".join(f"- {literal(note, 600)}" for note in notes(info)))
     of, problems = st.session_state.get("imp_problems", ("", ()))
     if of == view.experiment_id:
         problems_box(problems)
