@@ -111,11 +111,11 @@ def load_predictions(
     shown = repr(str(path)[:200])
     try:
         if not path.is_file():
-            raise InputError(f"There is no file {shown}.", "Name a file of predictions.")
+            raise InputError(t("There is no file {file}.", file=shown), t("Name a file of predictions."))
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as e:
-        raise InputError(f"{shown} cannot be read: {getattr(e, 'strerror', None) or e}.") from e
+        raise InputError(t("{file} cannot be read: {why}.", file=shown, why=getattr(e, "strerror", None) or e)) from e
     return read_predictions(path.name, data, mapping=mapping, strategy=strategy)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tale_core.errors import InputError
 from tale_core.experiments.plan import ExperimentPlan
-from tale_core.i18n import N_
+from tale_core.i18n import N_, t
 from tale_core.retold import retold
 from tale_core.store import ExperimentStore, Store, new_session_id
 from tale_core.types import Question, SessionRecord
@@ -67,5 +67,6 @@ def check_retry(plan: ExperimentPlan, store: Store) -> None:
     """
     if plan.only_failed and plan.resume_of and not ExperimentStore(store).failed_units(plan.resume_of):
         raise InputError(
-            f"No answer of experiment {plan.resume_of!r} has failed.", "Resume it without asking for failed ones only."
+            t("No answer of experiment {id!r} has failed.", id=plan.resume_of),
+            t("Resume it without asking for failed ones only."),
         )

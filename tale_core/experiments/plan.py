@@ -100,7 +100,7 @@ class ExperimentPlan:
         prompts.template(self.template)
         self.limits.validate()
         if self.only_failed and self.resume_of is None:
-            raise InputError("Only what failed was asked for, of no experiment.", "Name the one to resume.")
+            raise InputError(t("Only what failed was asked for, of no experiment."), t("Name the one to resume."))
         return found
 
     def _check_numbers(self) -> None:

@@ -14,7 +14,7 @@ from tale_core.experiments.paper import PaperRow, paper_rows_of
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.rows import Change, StrategyRow
 from tale_core.experiments.words import finding
-from tale_core.i18n import N_, language, t
+from tale_core.i18n import N_, joined, language, t
 from tale_core.search_words import money, spent_words
 from tale_core.types import Outcome
 
