@@ -48,7 +48,7 @@ lint: $(VENV)/.dev  ## ruff: style, imports, docstrings, formatting
 types: $(VENV)/.dev  ## mypy, strict on tale_core
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev  ## measure our overhead against a bare HTTP client in the same run
+bench: $(VENV)/.dev  ## every benchmark; the paper's table in a short form (whole: python -m benchmarks table --limit 60)
 	$(BIN)/python -m benchmarks
 
 lock: $(VENV)/.created  ## resolve requirements*.txt again for every platform, with hashes

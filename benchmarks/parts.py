@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Goal
@@ -22,6 +23,8 @@ class Options:
         rounds: Pairs of measurements for each figure.
         tokens: Length of each answer, in tokens.
         seed: Decides every order.
+        limit: Questions of the part `table`; None leaves it at a few.
+        keep: Folder where a part may keep what it goes on from after a stop.
         say: Told in words what is being measured.
     """
 
@@ -29,6 +32,8 @@ class Options:
     rounds: int = 12
     tokens: int = 96
     seed: int = 1024
+    limit: int | None = None
+    keep: Path = Path("benchmarks", "results")
     say: Callable[[str], None] = lambda words: None
 
 
@@ -79,6 +84,7 @@ PARTS: dict[str, Part] = {
         Part("search_live", "the search modes on 12 shipped questions, live on the embedded default model"),
         Part("experiments", "the experiment runner against a fixed latency: throughput, memory, a sequential loop"),
         Part("history", "the History page over 100,000 sessions against an empty store; 30 users of one store at once"),
+        Part("table", "the paper's table on the embedded default, on GSM8K questions of this machine (--limit 60)"),
         Part("page", "cold starts: importing the command line and the client, opening the store"),
     )
 }
