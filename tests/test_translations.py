@@ -80,6 +80,15 @@ def test_a_translation_is_chinese_and_keeps_its_markdown(message):
     assert re.findall(r":material/\w+:", words) == re.findall(r":material/\w+:", message)
 
 
+@pytest.mark.parametrize("message", sorted(m for m in translated() if "**" in m))
+def test_bold_words_of_a_translation_are_drawn_bold(message):
+    # CommonMark closes no `**` between a mark and a letter; Chinese puts no space there that would let it.
+    _, *parts = translated()[message].split("**")
+    for bold, after in zip(parts[::2], parts[1::2], strict=True):
+        closed = bold[-1].isalnum() or bold[-1] == "}" or not after[:1] or not (after[0].isalnum() or after[0] == "{")
+        assert closed and not bold[0].isspace(), f"**{bold}**{after[:5]}"
+
+
 def test_who_reads_is_asked_only_where_nobody_said(monkeypatch):
     monkeypatch.setattr(i18n, "_ask", [])
     assert language() == "en"

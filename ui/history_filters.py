@@ -71,9 +71,9 @@ def _more(now: Filters, models: Sequence[str]) -> None:
     left, right = st.columns(2)
     _keep("first", now.first)
     _keep("last", now.last)
-    bounds: dict[str, Any] = {"min_value": date(1971, 1, 1), "max_value": date(9000, 12, 31), "on_change": _changed}
-    left.date_input(t("From"), key="hist_first", **bounds)
-    right.date_input(t("To"), key="hist_last", **bounds)
+    bounds: dict[str, Any] = {"min_value": date(1971, 1, 1), "max_value": date(9000, 12, 31), "value": None}
+    left.date_input(t("From"), key="hist_first", on_change=_changed, **bounds)
+    right.date_input(t("To"), key="hist_last", on_change=_changed, **bounds)
     st.button(t("Clear filters"), key="hist_clear", on_click=clear, disabled=not now.many, type="tertiary")
 
 
@@ -87,8 +87,9 @@ def _model(every: str, name: str) -> str:
 
 def _keep(name: str, value: Any) -> None:
     """Have a widget show what the address says."""
-    if st.session_state.get(_KEY.format(name)) != value:
-        st.session_state[_KEY.format(name)] = value
+    key = _KEY.format(name)
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
 
 
 def _changed() -> None:

@@ -1,7 +1,7 @@
 """The History page: all sessions as a list, or two of them side by side.
 
 The address says what is shown: `q`, `kind`, … the filters, `after` or `before` a place in the list, `a` and `b` two
-sessions to compare.
+sessions to compare. `session` leads on to the page that shows it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tale_core.history_words import count_words
 from tale_core.i18n import t
 from tale_core.store import History, Listing, Place, tidy
 from ui import history_archive, history_compare, history_filters, history_list, history_trash, state
-from ui.shell import ASK, page
+from ui.shell import ASK, OF_KIND, page
 from ui.text import literal
 
 ON_A_PAGE = 20
@@ -23,6 +23,7 @@ ON_A_PAGE = 20
 def draw() -> None:
     """Draw the page."""
     page(t("History"), undoing=True)
+    _lead_on()
     left, right = (str(st.query_params.get(name, "")) for name in ("a", "b"))
     # Two places, each of which empties the other: what a run does not draw again stays on the page until it ends.
     compared, listed = st.empty(), st.empty()
@@ -32,6 +33,14 @@ def draw() -> None:
     else:
         with listed.container():
             _all()
+
+
+def _lead_on() -> None:
+    """Open the page of a session that the address names: a link of the list that was opened in a new tab."""
+    session_id = str(st.query_params.get("session", ""))
+    for kind, (path, _, _) in OF_KIND.items():
+        if session_id.startswith(f"{kind}-"):
+            st.switch_page(path, query_params=state.address(session=session_id))
 
 
 def _all() -> None:

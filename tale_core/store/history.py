@@ -20,7 +20,7 @@ from tale_core.store.tables import calls, experiment_questions, experiment_units
 from tale_core.store.text_search import FEW, holding_all, time_limit
 from tale_core.types import Outcome, Role, SessionKind, Source, Status
 
-COUNTED = 1_000
+COUNTED = 500
 """Sessions that a filter leaves are counted up to here: beyond, the number helps nobody and costs time."""
 _ANSWERS = tuple(role for role in get_args(Role) if role != "estimate")
 

@@ -42,7 +42,7 @@ from tale_core.store.tables import calls, experiment_questions, sessions
 
 MOST_TERMS = 8
 LONGEST_TERM = 200
-FEW = 20_000
+FEW = 8_000
 """Candidates up to which the index is used. A text that stands in more rows is found sooner by looking at the newest
 sessions one after the other."""
 MOST_THREES = 24

@@ -127,7 +127,10 @@ def _free_port() -> int:
 
 # Opened by a deep link, Streamlit first looks for its own server below the page's path, is told 404, and goes one up.
 _PROBE = re.compile(r"/[A-Z][a-z]+/_stcore/(health|host-config)$")
-READY = {"/": "^Ask( |$|\\W)", "/Search": "^Search", "/Elasticity": "^Measure", "/Experiments": "^Run"}
+READY = {
+    "/": "^Ask( |$|\\W)", "/Search": "^Search", "/Elasticity": "^Measure", "/Experiments": "^Run",
+    "/History": "^Delete",
+}  # fmt: skip
 """What a page's main button is called."""
 
 

@@ -11,7 +11,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tale_core.history_filters import Filters, filters_from, place_from, place_words
-from tale_core.i18n import ask_language
 from tale_core.settings import REPO_ROOT
 from tale_core.store import Archive, History, Place, Trash, Wanted, export_archive, open_store
 from tale_core.types import Outcome, Question
@@ -170,6 +169,21 @@ def test_two_chosen_sessions_are_compared_by_a_link() -> None:
     assert not at.checkbox(key=f"hist_pick_{ids[0]}").value and at.button(key="hist_delete").disabled
 
 
+def test_a_link_to_a_session_leads_to_its_page_from_here_too() -> None:
+    id = kept(store(), "An ask", "text")
+    at = history({"session": id})
+    assert at.text_area(key="question").value == "An ask" and not listed(at)[1:]
+    assert history({"session": "nonsense"}).text_input(key="hist_text")
+
+
+def test_no_day_is_asked_for_until_one_is_chosen() -> None:
+    many(1)
+    at = history()
+    assert at.date_input(key="hist_first").value is None and at.date_input(key="hist_last").value is None
+    at.text_input(key="hist_text").input("Question").run()
+    assert address(at) == {"q": "Question"}
+
+
 def test_a_choice_outlives_pages_and_filters() -> None:
     ids = many(25)
     at = choose(history(), ids[24])
@@ -277,15 +291,13 @@ def test_a_search_that_takes_too_long_is_told(monkeypatch: pytest.MonkeyPatch) -
     assert "took too long" in words(at.error) and at.text_input(key="hist_text").value == "not there"
 
 
-def test_the_page_speaks_chinese() -> None:
+def test_the_page_speaks_chinese_and_its_links_keep_that() -> None:
     (id,) = many(1)
-    try:
-        ask_language(lambda: "zh")
-        at = history()
-        assert "历史" in words(at.main) and "1 个会话" in words(at.main)
-        assert "两个会话并排比较" in words(history({"a": id, "b": id}).main)
-    finally:
-        ask_language(lambda: None)
+    at = history({"lang": "zh"})
+    assert "历史" in words(at.main) and "1 个会话" in words(at.main) and "全部会话" in words(at.sidebar)
+    assert "两个会话并排比较" in words(history({"a": id, "b": id, "lang": "zh"}).main)
+    at.text_input(key="hist_text").input("Question").run()
+    assert address(fine(at)) == {"q": "Question", "lang": "zh"}
 
 
 # --- files
