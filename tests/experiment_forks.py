@@ -16,7 +16,8 @@ import openai  # noqa: F401  (imported once here, not once a child)
 
 import tale_core.estimators.zero_shot
 import tale_core.grading.expressions
-import tale_core.models.client  # noqa: F401
+import tale_core.models.client
+import tale_core.models.client_loopback  # noqa: F401
 from tale_core.experiments import ExperimentDone, run_experiment, stored_plan
 from tale_core.models.client import OpenAIClient
 from tale_core.models.client_retry import NO_RETRY

@@ -29,7 +29,8 @@ NOT_SHOWN = {"t", "tn", "N_", "Question", "Palette"}
 SEEN_THROUGH = {"literal", "visible", "joined", "plain", "answer_text", "str"}
 """Functions that show what they are given."""
 _NOT_LANGUAGE = re.compile(
-    r"https?:\S+|:material/\w+:|:[a-z]+(?:-[a-z]+)*\[|`[^`]*`|</?\w+/?>|%?\{\w*\}|&\w+;|max_tokens|TALE"
+    r"https?:\S+|:material/\w+:|:[a-z]+(?:-[a-z]+)*\[|`[^`]*`|</?\w+/?>|%?\{\w*(?:\[\d\])?\}|&\w+;|max_tokens|TALE"
+    r"|^[a-zA-Z-]+\d[\w-]*$"  # A name that is given as an example (gsm8k, gpt-4o-mini), or a code.
 )
 
 

@@ -217,7 +217,7 @@ class ExperimentPlan:
             InputError: They would mix numbers that do not belong together; the message names the difference.
         """
         if stored.get("imported"):
-            raise InputError(f"Experiment {self.resume_of!r} was imported.", "There is nothing to resume.")
+            raise InputError(t("Experiment {id!r} was imported.", id=self.resume_of), t("There is nothing to resume."))
         mine = self.document()
         for name in _SAME:
             if mine[name] != stored.get(name):

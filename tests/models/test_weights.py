@@ -418,7 +418,8 @@ def test_without_any_source_the_message_lists_each_and_what_to_do(
     assert "secret" not in text
     with use_language("zh"), pytest.raises(NoSourceError) as caught:
         ensure_weights(model)
-    text = str(caught.value)
+    with use_language("zh"):  # An error is said in the language of whoever reads it.
+        text = str(caught.value)
     assert f"本机：TALE_MODEL_FILE={wrong} 有 4 字节" in text and "；发布者的模型站：应答的 HTTP 状态为 404；" in text
     assert "软件包索引：tiny-part1：No matching distribution" in text and "secret" not in text
 

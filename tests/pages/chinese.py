@@ -28,7 +28,7 @@ ALLOWED = {
     # The unit, which Chinese texts on language models do not translate; and the API's own names of settings.
     "token", "max_tokens", "xhigh", "high", "medium", "low", "minimal", "none",
     # File formats, key names, and names of programs and files.
-    "CSV", "JSON", "JSONL", "Lines", "Parquet", "HTML", "PNG", "API", "OpenAI", "tiktoken",
+    "MB", "CSV", "JSON", "JSONL", "Lines", "Parquet", "HTML", "PNG", "API", "OpenAI", "tiktoken",
     "secrets", "toml", "streamlit", "Enter",
     # Each language is named in its own words.
     "English",

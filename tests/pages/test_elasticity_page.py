@@ -170,7 +170,7 @@ def test_a_sweep_that_ended_early_keeps_its_curve_and_offers_to_go_on(name: str)
     at = shown(name)
     text = words(at.main)
     assert charts(at) and " of 30 answers are there" in text and "Resume" in text
-    assert at.button(key="resume").disabled and "add that model in Settings to resume" in text
+    assert at.button(key="resume").disabled and "that model is needed to resume" in text
 
 
 def test_a_failed_sweep_says_why_and_draws_nothing() -> None:
