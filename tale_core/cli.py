@@ -128,6 +128,7 @@ def _add_run(commands: Any) -> None:
     run = commands.add_parser("run", help="answer a data set with several strategies and compare them")
     run.add_argument("dataset", nargs="?", help="a name (shipped, gsm8k, …) or a file with questions and answers")
     run.add_argument("--strategies", default="direct,vanilla,tale-zero-shot", metavar="A,B,…", help=_STRATEGIES)
+    run.add_argument("--map", metavar="F=C,…", help="columns of a file: question=…, answer=…, options=A|B|C, id, topic")
     run.add_argument("--limit", type=int, metavar="N", help="questions to take; default: all")
     run.add_argument("--offset", type=int, default=0, metavar="N", help="questions to pass over first")
     run.add_argument("--repeats", type=int, default=1, metavar="N", help="answers by each strategy to each question")

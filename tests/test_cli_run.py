@@ -86,6 +86,15 @@ def test_limit_offset_and_repeats_choose_what_is_asked(endpoint, dataset, capsys
     assert [q.text[-2:] for q in asked] == ["3?", "4?"] and found["rows"][0]["n"] == 4
 
 
+def test_a_file_with_columns_of_other_names_is_mapped(endpoint, tmp_path, capsys):
+    path = tmp_path / "sums.csv"
+    path.write_text("frage,a,b,richtig\nWhat is 6 times 7 in b?,41,42,b\n", encoding="utf-8")
+    columns = "question=frage,options=a|b,answer=richtig"
+    assert run(endpoint, str(path), "--map", columns, "--strategies", "vanilla", "--json") == 0
+    (asked,) = ExperimentStore(open_store()).questions(document(capsys)["experiment"])
+    assert (asked.text, asked.options, asked.answer) == ("What is 6 times 7 in b?", ("41", "42"), "B")
+
+
 def test_a_run_with_failures_exits_1_and_its_resume_tries_only_those(endpoint, dataset, capsys):
     assert run(endpoint, dataset(2, "What is number 666?"), "--strategies", "vanilla,fixed:30", "--json") == 1
     out, err = capsys.readouterr()
@@ -165,6 +174,9 @@ def test_exports_are_written_beside_the_document(endpoint, dataset, tmp_path, ca
         (["{file}", "--export", "out.xlsx"], ".parquet"),
         (["{file}", "--resume", "experiment-x"], "one of them"),
         (["{file}", "--only-failed"], "without --resume"),
+        (["{file}", "--map", "question"], "Write field=column"),
+        (["{file}", "--map", "question=a,question=b"], "once each"),
+        (["{file}", "--map", "question=nowhere"], "no column 'nowhere'"),
     ],
 )
 def test_wrong_input_exits_2_says_what_is_allowed_and_asks_nothing(endpoint, dataset, capsys, arguments, words):

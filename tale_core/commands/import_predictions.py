@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tale_core.cli import OK, emit
+from tale_core.commands.mapping import mapping_of
 from tale_core.datasets import load
 from tale_core.datasets.named import find_set
 from tale_core.datasets.predictions import Predictions, load_predictions
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         StoreError: It cannot be stored.
     """
     paths = [Path(name) for name in args.file]
-    mapping = _mapping(args.map)
+    mapping = mapping_of(args.map)
     if args.strategy and len(paths) > 1:
         raise InputError("--strategy was given for several files.", "Import them one by one, or leave it out.")
     files = [load_predictions(path, mapping=mapping, strategy=args.strategy) for path in paths]
@@ -65,23 +66,6 @@ def run(args: argparse.Namespace) -> int:
     for note in notes(done.info):
         print(note)
     return OK
-
-
-def _mapping(pairs: str | None) -> dict[str, str] | None:
-    """`field=column,…` as a mapping.
-
-    Raises:
-        InputError: A part without an equals sign.
-    """
-    if not pairs:
-        return None
-    found = {}
-    for pair in pairs.split(","):
-        name, sign, column = pair.partition("=")
-        if not sign:
-            raise InputError(f"--map has {pair[:60]!r}.", "Write field=column, with commas between.")
-        found[name.strip()] = column.strip()
-    return found
 
 
 def _named(args: argparse.Namespace, paths: list[Path], files: list[Predictions]) -> tuple[str, str]:

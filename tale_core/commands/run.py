@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tale_core.cli import FAILED, INTERRUPTED, OK, emit
 from tale_core.commands.ask import sampling_from_flags
+from tale_core.commands.mapping import columns_of
 from tale_core.commands.progress import open_with_progress
 from tale_core.errors import InputError
 from tale_core.experiments import ExperimentPlan, ExperimentResults, stored_plan
@@ -67,7 +68,7 @@ def _new(args: argparse.Namespace) -> tuple[ModelChoice, ExperimentPlan]:
         raise InputError("--only-failed was given without --resume.", "Name the experiment: --resume EXPERIMENT.")
     choice = choice_from_flags(model=args.model, base_url=args.base_url, api_key_env=args.api_key_env)
     names = _names(args.strategies)
-    found = load(args.dataset, limit=args.limit, offset=args.offset)
+    found = load(args.dataset, mapping=columns_of(args.map), limit=args.limit, offset=args.offset)
     if found.problems:
         first = found.problems[0]
         told = f"{len(found.problems)} rows were passed over; the first, line {first.line}: {first.reason}"
