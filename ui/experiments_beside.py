@@ -9,6 +9,7 @@ import streamlit as st
 from tale_core.errors import StoreError
 from tale_core.experiments.beside import Beside, beside
 from tale_core.experiments.job import ExperimentView
+from tale_core.experiments.opening import title_told
 from tale_core.experiments.rows import StrategyRow
 from tale_core.i18n import t, tn
 from tale_core.store import ExperimentStore
@@ -24,7 +25,7 @@ def beside_box(view: ExperimentView) -> None:
     if view.results is None or view.results.imported is not None:
         return
     try:
-        there = {one: (title, model) for one, title, model in ExperimentStore(state.store()).imported()}
+        there = {one: (title_told(title), model) for one, title, model in ExperimentStore(state.store()).imported()}
         if not there:
             return
         chosen = st.selectbox(

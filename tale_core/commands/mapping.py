@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from tale_core.errors import InputError
 
 
@@ -22,11 +24,13 @@ def mapping_of(pairs: str | None) -> dict[str, str] | None:
     return found
 
 
-def columns_of(pairs: str | None) -> dict[str, str | list[str]] | None:
+def columns_of(pairs: str | None) -> Mapping[str, str | Sequence[str]] | None:
     """The flag for a data set, whose options may stand in several columns: options=a|b|c.
 
     Raises:
         InputError: See `mapping_of`.
     """
     found = mapping_of(pairs)
-    return found and {name: column.split("|") if "|" in column else column for name, column in found.items()}
+    if found is None:
+        return None
+    return {name: column.split("|") if "|" in column else column for name, column in found.items()}

@@ -14,6 +14,7 @@ from tale_core.datasets.predictions import Prediction, Predictions
 from tale_core.datasets.results import RowProblem, fingerprint
 from tale_core.errors import InputError
 from tale_core.experiments.imported import CAP, ENDPOINT, ImportInfo
+from tale_core.experiments.opening import IMPORTED_TITLE
 from tale_core.experiments.plan import MAX_REPEATS, ExperimentPlan, Unit
 from tale_core.grading import equivalent, grade, infer_kind, known_answer
 from tale_core.i18n import t
@@ -160,7 +161,7 @@ class _Import:
         record = SessionRecord(
             id=experiment_id,
             kind="experiment",
-            question=Question(f"{dataset}: {len(self.questions)} questions, imported", source=dataset),
+            question=Question(IMPORTED_TITLE.format(dataset=dataset, questions=len(self.questions)), source=dataset),
             plan=plan.document() | {"imported": info.document()},
             model=model,
             endpoint=ENDPOINT,

@@ -12,11 +12,12 @@ from tale_core.store import ExperimentStore, Store, new_session_id
 from tale_core.types import Question, SessionRecord
 
 TITLE = N_("{dataset}: {questions} questions")
+IMPORTED_TITLE = N_("{dataset}: {questions} questions, imported")
 
 
 def title_told(stored: str) -> str:
     """The name under which an experiment is stored, which is English, in the reader's language."""
-    return retold(stored, (TITLE,))
+    return retold(stored, (IMPORTED_TITLE, TITLE))
 
 
 def create_experiment(
