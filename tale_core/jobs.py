@@ -31,6 +31,9 @@ from tale_core.types import Language
 WATCH_S = 0.08
 """Seconds between two pictures of a running answer: twelve a second look fluent and cost little."""
 
+STOP_S = 1.0
+"""Seconds that Stop waits for the end of a run before the page is drawn again."""
+
 
 class View(Protocol):
     """A picture of a run."""
@@ -95,6 +98,15 @@ class Job(Generic[V_co]):
         self._cancelled = True
         if self._task is not None:
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+    def stop(self, timeout_s: float = STOP_S) -> None:
+        """Cancel, and give the end up to `timeout_s` seconds to be written.
+
+        A page that comes back from here draws the end at once. Drawing the run once more would take the processor from
+        an embedded server that still has to notice.
+        """
+        self.cancel()
+        self.wait(timeout_s)
 
     def watch(self, *, interval_s: float = WATCH_S, beat_s: float = 0.2) -> Iterator[V_co]:
         """Yield a picture now, then after changes but no oftener than `interval_s`, or every `beat_s`, to the last.

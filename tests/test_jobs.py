@@ -110,6 +110,28 @@ def test_stopping_closes_both_streams_and_books_what_they_had_written(runner, st
         assert call.prompt_tokens > 0
 
 
+def test_stop_comes_back_with_the_end_written_or_after_its_patience(runner, store):
+    job = start(
+        runner,
+        store,
+        model(vanilla=LONG, budgeted=LONG, delay_s=0.002),
+        AskPlan(PENS, estimator="fixed:9", sampling=Sampling(max_tokens=None)),
+    )
+    until(lambda: [c.pieces > 3 for c in job.view().calls.values()] == [True, True])
+    job.stop(20)
+    assert not job.view().running and store.get_session(job.id).status == "cancelled"
+    held = start(
+        runner,
+        store,
+        model(vanilla=LONG, budgeted=LONG, delay_s=0.002),
+        AskPlan(PENS, estimator="fixed:9", sampling=Sampling(max_tokens=None)),
+    )
+    held.cancel = lambda: None  # An end that does not come.
+    held.stop(0.05)
+    assert held.view().running
+    del held.cancel
+
+
 def test_stopping_while_the_model_is_being_prepared_ends_the_session(runner, store):
     waiting = threading.Event()
 

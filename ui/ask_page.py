@@ -51,7 +51,7 @@ def _follow(job: AskJob) -> None:
     """Draw a running job until it ends; leaving or refreshing the page leaves the job alone."""
     with st.container(horizontal=True, vertical_alignment="center"):
         head = st.empty()
-        st.button(t("Stop"), key="stop", icon=":material/stop_circle:", on_click=job.cancel, shortcut="Escape")
+        st.button(t("Stop"), key="stop", icon=":material/stop_circle:", on_click=job.stop, shortcut="Escape")
     budget = st.empty()
     columns = ask_result.AnswerColumns()
     for view in job.watch():

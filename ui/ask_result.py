@@ -364,7 +364,9 @@ def phase_line(view: AskView) -> None:
         return
     words = {
         "preparing": t("Reaching the endpoint…"),
-        "estimating": t("Asking the model how many tokens it needs…"),
+        "estimating": t("Asking the model how many tokens it needs…")
+        if "estimate" in view.calls
+        else t("Predicting how many tokens the model needs…"),
         "answering": t("Both answers are being written…") if view.together else t("One answer after the other…"),
         "ended": t("Finished."),
     }

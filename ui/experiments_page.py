@@ -115,7 +115,7 @@ def _follow(job: Any) -> None:
     """Draw a running experiment until it ends; leaving or refreshing the page leaves it alone."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         head = st.container(width="stretch").empty()
-        st.button(t("Stop"), key="stop", icon=":material/stop_circle:", on_click=job.cancel, shortcut="Escape")
+        st.button(t("Stop"), key="stop", icon=":material/stop_circle:", on_click=job.stop, shortcut="Escape")
     live = experiments_result.LiveExperiment()
     for view in job.watch():
         with head.container():

@@ -196,7 +196,7 @@ def _answers(live: LiveRoom, seat: SeatRecord) -> None:
     """The running or newest Ask of this student."""
     job = live.job_of(seat.id)
     if job is not None and job.view().running:
-        st.button(t("Stop"), key="seat_stop", icon=":material/stop_circle:", on_click=job.cancel)
+        st.button(t("Stop"), key="seat_stop", icon=":material/stop_circle:", on_click=job.stop)
         _growing(live, seat)
         return
     view = job.view() if job is not None else _stored(live)

@@ -9,6 +9,7 @@ from typing import Literal
 import streamlit as st
 
 from tale_core.errors import StoreError, TaleError
+from tale_core.estimators import load_ahead
 from tale_core.experiments.opening import title_told
 from tale_core.i18n import N_, t
 from tale_core.jobs import runner
@@ -85,6 +86,7 @@ def _begin_embedded(name: str) -> None:
     one = preparation(name)
     if one.status().state == "idle":
         one.start()
+    load_ahead(name)
 
 
 def model_status(name: str) -> None:

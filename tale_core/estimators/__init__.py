@@ -7,12 +7,14 @@ model and wording each (`tale_core.estimators.saved` keeps them). scikit-learn i
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from tale_core.errors import EstimatorFileError, InputError
+from tale_core.errors import EstimatorFileError, InputError, TaleError
 from tale_core.estimators.base import FALLBACK_BUDGET, MAX_BUDGET, Estimator, parse_budget
 from tale_core.estimators.predictor import KINDS, Kind, TrainedEstimator
 from tale_core.estimators.zero_shot import ZeroShot
@@ -28,6 +30,7 @@ __all__ = [
     "TrainedEstimator",
     "ZeroShot",
     "estimator",
+    "load_ahead",
     "parse_budget",
     "trained",
     "trained_kinds",
@@ -120,6 +123,24 @@ def trained_kinds(*, model: str, template: str) -> tuple[str, ...]:
 
     there = {s.use.kind for s in saved.listing().estimators if s.use[1:] == (model, template)}
     return tuple(kind for kind in KINDS if kind in there)
+
+
+@lru_cache(maxsize=32)
+def load_ahead(model: str) -> None:
+    """Begin to load, once and in a thread of its own, what is in use for a model.
+
+    The first prediction imports scikit-learn, which takes seconds on a small machine: better while a question is being
+    typed than after it was asked. What cannot be loaded is told when it is used.
+    """
+    threading.Thread(target=_load_ahead, args=(model,), name="tale-estimator", daemon=True).start()
+
+
+def _load_ahead(model: str) -> None:
+    from tale_core.estimators import saved
+
+    with suppress(TaleError):
+        for use in {s.use for s in saved.listing().estimators if s.use.model == model}:
+            saved.find(use).load()
 
 
 def usual_estimator(*, model: str, template: str) -> str:
