@@ -16,7 +16,7 @@ from tale_core.jobs import runner
 from tale_core.models.prepare import Readiness, preparation
 from tale_core.types import SessionKind
 from ui import state
-from ui.text import literal, width
+from ui.text import fitting, literal
 
 ASK = ("app.py", N_("Ask"), ":material/forum:")
 SEARCH = ("pages/Search.py", N_("Search"), ":material/search:")
@@ -141,8 +141,7 @@ def _recent() -> None:
             when = t("{when:%d %b %H:%M}", when=s.created_at.astimezone())
             name = title_told(s.question_text) if s.kind == "experiment" else s.question_text
             about = f"{t(title)} · {s.model} · {when} · {name}"
-            begins = name[:RECENT_LETTERS]
-            label = literal(name, RECENT_LETTERS * len(begins) // max(1, width(begins)))
+            label = literal(fitting(name, RECENT_LETTERS))
             # Buttons, not page links: every link to the page that is open would be drawn as the chosen one.
             if st.button(label, key=f"open_{s.id}", icon=icon, type="tertiary", help=literal(about, 400)):
                 st.switch_page(path, query_params=state.address(session=s.id))

@@ -110,6 +110,10 @@ DRAWN = [
     Case("Experiments", "empty", empty),
     Case("Experiments", "finished", lambda: {"experiment": experiment_samples.kept()}),
     Case("Estimators", "empty", empty),
+    Case("Label", "empty", empty),
+    Case("Label", "with an answer", lambda: {} if asked()() else {}),
+    Case("History", "empty", empty),
+    Case("History", "with sessions", lambda: {} if [asked()(), search("elastic")(), sweep("flat")()] else {}),
 ]  # fmt: skip
 """A new page adds a line for each of its states."""
 
