@@ -36,7 +36,8 @@ ALLOWED = {
 """English words that a Chinese page may hold."""
 NO_WORDS = {
     "id", "icon", "type", "shortcut", "language", "url", "page", "page_script_hash", "query_string", "format", "tag",
-    "theme", "config", "autocomplete", "element_id", "form_id", "key", "name", "class_name", "script",
+    "theme", "config", "autocomplete", "element_id", "form_id", "key", "name", "class_name",
+    "component_name", "json", "js_content", "css_content",
 }  # fmt: skip
 """Fields of Streamlit's messages that nobody reads."""
 OF_OTHERS = {"code", "text"}
