@@ -27,6 +27,7 @@ def test_a_switch_keeps_what_was_typed_and_chosen_and_the_address_tells_the_lang
         expect(page.get_by_label("Known answer", exact=True)).to_have_value("42")
         viewer.go("Elasticity")
         expect(page.get_by_text("What happens when it is asked for less?")).to_be_visible()
+        expect(viewer.main_button("/Elasticity")).to_be_visible()  # Drawn last: the page is whole.
         assert page.url.endswith("/Elasticity?lang=en")
         viewer.go("Search")
         expect(mode).to_have_value("Paper: bisection")
