@@ -5,9 +5,15 @@ Reads results only; knows no model and computes no statistics.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tale_core.elasticity_types import SweepPlan, SweepResult
+from tale_core.grading import known_answer
 from tale_core.i18n import N_, joined, t, tn
 from tale_core.types import Outcome
+
+if TYPE_CHECKING:
+    from tale_core.studies import SweepView
 
 RESPONSE = 0.15
 """Share of the vanilla answer's tokens that a budget must save before the model counts as reacting to it."""
@@ -16,6 +22,14 @@ RESPONSE = 0.15
 def is_one_measurement(plan: SweepPlan) -> bool:
     """Temperature 0: the repeats are one measurement made several times."""
     return plan.sampling.temperature == 0 and plan.repeats > 1
+
+
+def told(view: SweepView) -> str:
+    """What a sweep found, in the reader's language: the stored sentence is that of the files. "" before the first."""
+    if view.result is None:
+        return ""
+    known = known_answer(view.question) is not None
+    return finding(view.result, known=known, alike=is_one_measurement(view.plan))
 
 
 def finding(result: SweepResult, *, known: bool, alike: bool) -> str:

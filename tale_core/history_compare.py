@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tale_core import sessions, studies
-from tale_core.elasticity_types import SweepResult
+from tale_core.elasticity_finding import told
 from tale_core.errors import StoreError
 from tale_core.experiments.job import view_of as experiment_view
 from tale_core.experiments.results import ExperimentResults
@@ -114,7 +114,7 @@ def _best(session: SessionRecord) -> tuple[CallRecord | None, str]:
         optimum = view.result.optimal_budget if view.result else None
         calls = [c for c in session.calls if optimum is not None and c.requested_budget == optimum]
         return (calls[0] if calls else vanilla), search_finding(view)
-    return vanilla, _sweep_finding(view.result)
+    return vanilla, told(view)
 
 
 def _best_ask(session: SessionRecord) -> tuple[CallRecord | None, str]:
@@ -125,10 +125,6 @@ def _best_ask(session: SessionRecord) -> tuple[CallRecord | None, str]:
         said = compare(vanilla.record, budgeted.record, estimate.record if estimate else None).sentence
     best = budgeted or vanilla
     return (best.record if best else None), said
-
-
-def _sweep_finding(result: SweepResult | None) -> str:
-    return result.finding if result else ""
 
 
 def _last(calls: tuple[CallRecord, ...], role: Role) -> CallRecord | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import streamlit as st
 
+from tale_core.elasticity_finding import told
 from tale_core.i18n import joined, t
 from tale_core.models.choice import EMBEDDED
 from tale_core.models.prepare import preparation
@@ -44,7 +45,7 @@ def head(view: SweepView) -> None:
     if view.result is None:
         st.caption(t("No answer has ended, so there is nothing to draw."))
         return
-    st.subheader(literal(words.finding(view), 600), anchor=False)
+    st.subheader(literal(told(view), 600), anchor=False)
     if notes := words.qualifications(view):
         st.caption(literal(joined(*notes), 2000))
     labelled_note(call.record for call in view.calls)
@@ -79,7 +80,7 @@ class LiveSweep:
         if view.result is None or not view.result.points:
             self._chart.caption(t("The curve begins with the first answer: the one without a budget."))
             return
-        self._finding.subheader(literal(words.finding(view), 600), anchor=False)
+        self._finding.subheader(literal(told(view), 600), anchor=False)
         with self._chart.container():
             chart(view, key=f"live_{view.finished}")
         self._table.table(_cells(view), border="horizontal", alt=t("What every budget took so far"))

@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from tale_core.elasticity import SweepPoint
-from tale_core.elasticity_finding import RESPONSE, is_one_measurement
-from tale_core.elasticity_finding import finding as found
-from tale_core.grading import known_answer
+from tale_core.elasticity_finding import RESPONSE
 from tale_core.i18n import joined, t, tn
 from tale_core.presheet import duration, seconds_left
 from tale_core.studies import SweepView
@@ -27,12 +25,6 @@ def vanilla_tokens(view: SweepView) -> float | None:
     """Mean tokens of a sweep's vanilla answers; None while there is none."""
     points = view.result.points if view.result else ()
     return next((p.tokens_mean for p in points if p.kind == "vanilla" and p.tokens_mean), None)
-
-
-def finding(view: SweepView) -> str:
-    """What the sweep found, in the reader's language: what is stored was said in the language of the files."""
-    assert view.result is not None
-    return found(view.result, known=known_answer(view.question) is not None, alike=is_one_measurement(view.plan))
 
 
 def headline(view: SweepView) -> str:

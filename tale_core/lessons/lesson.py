@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
+from tale_core.elasticity_finding import told
 from tale_core.i18n import N_, language, t
 from tale_core.lessons.recorded import Recording, bundled
 from tale_core.lessons.replay import whole
@@ -128,7 +129,7 @@ def finding(recording: Recording) -> str:
         ).sentence
     if isinstance(view, SearchView):
         return search_finding(view)
-    return view.result.finding if view.result else ""
+    return told(view)
 
 
 def too_small_words(recording: Recording) -> str:

@@ -29,7 +29,7 @@ ALLOWED = {
     "token", "max_tokens", "xhigh", "high", "medium", "low", "minimal", "none",
     # File formats, key names, and names of programs and files.
     "MB", "CSV", "JSON", "JSONL", "Lines", "Parquet", "HTML", "PNG", "API", "OpenAI", "tiktoken",
-    "secrets", "toml", "streamlit", "Enter",
+    "secrets", "toml", "streamlit", "Enter", "Ctrl",
     # Each language is named in its own words.
     "English",
 }  # fmt: skip
@@ -59,10 +59,13 @@ def english(at: AppTest, *data: str) -> list[str]:
         data: Texts that are on the page and belong to no language of ours: names of models, for example.
     """
     assert not at.exception, at.exception
-    names = [m.title for m in embedded_models()] + [p.title for p in endpoints()]
+    names = [x for m in embedded_models() for x in (m.title, m.name)] + [p.title for p in endpoints()]
     names += [m.name for p in endpoints() for m in p.models]
     found = []
     for text in _texts(at):
+        begins = text.removesuffix("…")
+        if begins != text and any(name.startswith(begins) for name in data):
+            continue
         left = text
         for name in sorted({*names, *data}, key=len, reverse=True):
             left = left.replace(name, " ")

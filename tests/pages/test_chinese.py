@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tale_core.datasets import featured
 from tale_core.models.prepare import Preparation
 from tale_core.settings import REPO_ROOT
 from tale_core.types import CallRecord, Message, Outcome, Question, Sampling, SessionRecord
@@ -17,8 +18,8 @@ from tests.pages.app_page import endpoint, store
 from tests.pages.chinese import english
 
 QUESTION = Question("一列火车 2.5 小时行驶 180 千米，它的速度是多少？", answer="72", kind="number", language="zh")
-NAMES = ("fixed:50", "direct", "vanilla", "zero-shot", "gsm8k", "scripted", "'paper'")
-"""Strategies, data sets, models and prompts of the samples, as the command line and the files name them too."""
+NAMES = ("fixed:50", "direct", "vanilla", "zero-shot", "gsm8k", "scripted", "'paper'", "ABC123")
+"""Strategies, data sets, models and prompts of the samples and a class code, named so on the command line too."""
 FAILED = "端点没有回答。"
 MODEL = "模型甲"
 
@@ -121,6 +122,7 @@ DRAWN = [
     Case("Experiments", "empty", empty),
     Case("Experiments", "finished", lambda: {"experiment": experiment_samples.kept()}),
     Case("Estimators", "empty", empty),
+    Case("Lesson", "empty", empty),
     Case("Label", "empty", empty),
     Case("Label", "with an answer", kept(asked())),
     Case("History", "empty", empty),
@@ -132,7 +134,8 @@ DRAWN = [
 @pytest.mark.parametrize("case", DRAWN, ids=lambda c: f"{c.page}: {c.state}")
 def test_a_page_in_chinese_says_nothing_in_english(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Preparation, "start", lambda self: None)  # Its errors are those of the weights, tested there.
-    assert english(drawn(case), *NAMES) == []
+    questions = [q.text for q in featured()]
+    assert english(drawn(case), *NAMES, *questions) == []
 
 
 def drawn(case: Case) -> AppTest:
