@@ -247,3 +247,20 @@ def test_both_sides_do_the_same_work_on_the_same_server(smollm_cache: Path, monk
         assert [s["prompt_tokens"] for s in one["bare"]["streams"]] == [
             s["prompt_tokens"] for s in one["stack"]["streams"]
         ]
+
+
+# --- history
+
+
+def test_history_compares_a_full_store_with_an_empty_one_and_lets_users_in(monkeypatch, tmp_path, capsys):
+    from benchmarks import history
+
+    monkeypatch.setattr(history, "SESSIONS", 40)
+    monkeypatch.setattr(history, "USERS", 3)
+    monkeypatch.setattr(history, "SECONDS", 0.5)
+    monkeypatch.setattr(history, "ADDRESSES", {"the newest page": {}})
+    assert bench.main(["history", "--rounds", "1", "--json", "--results", str(tmp_path)]) == 0, capsys.readouterr().err
+    data = json.loads(capsys.readouterr().out)["parts"]["history"]
+    assert data["errors"] == data["lost"] == [] and sum(map(len, data["users_s"].values())) > 2
+    ((full,), (empty,)) = (data["times_ms"]["the newest page"][which] for which in ("full", "empty"))
+    assert all(time > 0 for time in (*full, *empty))
