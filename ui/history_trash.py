@@ -29,8 +29,8 @@ def draw() -> None:
     if here:
         _mine(here)
     if elsewhere:
-        label = tn("{n} deletion from before can be undone", "{n} deletions from before can be undone", len(elsewhere))
-        with st.expander(label, icon=":material/restore_from_trash:"):
+        # The same words however many there are: a title that changes would close the box after each undo.
+        with st.expander(t("Deletions from before can be undone"), icon=":material/restore_from_trash:"):
             st.caption(t("Deleted in another tab, by another person, or before this page was loaded again."))
             for one in elsewhere[:LISTED]:
                 _line(one)

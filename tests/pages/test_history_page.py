@@ -250,7 +250,7 @@ def test_a_reload_or_another_person_can_still_undo_until_its_moment() -> None:
     ids = many(2)
     choose(history(), ids[0]).button(key="hist_delete").click().run()
     at = history()
-    assert "1 deletion from before can be undone" in at.expander[0].label
+    assert "Deletions from before can be undone" in at.expander[0].label
     fine(at.switch_page("pages/Settings.py").run())  # It is not theirs to make final.
     fine(at.switch_page("pages/History.py").run())
     fine(at.button(key=f"hist_undo_{ids[0]}").click().run())
