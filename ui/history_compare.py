@@ -11,10 +11,12 @@ from tale_core.types import CallRecord
 from ui import history_filters, state
 from ui.experiments_answers import marked_lines
 from ui.shell import OF_KIND
-from ui.text import answer_text, literal
+from ui.text import answer_text, fitting, literal
 from ui.theme import OUTCOMES
 
 ANSWER_HEIGHT = 320
+TITLE = 54
+"""Room for a question, in Latin letters."""
 
 
 def draw(left_id: str, right_id: str) -> None:
@@ -49,7 +51,10 @@ def _head(one: Side) -> None:
     path, _, icon = OF_KIND[one.kind]
     s = one.session
     st.page_link(
-        path, label=literal(s.question.text, 160) or t("(no text)"), icon=icon, query_params=state.address(session=s.id)
+        path,
+        label=literal(fitting(s.question.text, TITLE)) or t("(no text)"),
+        icon=icon,
+        query_params=state.address(session=s.id),
     )
     when = f"{s.created_at.astimezone():%Y-%m-%d %H:%M}" if s.created_at else ""
     st.caption(literal(f"{s.model} · {when}", 200))
@@ -78,7 +83,7 @@ def _answers(left: Side, right: Side) -> None:
         if left.kind == "experiment" or right.kind == "experiment":
             st.caption(t("Single answers of an experiment are shown on its own page."))
         return
-    st.markdown("### " + t("Answers"), anchors=False)
+    st.markdown("### " + t("Two answers"), anchors=False)
     columns = st.columns(2, gap="medium")
     picked = [_pick(column, one, place) for place, (column, one) in enumerate(zip(columns, (left, right), strict=True))]
     marked = marked_lines(picked[0].text, picked[1].text)

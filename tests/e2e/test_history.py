@@ -141,6 +141,7 @@ def test_no_state_is_wider_than_the_screen(
         first, second = (s.id for s in stocked.store.list_sessions(limit=2))
         page.goto(f"{stocked.url}/History?a={first}&b={second}&lang={'zh' if scheme == 'dark' else 'en'}")
         expect(page.get_by_text(re.compile("Marked words|标出的词"))).to_be_visible()
+        expect(page.get_by_role("table").first).to_be_visible()
         shot("compared")
         page.goto(f"{stocked.url}/History?q=nothing&lang=en")
         expect(page.get_by_text("No session fits.")).to_be_visible()
