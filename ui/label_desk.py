@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import streamlit as st
 
@@ -103,12 +104,12 @@ def _buttons(desk: Desk, who: str, target: LabelTarget | None, counts: QueueCoun
             _button("gold", target.key, _edit, (target,))
             _button("skip", target.key, _skip, (desk, who, target))
         _button(
-            "undo", str(counts.undoable), _undo, (desk, who), disabled=not counts.undoable,
+            "undo", str(counts.last), _undo, (desk, who, counts.last), disabled=not counts.undoable,
             words=t("Undo ({n})", n=counts.undoable) if counts.undoable else None,
         )  # fmt: skip
         if target is not None and target.call is not None:
             open_ = bool(st.session_state.get("label_open"))
-            _button("show", str(open_), _show, (), words=t("Hide") if open_ else None)
+            _button("show", str(open_), _show, (not open_,), words=t("Hide") if open_ else None)
     if target is not None and target.kind == "settle" and target.call is None:
         _proposals(desk, who, target)
 
@@ -135,15 +136,26 @@ def _proposals(desk: Desk, who: str, target: LabelTarget) -> None:
             )  # fmt: skip
 
 
-def _noted(work: Callable[[], Moved], word: str, question: Question | None = None) -> bool:
-    """Do something and remember, for this browser session, what it moved; a failure is told and loses nothing."""
+def _noted(of: str, work: Callable[[], Moved], word: str, question: Question | None = None) -> bool:
+    """Do something and remember, for this browser session, what it moved; a failure is told and loses nothing.
+
+    Streamlit may deliver one press twice (when it draws the page again in that very moment): done once, told once.
+
+    Args:
+        of: Names the deed and what it is about.
+        work: Does it; does nothing when it was done before.
+        word: The deed in a word.
+        question: What can be searched now.
+    """
     try:
         moved = work()
     except (InputError, StoreError) as e:
         st.session_state["label_last"] = (None, str(e), None)
         return False
+    if not moved.events and st.session_state.get("label_last_of") == of:
+        return True
     words = moved_words(moved) if moved.events else t("That was done already, in another tab perhaps.")
-    st.session_state["label_last"] = (word, words, question)
+    st.session_state["label_last"], st.session_state["label_last_of"] = (word, words, question), of
     return True
 
 
@@ -153,28 +165,29 @@ def _take(desk: Desk, who: str, target: LabelTarget, answer: str) -> None:
 
 def _judge(desk: Desk, who: str, target: LabelTarget, verdict: Verdict) -> None:
     known = target.question if target.question.answer and verdict != "unsure" else None
-    _noted(lambda: desk.judge(who, target, verdict), t(KEYS[verdict][1]), known)
+    _noted(f"{verdict}:{target.key}", lambda: desk.judge(who, target, verdict), t(KEYS[verdict][1]), known)
 
 
 def _give(desk: Desk, who: str, target: LabelTarget, answer: str) -> bool:
     known = replace(target.question, answer=answer.strip())
-    return _noted(lambda: desk.give_answer(who, target, answer), t("Known answer"), known)
+    give = partial(desk.give_answer, who, target, answer)
+    return _noted(f"gold:{target.key}:{answer}", give, t("Known answer"), known)
 
 
 def _skip(desk: Desk, who: str, target: LabelTarget) -> None:
-    _noted(lambda: desk.skip(who, target), t("Skipped"))
+    _noted(f"skip:{target.key}:{target.skipped}", lambda: desk.skip(who, target), t("Skipped"))
 
 
-def _undo(desk: Desk, who: str) -> None:
-    _noted(lambda: desk.undo(who), t("Taken back"))
+def _undo(desk: Desk, who: str, event: int) -> None:
+    _noted(f"undo:{event}", lambda: desk.undo(who, event=event), t("Taken back"))
 
 
 def _edit(target: LabelTarget) -> None:
     st.session_state["label_edit"] = target.key
 
 
-def _show() -> None:
-    st.session_state["label_open"] = not st.session_state.get("label_open")
+def _show(open_: bool) -> None:
+    st.session_state["label_open"] = open_
 
 
 def _last() -> None:

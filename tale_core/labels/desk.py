@@ -82,11 +82,14 @@ class Desk:
     def skip(self, annotator: str, target: LabelTarget) -> Moved:
         """Not now: it comes again when everything else is done."""
         settle = target.kind == "settle"
-        return self.commit([Change(annotator, "skip", target.key, target.question_key, settle=settle, replace=settle)])
+        skip = Change(
+            annotator, "skip", target.key, target.question_key, settle=settle, replace=settle, seen=target.skipped
+        )
+        return self.commit([skip])
 
-    def undo(self, annotator: str) -> Moved:
-        """Take back the annotator's last deed."""
-        return self._graded(lambda grades: self._labels.undo(annotator, grades))
+    def undo(self, annotator: str, *, event: int | None = None) -> Moved:
+        """Take back the annotator's last deed; only if it is this event, where one is given."""
+        return self._graded(lambda grades: self._labels.undo(annotator, grades, event=event))
 
     def commit(self, changes: Sequence[Change], *, batch: bool = False, dry: bool = False) -> Moved:
         """Write changes, all or none.

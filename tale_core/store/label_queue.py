@@ -75,6 +75,7 @@ class LabelTarget:
         outcome: The grader's, against the known answer that counts.
         copies: Stored answers with the very same text.
         said: What everybody says; empty but for disagreements.
+        skipped: The event by which this annotator skipped it; 0 where it was not skipped.
     """
 
     key: str
@@ -89,15 +90,22 @@ class LabelTarget:
     outcome: Outcome | None = None
     copies: int = 0
     said: tuple[Said, ...] = ()
+    skipped: int = 0
 
 
 class QueueCounts(NamedTuple):
-    """How far one annotator is: what the queue holds in all, what is left, of that skipped, and what can be undone."""
+    """How far one annotator is: what the queue holds in all, what is left, of that skipped, and what can be undone.
+
+    Attributes:
+        undoable: Deeds that can be taken back.
+        last: The event of the last of them; None when there is none.
+    """
 
     total: int
     left: int
     skipped: int
     undoable: int
+    last: int | None = None
 
 
 class Standing(NamedTuple):
@@ -134,15 +142,16 @@ class LabelQueue:
             with self._labels.writing() as connection:
                 key = connection.execute(_next(annotator, wanted).limit(1)).scalar()
                 _claim(connection, annotator, key)
-                return _target(connection, key, wanted.kind)
+                return _target(connection, key, annotator, wanted.kind)
         with self._store._reading() as connection:
-            return _target(connection, connection.execute(_next(annotator, wanted).limit(1)).scalar(), wanted.kind)
+            key = connection.execute(_next(annotator, wanted).limit(1)).scalar()
+            return _target(connection, key, annotator, wanted.kind)
 
     def ahead(self, annotator: str, wanted: QueueFilter, *, limit: int) -> list[LabelTarget]:
         """What this annotator would be shown one after the other, for looking ahead; claims nothing."""
         with self._store._reading() as connection:
             keys = connection.execute(_next(annotator, wanted).limit(limit)).scalars().all()
-            found = (_target(connection, key, wanted.kind) for key in keys)
+            found = (_target(connection, key, annotator, wanted.kind) for key in keys)
             return [target for target in found if target is not None]
 
     def counts(self, annotator: str, wanted: QueueFilter) -> QueueCounts:
@@ -155,8 +164,12 @@ class LabelQueue:
             total = connection.execute(everything).scalar_one()
             taken = select(label_events.c.undoes).where(label_events.c.undoes.is_not(None))
             mine = (label_events.c.annotator == annotator, label_events.c.action != "undo")
-            done = select(func.count()).select_from(label_events).where(*mine, label_events.c.id.not_in(taken))
-            return QueueCounts(total, rest, int(again), connection.execute(done).scalar_one())
+            done = (
+                select(func.count(), func.max(label_events.c.id))
+                .select_from(label_events)
+                .where(*mine, label_events.c.id.not_in(taken))
+            )
+            return QueueCounts(total, rest, int(again), *connection.execute(done).one())
 
     def any_labels(self) -> bool:
         """Whether anybody has labelled anything."""
@@ -367,7 +380,7 @@ def _claim(connection: Connection, annotator: str, key: str | None) -> None:
         connection.execute(insert(label_claims).values(target=key, annotator=annotator, expires_at=now + CLAIM))
 
 
-def _target(connection: Connection, key: str | None, kind: QueueKind) -> LabelTarget | None:
+def _target(connection: Connection, key: str | None, annotator: str, kind: QueueKind) -> LabelTarget | None:
     if key is None:
         return None
     of_answer = select(label_items).where(_item.answer_key == key).order_by(_item.call_id).limit(1)
@@ -378,7 +391,7 @@ def _target(connection: Connection, key: str | None, kind: QueueKind) -> LabelTa
         return None
     found = LabelTarget(
         key, kind, question_key, replace(question_of(row["question"]), answer=row["gold"] or row["known"]), row["gold"],
-        said=_said(connection, key) if kind == "settle" else (),
+        said=_said(connection, key) if kind == "settle" else (), skipped=_skipped(connection, key, annotator, kind),
     )  # fmt: skip
     if item is None:
         return found
@@ -393,6 +406,12 @@ def _target(connection: Connection, key: str | None, kind: QueueKind) -> LabelTa
         outcome=Outcome(item["outcome"]),
         copies=copies.scalar_one(),
     )
+
+
+def _skipped(connection: Connection, key: str, annotator: str, kind: QueueKind) -> int:
+    mine = _mine(passing(annotator) if kind == "settle" else annotator, key)
+    found = connection.execute(select(labels.c.event_id).where(mine, labels.c.kind == "skip")).scalar()
+    return int(found or 0)
 
 
 def _said(connection: Connection, key: str) -> tuple[Said, ...]:

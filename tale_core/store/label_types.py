@@ -33,6 +33,8 @@ class Change:
         settle: It decides a disagreement, and wins over what everybody said.
         replace: An earlier label of this person is changed; else it stands and the change is ignored, so that the
             second press of a key, or a tab that is behind, does nothing.
+        seen: For a skip, the event of the earlier skip that was in front of this person (0: none); where another one
+            stands by now, the change is ignored likewise.
     """
 
     annotator: str
@@ -42,6 +44,7 @@ class Change:
     value: str | None = None
     settle: bool = False
     replace: bool = False
+    seen: int = 0
 
 
 class Graded(NamedTuple):

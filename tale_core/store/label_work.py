@@ -58,10 +58,14 @@ class LabelWork:
             holder = passing(change.annotator) if change.kind == "skip" else SETTLED
         self._check(change)
         there = self._db.execute(
-            select(labels.c.kind, labels.c.value).where(labels.c.target == change.target, labels.c.holder == holder)
+            select(labels.c.kind, labels.c.value, labels.c.event_id).where(
+                labels.c.target == change.target, labels.c.holder == holder
+            )
         ).first()
         same = there is not None and (there.kind, there.value) == (change.kind, change.value)
         decided = there is not None and there.kind != "skip"
+        if change.kind == "skip" and there is not None and there.event_id != change.seen:
+            return
         if (same and change.kind != "skip") or (decided and not change.replace and not change.settle):
             return
         action: LabelAction = "settle" if change.settle else "import" if batch else "set"
@@ -87,22 +91,22 @@ class LabelWork:
                 t("Give 1 to {most:,} characters: a short final answer.", most=MAX_GOLD),
             )
 
-    def take_back(self, annotator: str) -> None:
-        """Undo the annotator's last event, or the whole batch that it belongs to."""
+    def take_back(self, annotator: str, event: int | None) -> None:
+        """Undo the annotator's last event, or the whole batch that it belongs to; only if it is `event`, if given."""
         taken = select(label_events.c.undoes).where(label_events.c.undoes.is_not(None))
         mine = (
             label_events.c.annotator == annotator, label_events.c.action != "undo", label_events.c.id.not_in(taken),
         )  # fmt: skip
         newest = label_events.c.id.desc()
         last = self._db.execute(select(label_events).where(*mine).order_by(newest).limit(1)).mappings().first()
-        if last is None:
+        if last is None or (event is not None and last["id"] != event):
             return
         batch = [dict(last)]
         if last["batch"] is not None:
             whole = select(label_events).where(*mine, label_events.c.batch == last["batch"]).order_by(newest)
             batch = [dict(row) for row in self._db.execute(whole).mappings()]
-        for event in batch:
-            self._take_back(annotator, event)
+        for one in batch:
+            self._take_back(annotator, one)
 
     def _take_back(self, annotator: str, event: Mapping[str, Any]) -> None:
         target, holder = event["target"], event["holder"]

@@ -133,13 +133,18 @@ class LabelStore:
         except _Undone as e:
             return e.moved
 
-    def undo(self, annotator: str, grades: Grades) -> Moved:
+    def undo(self, annotator: str, grades: Grades, *, event: int | None = None) -> Moved:
         """Take back this person's last deed (an import as a whole); again and again, back to the first.
+
+        Args:
+            annotator: Whose deed.
+            grades: What was graded so far; see `GradesNeeded`.
+            event: Only if this is the last one: a key that is pressed twice takes back once.
 
         Raises:
             GradesNeeded: As for `commit`.
         """
         with self.writing() as connection:
             work = LabelWork(connection, grades, self._rederive)
-            work.take_back(annotator)
+            work.take_back(annotator, event)
             return work.finish()
