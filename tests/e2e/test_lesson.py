@@ -17,12 +17,7 @@ from tale_core.lessons.recorded import bundled
 from tests.bad_endpoint import BadEndpoint
 from tests.e2e.app_process import App, Viewer
 
-pytestmark = [
-    pytest.mark.skip(reason="written beside the pages, not yet seen green since they were joined: issue 5"),
-    pytest.mark.browser,
-    pytest.mark.model,
-    pytest.mark.timeout(240),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.timeout(240)]
 NAMES = ("Noor", "Ash", "禾")
 
 
