@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from tale_core.i18n import joined, t
+from tale_core.i18n import t
 from tale_core.jobs import AskJob, start_ask
 from tale_core.sessions import AskView, view_of
 from tale_core.types import CallRecord, SessionRecord
@@ -112,7 +112,7 @@ def _welcome() -> None:
         status = preparation(choice.model).status()
         if status.busy:
             meanwhile = t("You can type a question, or use an endpoint from Settings, meanwhile.")
-            st.info(joined(literal(status.message), meanwhile))
+            st.info(f"{literal(status.message)}\n\n{meanwhile}")
     st.markdown(
         t(
             "Ask once and see it answered twice: **vanilla**, thinking for as long as the model likes, and "

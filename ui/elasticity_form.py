@@ -130,8 +130,8 @@ def _same_repeats() -> None:
 
 def _grid() -> tuple[int, ...] | None:
     """The budgets that were typed; empty for a spread that the vanilla answer decides; None when the list is wrong."""
-    st.segmented_control(
-        t("Budgets to ask for"), list(GRIDS), key="sweep_grid", format_func=lambda g: t(GRIDS[g]), required=True,
+    st.radio(
+        t("Budgets to ask for"), list(GRIDS), key="sweep_grid", format_func=lambda g: t(GRIDS[g]), horizontal=True,
         persist_state="session",
     )  # fmt: skip
     if st.session_state["sweep_grid"] != "own":

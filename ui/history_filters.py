@@ -46,9 +46,9 @@ def draw(models: Sequence[str]) -> Filters:
         with st.popover(label, icon=":material/filter_list:"):
             _more(now, models)
     _keep("kind", now.kind)
-    st.segmented_control(
+    st.radio(
         t("Kind"), [ANY, *ONE_OF["kind"]], key="hist_kind", on_change=_changed, label_visibility="collapsed",
-        format_func=partial(_named, KINDS, t("All kinds")), required=True,
+        format_func=partial(_named, KINDS, t("All kinds")), horizontal=True,
     )  # fmt: skip
     return now
 

@@ -72,7 +72,8 @@ def row(entry: Entry) -> None:
         with st.container(gap=None):
             title = literal(fitting(s.question_text, TITLE), TITLE) or t("(no text)")
             st.page_link(path, label=title, icon=icon, query_params=state.address(session=s.id))
-            st.caption(" · ".join(part for part in _about(entry) if part))
+            # No caption: it would fade the outcome's colour until it could not be read.
+            st.markdown(f":small[{' · '.join(part for part in _about(entry) if part)}]")
 
 
 def _about(entry: Entry) -> list[str]:
@@ -80,15 +81,16 @@ def _about(entry: Entry) -> list[str]:
     when = f"{s.created_at.astimezone():%Y-%m-%d %H:%M}"
     found = ", ".join(_part(words, outcome) for words, outcome in found_parts(entry))
     source = "" if entry.source == "live" else t(SOURCES[entry.source])
-    return [_status(entry), found, t(KINDS[s.kind]), literal(s.model, 60), when, source]
+    plain = (t(KINDS[s.kind]), literal(s.model, 60), when, source)
+    return [_status(entry), found, f":gray[{' · '.join(part for part in plain if part)}]"]
 
 
 def _part(words: str, outcome: Outcome | None) -> str:
     """A few words on an answer, with how it ended where that could be judged."""
     if outcome in (None, Outcome.UNGRADED):
-        return literal(words, 200)
+        return f":gray[{literal(words, 200)}]"
     word, color, icon = OUTCOMES[outcome]
-    return f"{literal(words, 200)} :{color}[{icon} {literal(t(word))}]"
+    return f":gray[{literal(words, 200)}] :{color}[{icon} {literal(t(word))}]"
 
 
 def _status(entry: Entry) -> str:

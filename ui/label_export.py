@@ -50,7 +50,7 @@ def _line(store: Store, kind: Kind, file: DataFile) -> None:
                 on_click="ignore", key=f"label_csv_{kind}", icon=":material/download:", disabled=not file.rows,
             )  # fmt: skip
         if file.rows:
-            st.caption(t("Fingerprint of the data: `{mark}`", mark=file.fingerprint[:16]), width="content")
+            st.caption(t("Fingerprint of the data: {mark}", mark=file.fingerprint[:16]), width="content")
 
 
 def _csv(kind: Kind) -> str:

@@ -48,9 +48,7 @@ def kind_box(disputes: int) -> QueueKind:
         return f"{t(KINDS[kind])} ({disputes})" if kind == "settle" and disputes else t(KINDS[kind])
 
     address.take("queue", list(KINDS), "answers")
-    st.segmented_control(
-        t("Queue"), list(KINDS), required=True, key="queue", label_visibility="collapsed", format_func=named
-    )
+    st.radio(t("Queue"), list(KINDS), horizontal=True, key="queue", label_visibility="collapsed", format_func=named)
     return cast(QueueKind, address.put("queue", "answers"))
 
 

@@ -87,8 +87,8 @@ def _leave() -> None:
 
 def _section() -> str:
     address.take("section", list(SECTIONS), "queue")
-    st.segmented_control(
-        t("Section"), list(SECTIONS), required=True, key="section", label_visibility="collapsed",
+    st.radio(
+        t("Section"), list(SECTIONS), horizontal=True, key="section", label_visibility="collapsed",
         format_func=lambda name: f"{SECTIONS[name][1]} {t(SECTIONS[name][0])}",
     )  # fmt: skip
     return address.put("section", "queue")

@@ -132,9 +132,9 @@ def _controls(recording: Recording, deck: Player) -> Any:
         )  # fmt: skip
         speed_key = f"deck_speed_{recording.name}"
         st.session_state.setdefault(speed_key, deck.speed)
-        st.segmented_control(
+        st.radio(
             t("Speed"), SPEEDS, key=speed_key, format_func=lambda speed: f"{speed:g}×", label_visibility="collapsed",
-            required=True, on_change=_change_speed, args=(recording,),
+            horizontal=True, on_change=_change_speed, args=(recording,),
             help=t("1× is the pace at which the model wrote."),
         )  # fmt: skip
     clock = st.empty()

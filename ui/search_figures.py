@@ -179,7 +179,9 @@ def _marks(figure: Figure, steps: Sequence[SearchStep], *, edge: float) -> None:
             customdata=[_told(s, "<br>") for s in group],
             hovertemplate="%{customdata}<extra></extra>",
         )
-    for step in steps:
+    for before, step in zip((None, *steps), steps, strict=False):
+        if step.cut and before is not None and before.cut and _label(before, edge) == _label(step, edge):
+            continue  # Answers that were all stopped at the same place: saying it once leaves room on a phone.
         below = step.budget is not None and step.budget > step.tokens
         away = 25 if step.budget is not None and step.budget == steps[-1].best_budget else 21
         figure.add_annotation(

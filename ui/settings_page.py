@@ -163,7 +163,7 @@ def _measured(model: str) -> None:
         st.caption(
             t(
                 "Nothing was measured for this model yet, so the paper's prompts are used. On the command line, "
-                "`models calibrate` finds the wording that a model obeys."
+                "“models calibrate” finds the wording that a model obeys."
             )
         )
         return

@@ -89,8 +89,8 @@ def _choose_again() -> None:
 def language_switch(label: str) -> None:
     """One control with each language in its own words."""
     st.session_state[_SWITCH] = language()
-    st.segmented_control(
-        label, list(NAMES), key=_SWITCH, format_func=NAMES.__getitem__, required=True, label_visibility="collapsed",
+    st.radio(
+        label, list(NAMES), key=_SWITCH, format_func=NAMES.__getitem__, horizontal=True, label_visibility="collapsed",
         on_change=_switched,
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ class Palette(NamedTuple):
     faint: str
 
 
-LIGHT = Palette(vanilla="#56657a", budgeted="#0b7d74", tuned="#7a4fbf", text="#1c2733", faint="#e3e8ec")
+LIGHT = Palette(vanilla="#56657a", budgeted="#0b7d74", tuned="#7a4fbf", text="#10171f", faint="#e3e8ec")
 DARK = Palette(vanilla="#94a3b8", budgeted="#35c4b4", tuned="#b493ee", text="#e6ebf0", faint="#26313c")
 
 OUTCOMES: dict[Outcome, tuple[str, BadgeColor, str]] = {

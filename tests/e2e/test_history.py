@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, expect
 
 from tale_core.store import Trash
 from tests.e2e.app_process import App, Viewer, until
-from tests.e2e.test_looks import OVERFLOWING, SHOTS, SIZES
+from tests.e2e.looks import LOOKS, SIZES, Looks
 from tests.store import samples
 from tests.store.test_history import kept
 
@@ -117,26 +117,19 @@ def test_a_saved_file_brings_back_what_was_deleted(browser: Browser, stocked: Ap
         viewer.check()
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_state_is_wider_than_the_screen(
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
+def test_no_state_is_wider_than_the_screen_or_shuts_people_out(
     browser: Browser, stocked: App, size: str, scheme: Literal["light", "dark"]
 ) -> None:
     width, height = SIZES[size]
     with Viewer(browser, stocked, viewport={"width": width, "height": height}, color_scheme=scheme) as viewer:
         page = viewer.open(path="/History").page
-
-        def shot(state: str) -> None:
-            page.wait_for_timeout(400)
-            assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), state
-            assert page.evaluate(OVERFLOWING) == [], state
-            page.screenshot(path=SHOTS / f"{size}-{scheme}-history-{state}.png")
-
+        shot = Looks(viewer, size, scheme, "history-")
         expect(page.get_by_role("button", name="Older")).to_be_visible()
         shot("full")
         page.get_by_role("button", name="Filters").click()
         expect(page.get_by_role("combobox", name="Status")).to_be_visible()
-        shot("filters")
+        shot("filters", open_box=True)
         page.keyboard.press("Escape")
         first, second = (s.id for s in stocked.store.list_sessions(limit=2))
         page.goto(f"{stocked.url}/History?a={first}&b={second}&lang={'zh' if scheme == 'dark' else 'en'}")
@@ -146,4 +139,4 @@ def test_no_state_is_wider_than_the_screen(
         page.goto(f"{stocked.url}/History?q=nothing&lang=en")
         expect(page.get_by_text("No session fits.")).to_be_visible()
         shot("nothing")
-        viewer.check()
+        shot.check()

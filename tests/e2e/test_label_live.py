@@ -16,7 +16,7 @@ from tale_core.store import QueueFilter
 from tale_core.store.label_keys import answer_key, question_key
 from tale_core.types import Outcome, Question
 from tests.e2e.app_process import App, Viewer, until
-from tests.e2e.test_looks import OVERFLOWING, SHOTS, SIZES
+from tests.e2e.looks import LOOKS, SIZES, Looks
 from tests.labels import samples
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -164,9 +164,8 @@ def test_a_known_answer_is_typed_without_the_mouse_and_what_is_typed_presses_no_
         ada.check()
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_state_of_the_page_is_wider_than_the_screen(
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
+def test_no_state_of_the_page_is_wider_than_the_screen_or_shuts_people_out(
     browser: Browser, app: App, size: str, scheme: Literal["light", "dark"]
 ) -> None:
     width, height = SIZES[size]
@@ -181,16 +180,7 @@ def test_no_state_of_the_page_is_wider_than_the_screen(
         for target in sorted(desk.queue.ahead(who, ALL, limit=8), key=lambda t: t.key)[:4]:
             desk.judge(who, target, verdict)  # type: ignore[arg-type]
     with Annotator(browser, app, viewport={"width": width, "height": height}, color_scheme=scheme) as viewer:
-
-        def shot(state: str) -> None:
-            inner = viewer.page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")
-            assert inner[0] <= inner[1], f"{state}: {inner[0]} px wide on a screen of {inner[1]}"
-            assert viewer.page.evaluate(OVERFLOWING) == [], state
-            viewer.page.set_viewport_size({"width": width, "height": 1700 if size == "phone" else 1150})
-            viewer.page.wait_for_timeout(300)
-            viewer.page.screenshot(path=SHOTS / f"{size}-{scheme}-label-{state}.png")
-            viewer.page.set_viewport_size({"width": width, "height": height})
-
+        shot = Looks(viewer, size, scheme, "label-")
         viewer.page.goto(f"{app.url}/Label")
         expect(viewer.page.get_by_role("button", name="Begin")).to_be_visible()
         shot("welcome")
@@ -205,4 +195,4 @@ def test_no_state_of_the_page_is_wider_than_the_screen(
             viewer.page.goto(f"{app.url}/Label?annotator=Eve&{query}")
             expect(viewer.page.get_by_text(word).first).to_be_visible()
             shot(state)
-        viewer.check()
+        shot.check()

@@ -6,16 +6,20 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tale_core.i18n import t, use_language
 from tale_core.lessons import lesson
 from tale_core.lessons.document import lesson_html
 from tale_core.lessons.recorded import bundled
+from tale_core.types import Language
 from tests.bad_endpoint import BadEndpoint
 from tests.e2e.app_process import App, Viewer
+from tests.e2e.looks import LOOKS, SIZES, Looks
 
 pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.timeout(240)]
 NAMES = ("Noor", "Ash", "禾")
@@ -103,6 +107,26 @@ def test_the_lesson_is_turned_by_arrow_keys_and_played_by_space(viewer: Viewer) 
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_text("Step 3 of 6")).to_be_visible()
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
+def test_no_step_is_wider_than_the_screen_or_shuts_people_out(
+    browser: Browser, app: App, size: str, scheme: Literal["light", "dark"]
+) -> None:
+    width, height = SIZES[size]
+    spoken: Language = "zh" if size == "phone" else "en"  # The longer words on the wide screen, the other ones too.
+    with Viewer(browser, app, viewport={"width": width, "height": height}, color_scheme=scheme) as viewer:
+        look = Looks(viewer, size, scheme, "class-")
+        with use_language(spoken):
+            for step in lesson.STEPS:
+                page = at(viewer, step=step.id, lang=spoken)
+                expect(page.get_by_role("heading", name=t(step.title), exact=True)).to_be_visible()
+                expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
+                look(step.id)
+            at(viewer, lang=spoken).get_by_role("button", name=t("Open a room")).click()
+            expect(page.get_by_role("heading", name=re.compile(t("Room {code}", code="")))).to_be_visible()
+            look("room")
+        look.check()
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -1,9 +1,8 @@
-"""Every state of the pages on a desk and on a phone, light and dark: nothing wider than the screen, and pictures."""
+"""Every state of the pages on a desk and on a phone: nothing wider than the screen, nothing that shuts people out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -11,35 +10,21 @@ from playwright.sync_api import Browser, expect
 
 from tests.bad_endpoint import BadEndpoint
 from tests.e2e.app_process import App, Viewer
+from tests.e2e.looks import LOOKS, SIZES, Looks
 
 pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.timeout(240)]
-SHOTS = Path(__file__).with_name("shots")
-SIZES = {"desk": (1440, 900), "phone": (390, 844)}
 QUESTION = "A train covers 180 km in 2.5 hours, and a ticket costs $12.50. How many kilometres an hour does it go?"
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_state_is_wider_than_the_screen(
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
+def test_no_state_is_wider_than_the_screen_or_shuts_people_out(
     browser: Browser, app: App, bad: BadEndpoint, size: str, scheme: Literal["light", "dark"]
 ) -> None:
     width, height = SIZES[size]
-    phone = size == "phone"
     with Viewer(
-        browser, app, viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=phone
+        browser, app, viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=size == "phone"
     ) as viewer:
-
-        def shot(state: str) -> None:
-            inner = viewer.page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")
-            assert inner[0] <= inner[1], f"{state}: {inner[0]} px wide on a screen of {inner[1]}"
-            overflowing = viewer.page.evaluate(OVERFLOWING)
-            assert overflowing == [], f"{state}: {overflowing}"
-            # The picture is of the whole page, which scrolls inside of the window.
-            viewer.page.set_viewport_size({"width": width, "height": 1900 if phone else 1300})
-            viewer.page.wait_for_timeout(300)  # Let transitions end: for the pictures, not for the checks.
-            viewer.page.screenshot(path=SHOTS / f"{size}-{scheme}-{state}.png")
-            viewer.page.set_viewport_size({"width": width, "height": height})
-
+        shot = Looks(viewer, size, scheme)
         viewer.open()
         shot("empty")
         add_models(viewer, bad)
@@ -62,7 +47,7 @@ def test_no_state_is_wider_than_the_screen(
         shot("stopped")
         studies(viewer, shot)
         experiments(viewer, shot)
-        viewer.check()
+        shot.check()
 
 
 def studies(viewer: Viewer, shot: Callable[[str], None]) -> None:
@@ -104,12 +89,6 @@ def experiments(viewer: Viewer, shot: Callable[[str], None]) -> None:
     viewer.go("Estimators")
     expect(viewer.page.get_by_role("heading", name="How well can a budget be predicted?")).to_be_visible()
     shot("estimators")
-
-
-OVERFLOWING = """
-() => [...document.querySelectorAll("[data-testid=stMain], [data-testid=stMainBlockContainer]")]
-    .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => `${e.dataset.testid} ${e.scrollWidth} > ${e.clientWidth}`)
-"""
 
 
 def add_models(viewer: Viewer, bad: BadEndpoint) -> None:

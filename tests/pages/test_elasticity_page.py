@@ -53,7 +53,7 @@ def measure(at: AppTest, *, budgets: str = "50, 10", repeats: int = 1, **caps: i
     """Fill the form and press Measure; returns when the sweep has ended."""
     at.text_area(key="question").input(QUESTION)
     at.text_input(key="answer").input("42")
-    at.button_group(key="sweep_grid").set_value("own").run()
+    at.radio(key="sweep_grid").set_value("own").run()
     at.text_input(key="sweep_own").input(budgets)
     at.number_input(key="sweep_repeats").set_value(repeats)
     for name, value in caps.items():
@@ -79,7 +79,7 @@ def test_the_first_page_is_a_form_with_its_sheet_and_asks_nobody(bad: BadEndpoin
 )
 def test_a_bad_list_is_told_in_words_and_cannot_be_measured(bad: BadEndpoint, typed: str, told: str) -> None:
     at = page(use=endpoint(bad.base_url, "ok"))
-    at.button_group(key="sweep_grid").set_value("own").run()
+    at.radio(key="sweep_grid").set_value("own").run()
     at.text_input(key="sweep_own").input(typed).run()
     assert not at.exception and told in words(at.error)
     assert "such as 200, 100, 50, 20" in words(at.error)
@@ -94,7 +94,7 @@ def test_an_empty_question_is_refused_in_words_and_nothing_is_stored(bad: BadEnd
 
 def test_the_sheet_follows_grid_repeats_and_caps(bad: BadEndpoint) -> None:
     at = page(use=endpoint(bad.base_url, "ok"), max_tokens=100)
-    at.button_group(key="sweep_grid").set_value("own").run()
+    at.radio(key="sweep_grid").set_value("own").run()
     at.text_input(key="sweep_own").input("60, 40")
     at.number_input(key="sweep_repeats").set_value(2)
     at.number_input(key="sweep_max_calls").set_value(5)

@@ -111,7 +111,7 @@ def test_filters_are_in_the_address_and_begin_at_the_newest() -> None:
     at.button(key="hist_older").click().run()
     at.text_input(key="hist_text").input("课堂 7").run()
     assert address(at) == {"q": "课堂 7"} and listed(at) == ["A wrong 课堂"]
-    at.button_group(key="hist_kind").set_value("search").run()
+    at.radio(key="hist_kind").set_value("search").run()
     at.selectbox(key="hist_model").select("phi-3").run()
     at.selectbox(key="hist_outcome").select("wrong").run()
     at.date_input(key="hist_first").set_value(START.date()).run()

@@ -30,7 +30,7 @@ def started(path: str = "app.py", **query: str) -> AppTest:
 def switch(at: AppTest, to: Language) -> AppTest:
     # AppTest labels the options of every widget in this thread, and looks for them among those that it was sent.
     with use_language("zh" if ZH in words(at.sidebar) else "en"):
-        return at.sidebar.get("button_group")[0].set_value(to).run()
+        return at.sidebar.radio[0].set_value(to).run()
 
 
 def speaks(at: AppTest, tagline: str) -> bool:
