@@ -18,8 +18,9 @@ from tests.pages.app_page import endpoint, store
 from tests.pages.chinese import english
 
 QUESTION = Question("一列火车 2.5 小时行驶 180 千米，它的速度是多少？", answer="72", kind="number", language="zh")
-NAMES = ("fixed:50", "direct", "vanilla", "zero-shot", "gsm8k", "scripted", "'paper'", "ABC123")
-"""Strategies, data sets, models and prompts of the samples and a class code, named so on the command line too."""
+NAMES = ("fixed:50", "direct", "vanilla", "zero-shot", "gsm8k", "scripted", "'paper'", "ABC123",
+         "models calibrate")  # fmt: skip
+"""Strategies, data sets, models, prompts of the samples, a class code, a command: named so on the command line too."""
 FAILED = "端点没有回答。"
 MODEL = "模型甲"
 

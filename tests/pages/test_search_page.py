@@ -315,7 +315,7 @@ def test_the_live_picture_is_drawn_at_every_stage(monkeypatch: pytest.MonkeyPatc
         def view(self) -> Any:
             return views[1]
 
-        def cancel(self) -> None:
+        def stop(self) -> None:
             raise AssertionError("nobody pressed Stop")
 
         def watch(self) -> Iterator[Any]:
