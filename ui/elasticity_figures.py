@@ -255,13 +255,17 @@ class _Drawing:
         shift: tuple[int, int] = (0, 0),
         arrow: tuple[int, int] | None = None,
     ) -> None:
-        """Words at a point of the upper panel, or at its top; a logarithmic axis wants the logarithm."""
+        """Words at a point of the upper panel, or at its top; a logarithmic axis wants the logarithm.
+
+        Words with an arrow lie where the curve may go on: a ground of the page's colour keeps them readable.
+        """
         color = color or self._colors.text
         place: dict[str, Any] = {"y": 1.0, "yref": "y domain"} if y is None else {"y": y, "yref": "y"}
         pointer: dict[str, Any] = {"showarrow": False, "xshift": shift[0], "yshift": shift[1]}
         if arrow:
             pointer = {"showarrow": True, "ax": arrow[0], "ay": arrow[1], "arrowcolor": color, "arrowwidth": 1.5,
-                       "arrowhead": 2, "standoff": 6}  # fmt: skip
+                       "arrowhead": 2, "standoff": 6,
+                       "bgcolor": with_alpha(self._colors.page, 0.75)}  # fmt: skip
         self._figure.add_annotation(
             text=text, x=math.log10(x), xref="x", xanchor=xanchor, yanchor=yanchor, align=align(xanchor),
             font={"size": 13, "color": color}, **place, **pointer,

@@ -20,10 +20,11 @@ class Palette(NamedTuple):
     tuned: str
     text: str
     faint: str
+    page: str
 
 
-LIGHT = Palette(vanilla="#56657a", budgeted="#0b7d74", tuned="#7a4fbf", text="#10171f", faint="#e3e8ec")
-DARK = Palette(vanilla="#94a3b8", budgeted="#35c4b4", tuned="#b493ee", text="#e6ebf0", faint="#26313c")
+LIGHT = Palette(vanilla="#56657a", budgeted="#0b7d74", tuned="#7a4fbf", text="#10171f", faint="#e3e8ec", page="#ffffff")
+DARK = Palette(vanilla="#94a3b8", budgeted="#35c4b4", tuned="#b493ee", text="#e6ebf0", faint="#26313c", page="#11171d")
 
 OUTCOMES: dict[Outcome, tuple[str, BadgeColor, str]] = {
     Outcome.CORRECT: (N_("Right"), "green", ":material/check:"),
