@@ -52,7 +52,7 @@ def test_a_person_finds_compares_deletes_and_undoes(browser: Browser, stocked: A
     with Viewer(browser, stocked) as viewer:
         page = viewer.open(path="/History").page
         settled(viewer, "44 sessions")
-        box = page.get_by_label("Search", exact=True)
+        box = page.get_by_role("textbox", name="Search", exact=True)
         box.fill("课堂 42")
         box.press("Enter")
         settled(viewer, "1 session fits")
@@ -61,7 +61,7 @@ def test_a_person_finds_compares_deletes_and_undoes(browser: Browser, stocked: A
         with Viewer(browser, stocked) as other:
             other.page.goto(shared)
             settled(other, "1 session fits")
-            expect(other.page.get_by_label("Search", exact=True)).to_have_value("课堂 42")
+            expect(other.page.get_by_role("textbox", name="Search", exact=True)).to_have_value("课堂 42")
             other.check()
         page.get_by_role("link", name=re.compile("train 42")).last.click()
         expect(page.get_by_role("button", name="Ask again with this budget")).to_be_visible()

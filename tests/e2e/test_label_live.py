@@ -146,7 +146,7 @@ def test_a_known_answer_is_typed_without_the_mouse_and_what_is_typed_presses_no_
     with Annotator(browser, app) as ada:
         ada.sit_down("Ada")
         ada.page.keyboard.press("g")
-        box = ada.page.get_by_label("Known answer")
+        box = ada.page.get_by_role("textbox", name="Known answer")
         expect(box).to_be_focused()
         ada.page.keyboard.type("ynsz")
         ada.page.keyboard.press("Escape")

@@ -78,7 +78,7 @@ def test_a_teacher_and_three_students_guess_the_histogram_shows_and_all_ask(
 
     for student in students:
         student.page.get_by_label("Question", exact=True).fill("What is 2 + 2?")
-        student.page.get_by_label("Known answer").fill("4")
+        student.page.get_by_role("textbox", name="Known answer").fill("4")
         student.page.get_by_role("button", name=re.compile("^Ask")).click()
     for student in students:
         expect(student.page.get_by_text(re.compile(r"\d+ output tokens")).first).to_be_visible()
