@@ -66,12 +66,15 @@ _LEFT = """
         .map(e => `${e.tagName} ${e.getAttribute("aria-label") || e.innerText || e.className}`.slice(0, 120));
 }
 """
+# A chart that still waits for its first point has nothing to put into a table.
 _CHARTS = """
 () => {
     const charts = [...document.querySelectorAll("[data-testid=stPlotlyChart]")].filter(e => e.checkVisibility());
     const mute = charts.filter(e => e.getAttribute("role") !== "figure" || !e.getAttribute("aria-label"));
     const table = document.querySelector(".stTable table, [data-testid=stDataFrame]");
-    return [...mute.map(() => "a chart without words"), ...(charts.length && !table ? ["charts without a table"] : [])];
+    const points = e => (e.querySelector(".js-plotly-plot")?._fullData ?? []).flatMap(d => Array.from(d.x ?? []));
+    const told = charts.filter(e => points(e).some(x => x != null));
+    return [...mute.map(() => "a chart without words"), ...(told.length && !table ? ["charts without a table"] : [])];
 }
 """
 
