@@ -8,11 +8,18 @@ UV_VERSION := 0.13.9
 install = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) \
 	|| $(BIN)/python -m pip install --quiet --require-hashes -r $(1)
 
+# torch comes by pip, first and alone: as it is for this machine, without what only a GPU needs where an index of CPU
+# builds is configured. The rest is locked, and nothing of it may fetch another torch.
+TORCH_VERSION := 2.13.0
+NOT_LOCKED := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
+	nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse \
+	nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
+
 # A browser and a model on a busy machine: one more try, which the summary tells (R).
 RETRY := --reruns 1 -raR
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint types bench lock clean
+.PHONY: help run tune test test-fast lint types bench lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +37,13 @@ $(VENV)/.app: requirements.lock $(VENV)/.created
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.app
 	$(call install,requirements-dev.lock)
 	touch $@
+
+$(VENV)/.tune: requirements-tune.lock $(VENV)/.app
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==$(TORCH_VERSION)
+	$(call install,requirements-tune.lock --no-deps)
+	touch $@
+
+tune: $(VENV)/.tune  ## install what fine-tuning needs (torch and friends)
 
 run: $(VENV)/.app  ## install what is missing and start the app on http://127.0.0.1:8501
 	$(BIN)/python -m streamlit run app.py
@@ -54,6 +68,7 @@ bench: $(VENV)/.dev  ## every benchmark; the paper's table in a short form (whol
 lock: $(VENV)/.created  ## resolve requirements*.txt again for every platform, with hashes
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url requirements.txt -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements.lock requirements-dev.txt -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements-dev.lock $(foreach p,$(NOT_LOCKED),--no-emit-package $(p)) requirements-tune.txt -o requirements-tune.lock
 
 clean:  ## remove the virtual environment and caches (user data and weights stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -18,6 +18,7 @@ from tale_core.estimators import Estimator, estimator
 from tale_core.estimators.zero_shot import SAMPLING as ESTIMATE_SAMPLING
 from tale_core.grading import infer_kind
 from tale_core.i18n import t
+from tale_core.strategies import Tuned, check_base, tuned
 from tale_core.streams import chain, merge
 from tale_core.types import (
     CallRecord,
@@ -39,6 +40,7 @@ class AskPlan:
 
     Attributes:
         estimator: Registry name (see `tale_core.estimators`); a trained one is that of the model that answers.
+            "tuned:NAME" estimates nothing: the second answer is the adapter's, to the plain question.
         together: Generate both answers at the same time; False runs them one after the other for clean timing.
         reuse_vanilla: A finished vanilla call with the same settings; it is shown as cached and not paid again.
         guesses: Token counts guessed before the reveal, by role.
@@ -80,6 +82,8 @@ class AskPlan:
                 t("The temperature is {given}.", given=self.sampling.temperature), t("Give a number from 0 to 2.")
             )
         prompts.template(self.template)
+        if self.estimator.startswith("tuned:"):
+            return _Tuned(tuned(self.estimator.removeprefix("tuned:")), model)
         return estimator(self.estimator, model=model, template=self.template)
 
 
@@ -135,13 +139,36 @@ async def ask(plan: AskPlan, client: Client, *, session_id: str = "") -> AsyncGe
             if isinstance(event, EstimateReady):
                 estimate = event.estimate
             yield event
-    assert estimate is not None
     vanilla = calls.replay(plan.reuse_vanilla) if plan.reuse_vanilla else calls.answer("vanilla", None)
-    budgeted = calls.answer("budgeted", estimate.budget)
+    if isinstance(how, _Tuned):
+        budgeted = calls.tuned(how)
+    else:
+        assert estimate is not None
+        budgeted = calls.answer("budgeted", estimate.budget)
     streams = merge(vanilla, budgeted) if plan.together else chain(vanilla, budgeted)
     async with aclosing(streams) as events:
         async for event in events:
             yield event
+
+
+class _Tuned:
+    """In the estimator's place where an adapter answers instead of a budget.
+
+    Raises:
+        InputError: The adapter belongs to another model than the one that answers.
+    """
+
+    asks_model = False
+
+    def __init__(self, how: Tuned, model: str) -> None:
+        if model:
+            check_base(how, model)
+        self.name, self.adapter = how.name, how.adapter
+
+    async def estimate(self, question: Question, client: Client) -> AsyncGenerator[Delta | Estimate, None]:
+        """Nothing."""
+        return
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +210,26 @@ class _Calls:
         kind = self.question.kind or "number"
         messages = prompts.answer_messages(self.question, template_name=template.name, kind=kind, budget=budget)
         request = Request(messages, self.plan.sampling)
+        async with aclosing(self._asked(role, request, template.name, template.version, budget)) as events:
+            async for event in events:
+                yield event
+
+    async def tuned(self, how: _Tuned) -> AsyncGenerator[AskEvent, None]:
+        request = Request(prompts.plain_messages(self.question), self.plan.sampling, how.adapter)
+        async with aclosing(self._asked("budgeted", request, f"tuned:{how.adapter}", 1, None)) as events:
+            async for event in events:
+                yield event
+
+    async def _asked(
+        self, role: Role, request: Request, template: str, version: int, budget: int | None
+    ) -> AsyncGenerator[AskEvent, None]:
         call = begun_call(
             role,
             request,
             self.client,
             session_id=self.session_id,
-            template=template.name,
-            version=template.version,
+            template=template,
+            version=version,
             budget=budget,
         )
         yield CallStarted(call)

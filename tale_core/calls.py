@@ -61,13 +61,16 @@ def begun_call(
 
 
 def fingerprint(request: Request, client: Client, *, repeat: int = 0) -> str:
-    """What makes two answers the same measurement: model, endpoint, prompt, sampling and repeat index (64 hex digits).
+    """What makes two answers the same measurement: model, adapter, endpoint, prompt, sampling, repeat (64 hex digits).
 
     max_tokens is left out: an answer that ended by itself is the same under any cap that it stayed below.
     """
     sampling = {k: v for k, v in asdict(request.sampling).items() if k != "max_tokens"}
     prompt = [[m.role, m.content] for m in request.messages]
-    parts = json.dumps([client.model, client.endpoint, prompt, sampling, repeat], sort_keys=True, ensure_ascii=True)
+    adapter = [request.adapter] if request.adapter else []  # Without one the fingerprint is what it always was.
+    parts = json.dumps(
+        [client.model, client.endpoint, prompt, sampling, repeat, *adapter], sort_keys=True, ensure_ascii=True
+    )
     return hashlib.sha256(parts.encode("ascii")).hexdigest()
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from tale_core import __version__
-from tale_core.commands import archive_flags
+from tale_core.commands import archive_flags, tune_flags
 from tale_core.commands.label_flags import add_label
 from tale_core.errors import InputError, TaleError
 from tale_core.estimators.base import MAX_BUDGET
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_import_predictions(commands)
     _add_train_estimator(commands)
+    tune_flags.add(commands, _Parser, _add_model_flags)
     add_label(commands, _Parser)
     _add_models(commands)
     _add_serve(commands)
@@ -152,7 +153,7 @@ def _add_run(commands: Any) -> None:
 
 _STRATEGIES = (
     "direct, vanilla, tale-zero-shot, tale-calibrated, tale-regression, fixed:N, oracle, chain-of-draft, concise, "
-    "effort:LEVEL; each may end in @WORDING"
+    "effort:LEVEL, tuned:NAME; each but the last may end in @WORDING"
 )
 
 

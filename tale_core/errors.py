@@ -9,6 +9,7 @@ know this tree:
     ├── InputError                   the arguments are wrong; nothing was started (exit code 2)
     │   ├── UnknownModelError        no such name in the catalog
     │   ├── ArchiveError             an archive is damaged, hostile or of a newer version; nothing was imported
+    │   ├── TuningUnavailableError   what fine-tuning needs is not installed; the message has the command
     │   └── SettingsError            an environment variable or a settings file is wrong
     ├── StoppedError                 the caller asked to stop; what can be resumed is kept (exit code 130)
     ├── LimitReachedError            the next call could break a limit on calls, tokens or money; it was not sent
@@ -32,7 +33,8 @@ know this tree:
     │   ├── IncompleteAnswerError    the stream ended without a finish reason
     │   └── EmbeddedServerError      the local model server
     │       ├── ServerStartError     it did not start or did not get ready
-    │       └── ServerDiedError      it went away while answering; the next question starts a new one
+    │       ├── ServerDiedError      it went away while answering; the next question starts a new one
+    │       └── AdapterNotLoadedError  the adapter that was asked for is not there, or belongs to another model
     ├── WeightsError                 the model file cannot be had
     │   ├── DiskFullError            too little room in the cache folder
     │   ├── NoSourceError            no local file, and no source answered
@@ -40,6 +42,8 @@ know this tree:
     ├── RecordingError               a run did not end well, so that there is nothing whole to replay
     ├── TrainingError                an estimator cannot be trained from these rows
     ├── EstimatorFileError           a saved estimator cannot be used: damaged, hostile, or of another version
+    ├── TuningError                  a fine-tuning cannot go on; what is finished of it is kept
+    ├── AdapterFileError             an adapter cannot be used: damaged, hostile, or for another model
     └── StoreError                   the database
         ├── StoreLockedError         another process held it past the time limit
         ├── StoreVersionError        written by a newer version of this program, or not our database
@@ -83,6 +87,10 @@ class UnknownModelError(InputError):
 
 class ArchiveError(InputError):
     """An archive of sessions cannot be read, or holds what no archive of ours does; nothing of it was imported."""
+
+
+class TuningUnavailableError(InputError):
+    """The packages that fine-tuning needs are not installed."""
 
 
 class SettingsError(InputError):
@@ -228,6 +236,10 @@ class ServerDiedError(EmbeddedServerError):
     """The local model server went away while it was answering."""
 
 
+class AdapterNotLoadedError(EmbeddedServerError):
+    """The adapter that was asked for is not there, or belongs to another model; nothing was sent."""
+
+
 class WeightsError(TaleError):
     """A model file cannot be had."""
 
@@ -254,6 +266,14 @@ class TrainingError(TaleError):
 
 class EstimatorFileError(TaleError):
     """A saved estimator cannot be used; nothing of it was loaded."""
+
+
+class TuningError(TaleError):
+    """A fine-tuning cannot start or go on; checkpoints that are finished stay."""
+
+
+class AdapterFileError(TaleError):
+    """An adapter's file cannot be used; nothing of it was loaded."""
 
 
 class StoreError(TaleError):

@@ -29,6 +29,7 @@ __all__ = [
     "direct_messages",
     "draft_messages",
     "estimate_messages",
+    "plain_messages",
     "question_block",
     "template",
 ]
@@ -98,6 +99,11 @@ def concise_messages(
 def draft_messages(question: Question) -> tuple[Message, ...]:
     """Messages of Chain of Draft."""
     return (Message("user", f"{question_block(question)}\n{_DRAFT[question.language]}\n"),)
+
+
+def plain_messages(question: Question) -> tuple[Message, ...]:
+    """The question and nothing else: what a model fine-tuned to be brief is trained on and asked with (TALE-PT)."""
+    return (Message("user", question_block(question)),)
 
 
 def estimate_messages(question: Question) -> tuple[Message, ...]:

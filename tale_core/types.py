@@ -85,10 +85,15 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call to a model."""
+    """One call to a model.
+
+    Attributes:
+        adapter: Key of the adapter that answers (`tale_core.models.adapters.Adapter.key`); "" asks the model as it is.
+    """
 
     messages: tuple[Message, ...]
     sampling: Sampling = field(default_factory=Sampling)
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from tale_core.models.scripted import count
 from tale_core.models.simulated import SimulatedClient, SimulatedModel
 from tale_core.strategies import MOST_PROBES, NAMES, Step, strategies, strategy
 from tale_core.types import CallRecord, Completion, Outcome, Question, Sampling, Usage
+from tests.tuning import samples
 
 SUM = Question("What is six times seven?", answer="42", kind="number")
 SAMPLING = Sampling(temperature=0.3, seed=5, max_tokens=900)
@@ -137,10 +138,23 @@ async def test_whatever_a_predictor_says_the_budget_in_the_prompt_is_one(predict
     assert 1 <= attempt.budget <= MAX_BUDGET
 
 
-@pytest.mark.parametrize("name", ["tale-calibrated", "tale-regression", "tuned:mine", "tale-calibrated@words"])
+@pytest.mark.parametrize("name", ["tale-calibrated", "tale-regression", "tale-calibrated@words"])
 def test_what_has_to_be_trained_first_says_so(name):
     with pytest.raises(InputError, match="not available until"):
         strategy(name)
+
+
+async def test_a_tuned_model_is_asked_the_plain_question_with_its_adapter_switched_on(tmp_path):
+    one = samples.adapter(tmp_path)
+    caller = Asked()
+    attempt = await strategy("tuned:brief").answer(SUM, caller)
+    (step,) = caller.steps
+    assert step.request.messages[0].content == SUM.text and step.request.adapter == one.key
+    assert (step.template, step.budget, attempt.budget) == (f"tuned:{one.key}", None, None)
+    with pytest.raises(InputError, match="no adapter 'other'"):
+        strategy("tuned:other")
+    with pytest.raises(InputError, match="prompt of its own"):
+        strategy("tuned:brief@words")
 
 
 def simulated(model: SimulatedModel) -> Asked:

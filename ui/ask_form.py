@@ -9,7 +9,8 @@ import streamlit as st
 from tale_core.ask import AskPlan
 from tale_core.estimators import trained_kinds
 from tale_core.i18n import N_, t
-from tale_core.models.choice import ModelChoice
+from tale_core.models import adapters
+from tale_core.models.choice import EMBEDDED, ModelChoice
 from tale_core.types import CallRecord, SessionRecord
 from ui import question_form, state
 
@@ -35,7 +36,8 @@ def load(session: SessionRecord) -> None:
         return
     st.session_state["loaded"] = session.id
     question_form.put(session.question)
-    st.session_state["estimator"] = session.estimator.partition(":")[0]
+    kind = session.estimator.partition(":")[0]
+    st.session_state["estimator"] = session.estimator if kind == "tuned" else kind
     if session.budget:
         st.session_state["fixed_budget"] = session.budget
 
@@ -71,13 +73,15 @@ def form(*, running: bool) -> Asked | None:
 
 
 def _estimator() -> str:
-    there = trained_kinds(model=state.current_choice().model, template=state.template())
-    offered = [*there, "zero-shot", "fixed"]
+    choice = state.current_choice()
+    there = trained_kinds(model=choice.model, template=state.template())
+    own = [f"tuned:{a.name}" for a in adapters.of_base(choice.model)] if choice.kind == EMBEDDED else []
+    offered = [*there, "zero-shot", "fixed", *own]
     if st.session_state.get("estimator") not in offered:
         st.session_state["estimator"] = offered[0]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = st.selectbox(
-            t("Budget"), offered, key="estimator", format_func=lambda k: t(ESTIMATORS[k]), persist_state="session",
+            t("Budget"), offered, key="estimator", format_func=_estimator_title, persist_state="session",
             help=t("The budget is the number of tokens that the second prompt asks the model to stay under."),
         )  # fmt: skip
         if kind != "fixed":
@@ -85,6 +89,12 @@ def _estimator() -> str:
         st.session_state.setdefault("fixed_budget", 50)
         value = st.number_input(t("Tokens"), 1, 20_000, key="fixed_budget", persist_state="session", width=110)
     return f"fixed:{value}"
+
+
+def _estimator_title(name: str) -> str:
+    if name.startswith("tuned:"):
+        return t("None: the fine-tuned {name}", name=name.removeprefix("tuned:"))
+    return t(ESTIMATORS[name])
 
 
 def _guesses() -> dict[str, int]:

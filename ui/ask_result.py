@@ -29,6 +29,8 @@ TITLES: dict[Role, str] = {
     "vanilla": N_(":gray[■] Vanilla"),
     "budgeted": N_(":blue[■] Budgeted"),
 }
+TUNED_TITLE = N_(":violet[■] Fine-tuned")
+TUNED_HINT = N_("The plain question, to the model with the adapter switched on: nobody tells it to be brief.")
 HINTS: dict[Role, str] = {
     "vanilla": N_("The model thinks step by step for as long as it likes."),
     "budgeted": N_("The same prompt, with one more sentence: use less than so many tokens."),
@@ -230,7 +232,9 @@ def answers(view: AskView, roles: Sequence[AnswerRole] = ANSWERS) -> None:
 
 def _answer(view: AskView, role: Role, scale: int) -> None:
     call = view.calls.get(role)
-    st.markdown(f"#### {t(TITLES[role])}", help=t(HINTS[role]), anchors=False)
+    tuned = role == "budgeted" and view.estimator.startswith("tuned:")
+    title, hint = (t(TUNED_TITLE), t(TUNED_HINT)) if tuned else (t(TITLES[role]), t(HINTS[role]))
+    st.markdown(f"#### {title}", help=hint, anchors=False)
     if call is None:
         st.caption(t("Not started."))
         return

@@ -9,6 +9,7 @@ import streamlit as st
 from tale_core.errors import InputError
 from tale_core.estimators import trained
 from tale_core.i18n import N_, t
+from tale_core.models import adapters
 from tale_core.models.choice import EMBEDDED, ModelChoice
 from tale_core.presheet import parse_grid
 from tale_core.strategies import BudgetPredictor, strategy
@@ -23,6 +24,8 @@ def strategies_box(choice: ModelChoice) -> tuple[str, ...] | None:
     """The strategies that were chosen; None when the list of budgets is wrong."""
     template = str(st.session_state["exp_template"])
     offered = [*PLAIN, *_there(choice.model, template), *(EFFORTS if choice.kind != EMBEDDED else ())]
+    if choice.kind == EMBEDDED and not choice.adapter:
+        offered += [f"tuned:{a.name}" for a in adapters.of_base(choice.model)]
     # What a box does not offer it cannot hold: an opened experiment may name more than this model can do.
     st.session_state["exp_strategies"] = [n for n in st.session_state["exp_strategies"] if n in offered]
     several, fixed = st.columns([2.4, 1], vertical_alignment="top")

@@ -23,11 +23,12 @@ SEARCH = ("pages/Search.py", N_("Search"), ":material/search:")
 ELASTICITY = ("pages/Elasticity.py", N_("Elasticity"), ":material/show_chart:")
 EXPERIMENTS = ("pages/Experiments.py", N_("Experiments"), ":material/science:")
 ESTIMATORS = ("pages/Estimators.py", N_("Estimators"), ":material/model_training:")
+FINE_TUNE = ("pages/Fine-tune.py", N_("Fine-tune"), ":material/exercise:")
 LABEL = ("pages/Label.py", N_("Label"), ":material/checklist:")
 HISTORY = ("pages/History.py", N_("History"), ":material/history:")
 SETTINGS = ("pages/Settings.py", N_("Settings"), ":material/tune:")
 LESSON = ("pages/Lesson.py", N_("Class"), ":material/school:")
-PAGES = (ASK, SEARCH, ELASTICITY, EXPERIMENTS, ESTIMATORS, LABEL, LESSON, HISTORY, SETTINGS)
+PAGES = (ASK, SEARCH, ELASTICITY, EXPERIMENTS, ESTIMATORS, FINE_TUNE, LABEL, LESSON, HISTORY, SETTINGS)
 OF_KIND: dict[SessionKind, tuple[str, str, str]] = {
     "ask": ASK, "search": SEARCH, "sweep": ELASTICITY, "experiment": EXPERIMENTS,
 }  # fmt: skip

@@ -131,7 +131,7 @@ def sampling() -> Sampling:
 def template() -> str:
     """The template that the settings ask for; unless one is chosen there, the one that suits the chosen model."""
     chosen = str(pref("template"))
-    return usual_template(current_choice().model, get_settings()) if chosen == AUTO else chosen
+    return usual_template(current_choice().base, get_settings()) if chosen == AUTO else chosen
 
 
 def secrets() -> Mapping[str, object]:

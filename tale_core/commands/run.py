@@ -47,16 +47,26 @@ def run(args: argparse.Namespace) -> int:
         check_export(path)
     store = open_store(args.db)
     choice, plan = _resumed(args, store) if args.resume else _new(args)
-    plan.validate()
-    price = _LOCAL_PRICE if choice.kind == EMBEDDED else endpoint_of(choice).price
-    plan.check_price(price, choice.model)
-    check_retry(plan, store)
-    _tell_sheet(plan, choice, price)
-    view = asyncio.run(_run(plan, choice, store))
+    view = run_plan(plan, choice, store)
     if view.results is not None:
         for path in exports:
             export_experiment(store, view.experiment_id, path)
-    return _end(view, args)
+    return end(view, args)
+
+
+def run_plan(plan: ExperimentPlan, choice: ModelChoice, store: Store) -> ExperimentView:
+    """Run a plan to its end, with its sheet and its progress on standard error.
+
+    Raises:
+        InputError: The plan is wrong, or wants another model.
+    """
+    plan.validate()
+    price = _LOCAL_PRICE if choice.kind == EMBEDDED else endpoint_of(choice).price
+    plan.check_price(price, choice.model)
+    plan.check_model(choice.model)
+    check_retry(plan, store)
+    _tell_sheet(plan, choice, price)
+    return asyncio.run(_run(plan, choice, store))
 
 
 def _new(args: argparse.Namespace) -> tuple[ModelChoice, ExperimentPlan]:
@@ -84,7 +94,7 @@ def _new(args: argparse.Namespace) -> tuple[ModelChoice, ExperimentPlan]:
         limits=_limits(args),
         concurrency=args.concurrency if args.concurrency is not None else CONCURRENCY,
         reuse=not args.fresh,
-        estimators=_trained(names, choice.model, args.template),
+        estimators=trained_for(names, choice.model, args.template),
     )
 
 
@@ -115,12 +125,12 @@ def _resumed(args: argparse.Namespace, store: Store) -> tuple[ModelChoice, Exper
         limits=given if given != Limits() else plan.limits,
         concurrency=plan.concurrency if args.concurrency is None else args.concurrency,
         start=None,
-        estimators=_trained(plan.strategies, head.model, plan.template),
+        estimators=trained_for(plan.strategies, head.model, plan.template),
         only_failed=args.only_failed,
     )
 
 
-def _trained(names: tuple[str, ...], model: str, template: str) -> Mapping[str, BudgetPredictor]:
+def trained_for(names: tuple[str, ...], model: str, template: str) -> Mapping[str, BudgetPredictor]:
     """The trained estimators that these strategies need, by the names that `tale_core.strategies` looks for."""
     wanted = [name.removeprefix("tale-") for name in names if name.startswith(("tale-cal", "tale-reg"))]
     if not wanted:
@@ -237,7 +247,8 @@ def results_table(found: ExperimentResults) -> Table:
     return table
 
 
-def _end(view: ExperimentView, args: argparse.Namespace) -> int:
+def end(view: ExperimentView, args: argparse.Namespace) -> int:
+    """Print what an experiment found; the exit code."""
     if view.results is not None:
         if args.json:
             emit(experiment_document(view.results, error=view.error))

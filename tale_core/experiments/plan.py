@@ -14,7 +14,7 @@ from tale_core.errors import InputError
 from tale_core.grading import known_answer
 from tale_core.i18n import t
 from tale_core.spending import Limits
-from tale_core.strategies import BudgetPredictor, Strategy, strategy
+from tale_core.strategies import BudgetPredictor, Strategy, Tuned, check_base, strategy
 from tale_core.types import Price, Question, Sampling
 
 MAX_REPEATS = 100
@@ -158,6 +158,16 @@ class ExperimentPlan:
                 t("Limit the tokens instead."),
             )
 
+    def check_model(self, model: str) -> None:
+        """Check that the model is the one whose adapters are to answer.
+
+        Raises:
+            InputError: An adapter belongs to another model.
+        """
+        for one in self.validate().values():
+            if isinstance(one, Tuned):
+                check_base(one, model)
+
     def units(self) -> Iterator[Unit]:
         """All units, question by question, so that whatever is finished can be compared in pairs."""
         for position in range(len(self.questions)):
@@ -179,8 +189,13 @@ class ExperimentPlan:
             "concurrency": self.concurrency,
             "start": self.start,
             "reuse": self.reuse,
-            "estimators": {key: [e.name, e.version] for key, e in sorted(self._used().items())},
+            "estimators": {key: [e.name, e.version] for key, e in sorted(self._used().items())} | self._adapters(),
         }
+
+    def _adapters(self) -> dict[str, list[str]]:
+        """Which adapters answer, by content: one trained again is another one."""
+        named = (strategy(name) for name in self.strategies if name.startswith("tuned:"))
+        return {one.name: [one.name, one.adapter] for one in named if isinstance(one, Tuned)}
 
     def _used(self) -> dict[str, BudgetPredictor]:
         return {key: e for key, e in self.estimators.items() if f"tale-{key}" in self.strategies}

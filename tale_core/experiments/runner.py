@@ -73,6 +73,7 @@ async def run_experiment(
     """
     if not created:
         plan.check_price(client.price, client.model)
+        plan.check_model(client.model)
         plan = await asyncio.to_thread(create_experiment, plan, store, model=client.model, endpoint=client.endpoint)
     run = _Run(plan, client, store, patience or Patience())
     async with aclosing(run.events()) as events:

@@ -14,7 +14,9 @@ from typing import Final, Literal
 
 from tale_core.errors import InputError
 from tale_core.i18n import joined, t
-from tale_core.models.catalog import embedded_model, embedded_models
+from tale_core.models import adapters
+from tale_core.models.adapters import Adapter
+from tale_core.models.catalog import EmbeddedModel, embedded_model, embedded_models
 from tale_core.models.client_retry import Retry, RetryPolicy
 from tale_core.models.endpoint_url import validate_base_url
 from tale_core.models.endpoints import Endpoint, api_key, endpoints, preset, read_secrets_file, resolve
@@ -29,11 +31,12 @@ class ModelChoice:
     """A model that can be asked.
 
     Attributes:
-        model: Catalog name, or the name at the endpoint.
+        model: Catalog name, with "+" and an adapter's key where one is switched on; or the name at the endpoint.
         title: For people.
         preset: The preset's name, for endpoints that have one.
         base_url: The address, for endpoints.
         api_key_env: Variable that holds the key; the preset's when None.
+        adapter: Key of the adapter that answers; "" asks the model as it is.
     """
 
     kind: Literal["embedded", "endpoint"]
@@ -42,6 +45,12 @@ class ModelChoice:
     preset: str | None = None
     base_url: str | None = None
     api_key_env: str | None = None
+    adapter: str = ""
+
+    @property
+    def base(self) -> str:
+        """The model's name without its adapter."""
+        return self.model.removesuffix(f"+{self.adapter}") if self.adapter else self.model
 
     @property
     def key(self) -> str:
@@ -55,13 +64,25 @@ class ModelChoice:
 
 
 def embedded_choice(name: str) -> ModelChoice:
-    """An embedded model.
+    """An embedded model, as it is or with an adapter: "qwen2.5-coder-1.5b+brief".
 
     Raises:
         UnknownModelError: No such name.
+        InputError: No such adapter, or one of another model.
+        AdapterFileError: The adapter's description is damaged.
     """
-    model = embedded_model(name)
+    base, plus, adapter = name.partition("+")
+    model = embedded_model(base)
+    if plus:
+        return _adapted(model, adapters.find(adapter))
     return ModelChoice(EMBEDDED, model.name, t("{model} · on this machine", model=model.title))
+
+
+def _adapted(model: EmbeddedModel, adapter: Adapter) -> ModelChoice:
+    if adapter.about.base != model.name:
+        raise InputError(adapters.other_base(adapter, model.name), adapters.choose_base(adapter))
+    title = t("{model} · on this machine", model=f"{model.title} + {adapter.name}")
+    return ModelChoice(EMBEDDED, f"{model.name}+{adapter.key}", title, adapter=adapter.key)
 
 
 def default_choice() -> ModelChoice:
@@ -90,8 +111,9 @@ def endpoint_choice(
 
 
 def available_choices(secrets: Mapping[str, object]) -> tuple[ModelChoice, ...]:
-    """What can be asked without further ado: the embedded models, and presets whose key is known."""
+    """What can be asked without further ado: embedded models, with each adapter too, and presets whose key is known."""
     found = [embedded_choice(m.name) for m in embedded_models()]
+    found += [_adapted(m, a) for m in embedded_models() for a in adapters.of_base(m.name)]
     for one in endpoints():
         if one.needs_key and api_key(one.api_key_env, secrets=secrets):
             found += [endpoint_choice(model=m.name, preset_name=one.name) for m in one.models]
@@ -117,7 +139,7 @@ def choice_from_flags(*, model: str | None, base_url: str | None, api_key_env: s
         return endpoint_choice(model=model, base_url=base_url, api_key_env=api_key_env)
     if model is None:
         return default_choice()
-    if model in {m.name for m in embedded_models()}:
+    if model.partition("+")[0] in {m.name for m in embedded_models()}:
         return embedded_choice(model)
     for one in endpoints():
         if one.model(model):
@@ -179,7 +201,12 @@ async def open_client(
     if choice.kind == EMBEDDED:
         from tale_core.models.prepare import open_embedded
 
-        return await open_embedded(choice.model)
+        client = await open_embedded(choice.base)
+        if not choice.adapter:
+            return client
+        from tale_core.models.client_embedded import AdaptedClient
+
+        return AdaptedClient(client, choice.adapter, choice.model)
     from tale_core.models.client import OpenAIClient
 
     # Importing the SDK and opening TLS takes a while: not in the loop that other answers stream through.

@@ -51,6 +51,11 @@ class ServerAddress(Protocol):
         """Name to use in requests."""
         ...
 
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Keys of the adapters that it has loaded, by their ids."""
+        ...
+
 
 def make_embedded_client(info: ServerAddress, *, settings: Settings | None = None) -> OpenAIClient:
     """A client for a running embedded server. Its tokens cost no money and are counted by its own tokenizer."""
@@ -62,6 +67,7 @@ def make_embedded_client(info: ServerAddress, *, settings: Settings | None = Non
         price=Price(0.0, 0.0, "runs on this machine"),
         tokenizer="llama.cpp",
         embedded=True,
+        adapters=info.adapters,
     )
     return OpenAIClient(endpoint, settings=settings)
 

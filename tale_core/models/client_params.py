@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tale_core.i18n import N_
+from tale_core.errors import AdapterNotLoadedError
+from tale_core.i18n import N_, t
 from tale_core.models.endpoints import Endpoint
 from tale_core.types import Request
 
@@ -81,7 +82,11 @@ def forget_all() -> None:
 
 
 def body(request: Request, endpoint: Endpoint, known: Learnt) -> dict[str, Any]:
-    """The keyword arguments of the SDK's call."""
+    """The request as it is sent.
+
+    Raises:
+        AdapterNotLoadedError: The request wants an adapter that the server has not loaded.
+    """
     sampling = request.sampling
     wanted: dict[str, Any] = {
         "temperature": sampling.temperature,
@@ -93,7 +98,30 @@ def body(request: Request, endpoint: Endpoint, known: Learnt) -> dict[str, Any]:
     }
     sent = {name: value for name, value in wanted.items() if value is not None and name not in known.dropped}
     messages = [{"role": m.role, "content": m.content} for m in request.messages]
-    return {"model": endpoint.model, "messages": messages, "stream": True, **sent}
+    return {"model": endpoint.model, "messages": messages, "stream": True, **sent, **_lora(request.adapter, endpoint)}
+
+
+def _lora(adapter: str, endpoint: Endpoint) -> dict[str, Any]:
+    """Which adapter answers. A server takes an id that it does not know for none at all, so it is checked here.
+
+    Raises:
+        AdapterNotLoadedError: The server has not loaded it.
+    """
+    if adapter and adapter not in endpoint.adapters:
+        name = adapter.partition("@")[0]
+        if not endpoint.embedded:
+            raise AdapterNotLoadedError(
+                t("{endpoint} cannot answer with the adapter {name!r}.", endpoint=endpoint.label, name=name),
+                t("Adapters work with their embedded model."),
+            )
+        raise AdapterNotLoadedError(
+            t("The model server has not loaded the adapter {name!r}.", name=name), t("Ask again to load it.")
+        )
+    if not endpoint.adapters:
+        return {}
+    # All are named, the others with 0: what an earlier request switched on plays no part.
+    scales = [{"id": i, "scale": float(key == adapter)} for i, key in enumerate(endpoint.adapters)]
+    return {"lora": scales}
 
 
 def refused(sent: dict[str, Any], *, status: int | None, param: str | None, words: str) -> str | None:

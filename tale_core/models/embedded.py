@@ -13,12 +13,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeGuard
 
 import psutil
 from filelock import FileLock, Timeout
 
-from tale_core.errors import ServerStartError, StoppedError
+from tale_core.errors import AdapterFileError, InputError, ServerStartError, StoppedError
 from tale_core.i18n import t
+from tale_core.models import adapters
+from tale_core.models.adapters import Adapter
 from tale_core.models.catalog import embedded_model
 from tale_core.models.embedded_worker import LOOPBACK, get_json
 from tale_core.models.server_run import RunFolder, ServerState
@@ -35,6 +38,8 @@ TRUST_S = 1.5
 END_S = 8.0
 """Longest wait for a worker that was asked to end; it gives its own requests a little less."""
 POLL_S = 0.05
+MAX_ADAPTERS = 16
+"""Adapters that one server has loaded at most; the newest asked for stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class ServerInfo:
         model: Catalog name; also the name to use in requests.
         n_ctx_per_slot: Tokens of context each answer has.
         slots: Answers generated at the same time.
+        adapters: Keys of the adapters it has loaded; their places are their ids in requests.
     """
 
     base_url: str
@@ -55,6 +61,7 @@ class ServerInfo:
     model: str
     n_ctx_per_slot: int
     slots: int
+    adapters: tuple[str, ...] = ()
 
 
 def ensure_server(
@@ -63,9 +70,13 @@ def ensure_server(
     progress: Callable[[str], None] | None = None,
     fetch_progress: Callable[[FetchProgress], None] | None = None,
     cancel: threading.Event | None = None,
+    adapter: Adapter | None = None,
     settings: Settings | None = None,
 ) -> ServerInfo:
     """The model's server, started if it does not run, its weights fetched if they are not here. Blocks.
+
+    llama.cpp loads adapters only when it starts. For one that is not loaded a second server is started beside the first
+    and takes its place once it answers; the first ends when it has finished what it was answering.
 
     Hold a `lease` for as long as the server is needed: without one it leaves `server_idle_s` after its last request.
 
@@ -74,12 +85,14 @@ def ensure_server(
         progress: Told in words what happens while the server starts.
         fetch_progress: Told how far the weights are, while they are looked for or fetched.
         cancel: Set it from another thread to stop waiting at once.
+        adapter: One that it must have loaded; those that are loaded stay.
         settings: Defaults to the environment's.
 
     Raises:
         UnknownModelError: No such model.
         WeightsError: The weights cannot be had.
         ServerStartError: It did not start, or not in time; the message holds the last words of its log.
+        AdapterFileError: The adapter is damaged or belongs to another model.
         StoppedError: `cancel` was set.
     """
     settings = settings or get_settings()
@@ -88,15 +101,32 @@ def ensure_server(
     say = progress or (lambda words: None)
     cancel = cancel or threading.Event()
     with _lease(run):
-        if info := _running(run):
+        if _has(info := _running(run), adapter):
             return info
         weights = ensure_weights(model, progress=fetch_progress, cancel=cancel, settings=settings)
+        added = () if adapter is None else (_checked(adapter, weights),)
         with _start_lock(run, say, cancel):
-            if info := _running(run, patience=PATIENCE_S):
+            if _has(info := _running(run, patience=PATIENCE_S), adapter):
                 return info
-            if (stale := run.read()) is not None:
+            if info is None and (stale := run.read()) is not None:
                 _end(stale)
-            return _start(StartPlan(model, settings, run, weights), say, cancel)
+            loaded = (*_still_there(info, weights), *added)[-MAX_ADAPTERS:]
+            return _start(StartPlan(model, settings, run, weights, loaded), say, cancel)
+
+
+def _has(info: ServerInfo | None, adapter: Adapter | None) -> TypeGuard[ServerInfo]:
+    return info is not None and (adapter is None or adapter.key in info.adapters)
+
+
+def _checked(adapter: Adapter, weights: Path) -> tuple[str, str]:
+    return adapter.key, str(adapters.verified(adapter, adapters.base_header(weights)))
+
+
+def _still_there(info: ServerInfo | None, weights: Path) -> Iterator[tuple[str, str]]:
+    """What a running server has loaded and its successor can load too."""
+    for key in info.adapters if info else ():
+        with contextlib.suppress(InputError, AdapterFileError):
+            yield _checked(adapters.find(key), weights)
 
 
 @contextlib.contextmanager
@@ -168,7 +198,8 @@ def _answers(state: ServerState) -> bool:
 
 def _info(state: ServerState) -> ServerInfo:
     url = f"http://{LOOPBACK}:{state.port}/v1"
-    return ServerInfo(url, state.api_key, state.pid, state.model, state.n_ctx_per_slot, state.slots)
+    slots, context = state.slots, state.n_ctx_per_slot
+    return ServerInfo(url, state.api_key, state.pid, state.model, context, slots, state.adapters)
 
 
 @contextlib.contextmanager

@@ -27,6 +27,8 @@ from tale_core.models.server_run import RunFolder, ServerState
 
 LOOPBACK = "127.0.0.1"
 TICK_S = 1.0
+LINGER_S = 5.0
+"""A worker that was replaced waits this long after its last answer: a request may just be on its way."""
 CLOSE_S = 5.0
 """Longest wait for the server to let go of its requests before the process ends anyway."""
 
@@ -39,6 +41,7 @@ class WorkerConfig:
         context: Tokens per slot.
         idle_s: Seconds to outlive the last user.
         run_folder: Where state and leases are.
+        adapters: Key and file of each adapter to load; its place is its id in requests.
     """
 
     model: str
@@ -49,6 +52,7 @@ class WorkerConfig:
     idle_s: float
     run_folder: str
     api_key: str = field(repr=False)
+    adapters: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> str:
         """As the worker reads it."""
@@ -98,6 +102,9 @@ def start_server(config: WorkerConfig) -> Any:
     params.cache_idle_slots = False  # needs that cache
     params.ui = False
     params.cors_origins = ""  # no page of a browser has business here
+    if config.adapters:
+        # Loaded at scale 0, so that a request that names none gets the model as it is.
+        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(path, 0.0) for _, path in config.adapters]
     params.verbosity = 2  # warnings and errors: the log holds no prompt and does not grow with each request
     return xllamacpp.Server(params)
 
@@ -132,7 +139,24 @@ class Worker:
         started = psutil.Process().create_time()
         context = min(int(slot["n_ctx"]) for slot in slots)
         config = self._config
-        return ServerState(config.model, self._port, config.api_key, os.getpid(), started, len(slots), context)
+        return ServerState(
+            config.model, self._port, config.api_key, os.getpid(), started, len(slots), context, self._adapters()
+        )
+
+    def _adapters(self) -> tuple[str, ...]:
+        """The keys of what is loaded.
+
+        Raises:
+            RuntimeError: The server says that it has loaded something else, or that something is switched on.
+        """
+        if not self._config.adapters:
+            return ()
+        loaded = get_json(self._port, "/lora-adapters", self._config.api_key, timeout=30)
+        told = [(one.get("id"), one.get("path"), one.get("scale")) for one in loaded]
+        wanted = [(i, path, 0.0) for i, (_, path) in enumerate(self._config.adapters)]
+        if told != wanted:
+            raise RuntimeError(f"the adapters are not loaded as asked: {told}")
+        return tuple(key for key, _ in self._config.adapters)
 
     def _asked_to_stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._stop.set()
@@ -141,12 +165,21 @@ class Worker:
         last_used = time.monotonic()
         while not self._stop.wait(TICK_S):
             state = self._run.read()
-            if state is None or state.pid != os.getpid():
-                return  # another worker took over, or the folder is gone: nobody can find this one
+            if state is None:
+                return  # the folder is gone: nobody can find this one
+            if state.pid != os.getpid():
+                return self._until_answered()  # another worker took over
             if self._run.leased() or self._is_answering():
                 last_used = time.monotonic()
             elif time.monotonic() - last_used >= self._config.idle_s and self._may_leave(state):
                 return
+
+    def _until_answered(self) -> None:
+        """Nobody new finds this worker; those whose answers are being generated are not cut off."""
+        last_used = time.monotonic()
+        while time.monotonic() - last_used < LINGER_S and not self._stop.wait(TICK_S):
+            if self._is_answering():
+                last_used = time.monotonic()
 
     def _is_answering(self) -> bool:
         """True while a request runs: a user without a lease is still a user."""
@@ -178,7 +211,8 @@ class Worker:
 def main() -> int:
     """Read the configuration from standard input and serve; 1 when the server cannot start."""
     faulthandler.enable()
-    config = WorkerConfig(**json.loads(sys.stdin.read()))
+    told = json.loads(sys.stdin.read())
+    config = WorkerConfig(**told | {"adapters": tuple((key, path) for key, path in told["adapters"])})
     try:
         Worker(config).serve()
     except Exception as e:

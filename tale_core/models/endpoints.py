@@ -97,6 +97,7 @@ class Endpoint:
         reasoning: The model thinks before it answers, in tokens that may be hidden.
         tokenizer: What counts tokens before a call.
         embedded: It is this program's own server; when it goes away, that is its death and not the network's.
+        adapters: Keys of the adapters that it has loaded; their places are the ids that it knows them by.
     """
 
     base_url: str
@@ -107,6 +108,7 @@ class Endpoint:
     reasoning: bool = False
     tokenizer: Tokenizer = "tiktoken"
     embedded: bool = False
+    adapters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         secret = self.secret

@@ -13,12 +13,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tale_core.errors import ServerStartError, TaleError
+from tale_core.errors import AdapterFileError, AdapterNotLoadedError, InputError, ServerStartError, TaleError
 from tale_core.i18n import again, t
+from tale_core.models import adapters
 from tale_core.models.catalog import embedded_model
-from tale_core.models.client import make_embedded_client
 from tale_core.models.embedded import ServerInfo, ensure_server, lease, server_status
+from tale_core.models.server_run import RunFolder
 from tale_core.models.weights import FetchProgress
+from tale_core.settings import get_settings
 from tale_core.types import Client
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,7 @@ class Preparation:
         self._thread: threading.Thread | None = None
         self._cancel = threading.Event()
         self._info: ServerInfo | None = None
+        self._adding = threading.Lock()
         # Held until this process ends: a page or a command that has asked once will ask again.
         self._lease = ExitStack()
         self._leased = False
@@ -97,13 +100,34 @@ class Preparation:
         self._lease.close()
         self._leased = False
 
-    async def server(self) -> ServerInfo:
+    async def server(self, adapter: str = "") -> ServerInfo:
         """Wait until the server is ready.
+
+        Args:
+            adapter: Key of an adapter that it must have loaded.
 
         Raises:
             WeightsError: The weights cannot be had.
             ServerStartError: The server did not start.
+            AdapterNotLoadedError: There is no such adapter, or it cannot be loaded.
         """
+        info = await self._ready()
+        if not adapter or adapter in info.adapters:
+            return info
+        return await asyncio.to_thread(self._with_adapter, adapter)
+
+    def _with_adapter(self, key: str) -> ServerInfo:
+        with self._adding:  # Answers that want the same adapter at the same moment: the first loads it.
+            try:
+                one = adapters.find(key)
+                if one.about.base != self._model.name:
+                    raise AdapterNotLoadedError(adapters.other_base(one, self._model.name), adapters.choose_base(one))
+                self._info = ensure_server(self._model.name, adapter=one, cancel=self._cancel)
+            except (InputError, AdapterFileError) as e:
+                raise AdapterNotLoadedError(e.message, e.hint) from e
+            return self._info
+
+    async def _ready(self) -> ServerInfo:
         if self._leased and self._status.state == "ready":
             # The usual case, without a thread of its own: it stands between a question and its first token.
             info = await asyncio.to_thread(server_status, self._model.name)
@@ -157,9 +181,13 @@ _all_lock = threading.Lock()
 def preparation(name: str) -> Preparation:
     """The process's preparation of this model; it is not started by asking for it.
 
+    Args:
+        name: Catalog name; a model with an adapter ("name+adapter") is prepared as its base.
+
     Raises:
         UnknownModelError: No such name.
     """
+    name = name.partition("+")[0]
     with _all_lock:
         if name not in _all:
             _all[name] = Preparation(name)
@@ -174,7 +202,11 @@ async def open_embedded(name: str) -> Client:
         WeightsError: The weights cannot be had.
         ServerStartError: The server did not start.
     """
-    return make_embedded_client(await preparation(name).server())
+    from tale_core.models.client_embedded import EmbeddedClient
+
+    one = preparation(name)
+    run = RunFolder.of(embedded_model(name), get_settings())
+    return EmbeddedClient(await one.server(), run=run, server=one.server)
 
 
 def forget_all() -> None:

@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from tale_core.models.catalog import EmbeddedModel
 from tale_core.settings import Settings
 
-WORKER_VERSION = 1
+WORKER_VERSION = 2
 """Raise it when worker and client of two versions could not work together: each version then gets its own server."""
 
 
@@ -38,6 +38,7 @@ class ServerState:
         create_time: The process's start, seconds since 1970: a recycled pid has another one.
         slots: Answers it generates at the same time.
         n_ctx_per_slot: Tokens of context each of them has.
+        adapters: Keys of the adapters it has loaded; their places are their ids in requests.
     """
 
     model: str
@@ -47,6 +48,7 @@ class ServerState:
     create_time: float
     slots: int
     n_ctx_per_slot: int
+    adapters: tuple[str, ...] = ()
 
     def is_alive(self) -> bool:
         """True while the very process that wrote this runs (it may still be unable to answer)."""
@@ -95,8 +97,9 @@ class RunFolder:
     def read(self) -> ServerState | None:
         """The state as written last; None when there is none or it cannot be understood."""
         try:
-            return ServerState(**json.loads(self._state.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            told = json.loads(self._state.read_text(encoding="utf-8"))
+            return ServerState(**told | {"adapters": tuple(told.get("adapters", ()))})
+        except (OSError, ValueError, TypeError, AttributeError):
             return None
 
     def write(self, state: ServerState) -> None:

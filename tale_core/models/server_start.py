@@ -32,6 +32,7 @@ class StartPlan:
     settings: Settings
     run: RunFolder
     weights: Path
+    adapters: tuple[tuple[str, str], ...] = ()
 
     @property
     def log(self) -> Path:
@@ -49,6 +50,7 @@ class StartPlan:
             idle_s=self.settings.server_idle_s,
             run_folder=str(self.run.path.resolve()),
             api_key=secrets.token_urlsafe(32),
+            adapters=self.adapters,
         )
 
 

@@ -5,6 +5,7 @@ inside. It knows no client, no estimator and no page. SQLite is the default; `TA
 database.
 """
 
+from tale_core.store.answers import StoredAnswer, stored_answers
 from tale_core.store.archive_format import Manifest
 from tale_core.store.archive_reading import Archive
 from tale_core.store.archive_writing import Exported, export_archive
@@ -96,6 +97,7 @@ __all__ = [
     "SpentSums",
     "Standing",
     "Store",
+    "StoredAnswer",
     "ToGrade",
     "Trash",
     "UnitFigures",
@@ -116,5 +118,6 @@ __all__ = [
     "question_key",
     "right_answers",
     "safe_text",
+    "stored_answers",
     "tidy",
 ]

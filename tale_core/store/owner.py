@@ -21,10 +21,19 @@ def current_owner() -> str:
     return _owner_of(os.getpid())
 
 
+def owner_of(pid: int) -> str:
+    """Another process of this host, in the same words.
+
+    Raises:
+        psutil.Error: There is none of this id.
+    """
+    return f"{socket.gethostname()}:{pid}:{psutil.Process(pid).create_time():.2f}"
+
+
 @lru_cache(maxsize=8)
 def _owner_of(pid: int) -> str:
     # Keyed by pid, so that a forked child does not pass for its parent.
-    return f"{socket.gethostname()}:{pid}:{psutil.Process(pid).create_time():.2f}"
+    return owner_of(pid)
 
 
 def owner_is_gone(owner: str, *, heartbeat_at: datetime, now: datetime) -> bool:

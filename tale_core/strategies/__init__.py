@@ -14,6 +14,7 @@ from tale_core import prompts
 from tale_core.errors import InputError
 from tale_core.estimators import estimator
 from tale_core.i18n import N_, t
+from tale_core.models import adapters
 from tale_core.strategies.base import Attempt, BudgetPredictor, Caller, Step, Strategy
 from tale_core.strategies.kinds import (
     MOST_PROBES,
@@ -25,11 +26,25 @@ from tale_core.strategies.kinds import (
     Reworded,
     TalePredicted,
     TaleZeroShot,
+    Tuned,
     Vanilla,
 )
 from tale_core.types import ReasoningEffort
 
-__all__ = ["MOST_PROBES", "NAMES", "Attempt", "BudgetPredictor", "Caller", "Step", "Strategy", "strategies", "strategy"]
+__all__ = [
+    "MOST_PROBES",
+    "NAMES",
+    "Attempt",
+    "BudgetPredictor",
+    "Caller",
+    "Step",
+    "Strategy",
+    "Tuned",
+    "check_base",
+    "strategies",
+    "strategy",
+    "tuned",
+]
 
 
 def _plain() -> tuple[Strategy, ...]:
@@ -128,11 +143,38 @@ def _named(name: str, at: str, estimators: Mapping[str, BudgetPredictor]) -> Str
     if head == "effort":
         return _effort(name, argument)
     if head == "tuned":
-        raise InputError(
-            t("The strategy {name!r} is not available until an adapter exists.", name=name[:60]),
-            t("Fine-tune a model first."),
-        )
+        return tuned(argument)
     raise InputError(t("There is no strategy {name!r}.", name=name[:60]), _choose())
+
+
+def tuned(name: str) -> Tuned:
+    """The strategy of an adapter.
+
+    Raises:
+        InputError: There is no adapter of this name.
+        AdapterFileError: Its description is damaged.
+    """
+    one = adapters.find(name)
+    hint = t("A model fine-tuned to be brief by itself, asked the plain question.")
+    return Tuned(
+        f"tuned:{one.name}",
+        t("Fine-tuned: {name}", name=one.name),
+        hint,
+        worded=False,
+        adapter=one.key,
+        base=one.about.base,
+    )
+
+
+def check_base(one: Tuned, model: str) -> None:
+    """Check that the model is the one that the adapter belongs to.
+
+    Raises:
+        InputError: It is another one.
+    """
+    if one.base != model:
+        found = adapters.find(one.adapter)
+        raise InputError(adapters.other_base(found, model), adapters.choose_base(found))
 
 
 def strategies(comma_list: str, estimators: Mapping[str, BudgetPredictor] | None = None) -> tuple[Strategy, ...]:

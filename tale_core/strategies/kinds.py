@@ -113,6 +113,24 @@ class ChainOfDraft(Described):
 
 
 @dataclass(frozen=True, slots=True)
+class Tuned(Described):
+    """The plain question to the model with an adapter switched on: nobody tells it to be brief.
+
+    Attributes:
+        adapter: The adapter's key; it names the content, so a later training under the same name is another strategy.
+        base: The model that it belongs to.
+    """
+
+    adapter: str = ""
+    base: str = ""
+
+    async def answer(self, question: Question, caller: Caller) -> Attempt:
+        """One call."""
+        request = Request(prompts.plain_messages(question), caller.sampling, self.adapter)
+        return Attempt(await caller.call(Step("budgeted", request, f"tuned:{self.adapter}", 1)))
+
+
+@dataclass(frozen=True, slots=True)
 class Concise(Described):
     """The vanilla prompt that also asks to be brief."""
 

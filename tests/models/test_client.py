@@ -454,7 +454,7 @@ async def test_without_a_key_none_is_sent_whatever_the_environment_holds(
 
 
 async def test_the_embedded_server_counts_exactly_and_costs_nothing(bad: BadEndpoint) -> None:
-    client = make_embedded_client(SimpleNamespace(base_url=bad.base_url, api_key=KEY, model="ok"))
+    client = make_embedded_client(SimpleNamespace(base_url=bad.base_url, api_key=KEY, model="ok", adapters=()))
     assert (client.endpoint, client.price and client.price.input_per_mtok) == ("embedded", 0.0)
     assert await client.count_tokens("three plain words") == 3
     assert bad.requests[-1].headers["authorization"] == f"Bearer {KEY}"
@@ -463,7 +463,7 @@ async def test_the_embedded_server_counts_exactly_and_costs_nothing(bad: BadEndp
 
 @pytest.mark.parametrize("model", ["cut", "cut-chunked", "cut-at-once"])
 async def test_an_embedded_server_that_dies_says_so_and_is_not_asked_again(bad: BadEndpoint, model: str) -> None:
-    client = make_embedded_client(SimpleNamespace(base_url=bad.base_url, api_key=KEY, model=model))
+    client = make_embedded_client(SimpleNamespace(base_url=bad.base_url, api_key=KEY, model=model, adapters=()))
     error = await fails(client, errors.ServerDiedError)
     assert str(error) == "The model server stopped while answering. The next question starts a new one."
     assert bad.count(model) == 1

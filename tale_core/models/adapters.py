@@ -1,0 +1,473 @@
+"""Adapters: what fine-tuning made, in the user data folder and shipped in `data/adapters/`.
+
+    <data_dir>/adapters/<name>/
+        adapter.json    what it is: base, method, data, settings, results; sha256 and size of the file beside it
+        adapter.gguf    for llama.cpp: what the embedded server loads
+        peft/           adapter_config.json and adapter_model.safetensors, for transformers and vLLM
+
+A folder is made beside its place and renamed, so a crash leaves no half adapter. Knows files and metadata; knows no
+training, no server and no torch. A file is used only if its hash is the recorded one and its header fits the base.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import uuid
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tale_core.errors import AdapterFileError, InputError
+from tale_core.i18n import joined, t
+from tale_core.models.gguf_file import Header, read_header
+from tale_core.settings import REPO_ROOT, get_settings
+
+SHIPPED = REPO_ROOT / "data" / "adapters"
+DESCRIPTION, GGUF, PEFT = "adapter.json", "adapter.gguf", "peft"
+PEFT_FILES: Final = ("adapter_config.json", "adapter_model.safetensors")
+MAX_BYTES = 2_000_000_000
+FORMAT = 1
+Form = Literal["gguf", "peft"]
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+_LORA = re.compile(r"(.+)\.lora_([ab])")
+
+
+class Description(BaseModel):
+    """What `adapter.json` holds.
+
+    Attributes:
+        base: Catalog name of the model that it belongs to; "" for a model folder that the catalog does not know.
+        base_sha256: Of the base's weights file; "" likewise.
+        architecture: llama.cpp's name of it.
+        method: "sft", "dpo" or "imported".
+        data: Fingerprint, counts and the keys of the questions that it was trained on.
+        settings: Of the training.
+        results: What was measured with it, as experiments said it; empty until somebody measured.
+        sha256: Of adapter.gguf.
+        size: Bytes of adapter.gguf.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    format: int = FORMAT
+    name: str
+    base: str = ""
+    base_sha256: str = ""
+    base_folder: str = ""
+    architecture: str
+    method: str = Field(pattern="^(sft|dpo|imported)$")
+    created: str = ""
+    parent: str = ""
+    note: str = ""
+    data: dict[str, Any] = Field(default_factory=dict)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    results: list[dict[str, Any]] = Field(default_factory=list)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    size: int = Field(ge=1, le=MAX_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """An adapter on disk.
+
+    Attributes:
+        shipped: It came with this program; it cannot be deleted.
+    """
+
+    folder: Path
+    about: Description
+    shipped: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its name, unique among the user's adapters."""
+        return self.about.name
+
+    @property
+    def key(self) -> str:
+        """Name and content: trained again under the same name it is another one, and no answer is mixed up."""
+        return f"{self.about.name}@{self.about.sha256[:12]}"
+
+    @property
+    def gguf(self) -> Path:
+        """The file for llama.cpp."""
+        return self.folder / GGUF
+
+    @property
+    def peft(self) -> Path:
+        """The folder for transformers and vLLM; an imported adapter has none."""
+        return self.folder / PEFT
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What there is, the newest first, and which folders cannot be used, in words."""
+
+    adapters: tuple[Adapter, ...]
+    problems: tuple[str, ...]
+
+
+def folder() -> Path:
+    """Where this user's adapters are."""
+    return get_settings().data_dir / "adapters"
+
+
+def listing() -> Listing:
+    """Everything that is saved or shipped; a user's adapter goes before a shipped one of the same name."""
+    found: dict[str, Adapter] = {}
+    problems: list[str] = []
+    for shipped, place in ((False, folder()), (True, SHIPPED)):
+        for path in sorted(place.glob(f"*/{DESCRIPTION}")):
+            if path.parent.name.startswith("."):
+                continue  # Being written, or left by a crash.
+            try:
+                one = _read(path.parent, shipped=shipped)
+                found.setdefault(one.name, one)
+            except AdapterFileError as e:
+                problems.append(str(e))
+    ordered = sorted(found.values(), key=lambda a: (not a.shipped, a.about.created, a.name), reverse=True)
+    return Listing(tuple(ordered), tuple(problems))
+
+
+def of_base(base: str) -> tuple[Adapter, ...]:
+    """The adapters of one embedded model, the newest first."""
+    return tuple(a for a in listing().adapters if base and a.about.base == base)
+
+
+def find(name: str) -> Adapter:
+    """The adapter of this name, or of this key (`name@content`).
+
+    Raises:
+        InputError: There is none; the message says which there are.
+        AdapterFileError: Its description is damaged.
+    """
+    bare, at, content = name.partition("@")
+    for place, shipped in ((folder(), False), (SHIPPED, True)):
+        if _NAME.fullmatch(bare) and (place / bare / DESCRIPTION).is_file():
+            one = _read(place / bare, shipped=shipped)
+            if not at or one.about.sha256.startswith(content):
+                return one
+    there = ", ".join(a.name for a in listing().adapters) or t("none yet")
+    hint = t(
+        "There are: {names}. Make one on the page Fine-tune or with `python -m tale_core tune train`.", names=there
+    )
+    if at and _NAME.fullmatch(bare):
+        raise InputError(
+            t("The adapter {name!r} was trained again or deleted since this was asked for.", name=bare), hint
+        )
+    raise InputError(t("There is no adapter {name!r}.", name=name[:60]), hint)
+
+
+def check_name(name: str, *, new: bool = True) -> str:
+    """The name, if an adapter may be called so.
+
+    Raises:
+        InputError: It holds something else than a-z, 0-9, dot, dash and underscore, or is taken.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            t("{name!r} cannot be an adapter's name.", name=name[:60]),
+            t("Up to 40 lower-case letters, digits, dots, dashes and underscores; the first a letter or digit."),
+        )
+    if new and (folder() / name).exists():
+        raise InputError(
+            t("There is an adapter {name!r} already.", name=name), t("Choose another name, or delete that one first.")
+        )
+    return name
+
+
+def save(about: Mapping[str, Any], gguf: Path, peft: Path | None = None) -> Adapter:
+    """Take files into the registry, whole or not at all.
+
+    Args:
+        about: The fields of `Description` but format, sha256, size and architecture, which the file itself tells.
+        gguf: The adapter for llama.cpp; copied.
+        peft: Folder with PEFT_FILES; copied.
+
+    Raises:
+        InputError: The name is taken or not allowed.
+        AdapterFileError: A file is damaged, or there is no room.
+    """
+    name = check_name(str(about["name"]))
+    header = check_lora(gguf)
+    draft = folder() / f".writing-{uuid.uuid4().hex[:12]}"
+    try:
+        draft.mkdir(parents=True, mode=0o700)
+        shutil.copyfile(gguf, draft / GGUF)
+        if peft is not None:
+            (draft / PEFT).mkdir()
+            for file in PEFT_FILES:
+                shutil.copyfile(peft / file, draft / PEFT / file)
+        size, digest = _measured(draft / GGUF)
+        told = {**about, "architecture": header.text("general.architecture"), "sha256": digest, "size": size}
+        _write_json(draft / DESCRIPTION, Description(**told).model_dump())
+        os.rename(draft, folder() / name)
+    except OSError as e:
+        raise AdapterFileError(
+            t(
+                "The adapter {name!r} cannot be written to {folder}: {reason}.",
+                name=name,
+                folder=folder(),
+                reason=e.strerror,
+            ),
+            t("Free some room, or set TALE_DATA_DIR; nothing was changed."),
+        ) from e
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return _read(folder() / name, shipped=False)
+
+
+def change(adapter: Adapter, **fields: Any) -> Adapter:
+    """Write new words into the description: `note` or `results`.
+
+    Raises:
+        AdapterFileError: It came with this program, or cannot be written.
+    """
+    if adapter.shipped or set(fields) - {"note", "results"}:
+        raise AdapterFileError(t("The description of {name!r} is not to be changed.", name=adapter.name))
+    try:
+        _write_json(adapter.folder / DESCRIPTION, adapter.about.model_copy(update=fields).model_dump())
+    except OSError as e:
+        raise AdapterFileError(
+            t("{path} cannot be written: {reason}.", path=adapter.folder / DESCRIPTION, reason=e.strerror)
+        ) from e
+    return _read(adapter.folder, shipped=False)
+
+
+def delete(adapter: Adapter) -> None:
+    """Delete an adapter. A server that has loaded it goes on with what it has in memory.
+
+    Raises:
+        InputError: It came with this program.
+        AdapterFileError: It cannot be deleted.
+    """
+    if adapter.shipped:
+        raise InputError(
+            t("The adapter {name!r} came with this program.", name=adapter.name), t("It cannot be deleted.")
+        )
+    gone = folder() / f".deleted-{uuid.uuid4().hex[:12]}"
+    try:
+        os.rename(adapter.folder, gone)
+        shutil.rmtree(gone)
+    except OSError as e:
+        raise AdapterFileError(t("{path} cannot be deleted: {reason}.", path=adapter.folder, reason=e.strerror)) from e
+
+
+def verified(adapter: Adapter, base: Header | None = None) -> Path:
+    """The adapter's file, once its content is the recorded one and fits the base.
+
+    Args:
+        adapter: To be loaded.
+        base: The header of the base's weights.
+
+    Raises:
+        AdapterFileError: It is damaged, or belongs to another model.
+    """
+    header = check_lora(adapter.gguf)
+    if _measured(adapter.gguf) != (adapter.about.size, adapter.about.sha256):
+        raise AdapterFileError(
+            t("The adapter {name!r} is damaged: its file is not the one that was saved.", name=adapter.name),
+            t("Delete it and train or import it again."),
+        )
+    if base is not None:
+        check_fits(adapter.name, header, base)
+    return adapter.gguf
+
+
+def export(adapter: Adapter, target: Path, form: Form) -> Path:
+    """Copy an adapter to where a person wants it.
+
+    Args:
+        adapter: Which.
+        target: A folder to put it into, or the name of the new file ("gguf") or folder ("peft").
+        form: For llama.cpp and Ollama, or for transformers and vLLM.
+
+    Raises:
+        InputError: The target exists, or the adapter has no PEFT folder.
+        AdapterFileError: It cannot be written, or the adapter is damaged.
+    """
+    verified(adapter)
+    if form == "peft" and not adapter.peft.is_dir():
+        raise InputError(
+            t("The adapter {name!r} was imported as GGUF and has no PEFT folder.", name=adapter.name), t("Export that.")
+        )
+    if target.is_dir():
+        target = target / (f"{adapter.name}.gguf" if form == "gguf" else adapter.name)
+    if target.exists():
+        raise InputError(t("{path} exists already.", path=target), t("Name another place."))
+    try:
+        if form == "gguf":
+            shutil.copyfile(adapter.gguf, target)
+        else:
+            shutil.copytree(adapter.peft, target)
+    except OSError as e:
+        raise AdapterFileError(
+            t("{path} cannot be written: {reason}.", path=target, reason=e.strerror), t("Name another place.")
+        ) from e
+    return target
+
+
+def peft_archive(adapter: Adapter) -> bytes:
+    """The PEFT folder as a zip archive, for a download.
+
+    Raises:
+        AdapterFileError: It cannot be read.
+    """
+    whole = io.BytesIO()
+    try:
+        with zipfile.ZipFile(whole, "w") as archive:  # Numbers do not get smaller: stored as they are.
+            for file in PEFT_FILES:
+                archive.write(adapter.peft / file, f"{adapter.name}/{file}")
+    except OSError as e:
+        raise AdapterFileError(t("{path} cannot be read: {reason}.", path=adapter.peft, reason=e.strerror)) from e
+    return whole.getvalue()
+
+
+def import_gguf(path: Path, *, name: str, base: str, weights: Path) -> Adapter:
+    """Take somebody's GGUF adapter into the registry. The file is hostile until its header has been checked.
+
+    Args:
+        path: The file.
+        name: To call it by.
+        base: Catalog name of the model that it belongs to.
+        weights: That model's file.
+
+    Raises:
+        InputError: The name is taken or not allowed, or the file is too large.
+        AdapterFileError: It is damaged, no LoRA adapter, or for another model.
+    """
+    check_name(name)
+    if path.is_file() and path.stat().st_size > MAX_BYTES:
+        raise InputError(
+            t("{path} is larger than {most:,} MB.", path=path.name, most=MAX_BYTES // 1_000_000),
+            t("An adapter is smaller."),
+        )
+    check_fits(name, check_lora(path), base_header(weights))
+    told = {"name": name, "base": base, "method": "imported", "created": datetime.now(UTC).isoformat()}
+    return save(told, path)
+
+
+def check_lora(path: Path) -> Header:
+    """The header of an adapter file.
+
+    Raises:
+        AdapterFileError: It is damaged, hostile, or no LoRA adapter.
+    """
+    header = read_header(path)
+    what = (header.text("general.type"), header.text("adapter.type"))
+    if what != ("adapter", "lora"):
+        raise AdapterFileError(
+            t("{path} is no LoRA adapter: it says {what!r} of itself.", path=path.name, what=what[0])
+        )
+    alpha = header.values.get("adapter.lora.alpha")
+    if not isinstance(alpha, float) or not 0 < alpha < 1e6:
+        raise AdapterFileError(
+            t("{path} has the scale {alpha!r}.", path=path.name, alpha=alpha), t("A LoRA adapter has a positive alpha.")
+        )
+    halves = {name: match.groups() for name in header.tensors if (match := _LORA.fullmatch(name))}
+    pairs = {base for base, _ in halves.values()}
+    if not pairs or len(halves) != len(header.tensors) or len(halves) != 2 * len(pairs):
+        raise AdapterFileError(t("{path} has tensors that are no pairs of a LoRA adapter.", path=path.name))
+    return header
+
+
+def check_fits(name: str, adapter: Header, base: Header) -> None:
+    """Check that every tensor of an adapter changes one of the base's and has its size.
+
+    Raises:
+        AdapterFileError: It belongs to another model.
+    """
+    other = t("The adapter {name!r} belongs to another model.", name=name)
+    hint = t("Choose the model that it was trained on.")
+    mine, theirs = adapter.text("general.architecture"), base.text("general.architecture")
+    if mine != theirs:
+        raise AdapterFileError(
+            other, joined(t("It is for {mine}, this is {theirs}.", mine=mine or "?", theirs=theirs), hint)
+        )
+    for tensor in {match[1] for n in adapter.tensors if (match := _LORA.fullmatch(n))}:
+        a, b = adapter.tensors[f"{tensor}.lora_a"].dims, adapter.tensors[f"{tensor}.lora_b"].dims
+        whole = base.tensors.get(tensor)
+        if whole is None or len(a) != 2 or len(b) != 2 or (a[0], b[1]) != whole.dims or a[1] != b[0]:
+            raise AdapterFileError(other, joined(t("Its {tensor} does not fit.", tensor=tensor), hint))
+
+
+def other_base(adapter: Adapter, model: str) -> str:
+    """That an adapter is for another model than this one, in words."""
+    base = adapter.about.base or t("another model")
+    return t("The adapter {name!r} is for {base}, not for {model}.", name=adapter.name, base=base, model=model)
+
+
+def choose_base(adapter: Adapter) -> str:
+    """What to do about it."""
+    return t("Choose {model}.", model=adapter.about.base) if adapter.about.base else ""
+
+
+def base_header(weights: Path) -> Header:
+    """The header of a base's weights; read once as long as the file does not change.
+
+    Raises:
+        AdapterFileError: It cannot be read.
+    """
+    try:
+        changed = weights.stat().st_mtime_ns
+    except OSError as e:
+        raise AdapterFileError(t("{path} cannot be read: {reason}.", path=weights, reason=e.strerror)) from e
+    return _base_header(weights, changed)
+
+
+@lru_cache(maxsize=4)
+def _base_header(weights: Path, changed: int) -> Header:
+    return read_header(weights)
+
+
+def _read(place: Path, *, shipped: bool) -> Adapter:
+    path = place / DESCRIPTION
+    try:
+        about = Description.model_validate_json(path.read_bytes()[:8_000_000])
+    except OSError as e:
+        raise AdapterFileError(t("{path} cannot be read: {reason}.", path=path, reason=e.strerror)) from e
+    except ValidationError as e:
+        raise AdapterFileError(
+            t("{path} is damaged.", path=path), t("Delete its folder; train or import it again.")
+        ) from e
+    if about.format != FORMAT or about.name != place.name:
+        raise AdapterFileError(
+            t("{path} is of another version or of another adapter.", path=path), t("Delete its folder.")
+        )
+    return Adapter(place, about, shipped)
+
+
+def _measured(path: Path) -> tuple[int, str]:
+    """Bytes and sha256 of a file, computed again only when it has changed."""
+    try:
+        found = path.stat()
+        return found.st_size, _digest(path, found.st_mtime_ns, found.st_size)
+    except OSError as e:
+        raise AdapterFileError(t("{path} cannot be read: {reason}.", path=path, reason=e.strerror)) from e
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, changed: int, size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        draft.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,324 @@
+"""Training examples: the shortest right answers of the store, each with the plain question, split by question.
+
+An example's target is a right, complete answer under the searched optimum: of a search the answer under the budget that
+it found, of an experiment the cheapest right answer among the budgets and wordings that it tried. For DPO the rejected
+answer is the vanilla one. A question is always on one side of the split alone, and a set of questions that is kept for
+evaluation is never trained on. Knows records; knows no database, no model and no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from tale_core.errors import InputError
+from tale_core.i18n import t
+from tale_core.store import StoredAnswer
+from tale_core.types import Outcome, Question
+
+Against = Literal["vanilla", "wrong"]
+MORE = "python -m tale_core run DATASET --strategies vanilla,fixed:25,fixed:50,fixed:100 --template words"
+MIN_EXAMPLES = 8
+"""Examples below which nothing is trained: fewer teach a format at best."""
+
+
+def leak_key(question: Question) -> str:
+    """Names a question, whatever its spacing, case and punctuation (32 hex digits).
+
+    Two questions that differ in a sign alone share a key: better one example less than a leak.
+    """
+    text = "\n".join((question.text, *question.options))
+    words = re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold())
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An answer that a preference pair rejects."""
+
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One question with the answer to learn.
+
+    Attributes:
+        target_tokens: Output tokens of the target when the model wrote it.
+        budget: Tokens that it was asked to stay under then; None for wordings without a number.
+        template: Wording that it was asked in then; the example itself asks the plain question.
+        vanilla: The model's complete answer without a budget, where there is one; DPO rejects it.
+        wrong: A complete answer that is as brief and wrong, where there is one; DPO can reject it too.
+    """
+
+    question: Question
+    target: str
+    target_tokens: int
+    budget: int | None
+    template: str
+    session_id: str
+    vanilla: Rejected | None = None
+    wrong: Rejected | None = None
+
+    @property
+    def key(self) -> str:
+        """Names the question, whatever its spacing and case."""
+        return leak_key(self.question)
+
+    def document(self) -> dict[str, Any]:
+        """JSON-safe; `from_document` reads it."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Example:
+        """The example of a document that `document` made.
+
+        Raises:
+            KeyError, TypeError: It is no such document.
+        """
+        told = dict(document)
+        question = _question(told.pop("question"))
+        vanilla, wrong = (Rejected(**value) if (value := told.pop(name)) else None for name in ("vanilla", "wrong"))
+        return cls(question=question, vanilla=vanilla, wrong=wrong, **told)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which answers become examples.
+
+    Attributes:
+        per_question: Different right answers of one question, the shortest first: mixed budgets.
+        least_tokens: Shorter answers are passed over: a model that jumps to the result was right by luck or by heart.
+        most_tokens: Longer ones too; None takes any length below the vanilla answer's.
+        held_out: Share of the questions that is kept from training, for the loss and the accuracy on unseen questions.
+        sessions: Only answers of these sessions and experiments; empty means all.
+    """
+
+    per_question: int = 1
+    least_tokens: int = 1
+    most_tokens: int | None = None
+    held_out: float = 0.15
+    sessions: tuple[str, ...] = ()
+
+    def validate(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            InputError: One is out of range.
+        """
+        if not 1 <= self.per_question <= 20:
+            raise InputError(
+                t("{count} answers a question were asked for.", count=self.per_question),
+                t("Give 1 to 20."),
+            )
+        if not 0 <= self.held_out <= 0.5:
+            raise InputError(
+                t("A share of {share} was to be kept aside.", share=self.held_out),
+                t("Give a number from 0 to 0.5."),
+            )
+        if self.least_tokens < 1 or (self.most_tokens is not None and self.most_tokens < self.least_tokens):
+            raise InputError(
+                t(
+                    "Answers of {least} to {most} tokens were asked for.",
+                    least=self.least_tokens,
+                    most=self.most_tokens,
+                ),
+                t("Give the smaller number first, from 1."),
+            )
+
+
+class Passed(NamedTuple):
+    """Why questions gave no example: counts of questions."""
+
+    excluded: int
+    without_right: int
+    not_shorter: int
+    outside: int
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """What there is to train on.
+
+    Attributes:
+        train: Trained on.
+        held_out: Of other questions; never trained on.
+        passed: Why other questions gave none.
+        questions: Every question of the held-out side with a known answer, also those without an example: an accuracy
+            on those alone that were answered right would flatter.
+    """
+
+    train: tuple[Example, ...]
+    held_out: tuple[Example, ...]
+    passed: Passed = field(default=Passed(0, 0, 0, 0))
+    questions: tuple[Question, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """Which data it is: sha256 over everything that training reads."""
+        lines = [json.dumps([e.document() for e in part], sort_keys=True) for part in (self.train, self.held_out)]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    @property
+    def train_keys(self) -> tuple[str, ...]:
+        """The questions that are trained on: an evaluation on them would prove nothing."""
+        return tuple(sorted({e.key for e in self.train}))
+
+    def require(self, *, pairs: bool = False) -> None:
+        """Check that there is enough to train on.
+
+        Raises:
+            InputError: There is not, with what to do.
+        """
+        usable = [e for e in self.train if e.vanilla or e.wrong] if pairs else self.train
+        if len(usable) >= MIN_EXAMPLES:
+            return
+        what = t("pairs of a short right answer and another one") if pairs else t("short right answers")
+        raise InputError(
+            t(
+                "There are {count} {what}; at least {least} are needed.",
+                count=len(usable),
+                what=what,
+                least=MIN_EXAMPLES,
+            ),
+            t("Search more questions, or answer a data set with several budgets: {command}.", command=MORE),
+        )
+
+
+def build(answers: Iterable[StoredAnswer], selection: Selection, *, exclude: Collection[str] = ()) -> Examples:
+    """The examples in answers.
+
+    Args:
+        answers: Of one model, oldest first; of equals the newest counts.
+        selection: Which of them.
+        exclude: Keys of questions that are kept for an evaluation.
+    """
+    selection.validate()
+    by_question: dict[str, list[StoredAnswer]] = defaultdict(list)
+    for answer in answers:
+        by_question[leak_key(answer.question)].append(answer)
+    found: list[Example] = []
+    counts = dict.fromkeys(Passed._fields, 0)
+    for key in sorted(by_question):
+        examples, why = ([], "excluded") if key in exclude else _of_question(by_question[key], selection)
+        found += examples
+        if not examples:
+            counts[why] += 1
+    held = {key for key in by_question if key not in exclude and is_held_out(key, selection.held_out)}
+    return Examples(
+        train=tuple(e for e in found if e.key not in held),
+        held_out=tuple(e for e in found if e.key in held),
+        passed=Passed(**counts),
+        questions=tuple(q for key in sorted(held) if (q := by_question[key][-1].question).answer is not None),
+    )
+
+
+def is_held_out(key: str, share: float) -> bool:
+    """Whether a question is kept from training; the same for ever, whatever else is in the data."""
+    return int(hashlib.sha256(f"held-out {key}".encode()).hexdigest()[:8], 16) < share * 2**32
+
+
+def _of_question(answers: Sequence[StoredAnswer], selection: Selection) -> tuple[list[Example], str]:
+    """The examples of one question; with none, the field of `Passed` that says why."""
+    vanilla = next((a for a in reversed(answers) if a.vanilla and a.whole), None)
+    short = [a for a in answers if not a.vanilla and a.whole and a.optimum is not False]
+    right = [a for a in short if a.outcome is Outcome.CORRECT]
+    if not right:
+        return [], "without_right"
+    shorter = [a for a in right if vanilla is None or a.tokens < vanilla.tokens]
+    if not shorter:
+        return [], "not_shorter"
+    most = selection.most_tokens if selection.most_tokens is not None else max(a.tokens for a in shorter)
+    fits = [a for a in shorter if selection.least_tokens <= a.tokens <= most]
+    distinct = {" ".join(a.text.split()): a for a in fits}
+    chosen = sorted(distinct.values(), key=lambda a: (a.tokens, a.text))[: selection.per_question]
+    wrong = _wrong([a for a in short if a.outcome is Outcome.WRONG])
+    rejected = Rejected(vanilla.text, vanilla.tokens) if vanilla else None
+    return [_example(a, rejected, wrong) for a in chosen], "outside"
+
+
+def _wrong(answers: Sequence[StoredAnswer]) -> Rejected | None:
+    """The longest of the brief wrong answers: it shows its steps, so that there is something to be rejected."""
+    longest = max(answers, key=lambda a: (a.tokens, a.text), default=None)
+    return Rejected(longest.text, longest.tokens) if longest else None
+
+
+def _example(a: StoredAnswer, vanilla: Rejected | None, wrong: Rejected | None) -> Example:
+    return Example(a.question, a.text.strip(), a.tokens, a.budget, a.template, a.session_id, vanilla, wrong)
+
+
+class Pair(NamedTuple):
+    """A preference pair."""
+
+    example: Example
+    rejected: Rejected
+    against: Against
+
+
+def pairs(examples: Iterable[Example], against: Sequence[Against] = ("vanilla",)) -> list[Pair]:
+    """Preference pairs: the target is chosen; the vanilla answer, or a brief wrong one, is rejected."""
+    found: list[Pair] = []
+    for example in examples:
+        both: tuple[tuple[Against, Rejected | None], ...] = (("vanilla", example.vanilla), ("wrong", example.wrong))
+        found += [Pair(example, r, name) for name, r in both if name in against and r and r.text != example.target]
+    return found
+
+
+def to_jsonl(examples: Examples) -> str:
+    """The examples as JSON lines, each with its side of the split."""
+    sides = (("train", examples.train), ("held-out", examples.held_out))
+    rows = [{"split": side} | e.document() for side, part in sides for e in part]
+    rows += [{"split": "question", "question": asdict(q)} for q in examples.questions]
+    return "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
+
+
+def from_jsonl(text: str, *, where: str = "the file") -> Examples:
+    """The examples of such lines.
+
+    Raises:
+        InputError: A line is no example, or a question stands on both sides.
+    """
+    sides: dict[str, list[Example]] = {"train": [], "held-out": []}
+    questions: list[Question] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            if (split := row.pop("split")) == "question":
+                questions.append(_question(row["question"]))
+            else:
+                sides[split].append(_checked(Example.from_document(row)))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+            raise InputError(
+                t("Line {number} of {where} is no training example.", number=number, where=where),
+                t("Write it with `tune examples`."),
+            ) from e
+    aside = {e.key for e in sides["held-out"]} | {leak_key(q) for q in questions}
+    both = {e.key for e in sides["train"]} & aside
+    if both:
+        raise InputError(
+            t("{count} questions of {where} stand on both sides of the split.", count=len(both), where=where),
+            t("Leave one side out."),
+        )
+    return Examples(tuple(sides["train"]), tuple(sides["held-out"]), questions=tuple(questions))
+
+
+def _question(told: Mapping[str, Any]) -> Question:
+    return Question(**dict(told) | {"options": tuple(told.get("options", ()))})
+
+
+def _checked(example: Example) -> Example:
+    texts = (example.question.text, example.target, *(r.text for r in (example.vanilla, example.wrong) if r))
+    if not all(isinstance(text, str) and text.strip() for text in texts):
+        raise ValueError("an empty text")
+    if not isinstance(example.target_tokens, int) or example.target_tokens < 1:
+        raise ValueError("no count of tokens")
+    return example

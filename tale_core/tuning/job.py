@@ -1,0 +1,161 @@
+"""Starting, stopping and resuming a training in a process of its own, which outlives the app that started it.
+
+Knows the worker's command and the run's folder. Everything that is to be known about a running training is read from
+there, so that any process can follow, stop and resume it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import psutil
+
+from tale_core.errors import InputError, TuningError
+from tale_core.i18n import joined, language, t
+from tale_core.models import adapters
+from tale_core.settings import REPO_ROOT
+from tale_core.store.owner import owner_of
+from tale_core.tuning import runs
+from tale_core.tuning.examples import Examples
+from tale_core.tuning.install import require
+from tale_core.tuning.plan import TunePlan
+from tale_core.tuning.runs import RunState, TuneRun
+from tale_core.types import Status
+
+RESUMABLE = ("interrupted", "failed", "cancelled")
+MAX_PROCESSES = 64
+LANGUAGE = "TALE_TUNE_LANGUAGE"
+
+
+def start(plan: TunePlan, examples: Examples, *, measure_only: bool = False, processes: int = 1) -> TuneRun:
+    """Begin a training.
+
+    Args:
+        plan: What to train.
+        examples: What to train on.
+        measure_only: Only say what it would take; `resume` then trains.
+        processes: One for each GPU, started by accelerate.
+
+    Raises:
+        TuningUnavailableError: What it needs is not installed.
+        InputError: The plan is wrong, or another training is running.
+        TuningError: Its folder cannot be written.
+    """
+    require()
+    if (other := running()) is not None:
+        raise InputError(
+            t("The training of {name!r} is running.", name=other.plan.name), t("Stop it first, or wait for its end.")
+        )
+    run = runs.create(plan, examples, measure_only=measure_only)
+    _spawn(run, processes)
+    return run
+
+
+def resume(run: TuneRun, *, processes: int = 1) -> TuneRun:
+    """Go on from the newest checkpoint; after a measurement, begin to train.
+
+    Raises:
+        TuningUnavailableError: What it needs is not installed.
+        InputError: It is running, or there is nothing left to do.
+        TuningError: Its folder cannot be written.
+    """
+    require()
+    if (other := running()) is not None:
+        raise InputError(
+            t("The training of {name!r} is running.", name=other.plan.name), t("Stop it first, or wait for its end.")
+        )
+    state = run.state()
+    if state.status not in RESUMABLE and not state.measure_only:
+        raise InputError(t("The training {name!r} is finished.", name=run.id), t("Begin a new one."))
+    adapters.check_name(run.plan.name)
+    run.forget_last()
+    run.write(
+        replace(
+            state, status="running", phase="starting", measure_only=False, error=None, message="", owner="", eta_s=None
+        )
+    )
+    _spawn(run, processes)
+    return run
+
+
+def stop(run: TuneRun) -> None:
+    """Ask it to stop after the step that runs; a checkpoint is kept. Harmless when it has ended."""
+    run.ask_to_stop()
+
+
+def running() -> TuneRun | None:
+    """The training that is running on this machine, or None."""
+    return next((run for run in runs.listing() if run.state().running), None)
+
+
+def follow(run: TuneRun, *, every_s: float = 0.5) -> Iterator[RunState]:
+    """Yield how far it is, again and again, to its end."""
+    while True:
+        state = run.state()
+        yield state
+        if not state.running:
+            return
+        time.sleep(every_s)
+
+
+def command(run: TuneRun, processes: int) -> list[str]:
+    """The worker's command line; with several processes accelerate starts one for each GPU."""
+    module = "tale_core.tuning.worker"
+    if processes == 1:
+        return [sys.executable, "-m", module, str(run.path)]
+    if not 1 <= processes <= MAX_PROCESSES:
+        raise InputError(
+            t("{count} processes were asked for.", count=processes),
+            t("Give 1 to {most}: one for each GPU.", most=MAX_PROCESSES),
+        )
+    launch = ["-m", "accelerate.commands.launch", "--num_processes", str(processes), "-m", module]
+    return [sys.executable, *launch, str(run.path)]
+
+
+def _spawn(run: TuneRun, processes: int) -> None:
+    new_group = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+    env = {k: v for k, v in os.environ.items() if not k.endswith(("_API_KEY", "_TOKEN"))}
+    env[LANGUAGE] = language()  # It speaks the language of whoever started it.
+    try:
+        with run.log.open("ab") as log:
+            process = subprocess.Popen(
+                command(run, processes),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=REPO_ROOT,
+                env=env,
+                start_new_session=sys.platform != "win32",
+                creationflags=new_group,
+            )
+    except OSError as e:
+        run.write(replace(run.state(), status="failed", phase="ended", error=str(e)))
+        raise runs.no_room(run.path, e) from e
+    with contextlib.suppress(psutil.Error):
+        run.spawned(owner_of(process.pid))
+    speaking = contextvars.copy_context()
+    threading.Thread(target=speaking.run, args=(_collect, run, process), name="tale-tune-reaper", daemon=True).start()
+
+
+def _collect(run: TuneRun, process: subprocess.Popen[bytes]) -> None:
+    """Wait for the process and, if it left no end behind, write what can be said."""
+    code = process.wait()
+    state = run.state()
+    if state.status not in ("running", "interrupted"):
+        return
+    words = run.last_words()
+    if code in (-9, 137):
+        told = t("It was ended by the system or by somebody; most often that means too little memory.")
+        status: Status = "interrupted"
+    else:
+        told, status = joined(t("Its process ended (code {code}).", code=code), words), "failed"
+    with contextlib.suppress(TuningError):
+        run.write(replace(state, status=status, phase="ended", error=told, message="", eta_s=None))

@@ -1,0 +1,258 @@
+"""What to learn and from what: the form of the Fine-tune page. Says what there is; starts nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import streamlit as st
+
+from tale_core.errors import InputError, StoreError, TaleError
+from tale_core.i18n import N_, t
+from tale_core.models import adapters
+from tale_core.models.catalog import embedded_model, embedded_models
+from tale_core.tuning.data import examples_from_store
+from tale_core.tuning.examples import Examples, Selection
+from tale_core.tuning.plan import PROJECTIONS, Method, TunePlan, paper_settings
+from ui import state
+from ui import tuning_figures as figures
+from ui import tuning_words as words
+from ui.text import literal
+
+LEARN_FROM = 40
+"""Experiments that are offered to learn from, the newest first."""
+TARGETS = {
+    "paper": N_("Attention queries and values, as in the paper"),
+    "all": N_("All seven projections: learns more"),
+}
+_ROWS_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the form asks for."""
+
+    plan: TunePlan
+    examples: Examples
+
+
+def form(*, disabled: bool) -> Asked | None:
+    """Draw the form; what it asks for, or None while that cannot be trained.
+
+    Args:
+        disabled: A training runs: nothing is to be changed.
+    """
+    base = _base(disabled)
+    found = _examples(base)
+    if found is None:
+        return None
+    _what_there_is(found)
+    with st.expander(t("What to learn from"), icon=":material/dataset:"):
+        _sources(base, disabled)
+    with st.expander(t("How it is trained"), icon=":material/tune:"):
+        settings = _settings(base, disabled)
+    name = _name(disabled)
+    try:
+        plan = replace(settings, name=name)
+        plan.validate()
+        found.require(pairs=plan.method == "dpo")
+    except InputError as e:
+        if found.train:
+            st.info(literal(str(e), 800), icon=":material/rule:")
+        return None
+    return Asked(plan, found)
+
+
+def _base(disabled: bool) -> str:
+    names = [m.name for m in embedded_models()]
+    if st.session_state.get("tune_base") not in names:
+        current = state.current_choice()
+        st.session_state["tune_base"] = current.base if current.base in names else names[0]
+    st.selectbox(
+        t("Model"), names, key="tune_base", persist_state="session", disabled=disabled,
+        format_func=lambda name: embedded_model(name).title,
+        help=t("An adapter is trained on one model and works with it alone."),
+    )  # fmt: skip
+    return str(st.session_state["tune_base"])
+
+
+def _examples(base: str) -> Examples | None:
+    selection = Selection(
+        per_question=int(st.session_state.setdefault("tune_per_question", 1)),
+        least_tokens=int(st.session_state.setdefault("tune_least", 1)),
+        held_out=int(st.session_state.setdefault("tune_held_out", 15)) / 100,
+        sessions=tuple(st.session_state.get("tune_sessions") or ()),
+    )
+    try:
+        return _read(state.store().where, base, selection)
+    except (StoreError, InputError) as e:
+        st.error(literal(str(e), 800), icon=":material/database_off:")
+        return None
+
+
+@st.cache_data(ttl=20, max_entries=8, show_spinner=False)
+def _read(where: str, base: str, selection: Selection) -> Examples:
+    return examples_from_store(state.store(), model=base, selection=selection)
+
+
+def _what_there_is(found: Examples) -> None:
+    st.markdown(f"**{literal(words.what_there_is(found), 400)}** {literal(words.aside(found), 200)}")
+    if not found.train:
+        _how_to_get_some()
+        return
+    st.plotly_chart(
+        figures.token_histogram(found), config={"displayModeBar": False}, key="tune_histogram",
+        alt=words.tokens_title(found),
+    )  # fmt: skip
+    with st.expander(t("The examples"), icon=":material/table_rows:"):
+        st.dataframe(
+            [
+                {
+                    t("Question"): e.question.text,
+                    t("Answer to learn"): e.target,
+                    t("Tokens"): e.target_tokens,
+                    t("Vanilla"): e.vanilla.tokens if e.vanilla else None,
+                    t("Wording"): e.template,
+                }
+                for e in found.train[:_ROWS_SHOWN]
+            ],
+            hide_index=True,
+        )
+        if (more := len(found.train) - _ROWS_SHOWN) > 0:
+            st.caption(t("And {more:,} more.", more=more))
+        if rows := words.passed_over(found):
+            st.caption(t("Questions that gave no example:"))
+            st.table({why: f"{count:,}" for why, count in rows}, border="horizontal", hide_header=True)
+
+
+def _how_to_get_some() -> None:
+    st.markdown(
+        t(
+            "It learns from **its own short right answers**: those that searches and experiments with budgets have "
+            "found. Search some questions, or run an experiment with several budgets, and come back."
+        )
+    )
+    with st.container(horizontal=True):
+        st.page_link("pages/Search.py", label=t("Search"), icon=":material/search:", width="content")
+        st.page_link("pages/Experiments.py", label=t("Experiments"), icon=":material/science:", width="content")
+
+
+def _sources(base: str, disabled: bool) -> None:
+    try:
+        there = {
+            s.id: f"{s.question_text} · {s.created_at.astimezone():%d %b %H:%M}"
+            for s in state.store().list_sessions(limit=LEARN_FROM, kind="experiment")
+            if s.model == base
+        }
+    except StoreError as e:
+        st.error(literal(str(e), 600), icon=":material/database_off:")
+        return
+    st.session_state["tune_sessions"] = [i for i in st.session_state.get("tune_sessions") or () if i in there]
+    st.multiselect(
+        t("Answers of"), list(there), key="tune_sessions", format_func=lambda i: there[i].replace("\n", " ")[:80],
+        persist_state="session", disabled=disabled, placeholder=t("all searches and experiments"),
+        help=t("Leave the experiments out that you want to compare on later."),
+    )  # fmt: skip
+    left, middle, right = st.columns(3)
+    with left:
+        st.slider(
+            t("Kept aside"), 0, 50, key="tune_held_out", format="%d %%", persist_state="session", disabled=disabled,
+            help=t("This share of the questions is never trained on: the comparison afterwards is made with it."),
+        )  # fmt: skip
+    with middle:
+        st.number_input(
+            t("Answers of one question"), 1, 20, step=1, key="tune_per_question", persist_state="session",
+            disabled=disabled, help=t("The shortest right ones. Several teach that there is more than one way."),
+        )  # fmt: skip
+    with right:
+        st.number_input(
+            t("At least so many tokens"), 1, 2_000, step=5, key="tune_least", persist_state="session",
+            disabled=disabled,
+            help=t("Shorter answers are passed over: a model that jumps to the result was right by luck."),
+        )  # fmt: skip
+
+
+def _settings(base: str, disabled: bool) -> TunePlan:
+    methods: tuple[Method, ...] = ("sft", "dpo")
+    method: Method = st.radio(
+        t("Method"), methods, key="tune_method", format_func=lambda m: t(words.METHODS[m]), horizontal=True,
+        persist_state="session", disabled=disabled,
+    ) or "sft"  # fmt: skip
+    parent = _parent(base, disabled)
+    start = paper_settings(method)
+    if st.session_state.get("tune_defaults_of") != method:  # Each method has the paper's numbers of its own.
+        st.session_state.update({
+            "tune_defaults_of": method, "tune_epochs": start.epochs, "tune_rate": start.learning_rate,
+        })  # fmt: skip
+    left, middle, right, last = st.columns(4)
+    with left:
+        st.number_input(
+            t("Epochs"), 1, 100, step=1, key="tune_epochs", persist_state="session", disabled=disabled,
+            help=t("Times that it sees each example."),
+        )  # fmt: skip
+    with middle:
+        st.number_input(
+            t("Learning rate"), 1e-7, 1e-1, step=1e-5, format="%.1e", key="tune_rate", persist_state="session",
+            disabled=disabled, help=t("How far each step goes. Too high destroys a small model, DPO above all."),
+        )  # fmt: skip
+    with right:
+        st.session_state.setdefault("tune_batch", 16)
+        st.number_input(
+            t("Examples a step"), 1, 1024, step=1, key="tune_batch", persist_state="session", disabled=disabled,
+        )  # fmt: skip
+    with last:
+        st.session_state.setdefault("tune_seed", 1024)
+        st.number_input(
+            t("Seed"), 0, 2**31 - 1, step=1, key="tune_seed", persist_state="session", disabled=disabled,
+            help=t("The same seed and examples give the same adapter on the same machine."),
+        )  # fmt: skip
+    targets = st.radio(
+        t("What is changed"), list(TARGETS), key="tune_targets", format_func=lambda n: t(TARGETS[n]), horizontal=True,
+        persist_state="session", disabled=disabled or bool(parent),
+    )  # fmt: skip
+    now = st.session_state
+    settings = replace(
+        start, epochs=int(now["tune_epochs"]), learning_rate=float(now["tune_rate"]), batch=int(now["tune_batch"]),
+        seed=int(now["tune_seed"]), targets=PROJECTIONS if targets == "all" else start.targets,
+    )  # fmt: skip
+    if parent:
+        settings = replace(settings, **_of_parent(parent))
+    st.caption(t("The defaults are the paper's: LoRA with rank 8 and alpha 32, the loss on the answer alone."))
+    return TunePlan(name="x", base=base, method=method, parent=parent, settings=settings)
+
+
+def _parent(base: str, disabled: bool) -> str:
+    there = ["", *(a.name for a in adapters.of_base(base) if a.peft.is_dir())]
+    if st.session_state.get("tune_parent") not in there:
+        st.session_state["tune_parent"] = ""
+    if len(there) == 1:
+        return ""
+    return str(
+        st.selectbox(
+            t("Go on from"), there, key="tune_parent", format_func=lambda n: n or t("the model as it is"),
+            persist_state="session", disabled=disabled, help=t("DPO after SFT is the usual order."),
+        )
+    )  # fmt: skip
+
+
+def _of_parent(name: str) -> dict[str, Any]:
+    """What a training that goes on has to keep."""
+    try:
+        told = adapters.find(name).about.settings
+        return {"rank": int(told["rank"]), "alpha": int(told["alpha"]), "targets": tuple(told["targets"])}
+    except (TaleError, KeyError, TypeError, ValueError):
+        return {}
+
+
+def _name(disabled: bool) -> str:
+    if "tune_name" not in st.session_state:
+        st.session_state["tune_name"] = _free_name()
+    st.text_input(
+        t("Name of the adapter"), key="tune_name", persist_state="session", disabled=disabled, max_chars=40, width=320,
+    )  # fmt: skip
+    return str(st.session_state["tune_name"]).strip()
+
+
+def _free_name() -> str:
+    taken = {a.name for a in adapters.listing().adapters}
+    return next(name for i in range(1, 10_000) if (name := f"brief-{i}") not in taken)
