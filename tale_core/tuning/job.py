@@ -139,17 +139,20 @@ def _spawn(run: TuneRun, processes: int) -> None:
     except OSError as e:
         run.write(replace(run.state(), status="failed", phase="ended", error=str(e)))
         raise runs.no_room(run.path, e) from e
-    with contextlib.suppress(psutil.Error):
+    with contextlib.suppress(psutil.Error, TuningError):  # It has ended already, or there is no room for the name.
         run.spawned(owner_of(process.pid))
-    speaking = contextvars.copy_context()
-    threading.Thread(target=speaking.run, args=(_collect, run, process), name="tale-tune-reaper", daemon=True).start()
+    speaking, given = contextvars.copy_context(), (_collect, run, process, run.spawned_by())
+    threading.Thread(target=speaking.run, args=given, name="tale-tune-reaper", daemon=True).start()
 
 
-def _collect(run: TuneRun, process: subprocess.Popen[bytes]) -> None:
-    """Wait for the process and, if it left no end behind, write what can be said."""
+def _collect(run: TuneRun, process: subprocess.Popen[bytes], mine: str) -> None:
+    """Wait for the process and, if it left no end behind, write what can be said.
+
+    A process writes its end before it is gone; by then somebody may have resumed the training, in another process.
+    """
     code = process.wait()
     state = run.state()
-    if state.status not in ("running", "interrupted"):
+    if run.spawned_by() != mine or state.status not in ("running", "interrupted"):
         return
     words = run.last_words()
     if code in (-9, 137):

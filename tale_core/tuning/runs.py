@@ -157,7 +157,7 @@ class TuneRun:
         state = self._read()
         if not state.running:
             return state
-        state = replace(state, owner=state.owner or self._spawned())
+        state = replace(state, owner=state.owner or self.spawned_by())
         now = datetime.now(UTC)
         seen = datetime.fromisoformat(state.updated_at) if state.updated_at else now
         gone = owner_is_gone(state.owner, heartbeat_at=seen, now=now) if state.owner else now - seen > HEARTBEAT_LIMIT
@@ -170,7 +170,8 @@ class TuneRun:
         """
         _write(self.path / "owner", owner)
 
-    def _spawned(self) -> str:
+    def spawned_by(self) -> str:
+        """The process that was started last; "" before it is known."""
         try:
             return (self.path / "owner").read_text(encoding="utf-8")
         except OSError:

@@ -186,6 +186,15 @@ def test_after_a_measurement_the_same_run_trains(monkeypatch, installed):
     assert not run.state().measure_only and run.state().estimate == ESTIMATE
 
 
+def test_a_process_that_leaves_late_says_nothing_about_the_one_that_goes_on(monkeypatch, installed):
+    process(monkeypatch, "state(status='done', phase='ended'); time.sleep(0.7)")
+    run = job.start(plan(), samples.examples(), measure_only=True)
+    until(lambda: not run.state().running)
+    process(monkeypatch, "state(step=1, phase='training'); time.sleep(2); state(status='done', phase='ended')")
+    job.resume(run)
+    assert {state.status for state in job.follow(run, every_s=0.02)} == {"running", "done"}
+
+
 def test_several_processes_are_started_by_accelerate():
     run = made()
     assert job.command(run, 1)[1:3] == ["-m", "tale_core.tuning.worker"]
