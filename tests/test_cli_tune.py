@@ -13,8 +13,8 @@ import pytest
 from tale_core.cli import main
 from tale_core.models import adapters
 from tale_core.tuning import install, job, runs
-from tale_core.tuning.examples import from_jsonl, to_jsonl
-from tale_core.tuning.runs import Estimate
+from tale_core.tuning.examples_file import from_jsonl, to_jsonl
+from tale_core.tuning.run_state import Estimate
 from tests.tuning import samples
 
 

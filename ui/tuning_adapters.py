@@ -11,7 +11,7 @@ import streamlit as st
 
 from tale_core.errors import TaleError
 from tale_core.i18n import t
-from tale_core.models import adapters
+from tale_core.models import adapter_exchange, adapters
 from tale_core.models.adapters import Adapter
 from ui import tuning_evaluation as evaluation
 from ui import tuning_words as words
@@ -101,8 +101,8 @@ def _files(one: Adapter) -> None:
         )  # fmt: skip
         if one.peft.is_dir():
             st.download_button(
-                t("For transformers and vLLM (PEFT)"), partial(adapters.peft_archive, one), file_name=f"{one.name}.zip",
-                key="tune_peft", on_click="ignore", icon=":material/download:",
+                t("For transformers and vLLM (PEFT)"), partial(adapter_exchange.peft_archive, one),
+                file_name=f"{one.name}.zip", key="tune_peft", on_click="ignore", icon=":material/download:",
             )  # fmt: skip
     st.code(f"llama-server -m BASE.gguf --lora {one.name}.gguf", language=None)
 

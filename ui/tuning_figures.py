@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tale_core.i18n import t
 from tale_core.tuning.examples import Examples
-from tale_core.tuning.runs import Loss
+from tale_core.tuning.run_state import Loss
 from ui.theme import Palette, palette
 
 if TYPE_CHECKING:

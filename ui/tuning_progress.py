@@ -12,7 +12,8 @@ import streamlit as st
 from tale_core.errors import TaleError
 from tale_core.i18n import t
 from tale_core.tuning import job, runs
-from tale_core.tuning.runs import RunState, TuneRun
+from tale_core.tuning.run_state import RunState
+from tale_core.tuning.runs import TuneRun
 from ui import tuning_figures as figures
 from ui import tuning_words as words
 from ui.text import literal, visible
@@ -40,12 +41,16 @@ def _follow(run: TuneRun) -> None:
     if not state.running:
         st.rerun()
     stopping = run.stop_file.exists()
+    said = t("Stopping after this step…") if stopping else words.progress(state)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"**{literal(words.progress(state), 200)}**")
-        st.button(
-            t("Stopping after this step…") if stopping else t("Stop"), key="tune_stop", icon=":material/stop_circle:",
-            on_click=partial(job.stop, run), disabled=stopping,
-        )  # fmt: skip
+        st.markdown(f"**{literal(said, 200)}**")
+        if not stopping:
+            st.button(t("Stop"), key="tune_stop", icon=":material/stop_circle:", on_click=partial(job.stop, run))
+        else:
+            st.button(
+                t("Stop at once"), key="tune_end", icon=":material/stop_circle:", on_click=partial(job.end, run),
+                help=t("It stops after the step that runs. At once, what came after its last checkpoint is lost."),
+            )  # fmt: skip
     st.progress(min(1.0, state.step / state.steps) if state.steps else 0.0)
     if state.estimate is not None:
         st.caption(literal(words.cost(state.estimate), 300))

@@ -10,7 +10,7 @@ from tale_core.models.adapters import Adapter
 from tale_core.models.weights_progress import megabytes
 from tale_core.presheet import duration
 from tale_core.tuning.examples import Examples
-from tale_core.tuning.runs import Estimate, Loss, RunState
+from tale_core.tuning.run_state import Estimate, Loss, RunState
 
 METHODS = {
     "sft": N_("Imitate the short right answers (SFT)"),

@@ -6,24 +6,32 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tale_core.cli import FAILED, INTERRUPTED, OK, emit
+from tale_core.commands.tune_words import (
+    adapter_document,
+    estimate_words,
+    examples_document,
+    examples_words,
+    run_document,
+)
 from tale_core.datasets.results import fingerprint
 from tale_core.errors import InputError
-from tale_core.models import adapters
-from tale_core.models.adapters import Adapter
+from tale_core.models import adapter_exchange, adapters
 from tale_core.models.weights_progress import megabytes
 from tale_core.presheet import duration
 from tale_core.settings import get_settings
 from tale_core.tuning.data import examples_from_store
-from tale_core.tuning.examples import Examples, Selection, from_jsonl, leak_key, to_jsonl
+from tale_core.tuning.examples import Examples, Selection, leak_key
+from tale_core.tuning.examples_file import from_jsonl, to_jsonl
 from tale_core.tuning.plan import PROJECTIONS, TunePlan, paper_settings
 
 if TYPE_CHECKING:
-    from tale_core.tuning.runs import Estimate, RunState, TuneRun
+    from tale_core.tuning.run_state import RunState
+    from tale_core.tuning.runs import TuneRun
 
 _PART = re.compile(r"(.+?)(?::(\d+):(\d+))?")
 
@@ -141,7 +149,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
 def run_export(args: argparse.Namespace) -> int:
     """Run `tune export`: a copy of the adapter, as GGUF or as a PEFT folder."""
     one = adapters.find(args.name)
-    target = adapters.export(one, Path(args.target), args.form)
+    target = adapter_exchange.export(one, Path(args.target), args.form)
     if args.json:
         emit({"adapter": one.name, "form": args.form, "file": str(target)})
     else:
@@ -155,7 +163,7 @@ def run_import(args: argparse.Namespace) -> int:
     from tale_core.models.weights import ensure_weights
 
     model = embedded_model(args.model or get_settings().model)
-    one = adapters.import_gguf(Path(args.file), name=args.name, base=model.name, weights=ensure_weights(model))
+    one = adapter_exchange.import_gguf(Path(args.file), name=args.name, base=model.name, weights=ensure_weights(model))
     if args.json:
         emit(adapter_document(one))
     else:
@@ -232,46 +240,6 @@ def _excluded(parts: Sequence[str]) -> frozenset[str]:
     return frozenset(keys)
 
 
-def examples_document(found: Examples, model: str) -> dict[str, Any]:
-    """JSON-safe."""
-    tokens = [e.target_tokens for e in found.train]
-    vanilla = [e.vanilla.tokens for e in found.train if e.vanilla]
-    return {
-        "model": model,
-        "fingerprint": found.fingerprint,
-        "train": len(found.train),
-        "train_questions": len(found.train_keys),
-        "held_out": len(found.held_out),
-        "pairs": sum(e.vanilla is not None for e in found.train),
-        "target_tokens_mean": sum(tokens) / len(tokens) if tokens else None,
-        "vanilla_tokens_mean": sum(vanilla) / len(vanilla) if vanilla else None,
-        "passed_over": found.passed._asdict(),
-    }
-
-
-def examples_words(found: Examples) -> str:
-    """What there is to train on, in a sentence or two."""
-    tokens = [e.target_tokens for e in found.train]
-    mean = f" of {sum(tokens) / len(tokens):.0f} tokens on average" if tokens else ""
-    vanilla = [e.vanilla.tokens for e in found.train if e.vanilla]
-    against = f" (vanilla: {sum(vanilla) / len(vanilla):.0f})" if vanilla else ""
-    passed = found.passed
-    return (
-        f"{len(found.train)} examples of {len(found.train_keys)} questions{mean}{against}, {len(found.held_out)} held "
-        f"out. Passed over: {passed.without_right} questions without a right short answer, {passed.not_shorter} where "
-        f"it is no shorter, {passed.outside} outside the lengths, {passed.excluded} kept for evaluation."
-    )
-
-
-def estimate_words(estimate: Estimate) -> str:
-    """What a training will take, in a sentence."""
-    return (
-        f"{estimate.steps} steps of about {duration(estimate.seconds_per_step)}, {duration(estimate.seconds)} in all, "
-        f"with {megabytes(estimate.memory)} of memory ({estimate.precision} on {estimate.device}; "
-        f"{estimate.measured} passes timed)."
-    )
-
-
 def _follow(run: TuneRun) -> RunState:
     """Show how far it is, to its end; an interrupt stops the training and keeps its checkpoint."""
     from rich.console import Console
@@ -294,8 +262,11 @@ def _follow(run: TuneRun) -> RunState:
                     bar.update(task, description=_line(state), completed=state.step, total=state.steps or None)
                 return run.state()
             except KeyboardInterrupt:
+                if run.stop_file.exists():
+                    job.end(run)
+                    continue
                 job.stop(run)
-                bar.console.print("Stopping after this step; the checkpoint is kept.")
+                bar.console.print("Stopping after this step, with a checkpoint. Once more to stop at once.")
 
 
 def _line(state: RunState) -> str:
@@ -317,22 +288,3 @@ def _ended(run: TuneRun, state: RunState, args: argparse.Namespace) -> int:
         return OK
     print(f"tale: {state.error or 'stopped.'} Go on with `tune train --resume {run.id}`.", file=sys.stderr)
     return INTERRUPTED if state.status == "cancelled" else FAILED
-
-
-def run_document(run: TuneRun) -> dict[str, Any]:
-    """JSON-safe."""
-    state = run.state()
-    told = asdict(state)
-    for name in ("owner", "message"):
-        told.pop(name)
-    named = {"run": run.id, "name": run.plan.name, "base": run.plan.base, "method": run.plan.method}
-    return named | told | {"settings": asdict(run.plan.settings), "losses": [asdict(one) for one in run.losses()]}
-
-
-def adapter_document(a: Adapter) -> dict[str, Any]:
-    """JSON-safe: the description, with where it is."""
-    told = a.about.model_dump()
-    for name in ("questions", "held_out_questions"):
-        if (listed := told["data"].pop(name, None)) is not None:
-            told["data"][f"{name}_count"] = len(listed)
-    return told | {"key": a.key, "shipped": a.shipped, "folder": str(a.folder), "peft": a.peft.is_dir()}

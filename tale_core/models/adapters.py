@@ -11,36 +11,29 @@ training, no server and no torch. A file is used only if its hash is the recorde
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
 import re
 import shutil
 import uuid
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tale_core.errors import AdapterFileError, InputError
-from tale_core.i18n import joined, t
-from tale_core.models.gguf_file import Header, read_header
+from tale_core.i18n import t
+from tale_core.models.adapter_check import MAX_BYTES, check_fits, check_lora, measured
+from tale_core.models.gguf_file import Header
 from tale_core.settings import REPO_ROOT, get_settings
 
 SHIPPED = REPO_ROOT / "data" / "adapters"
 DESCRIPTION, GGUF, PEFT = "adapter.json", "adapter.gguf", "peft"
 PEFT_FILES: Final = ("adapter_config.json", "adapter_model.safetensors")
-MAX_BYTES = 2_000_000_000
 FORMAT = 1
-Form = Literal["gguf", "peft"]
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
-_LORA = re.compile(r"(.+)\.lora_([ab])")
 
 
 class Description(BaseModel):
@@ -210,7 +203,7 @@ def save(about: Mapping[str, Any], gguf: Path, peft: Path | None = None) -> Adap
             (draft / PEFT).mkdir()
             for file in PEFT_FILES:
                 shutil.copyfile(peft / file, draft / PEFT / file)
-        size, digest = _measured(draft / GGUF)
+        size, digest = measured(draft / GGUF)
         told = {**about, "architecture": header.text("general.architecture"), "sha256": digest, "size": size}
         _write_json(draft / DESCRIPTION, Description(**told).model_dump())
         os.rename(draft, folder() / name)
@@ -276,7 +269,7 @@ def verified(adapter: Adapter, base: Header | None = None) -> Path:
         AdapterFileError: It is damaged, or belongs to another model.
     """
     header = check_lora(adapter.gguf)
-    if _measured(adapter.gguf) != (adapter.about.size, adapter.about.sha256):
+    if measured(adapter.gguf) != (adapter.about.size, adapter.about.sha256):
         raise AdapterFileError(
             t("The adapter {name!r} is damaged: its file is not the one that was saved.", name=adapter.name),
             t("Delete it and train or import it again."),
@@ -284,123 +277,6 @@ def verified(adapter: Adapter, base: Header | None = None) -> Path:
     if base is not None:
         check_fits(adapter.name, header, base)
     return adapter.gguf
-
-
-def export(adapter: Adapter, target: Path, form: Form) -> Path:
-    """Copy an adapter to where a person wants it.
-
-    Args:
-        adapter: Which.
-        target: A folder to put it into, or the name of the new file ("gguf") or folder ("peft").
-        form: For llama.cpp and Ollama, or for transformers and vLLM.
-
-    Raises:
-        InputError: The target exists, or the adapter has no PEFT folder.
-        AdapterFileError: It cannot be written, or the adapter is damaged.
-    """
-    verified(adapter)
-    if form == "peft" and not adapter.peft.is_dir():
-        raise InputError(
-            t("The adapter {name!r} was imported as GGUF and has no PEFT folder.", name=adapter.name), t("Export that.")
-        )
-    if target.is_dir():
-        target = target / (f"{adapter.name}.gguf" if form == "gguf" else adapter.name)
-    if target.exists():
-        raise InputError(t("{path} exists already.", path=target), t("Name another place."))
-    try:
-        if form == "gguf":
-            shutil.copyfile(adapter.gguf, target)
-        else:
-            shutil.copytree(adapter.peft, target)
-    except OSError as e:
-        raise AdapterFileError(
-            t("{path} cannot be written: {reason}.", path=target, reason=e.strerror), t("Name another place.")
-        ) from e
-    return target
-
-
-def peft_archive(adapter: Adapter) -> bytes:
-    """The PEFT folder as a zip archive, for a download.
-
-    Raises:
-        AdapterFileError: It cannot be read.
-    """
-    whole = io.BytesIO()
-    try:
-        with zipfile.ZipFile(whole, "w") as archive:  # Numbers do not get smaller: stored as they are.
-            for file in PEFT_FILES:
-                archive.write(adapter.peft / file, f"{adapter.name}/{file}")
-    except OSError as e:
-        raise AdapterFileError(t("{path} cannot be read: {reason}.", path=adapter.peft, reason=e.strerror)) from e
-    return whole.getvalue()
-
-
-def import_gguf(path: Path, *, name: str, base: str, weights: Path) -> Adapter:
-    """Take somebody's GGUF adapter into the registry. The file is hostile until its header has been checked.
-
-    Args:
-        path: The file.
-        name: To call it by.
-        base: Catalog name of the model that it belongs to.
-        weights: That model's file.
-
-    Raises:
-        InputError: The name is taken or not allowed, or the file is too large.
-        AdapterFileError: It is damaged, no LoRA adapter, or for another model.
-    """
-    check_name(name)
-    if path.is_file() and path.stat().st_size > MAX_BYTES:
-        raise InputError(
-            t("{path} is larger than {most:,} MB.", path=path.name, most=MAX_BYTES // 1_000_000),
-            t("An adapter is smaller."),
-        )
-    check_fits(name, check_lora(path), base_header(weights))
-    told = {"name": name, "base": base, "method": "imported", "created": datetime.now(UTC).isoformat()}
-    return save(told, path)
-
-
-def check_lora(path: Path) -> Header:
-    """The header of an adapter file.
-
-    Raises:
-        AdapterFileError: It is damaged, hostile, or no LoRA adapter.
-    """
-    header = read_header(path)
-    what = (header.text("general.type"), header.text("adapter.type"))
-    if what != ("adapter", "lora"):
-        raise AdapterFileError(
-            t("{path} is no LoRA adapter: it says {what!r} of itself.", path=path.name, what=what[0])
-        )
-    alpha = header.values.get("adapter.lora.alpha")
-    if not isinstance(alpha, float) or not 0 < alpha < 1e6:
-        raise AdapterFileError(
-            t("{path} has the scale {alpha!r}.", path=path.name, alpha=alpha), t("A LoRA adapter has a positive alpha.")
-        )
-    halves = {name: match.groups() for name in header.tensors if (match := _LORA.fullmatch(name))}
-    pairs = {base for base, _ in halves.values()}
-    if not pairs or len(halves) != len(header.tensors) or len(halves) != 2 * len(pairs):
-        raise AdapterFileError(t("{path} has tensors that are no pairs of a LoRA adapter.", path=path.name))
-    return header
-
-
-def check_fits(name: str, adapter: Header, base: Header) -> None:
-    """Check that every tensor of an adapter changes one of the base's and has its size.
-
-    Raises:
-        AdapterFileError: It belongs to another model.
-    """
-    other = t("The adapter {name!r} belongs to another model.", name=name)
-    hint = t("Choose the model that it was trained on.")
-    mine, theirs = adapter.text("general.architecture"), base.text("general.architecture")
-    if mine != theirs:
-        raise AdapterFileError(
-            other, joined(t("It is for {mine}, this is {theirs}.", mine=mine or "?", theirs=theirs), hint)
-        )
-    for tensor in {match[1] for n in adapter.tensors if (match := _LORA.fullmatch(n))}:
-        a, b = adapter.tensors[f"{tensor}.lora_a"].dims, adapter.tensors[f"{tensor}.lora_b"].dims
-        whole = base.tensors.get(tensor)
-        if whole is None or len(a) != 2 or len(b) != 2 or (a[0], b[1]) != whole.dims or a[1] != b[0]:
-            raise AdapterFileError(other, joined(t("Its {tensor} does not fit.", tensor=tensor), hint))
 
 
 def other_base(adapter: Adapter, model: str) -> str:
@@ -412,24 +288,6 @@ def other_base(adapter: Adapter, model: str) -> str:
 def choose_base(adapter: Adapter) -> str:
     """What to do about it."""
     return t("Choose {model}.", model=adapter.about.base) if adapter.about.base else ""
-
-
-def base_header(weights: Path) -> Header:
-    """The header of a base's weights; read once as long as the file does not change.
-
-    Raises:
-        AdapterFileError: It cannot be read.
-    """
-    try:
-        changed = weights.stat().st_mtime_ns
-    except OSError as e:
-        raise AdapterFileError(t("{path} cannot be read: {reason}.", path=weights, reason=e.strerror)) from e
-    return _base_header(weights, changed)
-
-
-@lru_cache(maxsize=4)
-def _base_header(weights: Path, changed: int) -> Header:
-    return read_header(weights)
 
 
 def _read(place: Path, *, shipped: bool) -> Adapter:
@@ -447,21 +305,6 @@ def _read(place: Path, *, shipped: bool) -> Adapter:
             t("{path} is of another version or of another adapter.", path=path), t("Delete its folder.")
         )
     return Adapter(place, about, shipped)
-
-
-def _measured(path: Path) -> tuple[int, str]:
-    """Bytes and sha256 of a file, computed again only when it has changed."""
-    try:
-        found = path.stat()
-        return found.st_size, _digest(path, found.st_mtime_ns, found.st_size)
-    except OSError as e:
-        raise AdapterFileError(t("{path} cannot be read: {reason}.", path=path, reason=e.strerror)) from e
-
-
-@lru_cache(maxsize=64)
-def _digest(path: Path, changed: int, size: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_json(path: Path, document: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from tale_core.errors import AdapterFileError, InputError, ServerStartError, StoppedError
 from tale_core.i18n import t
-from tale_core.models import adapters
+from tale_core.models import adapter_check, adapters
 from tale_core.models.adapters import Adapter
 from tale_core.models.catalog import embedded_model
 from tale_core.models.embedded_worker import LOOPBACK, get_json
@@ -119,7 +119,7 @@ def _has(info: ServerInfo | None, adapter: Adapter | None) -> TypeGuard[ServerIn
 
 
 def _checked(adapter: Adapter, weights: Path) -> tuple[str, str]:
-    return adapter.key, str(adapters.verified(adapter, adapters.base_header(weights)))
+    return adapter.key, str(adapters.verified(adapter, adapter_check.base_header(weights)))
 
 
 def _still_there(info: ServerInfo | None, weights: Path) -> Iterator[tuple[str, str]]:

@@ -84,7 +84,7 @@ class Example:
             KeyError, TypeError: It is no such document.
         """
         told = dict(document)
-        question = _question(told.pop("question"))
+        question = question_from(told.pop("question"))
         vanilla, wrong = (Rejected(**value) if (value := told.pop(name)) else None for name in ("vanilla", "wrong"))
         return cls(question=question, vanilla=vanilla, wrong=wrong, **told)
 
@@ -271,54 +271,6 @@ def pairs(examples: Iterable[Example], against: Sequence[Against] = ("vanilla",)
     return found
 
 
-def to_jsonl(examples: Examples) -> str:
-    """The examples as JSON lines, each with its side of the split."""
-    sides = (("train", examples.train), ("held-out", examples.held_out))
-    rows = [{"split": side} | e.document() for side, part in sides for e in part]
-    rows += [{"split": "question", "question": asdict(q)} for q in examples.questions]
-    return "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
-
-
-def from_jsonl(text: str, *, where: str = "the file") -> Examples:
-    """The examples of such lines.
-
-    Raises:
-        InputError: A line is no example, or a question stands on both sides.
-    """
-    sides: dict[str, list[Example]] = {"train": [], "held-out": []}
-    questions: list[Question] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            if (split := row.pop("split")) == "question":
-                questions.append(_question(row["question"]))
-            else:
-                sides[split].append(_checked(Example.from_document(row)))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
-            raise InputError(
-                t("Line {number} of {where} is no training example.", number=number, where=where),
-                t("Write it with `tune examples`."),
-            ) from e
-    aside = {e.key for e in sides["held-out"]} | {leak_key(q) for q in questions}
-    both = {e.key for e in sides["train"]} & aside
-    if both:
-        raise InputError(
-            t("{count} questions of {where} stand on both sides of the split.", count=len(both), where=where),
-            t("Leave one side out."),
-        )
-    return Examples(tuple(sides["train"]), tuple(sides["held-out"]), questions=tuple(questions))
-
-
-def _question(told: Mapping[str, Any]) -> Question:
+def question_from(told: Mapping[str, Any]) -> Question:
+    """A question that was written as JSON."""
     return Question(**dict(told) | {"options": tuple(told.get("options", ()))})
-
-
-def _checked(example: Example) -> Example:
-    texts = (example.question.text, example.target, *(r.text for r in (example.vanilla, example.wrong) if r))
-    if not all(isinstance(text, str) and text.strip() for text in texts):
-        raise ValueError("an empty text")
-    if not isinstance(example.target_tokens, int) or example.target_tokens < 1:
-        raise ValueError("no count of tokens")
-    return example

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import psutil
 
@@ -22,17 +23,20 @@ from tale_core.errors import InputError, TuningError
 from tale_core.i18n import joined, language, t
 from tale_core.models import adapters
 from tale_core.settings import REPO_ROOT
-from tale_core.store.owner import owner_of
+from tale_core.store.owner import owner_is_gone, owner_of
 from tale_core.tuning import runs
 from tale_core.tuning.examples import Examples
 from tale_core.tuning.install import require
 from tale_core.tuning.plan import TunePlan
-from tale_core.tuning.runs import RunState, TuneRun
+from tale_core.tuning.run_state import RunState
+from tale_core.tuning.runs import TuneRun
 from tale_core.types import Status
 
 RESUMABLE = ("interrupted", "failed", "cancelled")
 MAX_PROCESSES = 64
 LANGUAGE = "TALE_TUNE_LANGUAGE"
+_NEVER = datetime(2000, 1, 1, tzinfo=UTC)
+"""A process of another host is none that can be ended from here."""
 
 
 def start(plan: TunePlan, examples: Examples, *, measure_only: bool = False, processes: int = 1) -> TuneRun:
@@ -89,6 +93,19 @@ def resume(run: TuneRun, *, processes: int = 1) -> TuneRun:
 def stop(run: TuneRun) -> None:
     """Ask it to stop after the step that runs; a checkpoint is kept. Harmless when it has ended."""
     run.ask_to_stop()
+
+
+def end(run: TuneRun) -> None:
+    """End its process at once; what came after its last checkpoint is lost. Harmless when it has ended."""
+    run.ask_to_stop()
+    owner = run.spawned_by() or run.state().owner
+    if not owner or not run.state().running or owner_is_gone(owner, heartbeat_at=_NEVER, now=datetime.now(UTC)):
+        return
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(int(owner.rsplit(":", 2)[1]))
+        for one in (*process.children(recursive=True), process):  # With several GPUs accelerate is their parent.
+            with contextlib.suppress(psutil.Error):
+                one.kill()
 
 
 def running() -> TuneRun | None:
@@ -155,9 +172,13 @@ def _collect(run: TuneRun, process: subprocess.Popen[bytes], mine: str) -> None:
     if run.spawned_by() != mine or state.status not in ("running", "interrupted"):
         return
     words = run.last_words()
-    if code in (-9, 137):
+    told: str | None
+    status: Status
+    if code in (-9, 137) and run.stop_file.exists():
+        told, status = None, "cancelled"
+    elif code in (-9, 137):
         told = t("It was ended by the system or by somebody; most often that means too little memory.")
-        status: Status = "interrupted"
+        status = "interrupted"
     else:
         told, status = joined(t("Its process ended (code {code}).", code=code), words), "failed"
     with contextlib.suppress(TuningError):

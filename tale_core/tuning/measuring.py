@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from tale_core.tuning.plan import TrainingSettings
-from tale_core.tuning.runs import Estimate
+from tale_core.tuning.run_state import Estimate
 
 PASSES = 3
 FORWARD_SHARE = 0.4

@@ -19,6 +19,23 @@ Method = Literal["sft", "dpo"]
 PROJECTIONS: Final = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """What LoRA can change here; the paper changes q_proj and v_proj."""
 
+_RANGES: Final[tuple[tuple[str, float, float], ...]] = (
+    ("epochs", 1, 100),
+    ("batch", 1, 1024),
+    ("micro_batch", 1, 1024),
+    ("learning_rate", 1e-7, 1e-1),
+    ("weight_decay", 0, 1),
+    ("warmup", 0, 0.5),
+    ("max_grad_norm", 0.01, 100),
+    ("rank", 1, 256),
+    ("alpha", 1, 1024),
+    ("dropout", 0, 0.5),
+    ("max_length", 32, 32_768),
+    ("beta", 0.001, 10),
+    ("sft_weight", 0, 10),
+    ("seed", 0, 2**31),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSettings:
@@ -66,23 +83,7 @@ class TrainingSettings:
         Raises:
             InputError: One is out of range; the message names it.
         """
-        ranges: tuple[tuple[str, float, float], ...] = (
-            ("epochs", 1, 100),
-            ("batch", 1, 1024),
-            ("micro_batch", 1, self.batch),
-            ("learning_rate", 1e-7, 1e-1),
-            ("weight_decay", 0, 1),
-            ("warmup", 0, 0.5),
-            ("max_grad_norm", 0.01, 100),
-            ("rank", 1, 256),
-            ("alpha", 1, 1024),
-            ("dropout", 0, 0.5),
-            ("max_length", 32, 32_768),
-            ("beta", 0.001, 10),
-            ("sft_weight", 0, 10),
-            ("seed", 0, 2**31),
-        )
-        for name, low, high in ranges:
+        for name, low, high in _RANGES:
             if not low <= getattr(self, name) <= high:
                 raise InputError(
                     t("{name} is {value!r}.", name=name, value=getattr(self, name)),

@@ -20,7 +20,7 @@ from typing import Any
 
 from tale_core.errors import TaleError
 from tale_core.i18n import NAMES, SOURCE, t, use_language
-from tale_core.models import adapters
+from tale_core.models import adapter_check, adapters
 from tale_core.models.adapters import Adapter
 from tale_core.store import current_owner
 from tale_core.tuning import runs
@@ -29,7 +29,8 @@ from tale_core.tuning.examples import Examples
 from tale_core.tuning.export import shape_of, strip_base, write_gguf
 from tale_core.tuning.install import require
 from tale_core.tuning.job import LANGUAGE
-from tale_core.tuning.runs import Loss, Phase, TuneRun
+from tale_core.tuning.run_state import Loss, Phase
+from tale_core.tuning.runs import TuneRun
 
 BEAT_S = 1.0
 MOST_KEPT = 1_000
@@ -106,7 +107,8 @@ def train(run: TuneRun, reporter: Reporter) -> None:
         OSError: A file cannot be written.
     """
     require()
-    from tale_core.tuning.training import Hooks, Training
+    from tale_core.tuning.training import Training
+    from tale_core.tuning.watching import Hooks
 
     plan = run.plan
     adapters.check_name(plan.name)
@@ -184,7 +186,7 @@ def _fits(made: Adapter, base: Base) -> None:
     from tale_core.models.weights import ensure_weights
 
     weights = ensure_weights(embedded_model(base.name))
-    adapters.verified(made, adapters.base_header(weights))
+    adapters.verified(made, adapter_check.base_header(weights))
 
 
 def fail(reporter: Reporter, error: BaseException) -> None:

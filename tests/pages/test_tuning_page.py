@@ -22,7 +22,8 @@ from tale_core.models.choice import embedded_choice
 from tale_core.store import current_owner
 from tale_core.tuning import install, job, runs
 from tale_core.tuning.plan import TunePlan
-from tale_core.tuning.runs import Estimate, Loss, TuneRun
+from tale_core.tuning.run_state import Estimate, Loss
+from tale_core.tuning.runs import TuneRun
 from tests.pages.app_page import opened, sent, words
 from tests.tuning import samples
 
@@ -158,7 +159,8 @@ def test_a_running_training_is_followed_with_its_loss():
     assert [trace["name"] for trace in chart["data"]] == ["Training", "Questions kept aside"]
     assert "The loss has fallen from 1.90 to 0.80." in text
     at.button(key="tune_stop").click().run()
-    assert run.stop_file.exists() and at.button(key="tune_stop").disabled
+    assert run.stop_file.exists() and at.button(key="tune_end").label == "Stop at once"
+    assert "Stopping after this step" in words(at.main)
 
 
 @pytest.mark.parametrize(

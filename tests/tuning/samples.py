@@ -83,28 +83,37 @@ def string(key: str, said: str) -> bytes:
 Tensors = dict[str, "np.ndarray[Any, Any]"]
 
 
-def gguf(values: list[bytes], tensors: Tensors, *, version: int = 3, counts: tuple[int, int] | None = None) -> bytes:
-    """A GGUF file by hand; `counts` lies about the number of tensors and values."""
+def gguf(
+    values: list[bytes],
+    tensors: Tensors,
+    *,
+    version: int = 3,
+    counts: tuple[int, int] | None = None,
+    kind: int = 0,
+) -> bytes:
+    """A GGUF file by hand; `counts` lies about the number of tensors and values, `kind` about their type."""
     n_tensors, n_values = counts or (len(tensors), len(values))
     head = b"GGUF" + struct.pack("<IQQ", version, n_tensors, n_values) + b"".join(values)
     infos, data = b"", b""
     for name, array in tensors.items():
         infos += text(name) + struct.pack("<I", array.ndim) + b"".join(struct.pack("<Q", d) for d in array.shape[::-1])
-        infos += struct.pack("<IQ", 0, len(data))
+        infos += struct.pack("<IQ", kind, len(data))
         raw = array.astype("<f4").tobytes()
         data += raw + b"\0" * (-len(raw) % 32)
     whole = head + infos
     return whole + b"\0" * (-len(whole) % 32) + data
 
 
-def lora(architecture: str = "llama", *, rows: int = 6, columns: int = 4, rank: int = 2, alpha: float = 32.0) -> bytes:
+def lora(
+    architecture: str = "llama", *, rows: int = 6, columns: int = 4, rank: int = 2, alpha: float = 32.0, **more: Any
+) -> bytes:
     """A small adapter of one projection."""
     values = [
         string("general.architecture", architecture), string("general.type", "adapter"),
         string("adapter.type", "lora"), value("adapter.lora.alpha", 6, struct.pack("<f", alpha)),
     ]  # fmt: skip
     name = "blk.0.attn_q.weight"
-    return gguf(values, {f"{name}.lora_a": np.ones((rank, columns)), f"{name}.lora_b": np.zeros((rows, rank))})
+    return gguf(values, {f"{name}.lora_a": np.ones((rank, columns)), f"{name}.lora_b": np.zeros((rows, rank))}, **more)
 
 
 def base(architecture: str = "llama", *, rows: int = 6, columns: int = 4) -> bytes:

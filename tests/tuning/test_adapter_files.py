@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tale_core.errors import AdapterFileError, InputError
-from tale_core.models import adapters
+from tale_core.models import adapter_check, adapter_exchange, adapters
 from tale_core.models.gguf_file import read_header
 from tests.tuning import samples
 from tests.tuning.samples import gguf, lora, string, value
@@ -62,7 +62,7 @@ HOSTILE = {
 @pytest.mark.parametrize("what", sorted(HOSTILE))
 def test_a_hostile_file_is_refused_in_words(what, tmp_path):
     with pytest.raises(AdapterFileError) as e:
-        adapters.check_lora(written(tmp_path, HOSTILE[what]))
+        adapter_check.check_lora(written(tmp_path, HOSTILE[what]))
     assert len(str(e.value)) < 400 and "file.gguf" in str(e.value)
 
 
@@ -75,7 +75,7 @@ def test_whatever_bytes_are_changed_it_is_read_or_refused(tmp_path_factory, data
     path = tmp_path_factory.getbasetemp() / "fuzzed.gguf"
     path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]))
     with contextlib.suppress(AdapterFileError):
-        adapters.check_lora(path)
+        adapter_check.check_lora(path)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +84,8 @@ def test_whatever_bytes_are_changed_it_is_read_or_refused(tmp_path_factory, data
         samples.base(),
         lora(alpha=-1.0),
         lora(alpha=float("nan")),
+        lora(kind=8),
+        lora(kind=999),
         gguf([string("general.type", "adapter"), string("adapter.type", "control_vector")], {}),
         gguf(
             [string("general.type", "adapter"), string("adapter.type", "lora"),
@@ -94,7 +96,7 @@ def test_whatever_bytes_are_changed_it_is_read_or_refused(tmp_path_factory, data
 )  # fmt: skip
 def test_what_is_no_lora_adapter_is_refused(content, tmp_path):
     with pytest.raises(AdapterFileError):
-        adapters.check_lora(written(tmp_path, content))
+        adapter_check.check_lora(written(tmp_path, content))
 
 
 @pytest.mark.parametrize(
@@ -190,25 +192,25 @@ def test_it_is_exported_as_gguf_and_as_a_peft_folder(tmp_path):
     one = samples.adapter(tmp_path)
     out = tmp_path / "out"
     out.mkdir()
-    assert adapters.export(one, out, "gguf").read_bytes() == one.gguf.read_bytes()
-    assert sorted(p.name for p in adapters.export(one, out, "peft").iterdir()) == sorted(adapters.PEFT_FILES)
+    assert adapter_exchange.export(one, out, "gguf").read_bytes() == one.gguf.read_bytes()
+    assert sorted(p.name for p in adapter_exchange.export(one, out, "peft").iterdir()) == sorted(adapters.PEFT_FILES)
     with pytest.raises(InputError, match="exists already"):
-        adapters.export(one, out, "gguf")
-    with zipfile.ZipFile(BytesIO(adapters.peft_archive(one))) as archive:
+        adapter_exchange.export(one, out, "gguf")
+    with zipfile.ZipFile(BytesIO(adapter_exchange.peft_archive(one))) as archive:
         assert sorted(archive.namelist()) == sorted(f"brief/{f}" for f in adapters.PEFT_FILES)
 
 
 def test_an_imported_adapter_must_fit_its_base(tmp_path):
     source, weights = written(tmp_path, GOOD), tmp_path / "base.gguf"
     weights.write_bytes(samples.base())
-    one = adapters.import_gguf(source, name="theirs", base=samples.BASE, weights=weights)
+    one = adapter_exchange.import_gguf(source, name="theirs", base=samples.BASE, weights=weights)
     assert one.about.method == "imported" and not one.peft.is_dir()
     with pytest.raises(InputError, match="no PEFT folder"):
-        adapters.export(one, tmp_path / "x", "peft")
+        adapter_exchange.export(one, tmp_path / "x", "peft")
     weights.write_bytes(samples.base("qwen2"))
     os.utime(weights, (1, 1))
     with pytest.raises(AdapterFileError, match="another model"):
-        adapters.import_gguf(source, name="other", base=samples.BASE, weights=weights)
+        adapter_exchange.import_gguf(source, name="other", base=samples.BASE, weights=weights)
     assert [a.name for a in adapters.listing().adapters] == ["theirs"]
 
 

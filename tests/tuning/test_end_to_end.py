@@ -28,7 +28,8 @@ from tale_core.tuning import runs, worker
 from tale_core.tuning.base import prepare_base
 from tale_core.tuning.export import shape_of, write_gguf
 from tale_core.tuning.plan import PROJECTIONS, TrainingSettings, TunePlan
-from tale_core.tuning.runs import Estimate, TuneRun
+from tale_core.tuning.run_state import Estimate
+from tale_core.tuning.runs import TuneRun
 from tale_core.types import Client, Completion, Request, Sampling
 from tests.models.test_embedded import send
 from tests.tuning import samples

@@ -17,12 +17,11 @@ from tale_core.tuning.examples import (
     Examples,
     Selection,
     build,
-    from_jsonl,
     is_held_out,
     leak_key,
     pairs,
-    to_jsonl,
 )
+from tale_core.tuning.examples_file import from_jsonl, to_jsonl
 from tale_core.types import Outcome, Question, SessionRecord
 from tests.tuning import samples
 

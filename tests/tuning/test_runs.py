@@ -20,8 +20,10 @@ from tale_core.models import adapters
 from tale_core.tuning import export, install, job, runs, training, worker
 from tale_core.tuning.base import Base
 from tale_core.tuning.plan import TrainingSettings, TunePlan, paper_settings
-from tale_core.tuning.runs import Estimate, Loss, RunState, TuneRun
-from tale_core.tuning.training import Step, Trained
+from tale_core.tuning.run_state import Estimate, Loss, RunState
+from tale_core.tuning.runs import TuneRun
+from tale_core.tuning.training import Trained
+from tale_core.tuning.watching import Step
 from tests.tuning import samples
 
 ESTIMATE = Estimate(60.0, 2_000_000_000, 5.0, 12, 3, "float32", "cpu")
@@ -51,7 +53,7 @@ def process(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """Let this code be the worker; it gets the run as `run`, and `state(...)` writes one."""
     head = (
         "import sys, time; from pathlib import Path; from dataclasses import replace\n"
-        "from tale_core.tuning import runs; from tale_core.tuning.runs import RunState\n"
+        "from tale_core.tuning import runs; from tale_core.tuning.run_state import RunState\n"
         "run = runs.find(Path(sys.argv[1]).name)\n"
         "from tale_core.store import current_owner\n"
         "def state(**f): run.write(replace(run.state(), owner=current_owner(), **f))\n"
@@ -176,6 +178,23 @@ def test_a_stop_is_asked_for_by_anybody_and_a_resume_forgets_it(monkeypatch, ins
     assert run.state().error == "False"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_what_does_not_stop_when_asked_is_ended_and_can_go_on(monkeypatch, installed):
+    ignores = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); state(step=1); time.sleep(60)"
+    process(monkeypatch, ignores)
+    run = job.start(plan(), samples.examples())
+    until(lambda: run.state().step == 1)
+    job.stop(run)
+    assert run.state().running
+    job.end(run)
+    until(lambda: run.state().status == "cancelled")
+    assert run.state().error is None and job.running() is None
+    job.end(run)  # It has ended: nothing happens.
+    process(monkeypatch, "state(status='done', phase='ended')")
+    job.resume(run)
+    until(lambda: run.state().status == "done")
+
+
 def test_after_a_measurement_the_same_run_trains(monkeypatch, installed):
     process(monkeypatch, "state(status='done', phase='ended')")
     run = job.start(plan(), samples.examples(), measure_only=True)
@@ -208,7 +227,7 @@ def test_several_processes_are_started_by_accelerate():
     [
         ({"epochs": 0}, "epochs is 0"), ({"learning_rate": 1.0}, "learning_rate"), ({"targets": ()}, "Choose from"),
         ({"targets": ("lm_head",)}, "lm_head"), ({"batch": 10, "micro_batch": 3}, "multiple"),
-        ({"micro_batch": 17}, "micro"),
+        ({"micro_batch": 17}, "no multiple of 17"), ({"micro_batch": 0}, "micro_batch is 0"),
         ({"against": ("x",)}, "cannot be rejected"), ({"threads": 0}, "threads"),
     ],
 )  # fmt: skip
