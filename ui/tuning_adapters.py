@@ -61,8 +61,9 @@ def _problems(found: Sequence[str]) -> None:
 
 
 def _line(one: Adapter, *, is_shown: bool) -> None:
-    st.markdown(f"**:violet[■]** **{literal(one.name, 60)}** · {literal(words.facts(one), 300)}")
     with st.container(horizontal=True, vertical_alignment="center"):
+        told = f"**:violet[■]** **{literal(one.name, 60)}** · {literal(words.facts(one), 300)}"
+        st.markdown(told, width="content")
         st.button(
             t("Shown") if is_shown else t("Show"), key=f"tune_show_{one.name}", disabled=is_shown, type="tertiary",
             on_click=partial(_show, one.name),

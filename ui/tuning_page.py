@@ -33,10 +33,12 @@ def draw() -> None:
         tuning_adapters.draw(listing, tuning_adapters.named(listing, made))
     elif (shown := tuning_adapters.named(listing)) is not None:
         tuning_adapters.draw(listing, shown)
+        tuning_progress.unfinished()
         st.markdown(t("### A new training"), anchors=False)
         _new()
     else:
         _new()
+        tuning_progress.unfinished()
         tuning_adapters.draw(listing, None)
 
 

@@ -19,6 +19,7 @@ from ui import tuning_words as words
 from ui.text import literal, visible
 
 POLL_S = 1.0
+MOST_LISTED = 10
 ADDRESS = "training"
 _ERROR = "tune_error"
 
@@ -129,6 +130,22 @@ def _curve(run: TuneRun) -> None:
             ],
             hide_index=True,
         )
+
+
+def unfinished() -> None:
+    """Trainings that can go on, each with the way to it: nobody has to keep a link."""
+    waiting = [(run, state) for run in runs.listing() if job.can_go_on(state := run.state())][:MOST_LISTED]
+    if not waiting:
+        return
+    st.markdown(t("### Trainings that can go on"), anchors=False)
+    for run, state in waiting:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{literal(run.plan.name, 60)}** · {literal(words.left_at(state), 200)}", width="content")
+            st.button(t("Open"), key=f"tune_open_{run.id}", type="tertiary", on_click=partial(_open, run.id))
+
+
+def _open(run_id: str) -> None:
+    st.query_params[ADDRESS] = run_id
 
 
 def _close() -> None:

@@ -27,11 +27,9 @@ PHASES = {
     "ended": N_("Ended."),
 }
 STATUS = {
-    "done": N_("finished"),
     "failed": N_("failed"),
     "cancelled": N_("stopped"),
     "interrupted": N_("interrupted"),
-    "running": N_("running"),
 }
 STRATEGIES = {"direct": N_("Direct answer"), "vanilla": N_("Vanilla")}
 
@@ -102,7 +100,7 @@ def how_measured(estimate: Estimate) -> str:
     """Where the cost comes from."""
     where = t("the processor") if estimate.device == "cpu" else estimate.device
     return t(
-        "Measured just now with {passes} of your examples on {device} in {precision}. A busy machine takes longer.",
+        "Measured with {passes} of your examples on {device} in {precision}. A busy machine takes longer.",
         passes=estimate.measured,
         device=where,
         precision=estimate.precision,
@@ -119,6 +117,16 @@ def progress(state: RunState) -> str:
     if state.eta_s is not None:
         words += " · " + t("about {time} left", time=duration(state.eta_s))
     return words
+
+
+def left_at(state: RunState) -> str:
+    """How a training that can go on was left."""
+    if state.measure_only:
+        return t("measured, not trained yet") if state.status == "done" else t(STATUS[state.status])
+    if not state.step:
+        return t(STATUS[state.status])
+    at = t("Step {step} of {steps}", step=f"{state.step:,}", steps=f"{state.steps:,}")
+    return f"{t(STATUS[state.status])} · {at}"
 
 
 def loss_title(losses: Sequence[Loss]) -> str:

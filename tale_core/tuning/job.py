@@ -77,7 +77,7 @@ def resume(run: TuneRun, *, processes: int = 1) -> TuneRun:
             t("The training of {name!r} is running.", name=other.plan.name), t("Stop it first, or wait for its end.")
         )
     state = run.state()
-    if state.status not in RESUMABLE and not state.measure_only:
+    if not can_go_on(state):
         raise InputError(t("The training {name!r} is finished.", name=run.id), t("Begin a new one."))
     adapters.check_name(run.plan.name)
     run.forget_last()
@@ -88,6 +88,11 @@ def resume(run: TuneRun, *, processes: int = 1) -> TuneRun:
     )
     _spawn(run, processes)
     return run
+
+
+def can_go_on(state: RunState) -> bool:
+    """Whether a resume has something to do: it ended early, or was measured and never trained."""
+    return state.status in RESUMABLE or (state.measure_only and state.status == "done")
 
 
 def stop(run: TuneRun) -> None:

@@ -163,6 +163,19 @@ def test_a_running_training_is_followed_with_its_loss():
     assert "Stopping after this step" in words(at.main)
 
 
+def test_a_training_that_can_go_on_is_found_without_its_link():
+    measured = training(status="done", phase="ended", measure_only=True, estimate=ESTIMATE)
+    failed = training(status="failed", phase="ended", step=12, steps=63, error="The disk is full.")
+    training(status="done", phase="ended", adapter="brief")
+    at = page()
+    text = words(at.main)
+    assert "failed · Step 12 of 63" in text and "measured, not trained yet" in text
+    assert len([b for b in at.button if str(b.key).startswith("tune_open_")]) == 2
+    at.button(key=f"tune_open_{failed.id}").click().run()
+    assert "The disk is full." in words(at.main) and at.query_params["training"] in (failed.id, [failed.id])
+    assert at.button(key="tune_resume") and measured.state().measure_only
+
+
 @pytest.mark.parametrize(
     ("state", "said"),
     [
