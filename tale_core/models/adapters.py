@@ -21,54 +21,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from tale_core.errors import AdapterFileError, InputError
 from tale_core.i18n import t
-from tale_core.models.adapter_check import MAX_BYTES, check_fits, check_lora, measured
+from tale_core.models.adapter_check import check_fits, check_lora, measured
+from tale_core.models.adapter_description import FORMAT, Description
 from tale_core.models.gguf_file import Header
 from tale_core.settings import REPO_ROOT, get_settings
 
 SHIPPED = REPO_ROOT / "data" / "adapters"
 DESCRIPTION, GGUF, PEFT = "adapter.json", "adapter.gguf", "peft"
 PEFT_FILES: Final = ("adapter_config.json", "adapter_model.safetensors")
-FORMAT = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
-
-
-class Description(BaseModel):
-    """What `adapter.json` holds.
-
-    Attributes:
-        base: Catalog name of the model that it belongs to; "" for a model folder that the catalog does not know.
-        base_sha256: Of the base's weights file; "" likewise.
-        architecture: llama.cpp's name of it.
-        method: "sft", "dpo" or "imported".
-        data: Fingerprint, counts and the keys of the questions that it was trained on.
-        settings: Of the training.
-        results: What was measured with it, as experiments said it; empty until somebody measured.
-        sha256: Of adapter.gguf.
-        size: Bytes of adapter.gguf.
-    """
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    format: int = FORMAT
-    name: str
-    base: str = ""
-    base_sha256: str = ""
-    base_folder: str = ""
-    architecture: str
-    method: str = Field(pattern="^(sft|dpo|imported)$")
-    created: str = ""
-    parent: str = ""
-    note: str = ""
-    data: dict[str, Any] = Field(default_factory=dict)
-    settings: dict[str, Any] = Field(default_factory=dict)
-    training: dict[str, Any] = Field(default_factory=dict)
-    results: list[dict[str, Any]] = Field(default_factory=list)
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    size: int = Field(ge=1, le=MAX_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

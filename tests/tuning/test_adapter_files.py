@@ -222,3 +222,21 @@ def test_results_are_written_into_the_description_and_nothing_else_is(tmp_path):
     with pytest.raises(AdapterFileError):
         adapters.change(one, base="another")
     assert json.loads((one.folder / "adapter.json").read_text())["base"] == samples.BASE
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"results": [{"rows": [{"n": 3}]}]},
+        {"results": [{"rows": [{"strategy": "vanilla", "accuracy": "<b>"}]}]},
+        {"results": [{"experiment": ["x"]}]},
+        {"data": {"questions": 7}},
+        {"data": {"held_out_questions": ["x"]}},
+    ],
+)
+def test_a_description_that_says_nonsense_is_damaged_and_hides_no_other(wrong, tmp_path):
+    one, _ = samples.adapter(tmp_path, "bad"), samples.adapter(tmp_path, "good")
+    path = one.folder / "adapter.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | wrong))
+    found = adapters.listing()
+    assert [a.name for a in found.adapters] == ["good"] and "is damaged" in found.problems[0]
