@@ -96,7 +96,8 @@ def _read(where: str, base: str, selection: Selection) -> Examples:
 
 
 def _what_there_is(found: Examples) -> None:
-    st.markdown(f"**{literal(words.what_there_is(found), 400)}** {literal(words.aside(found), 200)}")
+    kept = literal(words.aside(found), 200) if found.questions else ""
+    st.markdown(f"**{literal(words.what_there_is(found), 400)}** {kept}")
     if not found.train:
         _how_to_get_some()
         return
