@@ -97,7 +97,9 @@ def test_a_model_with_an_adapter_can_be_chosen_by_name(tmp_path: Path) -> None:
 @pytest.fixture
 def served(smollm_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TALE_CACHE_DIR", str(smollm_cache))
-    monkeypatch.setenv("TALE_SERVER_THREADS", "2")
+    monkeypatch.setenv(
+        "TALE_SERVER_THREADS", "1"
+    )  # Two servers answer at once: with more threads than cores they crawl.
     monkeypatch.setenv("TALE_SERVER_CONTEXT", "512")
     monkeypatch.setattr(embedded, "START_TIMEOUT_S", 300.0)
     get_settings.cache_clear()
@@ -169,7 +171,7 @@ async def test_an_adapter_that_cannot_be_loaded_is_told_and_the_base_goes_on(
     brief.gguf.write_bytes(bytes(content))
     for key, words in [
         (foreign.key, "belongs to another model"), (qwen.key, "is for qwen"), (brief.key, "damaged"),
-        ("nobody@1", "no adapter"), (f"foreign@{'0' * 12}", "trained again or deleted"),
+        ("nobody@1", "trained again or deleted"), (f"foreign@{'0' * 12}", "trained again or deleted"),
     ]:  # fmt: skip
         with pytest.raises(AdapterNotLoadedError, match=words):
             await said(client, request("Name three colours.", key))
@@ -190,8 +192,9 @@ async def test_a_model_with_an_adapter_answers_as_the_adapter_does(served: None,
     adapters.delete(brief)
     assert (await said(adapted, request("Name three colours."))).text == text
     stop_server(TEST_MODEL)
-    with pytest.raises(AdapterNotLoadedError, match=r"trained again or deleted|no adapter"):
-        await said(adapted, request("Name three colours."))
+    anew = await open_client(chosen)
+    with pytest.raises(AdapterNotLoadedError, match="trained again or deleted"):
+        await said(anew, request("Name three colours."))
     assert RunFolder.of(embedded_model(TEST_MODEL), get_settings()).read() is not None
-    await adapted.aclose()
-    await plain.aclose()
+    for one in (anew, adapted, plain):
+        await one.aclose()
