@@ -90,7 +90,7 @@ def _one(one: Adapter) -> None:
 def _files(one: Adapter) -> None:
     st.caption(
         t(
-            "Here it answers as the strategy `tuned:{name}` in experiments, as a budget in Ask, and as a model of its "
+            "Here it answers as the strategy “tuned:{name}” in experiments, as a budget in Ask, and as a model of its "
             "own everywhere. Elsewhere it needs the same base.",
             name=one.name,
         )

@@ -75,7 +75,7 @@ def studies(viewer: Viewer, shot: Callable[[str], None]) -> None:
 
 
 def experiments(viewer: Viewer, shot: Callable[[str], None]) -> None:
-    """An experiment on our own questions, before and afterwards, and the estimators' page without any row."""
+    """An experiment, before and afterwards; estimators and fine-tuning with nothing to learn from."""
     viewer.go("Experiments")
     expect(viewer.main_button("/Experiments")).to_be_visible()
     viewer.choose("Data set", "own questions")
@@ -89,6 +89,9 @@ def experiments(viewer: Viewer, shot: Callable[[str], None]) -> None:
     viewer.go("Estimators")
     expect(viewer.page.get_by_role("heading", name="How well can a budget be predicted?")).to_be_visible()
     shot("estimators")
+    viewer.go("Fine-tune")
+    expect(viewer.page.get_by_role("heading", name="Can the model learn to be brief by itself?")).to_be_visible()
+    shot("fine-tune")
 
 
 def add_models(viewer: Viewer, bad: BadEndpoint) -> None:

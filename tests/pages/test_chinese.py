@@ -13,7 +13,7 @@ from tale_core.datasets import featured
 from tale_core.models.prepare import Preparation
 from tale_core.settings import REPO_ROOT
 from tale_core.types import CallRecord, Message, Outcome, Question, Sampling, SessionRecord
-from tests.pages import experiment_samples, search_samples, sweep_samples
+from tests.pages import experiment_samples, search_samples, sweep_samples, tuning_samples
 from tests.pages.app_page import endpoint, store
 from tests.pages.chinese import english
 
@@ -124,6 +124,10 @@ DRAWN = [
     Case("Experiments", "finished", lambda: {"experiment": experiment_samples.kept()}),
     Case("Estimators", "empty", empty),
     Case("Lesson", "empty", empty),
+    Case("Fine-tune", "empty", empty),
+    Case("Fine-tune", "with examples", tuning_samples.learnt, "embedded"),
+    Case("Fine-tune", "trained", tuning_samples.trained),
+    Case("Fine-tune", "failed", tuning_samples.failed),
     Case("Label", "empty", empty),
     Case("Label", "with an answer", kept(asked())),
     Case("History", "empty", empty),
@@ -136,7 +140,8 @@ DRAWN = [
 def test_a_page_in_chinese_says_nothing_in_english(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Preparation, "start", lambda self: None)  # Its errors are those of the weights, tested there.
     questions = [q.text for q in featured()]
-    assert english(drawn(case), *NAMES, *questions) == []
+    data = tuning_samples.WORDS if case.page == "Fine-tune" else ()
+    assert english(drawn(case), *NAMES, *questions, *data) == []
 
 
 def drawn(case: Case) -> AppTest:
