@@ -470,7 +470,7 @@ async def test_an_embedded_server_that_dies_says_so_and_is_not_asked_again(bad: 
 
 
 async def test_an_embedded_server_that_is_gone_says_so() -> None:
-    info = SimpleNamespace(base_url=f"http://127.0.0.1:{free_port()}/v1", api_key=KEY, model="m")
+    info = SimpleNamespace(base_url=f"http://127.0.0.1:{free_port()}/v1", api_key=KEY, model="m", adapters=())
     await fails(make_embedded_client(info), errors.ServerDiedError)
 
 
