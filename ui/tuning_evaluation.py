@@ -68,7 +68,7 @@ def _result(one: Adapter, result: dict[str, Any]) -> None:
         return
     st.page_link(
         "pages/Experiments.py", label=t("Open it under Experiments"), icon=":material/science:",
-        query_params={"experiment": experiment},
+        query_params=state.address(experiment=experiment),
     )  # fmt: skip
 
 
@@ -173,6 +173,6 @@ def _follow(one: Adapter, experiment: str) -> None:
         )
         st.page_link(
             "pages/Experiments.py", label=t("Watch it"), icon=":material/science:", width="content",
-            query_params={"experiment": experiment},
+            query_params=state.address(experiment=experiment),
         )  # fmt: skip
         st.button(t("Stop"), key="tune_stop_comparing", icon=":material/stop_circle:", on_click=job.cancel)

@@ -141,7 +141,7 @@ def _how_to_get_some() -> None:
 def _sources(base: str, disabled: bool) -> None:
     try:
         there = {
-            s.id: f"{s.question_text} · {s.created_at.astimezone():%d %b %H:%M}"
+            s.id: f"{s.question_text} · {t('{when:%d %b %H:%M}', when=s.created_at.astimezone())}"
             for s in state.store().list_sessions(limit=LEARN_FROM, kind="experiment")
             if s.model == base
         }
