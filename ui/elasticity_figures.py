@@ -29,7 +29,7 @@ from ui.elasticity_curves import (
     with_alpha,
 )
 from ui.text import shortened, wrapped
-from ui.theme import DARK, Palette, palette
+from ui.theme import DARK, FONT, Palette, palette
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -38,7 +38,6 @@ HEIGHT = 540
 TITLE_LETTERS = 34
 """Letters of a line of the title: what fits on a phone. The server does not know how wide the chart will be."""
 LEGEND_LETTERS = 40
-_FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'Noto Sans CJK SC', sans-serif"
 _BACKGROUND = {"light": "#ffffff", "dark": "#11171d"}
 
 
@@ -302,12 +301,12 @@ class _Drawing:
                 "subtitle": {"text": subtitle(main.view), "font": {"size": 13, "color": colors.vanilla}},
             },
             margin={"l": 64, "r": 12, "t": 58 + 20 * (title.count("<br>") + 1), "b": 54},
-            font={"family": _FONT, "color": colors.text, "size": 13},
+            font={"family": FONT, "color": colors.text, "size": 13},
             # Not see-through: the saved picture has to be legible on any page.
             paper_bgcolor=background, plot_bgcolor="rgba(0,0,0,0)",
             showlegend=legend,
             legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.16, "yanchor": "top", "font": {"size": 13}},
-            hoverlabel={"font": {"family": _FONT, "size": 13}},
+            hoverlabel={"font": {"family": FONT, "size": 13}},
             modebar={"bgcolor": "rgba(0,0,0,0)", "color": colors.vanilla, "activecolor": colors.budgeted},
             dragmode=False,
         )  # fmt: skip

@@ -16,7 +16,7 @@ from tale_core.i18n import t
 from ui import estimators_words as words
 from ui.elasticity_curves import plain, ticks, with_alpha
 from ui.text import shortened, wrapped
-from ui.theme import DARK, Palette, palette
+from ui.theme import DARK, FONT, Palette, palette
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -29,7 +29,6 @@ TITLE_LETTERS = 34
 """Letters of a line of the title: what fits on a phone. The server does not know how wide the chart will be."""
 _LABEL_LETTERS = 16
 _ROW = 26
-_FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'Noto Sans CJK SC', sans-serif"
 _BACKGROUND = {"light": "#ffffff", "dark": "#11171d"}
 
 
@@ -177,12 +176,12 @@ def _layout(figure: Figure, colors: Palette, title: str, about: str, height: int
             "subtitle": {"text": plain(about), "font": {"size": 13, "color": colors.vanilla}},
         },
         margin={"l": left, "r": 12, "t": 58 + 20 * len(lines), "b": 54},
-        font={"family": _FONT, "color": colors.text, "size": 13},
+        font={"family": FONT, "color": colors.text, "size": 13},
         showlegend=False,
         # Not see-through: the saved picture has to be legible on any page.
         paper_bgcolor=_BACKGROUND["dark" if colors is DARK else "light"],
         plot_bgcolor="rgba(0,0,0,0)",
-        hoverlabel={"font": {"family": _FONT, "size": 13}},
+        hoverlabel={"font": {"family": FONT, "size": 13}},
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": colors.vanilla, "activecolor": colors.budgeted},
         dragmode=False,
     )  # fmt: skip

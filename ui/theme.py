@@ -26,6 +26,9 @@ class Palette(NamedTuple):
 LIGHT = Palette(vanilla="#56657a", budgeted="#0b7d74", tuned="#7a4fbf", text="#10171f", faint="#e3e8ec", page="#ffffff")
 DARK = Palette(vanilla="#94a3b8", budgeted="#35c4b4", tuned="#b493ee", text="#e6ebf0", faint="#26313c", page="#11171d")
 
+FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'Noto Sans CJK SC', sans-serif"
+"""That of the pages: a chart asks for it by itself."""
+
 OUTCOMES: dict[Outcome, tuple[str, BadgeColor, str]] = {
     Outcome.CORRECT: (N_("Right"), "green", ":material/check:"),
     Outcome.WRONG: (N_("Wrong"), "red", ":material/close:"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tale_core.i18n import t
 from tale_core.tuning.examples import Examples
 from tale_core.tuning.run_state import Loss
-from ui.theme import Palette, palette
+from ui.theme import FONT, Palette, palette
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -77,11 +77,12 @@ def _layout(figure: Figure, colors: Palette, x: str, y: str) -> None:
     figure.update_layout(
         height=HEIGHT,
         margin={"l": 8, "r": 8, "t": 36, "b": 8},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "font": {"color": colors.text}},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "font": {"size": 13}},
+        hoverlabel={"font": {"family": FONT, "size": 13}},
         showlegend=True,
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": colors.text},
+        font={"family": FONT, "color": colors.text, "size": 13},
         xaxis={**axis, "title_text": x, "showgrid": False},
         yaxis={**axis, "title_text": y},
     )  # fmt: skip

@@ -102,7 +102,7 @@ def _what_there_is(found: Examples) -> None:
         _how_to_get_some()
         return
     st.plotly_chart(
-        figures.token_histogram(found), config={"displayModeBar": False}, key="tune_histogram",
+        figures.token_histogram(found), theme=None, config={"displayModeBar": False}, key="tune_histogram",
         alt=words.tokens_title(found),
     )  # fmt: skip
     with st.expander(t("The examples"), icon=":material/table_rows:"):

@@ -115,7 +115,7 @@ def _curve(run: TuneRun) -> None:
     title = words.loss_title(losses)
     st.markdown(f"**{literal(title, 200)}**")
     st.plotly_chart(
-        figures.loss_curve(losses), config={"displayModeBar": False}, key="tune_losses", alt=title
+        figures.loss_curve(losses), theme=None, config={"displayModeBar": False}, key="tune_losses", alt=title
     )  # fmt: skip
     with st.expander(t("The losses as a table"), icon=":material/table_rows:"):
         st.dataframe(

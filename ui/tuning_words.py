@@ -11,6 +11,7 @@ from tale_core.models.weights_progress import megabytes
 from tale_core.presheet import duration
 from tale_core.tuning.examples import Examples
 from tale_core.tuning.run_state import Estimate, Loss, RunState
+from ui.text import whole
 
 METHODS = {
     "sft": N_("Imitate the short right answers (SFT)"),
@@ -193,7 +194,7 @@ def table(result: Mapping[str, Any]) -> list[dict[str, str]]:
     """An evaluation's rows, for people."""
     return [
         {
-            t("Way of asking"): strategy_title(str(row["strategy"])),
+            t("Way of asking"): whole(strategy_title(str(row["strategy"]))),
             t("Right"): _span(row, "accuracy", 100, ".1f", " %"),
             t("Output tokens"): _span(row, "output_tokens", 1, ".1f", ""),
             t("All-in tokens"): "–" if row.get("all_in_tokens") is None else f"{row['all_in_tokens']:.1f}",
@@ -207,7 +208,7 @@ def _span(row: Mapping[str, Any], name: str, times: float, form: str, unit: str)
     value, low, high = (row.get(n) for n in (name, f"{name}_low", f"{name}_high"))
     if value is None:
         return "–"
-    whole = f"{times * value:{form}}{unit}"
+    told = f"{times * value:{form}}{unit}"
     if low is None or high is None:
-        return whole
-    return t("{value} ({low} to {high})", value=whole, low=f"{times * low:{form}}", high=f"{times * high:{form}}")
+        return whole(told)
+    return whole(t("{value} ({low} to {high})", value=told, low=f"{times * low:{form}}", high=f"{times * high:{form}}"))
