@@ -26,7 +26,6 @@ from tale_core.tuning.run_state import Estimate, Loss
 from tale_core.tuning.runs import TuneRun
 from tests.pages.app_page import opened, sent, words
 from tests.tuning import samples
-from ui.text import whole
 
 PAGE = "pages/Fine-tune.py"
 HOSTILE = "<img src=x onerror=alert(1)> $x^2$ [a](javascript:alert(1)) :red[x] \u202eevil"
@@ -230,7 +229,8 @@ def test_a_comparison_is_told_in_a_sentence_and_as_a_table(tmp_path):
     text = words(at.main)
     assert "On 200 unseen questions it takes 77 % fewer output tokens than vanilla" in text
     assert "with 50.0 % right instead of 52.0 % (-2.0 points)" in text
-    assert whole("50.0 % (43.0 to 57.0)") in text and whole("Fine-tuned: brief") in text
+    text = text.replace("\u00a0", " ")  # No cell is broken into lines.
+    assert "50.0 % (43.0 to 57.0)" in text and "Fine-tuned: brief" in text
     assert "not in this database" in text and "\u202e" not in sent(at.main)
 
 
