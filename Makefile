@@ -69,6 +69,8 @@ lock: $(VENV)/.created  ## resolve requirements*.txt again for every platform, w
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url requirements.txt -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements.lock requirements-dev.txt -o requirements-dev.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements-dev.lock $(foreach p,$(NOT_LOCKED),--no-emit-package $(p)) requirements-tune.txt -o requirements-tune.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements.lock requirements-postgres.txt -o requirements-postgres.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements-dev.lock requirements-ray.txt -o requirements-ray.lock
 
 clean:  ## remove the virtual environment and caches (user data and weights stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     archive_flags.add(commands)
     _add_record(commands)
+    _add_db(commands)
     return parser
 
 
@@ -288,6 +289,18 @@ def _add_record(commands: Any) -> None:
     record.set_defaults(command=_record)
 
 
+def _add_db(commands: Any) -> None:
+    actions = commands.add_parser("db", help="copy a database").add_subparsers(
+        required=True, metavar="ACTION", parser_class=_Parser
+    )
+    copy = actions.add_parser("copy", help="copy everything into an empty database: SQLite, PostgreSQL, either way")
+    url = "SQLAlchemy URL, such as sqlite:////folder/tale.db or postgresql+psycopg://user@host/name"
+    copy.add_argument("source", metavar="SOURCE_URL", help=url)
+    copy.add_argument("target", metavar="TARGET_URL", help="likewise; an empty or new database")
+    copy.add_argument("--json", action="store_true", help="print one JSON document")
+    copy.set_defaults(command=_db_copy)
+
+
 # The work stands in modules of its own, imported when it is asked for: `--help` must not wait for a database.
 def _ask(args: argparse.Namespace) -> int:
     from tale_core.commands.ask import run
@@ -347,6 +360,12 @@ def _models_calibrate(args: argparse.Namespace) -> int:
     from tale_core.commands.calibrate import run
 
     return run(args)
+
+
+def _db_copy(args: argparse.Namespace) -> int:
+    from tale_core.commands.db import run_copy
+
+    return run_copy(args)
 
 
 def _serve(args: argparse.Namespace) -> int:

@@ -46,6 +46,7 @@ know this tree:
     ├── AdapterFileError             an adapter cannot be used: damaged, hostile, or for another model
     └── StoreError                   the database
         ├── StoreLockedError         another process held it past the time limit
+        ├── StoreUnreachableError    a database server does not answer, or went away; it may come back
         ├── StoreVersionError        written by a newer version of this program, or not our database
         └── NotFoundError            no such session
 """
@@ -282,6 +283,10 @@ class StoreError(TaleError):
 
 class StoreLockedError(StoreError):
     """Another process held the database past the time limit."""
+
+
+class StoreUnreachableError(StoreError):
+    """The database server does not answer, or the connection broke: what was being written may be there or not."""
 
 
 class StoreVersionError(StoreError):

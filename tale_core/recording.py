@@ -14,12 +14,13 @@ from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from tale_core.calls import cancelled_call
 from tale_core.errors import StoreError, TaleError
 from tale_core.i18n import joined, t
-from tale_core.store import Store
+from tale_core.store import Store, through_outage
 from tale_core.types import CallRecord, Client, Status
 
 FLUSH_S = 0.5
@@ -106,7 +107,8 @@ class Recorder(Generic[K]):
 
     def begin(self, key: K, call: CallRecord) -> None:
         """A call has started."""
-        self.live_calls[key] = LiveCall(call, self.post(lambda: self.store.start_call(call)))
+        stored = self.post_once(lambda again: self.store.start_call(call, again=again))
+        self.live_calls[key] = LiveCall(call, stored)
 
     def grow(self, key: K, text: str, reasoning: str) -> None:
         """A call has new text."""
@@ -127,15 +129,25 @@ class Recorder(Generic[K]):
 
     def post(self, work: Callable[[], T]) -> asyncio.Task[T | None]:
         """Write without waiting: the one writer thread keeps the order, and no request waits for the disk."""
-        task = asyncio.ensure_future(self.write(work))
+        return self.post_once(lambda _again: work())
+
+    def post_once(self, work: Callable[[bool], T]) -> asyncio.Task[T | None]:
+        """`post` for what must not be done twice; it is told whether it may have been done already."""
+        task = asyncio.ensure_future(self._write(work))
         self._posted.add(task)
         task.add_done_callback(self._posted.discard)
         return task
 
     async def write(self, work: Callable[[], T]) -> T | None:
-        """Run a store call in the writer thread; None when the store failed, which `not_saved` then tells."""
+        """Run a store call in the writer thread; None when the store failed, which `not_saved` then tells.
+
+        A database server that is restarted meanwhile is waited for; the answers go on.
+        """
+        return await self._write(lambda _again: work())
+
+    async def _write(self, work: Callable[[bool], T]) -> T | None:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._writer, work)
+            return await asyncio.get_running_loop().run_in_executor(self._writer, partial(through_outage, work))
         except StoreError as e:
             self.not_saved = self.not_saved or str(e)  # The first says why; what follows follows from it.
             return None

@@ -184,7 +184,8 @@ class AskRun:
         )
 
     async def _answer(self) -> Status:
-        self._recorder.post(lambda: self._store.create_session(self._session_record()))
+        record = self._session_record()
+        self._recorder.post_once(lambda again: self._store.create_session(record, again=again))
         self._client = await self._open_client()
         self._model, self._endpoint = self._client.model, self._client.endpoint
         self._phase, self._notice = "estimating", None

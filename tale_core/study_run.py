@@ -16,7 +16,7 @@ from tale_core.errors import StoreError
 from tale_core.probing import ProbeDelta, ProbeFinished, ProbeKey, ProbeStarted, Spent
 from tale_core.recording import Recorder
 from tale_core.search import SearchDone, SearchEvent, SearchPlan, SearchResult, SearchStep, search
-from tale_core.store import Store, current_owner, new_session_id
+from tale_core.store import Store, current_owner, new_session_id, through_outage
 from tale_core.studies import Common, SearchView, StudyPhase, SweepView, informed
 from tale_core.types import CallRecord, Client, SessionKind, SessionRecord, Status
 
@@ -30,7 +30,7 @@ class StoreCache:
     async def find(self, cache_key: str) -> CallRecord | None:
         """A finished call of this fingerprint, or None; a store that fails knows nothing."""
         try:
-            return await asyncio.to_thread(self._store.finished_call, cache_key)
+            return await asyncio.to_thread(through_outage, lambda _again: self._store.finished_call(cache_key))
         except StoreError:
             return None
 

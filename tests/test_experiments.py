@@ -514,10 +514,10 @@ async def test_a_store_that_fails_stops_the_spending(store, monkeypatch):
     client = says()
     real, writes = ExperimentStore.write, itertools.count()
 
-    def fails(self, batch):
+    def fails(self, batch, **again):
         if next(writes) >= 3:
             raise StoreError("The disk is full.")
-        return real(self, batch)
+        return real(self, batch, **again)
 
     monkeypatch.setattr(ExperimentStore, "write", fails)
     with pytest.raises(StoreError, match="disk is full"):

@@ -14,7 +14,7 @@ from tale_core.models.weights_progress import FetchProgress
 from tale_core.types import Client
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 
 def _bars() -> Progress:
@@ -45,6 +45,20 @@ def count_bar(words: str, unit: str, *, total: int | None = None) -> Iterator[Ca
 
         def move(count: int) -> None:
             bars.update(task, description=f"{words}: {count:,} {unit}", completed=count)
+
+        yield move
+
+
+@contextmanager
+def row_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each table of a copy; the block gets the function that moves it."""
+    with _bars() as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def move(table: str, done: int, total: int) -> None:
+            if table not in tasks:
+                tasks[table] = bars.add_task(table, total=total)
+            bars.update(tasks[table], completed=done)
 
         yield move
 

@@ -1,7 +1,8 @@
 """Writes of an experiment, in order, as many in one transaction as there are waiting.
 
 A finished call is on its way to the disk at once; while one transaction is written, those that come meanwhile wait for
-the next, so that hundreds of calls a second cost a few transactions. Knows the store; knows no client.
+the next, so that hundreds of calls a second cost a few transactions. A database server that is restarted meanwhile is
+waited for. Knows the store; knows no client.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from tale_core.errors import StoreError, StoreLockedError
-from tale_core.store import ExperimentStore, UnitRecord
+from tale_core.store import ExperimentStore, UnitRecord, through_outage
 from tale_core.types import CallRecord
 
 LOCKED_TRIES = 3
@@ -33,6 +35,7 @@ class Journal:
         self._experiments = experiments
         self._waiting: list[tuple[CallRecord | UnitRecord, asyncio.Future[int]]] = []
         self._draining: asyncio.Task[None] | None = None
+        self._closing = False
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tale-writer")
 
     def post(self, record: CallRecord | UnitRecord) -> asyncio.Future[int]:
@@ -52,11 +55,13 @@ class Journal:
         return await asyncio.shield(self.post(record))
 
     async def do(self, work: Callable[[], T]) -> T:
-        """Run another write of the store between these."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
+        """Run another write of the store between these; one that may be done twice."""
+        patient = partial(through_outage, lambda _again: work(), impatient=lambda: self._closing)
+        return await asyncio.get_running_loop().run_in_executor(self._writer, patient)
 
     async def close(self) -> None:
-        """Write what is waiting, then end the thread."""
+        """Write what is waiting, then end the thread; a server that is away now is not waited for any longer."""
+        self._closing = True
         while self._draining is not None and not self._draining.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.shield(self._draining)
@@ -66,7 +71,8 @@ class Journal:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:
-                ids = await self.do(lambda batch=batch: self._written([r for r, _ in batch]))  # type: ignore[misc]
+                work = partial(self._written, [record for record, _ in batch])
+                ids = await asyncio.get_running_loop().run_in_executor(self._writer, work)
             except StoreError as e:
                 self.error = self.error or e
                 for _, written in batch:
@@ -76,9 +82,12 @@ class Journal:
                     _settle(written, call_id)
 
     def _written(self, batch: list[CallRecord | UnitRecord]) -> list[int]:
+        def once(again: bool) -> list[int]:
+            return self._experiments.write(batch, again=again)
+
         for attempt in range(1, LOCKED_TRIES + 1):
             try:
-                return self._experiments.write(batch)
+                return through_outage(once, impatient=lambda: self._closing)
             except StoreLockedError:
                 if attempt == LOCKED_TRIES:
                     raise

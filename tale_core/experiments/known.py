@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from tale_core.calls import replayed_call
-from tale_core.store import ExperimentStore, Found
+from tale_core.store import ExperimentStore, Found, through_outage
 from tale_core.types import CallRecord
 
 REMEMBERED = 4096
@@ -49,9 +49,9 @@ class Known:
         """
         found: Found | None = None
         if self._look_up:  # The store first: the very step that asks may have ended before a stop.
-            found = await asyncio.to_thread(self._stored, call)
+            found = await asyncio.to_thread(through_outage, lambda _again: self._stored(call))
         elif (recent := self._recent.get(call.cache_key)) is not None:
-            stored = await asyncio.to_thread(self._experiments.call, recent)
+            stored = await asyncio.to_thread(through_outage, lambda _again: self._experiments.call(recent))
             found = Found(stored, False) if stored is not None else None
         return found if found is not None and answers(found.call, cap, max_tokens) else None
 

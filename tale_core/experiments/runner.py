@@ -37,7 +37,7 @@ from tale_core.labels import catch_up
 from tale_core.presheet import seconds_left
 from tale_core.recording import BEAT_S
 from tale_core.spending import Ledger, Spent
-from tale_core.store import ExperimentStore, Store, UnitRecord
+from tale_core.store import ExperimentStore, Store, UnitRecord, through_outage
 from tale_core.strategies import Attempt, Step, Strategy
 from tale_core.types import CallRecord, Client, Question, Sampling, Status
 
@@ -149,7 +149,8 @@ class _Run:
         finally:
             await to_the_end(self._close(helpers, status, error))
         yield self._progress()
-        yield ExperimentDone(await asyncio.to_thread(results, self._store, self.id), error)
+        found = await asyncio.to_thread(through_outage, lambda _again: results(self._store, self.id))
+        yield ExperimentDone(found, error)
 
     async def _prepare(self) -> Iterator[Unit]:
         """Take up what is stored, and check that it belongs to this model."""

@@ -9,6 +9,7 @@ from tale_core.store.answers import StoredAnswer, stored_answers
 from tale_core.store.archive_format import Manifest
 from tale_core.store.archive_reading import Archive
 from tale_core.store.archive_writing import Exported, export_archive
+from tale_core.store.copying import TableSum, copy_database, table_sums
 from tale_core.store.experiments import ExperimentStore, Found, SpentSums, UnitFigures, UnitRecord, UnitStatus
 from tale_core.store.history import COUNTED, Entry, History, Listing, Place, Wanted
 from tale_core.store.importing import Contents, Existing, Imported, import_archive, look
@@ -42,6 +43,7 @@ from tale_core.store.label_types import (
 )
 from tale_core.store.labels import LabelStore
 from tale_core.store.opening import open_store, tidy
+from tale_core.store.outage import through_outage
 from tale_core.store.owner import current_owner
 from tale_core.store.records import CallFields, SessionFields, SessionSummary, new_session_id, safe_text
 from tale_core.store.repository import Store
@@ -98,6 +100,7 @@ __all__ = [
     "Standing",
     "Store",
     "StoredAnswer",
+    "TableSum",
     "ToGrade",
     "Trash",
     "UnitFigures",
@@ -107,6 +110,7 @@ __all__ = [
     "Wanted",
     "Which",
     "annotator_key",
+    "copy_database",
     "current_owner",
     "export_archive",
     "exported_labels",
@@ -119,5 +123,7 @@ __all__ = [
     "right_answers",
     "safe_text",
     "stored_answers",
+    "table_sums",
+    "through_outage",
     "tidy",
 ]

@@ -1,6 +1,11 @@
 """Engines, transactions, and database errors in words.
 
-Knows SQLite's habits (WAL, busy timeout, how a transaction begins) and what its error codes mean; knows no tables.
+Knows the habits of SQLite (WAL, busy timeout, how a transaction begins) and of PostgreSQL (time limits, who may write
+beside whom), and what their error codes mean; knows no tables.
+
+The rest of the store was written for one writer at a time, which is all that SQLite has. On PostgreSQL an advisory lock
+gives the same: a transaction that writes runs alone, or, where it asks no question whose answer another writer could
+change (`beside`), together with others of its kind.
 """
 
 from __future__ import annotations
@@ -14,10 +19,20 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy import exc as sa_exc
 
-from tale_core.errors import StoreError, StoreLockedError
+from tale_core.errors import StoreError, StoreLockedError, StoreUnreachableError
 from tale_core.i18n import t
+from tale_core.store.records import scrub_credentials
 
 _BEGIN = "sqlite_begin"
+_ALONE = "tale_alone"
+POSTGRESQL_LOCK = 0x7A1D
+"""The advisory lock of whoever writes."""
+CONNECT_S = 10
+STATEMENT_S = 120
+"""Seconds that one statement on PostgreSQL may take: nobody waits for ever."""
+_GONE = ("57P01", "57P02", "57P03", "57P05")
+"""PostgreSQL is shutting down, crashed, or is starting."""
+_KEEPALIVE = {"keepalives_idle": 20, "keepalives_interval": 5, "keepalives_count": 4, "tcp_user_timeout": 30_000}
 
 
 def sqlite_file(url: URL) -> Path | None:
@@ -30,10 +45,41 @@ def sqlite_file(url: URL) -> Path | None:
 def make_engine(url: URL, *, lock_timeout_s: float) -> Engine:
     """An engine for the store's reads and writes."""
     if (path := sqlite_file(url)) is None:
-        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        return _postgresql(url, lock_timeout_s)
     engine = create_engine(url.set(database=str(path)), connect_args={"timeout": lock_timeout_s}, hide_parameters=True)
     _set_up_sqlite(engine, foreign_keys=True)
     return engine
+
+
+def _postgresql(url: URL, lock_timeout_s: float) -> Engine:
+    limits = {"lock_timeout": int(lock_timeout_s * 1000), "statement_timeout": STATEMENT_S * 1000}
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=10,
+        max_overflow=20,
+        pool_timeout=lock_timeout_s,
+        hide_parameters=True,
+        connect_args=_connect_args(url, limits),
+    )
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        alone = connection.get_execution_options().get(_ALONE)
+        if alone is not None:
+            lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+            connection.exec_driver_sql(f"SELECT {lock}({POSTGRESQL_LOCK})")
+
+    return engine
+
+
+def _connect_args(url: URL, limits: dict[str, int]) -> dict[str, Any]:
+    """What psycopg is told; the address's own parameters win."""
+    if url.get_driver_name() != "psycopg":
+        return {}
+    options = " ".join(f"-c {name}={value}" for name, value in limits.items())
+    ours = {"connect_timeout": CONNECT_S, "application_name": "tale", **_KEEPALIVE, "options": options}
+    return {name: value for name, value in ours.items() if name not in url.query}
 
 
 def migration_engine(url: URL, *, lock_timeout_s: float) -> Engine:
@@ -43,7 +89,8 @@ def migration_engine(url: URL, *, lock_timeout_s: float) -> Engine:
     refers to it.
     """
     if (path := sqlite_file(url)) is None:
-        return create_engine(url, poolclass=NullPool, hide_parameters=True)
+        limits = {"lock_timeout": int(lock_timeout_s * 1000)}
+        return create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=_connect_args(url, limits))
     engine = create_engine(
         url.set(database=str(path)),
         connect_args={"timeout": lock_timeout_s},
@@ -79,13 +126,24 @@ def _set_up_sqlite(engine: Engine, *, foreign_keys: bool) -> None:
         connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get(_BEGIN, 'DEFERRED')}")
 
 
-def for_writing(engine: Engine) -> Engine:
-    """The same engine and pool with transactions that take SQLite's write lock at their start.
+def for_reading(engine: Engine) -> Engine:
+    """The same engine and pool with transactions that see one state of the database and change nothing."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
-    A transaction that reads first and writes later fails at once when another writer came between; one that takes the
-    lock at its start waits.
+
+def for_writing(engine: Engine, *, beside: bool = False) -> Engine:
+    """The same engine and pool with transactions that take the write lock at their start.
+
+    A transaction that reads first and writes later fails at once on SQLite, and loses what came between on PostgreSQL,
+    when another writer came between; one that takes the lock at its start waits.
+
+    Args:
+        engine: The store's.
+        beside: On PostgreSQL, together with others of this kind: for statements that are right whoever else writes.
     """
-    return engine.execution_options(**{_BEGIN: "IMMEDIATE"})
+    return engine.execution_options(**{_BEGIN: "IMMEDIATE", _ALONE: not beside})
 
 
 @contextmanager
@@ -101,6 +159,7 @@ def errors_in_words(where: str) -> Iterator[None]:
 
     Raises:
         StoreLockedError: Another process or thread held the database past the time limit.
+        StoreUnreachableError: A database server does not answer, or went away.
         StoreError: Anything else, said in words.
     """
     try:
@@ -108,14 +167,15 @@ def errors_in_words(where: str) -> Iterator[None]:
     except sa_exc.TimeoutError as e:
         raise _locked(where) from e
     except sa_exc.DBAPIError as e:
-        raise _worded(e.orig, where) from e
+        raise (_unreachable(where, e.orig) if _went_away(e) else _worded(e.orig, where)) from e
     except sqlite3.Error as e:
         raise _worded(e, where) from e
     except (OverflowError, sa_exc.StatementError) as e:
-        raise StoreError(
-            t("A value cannot be stored: {problem}.", problem=str(getattr(e, "orig", None) or e)),
-            t("Nothing was written."),
-        ) from e
+        raise _unstorable(str(getattr(e, "orig", None) or e)) from e
+
+
+def _unstorable(problem: str) -> StoreError:
+    return StoreError(t("A value cannot be stored: {problem}.", problem=problem), t("Nothing was written."))
 
 
 def _locked(where: str) -> StoreLockedError:
@@ -125,12 +185,31 @@ def _locked(where: str) -> StoreLockedError:
     )
 
 
+def _went_away(error: sa_exc.DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return str(state).startswith("08") or state in _GONE
+    # libpq's own errors carry no code: what cannot be connected, and what breaks, is an OperationalError of psycopg.
+    postgresql = type(error.orig).__module__.partition(".")[0] == "psycopg"
+    return postgresql and (error.connection_invalidated or isinstance(error, sa_exc.OperationalError))
+
+
+def _unreachable(where: str, error: BaseException | None) -> StoreUnreachableError:
+    first = str(error).strip().partition("\n")[0]
+    return StoreUnreachableError(
+        t("The database {where} does not answer: {problem}.", where=where, problem=scrub_credentials(first)),
+        t("Check that it runs and that TALE_DATABASE_URL is right."),
+    )
+
+
 def _worded(error: BaseException | None, where: str) -> StoreError:
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if code is not None else None
     sqlstate = getattr(error, "sqlstate", None)
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or sqlstate == "55P03":
         return _locked(where)
+    if str(sqlstate).startswith("22"):
+        return _unstorable(str(error).strip().partition("\n")[0])
     if primary == sqlite3.SQLITE_FULL or sqlstate == "53100":
         return StoreError(
             t("The disk that holds {where} is full; nothing was written.", where=where),

@@ -211,18 +211,25 @@ class ExperimentStore:
         with self.store._reading() as connection:
             return set(connection.execute(statement).scalars())
 
-    def write(self, batch: Sequence[CallRecord | UnitRecord]) -> list[int]:
+    def write(self, batch: Sequence[CallRecord | UnitRecord], *, again: bool = False) -> list[int]:
         """Store calls and ended units in one transaction.
 
         A call without an id is inserted, one with an id gets its new state while it is open; a unit replaces an earlier
         failure of the same unit.
 
+        Args:
+            batch: In order.
+            again: All of it may be stored already, by a try whose end is not known.
+
         Returns:
             For each of them the call's id; 0 for a unit.
         """
-        with self.store._writing() as connection:
+        # One process at a time runs an experiment: beside others, nobody writes what is written here.
+        with self.store._writing(beside=True) as connection:
             return [
-                _write_call(connection, one) if isinstance(one, CallRecord) else _write_unit(connection, one)
+                _write_call(connection, one, again=again)
+                if isinstance(one, CallRecord)
+                else _write_unit(connection, one, again=again)
                 for one in batch
             ]
 
@@ -355,17 +362,24 @@ def _question(row: dict[str, Any]) -> Question:
     return Question(**{**known, "options": tuple(row.get("options", ()))})
 
 
-def _write_call(connection: Connection, record: CallRecord) -> int:
+def _write_call(connection: Connection, record: CallRecord, *, again: bool) -> int:
     if not record.id:
-        return queries.insert_call(connection, record)
+        known = queries.same_call(connection, record) if again else None
+        return known or queries.insert_call(connection, record)
     values = records.columns({name: getattr(record, name) for name in CallFields.__annotations__})
     still_open = (calls.c.id == record.id, calls.c.status.in_(_OPEN))
     connection.execute(update(calls).where(*still_open).values(**values))
     return record.id
 
 
-def _write_unit(connection: Connection, unit: UnitRecord) -> int:
+def _write_unit(connection: Connection, unit: UnitRecord, *, again: bool) -> int:
     values = {f.name: getattr(unit, f.name) for f in fields(unit)}
+    if again:
+        table = experiment_units
+        same = (table.c.session_id == unit.session_id, table.c.unit == unit.unit)
+        there = connection.execute(select(table).where(*same)).mappings().first()
+        if there is not None and dict(there) == values:
+            return 0
     connection.execute(_DELETE_FAILED, {"of_session": unit.session_id, "of_unit": unit.unit})
     connection.execute(_INSERT_UNIT, values)
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import URL, make_url
 from sqlalchemy import exc as sa_exc
 
-from tale_core.errors import StoreError
+from tale_core.errors import NotFoundError, StoreError
 from tale_core.i18n import t
 from tale_core.settings import Settings, get_settings
 from tale_core.store.engine import make_engine, sqlite_file, unusable_place
@@ -24,8 +25,20 @@ _open: dict[tuple[str, float], tuple[Store, tuple[int, int] | None]] = {}
 _guard = threading.Lock()
 
 
+def _close_all() -> None:
+    for store, _ in _open.values():
+        store.close()
+
+
+atexit.register(_close_all)  # A server is told that we go; it need not find out.
+
+
 def open_store(
-    url: str | None = None, *, settings: Settings | None = None, lock_timeout_s: float = LOCK_TIMEOUT_S
+    url: str | None = None,
+    *,
+    settings: Settings | None = None,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
+    create: bool = True,
 ) -> Store:
     """Open the database, making it and its folder (for the user alone) when they do not exist.
 
@@ -36,14 +49,18 @@ def open_store(
         url: SQLAlchemy URL; None takes it from the settings (`TALE_DATABASE_URL`, else tale.db in `TALE_DATA_DIR`).
         settings: Used instead of the environment's.
         lock_timeout_s: Seconds to wait for another process that holds the database.
+        create: Make an SQLite file that does not exist.
 
     Raises:
+        NotFoundError: There is no such file, and none is to be made.
         StoreLockedError: Another process held it past the time limit.
         StoreVersionError: Written by a newer version, or not ours; it was not changed.
         StoreError: The URL, the place or the file is unusable; the message says why.
     """
     parsed = _parse(url or (settings or get_settings()).resolved_database_url)
     path = sqlite_file(parsed)
+    if path is not None and not create and not path.is_file():
+        raise NotFoundError(t("There is no database {where}.", where=path), t("Check the address."))
     address = parsed.render_as_string(hide_password=False) if path is None else f"sqlite:///{path}"
     key = (address, lock_timeout_s)
     with _guard:

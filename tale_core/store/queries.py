@@ -42,6 +42,16 @@ def insert_call(connection: Connection, record: CallRecord) -> int:
     return int(key[0])
 
 
+def same_call(connection: Connection, record: CallRecord) -> int | None:
+    """The id of this very call if it is stored already: the moment at which it was begun tells it from every other."""
+    names = ("session_id", "role", "created_at", "repeat_index", "unit", "step", "cache_key")
+    same = (
+        calls.c[name].is_(None) if (value := getattr(record, name)) is None else calls.c[name] == value
+        for name in names
+    )  # fmt: skip
+    return connection.execute(select(calls.c.id).where(*same).limit(1)).scalar()
+
+
 def read_session(connection: Connection, session_id: str) -> SessionRecord:
     """A session with its calls in the order they were started.
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, or_,
 from tale_core.errors import NotFoundError, StoreError, StoreLockedError
 from tale_core.i18n import t
 from tale_core.store import queries, records
-from tale_core.store.engine import for_writing, transaction
+from tale_core.store.engine import for_reading, for_writing, transaction
 from tale_core.store.owner import current_owner, owner_is_gone
 from tale_core.store.records import CallFields, SessionFields, SessionSummary
 from tale_core.store.tables import calls, sessions
@@ -51,7 +51,9 @@ class Store:
         self.where = where
         self.closed = False
         self._engine = engine
+        self._read_engine = for_reading(engine)
         self._write_engine = for_writing(engine)
+        self._beside_engine = for_writing(engine, beside=True)
 
     def close(self) -> None:
         """Close the pooled connections. The next use opens new ones."""
@@ -60,18 +62,23 @@ class Store:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with transaction(self._engine, self.where) as connection:
+        with transaction(self._read_engine, self.where) as connection:
             yield connection
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with transaction(self._write_engine, self.where) as connection:
+    def _writing(self, *, beside: bool = False) -> Iterator[Connection]:
+        """A transaction that writes, with no other writer; see `tale_core.store.engine` for `beside`."""
+        with transaction(self._beside_engine if beside else self._write_engine, self.where) as connection:
             yield connection
 
     # Sessions
 
-    def create_session(self, record: SessionRecord) -> SessionRecord:
+    def create_session(self, record: SessionRecord, *, again: bool = False) -> SessionRecord:
         """Store a new session, with its calls if it has any; give it times and this process as owner if it has none.
+
+        Args:
+            record: The session.
+            again: It may be stored already, by a try of this process whose end is not known.
 
         Raises:
             StoreError: The id is taken.
@@ -87,6 +94,8 @@ class Store:
         )
         with self._writing() as connection:
             if queries.exists(connection, sessions, record.id):
+                if again and (there := queries.read_session(connection, record.id)).owner == values["owner"]:
+                    return there
                 raise StoreError(t("There is a session {id!r} already.", id=record.id), t("Take a new id."))
             connection.execute(insert(sessions).values(**values, heartbeat_at=now))
             for call in record.calls:
@@ -233,17 +242,22 @@ class Store:
 
     # Calls
 
-    def start_call(self, record: CallRecord) -> CallRecord:
+    def start_call(self, record: CallRecord, *, again: bool = False) -> CallRecord:
         """Store a call; the record comes back with its id and time.
+
+        Args:
+            record: The call.
+            again: It may be stored already, by a try whose end is not known; it must have its time then.
 
         Raises:
             NotFoundError: Its session does not exist (any more).
         """
-        with self._writing() as connection:
+        with self._writing(beside=True) as connection:  # The foreign key holds whoever else writes.
             if not queries.exists(connection, sessions, record.session_id):
                 raise queries.no_session(record.session_id)
             record = replace(record, created_at=record.created_at or queries.now())
-            return replace(record, id=queries.insert_call(connection, record))
+            known = queries.same_call(connection, record) if again else None
+            return replace(record, id=known or queries.insert_call(connection, record))
 
     def append_text(
         self, call_id: int, text: str, reasoning_text: str = "", *, completion_tokens: int | None = None
@@ -254,7 +268,7 @@ class Store:
             False when the call has ended or was deleted: there is nothing to write to any more.
         """
         row = {"call_id": call_id, "new_text": text, "new_reasoning": reasoning_text, "tokens": completion_tokens}
-        with self._writing() as connection:
+        with self._writing(beside=True) as connection:
             return bool(connection.execute(_APPEND, row).rowcount)
 
     def finish_call(self, call_id: int, record: CallRecord | None = None, /, **changes: Unpack[CallFields]) -> bool:
@@ -279,7 +293,7 @@ class Store:
         return self._change_open_call(call_id, records.columns(values))
 
     def _change_open_call(self, call_id: int, values: dict[str, Any]) -> bool:
-        with self._writing() as connection:
+        with self._writing(beside=True) as connection:
             done = connection.execute(update(calls).where(calls.c.id == call_id, _IS_OPEN).values(**values))
             return bool(done.rowcount)
 
@@ -311,7 +325,7 @@ class Store:
     def heartbeat(self, session_ids: Iterable[str]) -> None:
         """Say that these sessions are still being worked on; to be called every few seconds."""
         if ids := list(session_ids):
-            with self._writing() as connection:
+            with self._writing(beside=True) as connection:
                 connection.execute(update(sessions).where(sessions.c.id.in_(ids)).values(heartbeat_at=queries.now()))
 
     def reconcile_interrupted(self) -> list[str]:

@@ -3,21 +3,29 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from pathlib import Path
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import psutil
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
 from tale_core.errors import StoreError, StoreLockedError
-from tale_core.store import Store, current_owner, open_store, repository
+from tale_core.store import (
+    ExperimentStore,
+    Store,
+    UnitRecord,
+    current_owner,
+    new_session_id,
+    open_store,
+    repository,
+)
 from tests.store import samples
 
 Python = Callable[[str], subprocess.Popen[str]]
@@ -90,23 +98,24 @@ def test_a_session_of_a_living_process_stays_running(store: Store, python: Pytho
         ("{me}", True, False),
     ],
 )
-def test_who_counts_as_gone(store: Store, database: Path, owner: str, silent: bool, interrupted: bool) -> None:
+def test_who_counts_as_gone(store: Store, other_program: Engine, owner: str, silent: bool, interrupted: bool) -> None:
     name = owner.format(host=socket.gethostname(), pid=os.getpid(), me=current_owner())
     session = store.create_session(samples.session(owner=name))
     if silent:
-        with closing(sqlite3.connect(database)) as connection:
-            connection.execute("UPDATE session SET heartbeat_at = '2020-01-01 00:00:00.000000'")
-            connection.commit()
+        fall_silent(other_program)
     assert store.reconcile_interrupted() == ([session.id] if interrupted else [])
     assert store.reconcile_interrupted() == []
     assert store.get_session(session.id).status == ("interrupted" if interrupted else "running")
 
 
-def test_a_heartbeat_keeps_the_session_of_another_host_running(store: Store, database: Path) -> None:
+def fall_silent(other_program: Engine) -> None:
+    with other_program.begin() as connection:
+        connection.exec_driver_sql("UPDATE session SET heartbeat_at = '2020-01-01 00:00:00.000000'")
+
+
+def test_a_heartbeat_keeps_the_session_of_another_host_running(store: Store, other_program: Engine) -> None:
     kept, lost = (store.create_session(samples.session(owner="elsewhere:1:1.0")).id for _ in range(2))
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute("UPDATE session SET heartbeat_at = '2020-01-01 00:00:00.000000'")
-        connection.commit()
+    fall_silent(other_program)
     store.heartbeat([])
     store.heartbeat([kept, "ask-nothing"])
     assert store.reconcile_interrupted() == [lost]
@@ -162,12 +171,11 @@ def test_eight_threads_lose_no_row_and_meet_no_lock(store: Store) -> None:
     assert {c.status for c in calls} == {"done"}
 
 
-def test_a_database_locked_past_the_limit_says_so_and_can_still_be_read(database: Path) -> None:
+def test_a_database_locked_past_the_limit_says_so_and_can_still_be_read(other_program: Engine) -> None:
     store = open_store(lock_timeout_s=0.2)
     session = store.create_session(samples.session())
     dead = store.create_session(samples.session(owner=f"{socket.gethostname()}:{os.getpid()}:1.0"))
-    with closing(sqlite3.connect(database, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with other_program.begin():
         started = time.monotonic()
         with pytest.raises(StoreLockedError, match="another process"):
             store.update_session(session.id, budget=1)
@@ -179,20 +187,21 @@ def test_a_database_locked_past_the_limit_says_so_and_can_still_be_read(database
     assert store.get_session(dead.id).status == "interrupted"
 
 
-def test_a_writer_that_reads_first_waits_for_another_writer(store: Store, database: Path) -> None:
+def test_a_writer_that_reads_first_waits_for_another_writer(store: Store, other_program: Engine) -> None:
     session = store.create_session(samples.session())
-    with closing(sqlite3.connect(database, isolation_level=None, check_same_thread=False)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with other_program.connect() as other:
+        transaction = other.begin()
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(store.start_call, samples.call(session.id))
             time.sleep(0.2)
             assert not waiting.done()
-            other.execute("UPDATE session SET budget = 5")
-            other.execute("COMMIT")
+            other.exec_driver_sql("UPDATE session SET budget = 5")
+            transaction.commit()
             assert waiting.result().id == 1
     assert store.get_session(session.id).budget == 5
 
 
+@pytest.mark.sqlite_only("only SQLite can be told that its disk is full")
 def test_a_full_disk_is_said_in_words_and_what_was_stored_stays(store: Store) -> None:
     session = store.create_session(samples.session())
     call = store.start_call(samples.call(session.id))
@@ -207,3 +216,43 @@ def test_a_full_disk_is_said_in_words_and_what_was_stored_stays(store: Store) ->
         store.append_text(call.id, "x" * 100_000)
     assert caught.value.hint
     assert store.get_session(session.id).calls[0].text == "before"
+
+
+def test_of_two_that_take_over_an_experiment_at_once_one_is_refused(store: Store) -> None:
+    experiments = ExperimentStore(store)
+    for _ in range(5):
+        record = samples.session(id=new_session_id("experiment"), kind="experiment")
+        experiments.create(record, [record.question])
+        store.finish_session(record.id, "failed")
+        start = threading.Barrier(2)
+
+        def take_over(of: str = record.id, start: threading.Barrier = start) -> bool:
+            start.wait()
+            try:
+                experiments.reopen(of)
+            except StoreError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(2) as pool:
+            assert sorted(pool.map(lambda _: take_over(), range(2))) == [False, True]
+
+
+def test_a_try_whose_end_is_not_known_is_not_stored_twice(store: Store) -> None:
+    session = store.create_session(samples.session())
+    assert store.create_session(session, again=True) == session
+    begun = samples.call(session.id, created_at=datetime.now(UTC))
+    stored = store.start_call(begun)
+    assert store.start_call(begun, again=True) == stored
+    assert store.start_call(replace(begun, repeat_index=1), again=True).id != stored.id
+    experiments, record = ExperimentStore(store), samples.session(id=new_session_id("experiment"), kind="experiment")
+    experiments.create(record, [record.question])
+    batch: list[Any] = [
+        samples.call(record.id, status="done", unit="0/0/vanilla", step=0, created_at=datetime.now(UTC)),
+        UnitRecord(record.id, "0/0/vanilla", 0, "vanilla", 0, "done", False),
+    ]
+    ids = experiments.write(batch)
+    assert experiments.write(batch, again=True) == ids
+    with pytest.raises(StoreError):
+        experiments.write(batch)
+    assert len(store.get_session(record.id).calls) == 1

@@ -10,10 +10,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, make_url
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Engine, inspect, make_url
 
 from tale_core.errors import StoreError, StoreLockedError
+from tale_core.settings import get_settings
 from tale_core.store import Store, migrate, open_store
 from tale_core.store.tables import Base
 from tests.store import samples
@@ -21,30 +21,30 @@ from tests.store import samples
 MIGRATIONS = Path(migrate.__file__).parent / "migrations"
 
 
-def differences(database: Path) -> list[Any]:
-    engine = create_engine(f"sqlite:///{database}", poolclass=NullPool)
+def differences(engine: Engine) -> list[Any]:
     with engine.connect() as connection:
         options = {"compare_type": True, "include_name": migrate.is_ours}
         context = MigrationContext.configure(connection, opts=options)
         return list(compare_metadata(context, Base.metadata))
 
 
-def test_the_migrations_make_exactly_the_tables_of_the_code(store: Store, database: Path) -> None:
-    assert differences(database) == []
+def test_the_migrations_make_exactly_the_tables_of_the_code(store: Store, other_program: Engine) -> None:
+    assert differences(other_program) == []
 
 
 def test_deleting_a_session_cascades_and_call_ids_are_never_reused_in_the_migrated_schema(
-    store: Store, database: Path
+    store: Store, other_program: Engine, backend: str
 ) -> None:
     # Alembic's comparison sees neither on SQLite.
-    engine = create_engine(f"sqlite:///{database}", poolclass=NullPool)
-    with engine.connect() as connection:
+    with other_program.connect() as connection:
         (key,) = inspect(connection).get_foreign_keys("call")
-        created = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = 'call'").scalar_one()
+        if backend == "sqlite":
+            created = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = 'call'").scalar_one()
+            assert "AUTOINCREMENT" in created
     assert key["options"] == {"ondelete": "CASCADE"}
-    assert "AUTOINCREMENT" in created
 
 
+@pytest.mark.sqlite_only("about files of the program, not about a database")
 def test_head_is_the_newest_revision_and_every_revision_is_named_so_that_it_sorts() -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
@@ -55,8 +55,9 @@ def test_head_is_the_newest_revision_and_every_revision_is_named_so_that_it_sort
     assert oldest_first == [f"tale_{i:04}" for i in range(1, len(oldest_first) + 1)]
 
 
+@pytest.mark.empty_database
 def test_a_migration_that_fails_half_way_leaves_an_empty_database_that_can_be_opened_later(
-    database: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = migrate.run_alembic
 
@@ -69,10 +70,12 @@ def test_a_migration_that_fails_half_way_leaves_an_empty_database_that_can_be_op
         patch.setattr(migrate, "run_alembic", fails_at_the_end)
         with pytest.raises(StoreError):
             open_store()
-    assert not migrate.is_current(make_url(f"sqlite:///{database}"), "", lock_timeout_s=1)
+    url = make_url(get_settings().resolved_database_url)
+    assert not migrate.is_current(url, "", lock_timeout_s=1)
     assert open_store().count_sessions() == 0
 
 
+@pytest.mark.sqlite_only("the lock is a file beside the database's own")
 def test_somebody_elses_migration_past_the_limit_is_a_locked_store(database: Path) -> None:
     from filelock import FileLock
 
@@ -81,6 +84,20 @@ def test_somebody_elses_migration_past_the_limit_is_a_locked_store(database: Pat
         open_store(lock_timeout_s=0.2)
 
 
+@pytest.mark.empty_database
+def test_somebody_elses_migration_on_a_server_past_the_limit_is_a_locked_store(
+    backend: str, other_program: Engine
+) -> None:
+    if backend == "sqlite":
+        return  # Its lock is a file; see above.
+    with other_program.connect() as other:
+        other.exec_driver_sql(f"SELECT pg_advisory_lock({migrate._POSTGRESQL_LOCK})")
+        with pytest.raises(StoreLockedError):
+            open_store(lock_timeout_s=0.2)
+    assert open_store().count_sessions() == 0
+
+
+@pytest.mark.empty_database
 def test_processes_that_open_a_fresh_database_at_once_all_succeed(
     python: Callable[[str], subprocess.Popen[str]],
 ) -> None:

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, inspect, make_url
 
 from tale_core.errors import NotFoundError, StoreError, StoreVersionError
-from tale_core.settings import Settings
+from tale_core.settings import Settings, get_settings
 from tale_core.store import Store, open_store
 from tests.store import samples
 
@@ -21,6 +21,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.sqlite_only("about the file")
 def test_folder_and_files_are_for_the_user_alone_whatever_the_umask(database: Path) -> None:
     before = os.umask(0)
     try:
@@ -35,6 +36,7 @@ def test_folder_and_files_are_for_the_user_alone_whatever_the_umask(database: Pa
     store.close()
 
 
+@pytest.mark.sqlite_only("about where the file is")
 def test_opening_twice_gives_the_same_store_and_another_address_another(tmp_path: Path) -> None:
     first = open_store()
     assert open_store() is first
@@ -44,6 +46,7 @@ def test_opening_twice_gives_the_same_store_and_another_address_another(tmp_path
     assert (tmp_path / "third" / "tale.db").exists()
 
 
+@pytest.mark.sqlite_only("about its PRAGMAs")
 def test_connections_are_set_up_for_many_readers_and_one_writer(store: Store) -> None:
     with store._engine.connect() as connection:
         found = {
@@ -53,6 +56,7 @@ def test_connections_are_set_up_for_many_readers_and_one_writer(store: Store) ->
     assert found == {"journal_mode": "wal", "synchronous": 1, "foreign_keys": 1, "busy_timeout": 10_000}
 
 
+@pytest.mark.sqlite_only("about the file")
 def test_a_database_deleted_meanwhile_is_made_anew(database: Path) -> None:
     first = open_store()
     session = first.create_session(samples.session())
@@ -70,6 +74,7 @@ def test_what_was_written_is_there_after_closing(store: Store) -> None:
     assert store.get_session(session.id) == session
 
 
+@pytest.mark.sqlite_only("about the file")
 @pytest.mark.parametrize("name", ["with space", "50%20", "a?b", "a#b", "ünï", "it's"])
 def test_any_folder_name_will_do(tmp_path: Path, name: str) -> None:
     settings = Settings(data_dir=tmp_path / name)
@@ -77,6 +82,14 @@ def test_any_folder_name_will_do(tmp_path: Path, name: str) -> None:
     store.create_session(samples.session())
     store.close()
     assert open_store(settings=settings).count_sessions() == 1
+
+
+def refused_by_server(url: str, kind: type[StoreError]) -> str:
+    with pytest.raises(kind) as caught:
+        open_store()
+    assert make_url(url).password not in str(caught.value)
+    assert "TALE_DATABASE_URL" in str(caught.value)
+    return str(caught.value)
 
 
 def refused(database: Path, kind: type[StoreError]) -> str:
@@ -90,6 +103,7 @@ def refused(database: Path, kind: type[StoreError]) -> str:
     return str(caught.value)
 
 
+@pytest.mark.sqlite_only("about the file")
 @pytest.mark.parametrize(
     "content", [b"not a database at all\n" * 100, b"\x00" * 8192, b"x", b"SQLite format 3\x00" + b"\xff" * 9000]
 )
@@ -100,6 +114,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(database: Path,
     assert [file.name for file in database.parent.iterdir()] == ["tale.db"]
 
 
+@pytest.mark.sqlite_only("about the file")
 def test_a_database_cut_short_is_refused_and_left_as_it_is(store: Store, database: Path) -> None:
     store.create_session(samples.session())
     store.close()
@@ -109,15 +124,19 @@ def test_a_database_cut_short_is_refused_and_left_as_it_is(store: Store, databas
     assert "damaged" in refused(database, StoreError)
 
 
-def test_a_newer_database_is_refused_and_left_as_it_is(store: Store, database: Path) -> None:
+def test_a_newer_database_is_refused_and_left_as_it_is(
+    store: Store, database: Path, other_program: Engine, backend: str
+) -> None:
     store.close()
-    with sqlite3.connect(database) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = 'tale_9999'")
-    connection.close()
-    moved = database.with_name("moved.db")
-    database.rename(moved)
-    database.write_bytes(moved.read_bytes())
-    message = refused(database, StoreVersionError)
+    with other_program.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'tale_9999'")
+    if backend == "sqlite":
+        moved = database.with_name("moved.db")
+        database.rename(moved)
+        database.write_bytes(moved.read_bytes())
+        message = refused(database, StoreVersionError)
+    else:
+        message = refused_by_server(get_settings().resolved_database_url, StoreVersionError)
     assert "newer version" in message
     assert "tale_9999" in message
 
@@ -130,20 +149,31 @@ def test_a_newer_database_is_refused_and_left_as_it_is(store: Store, database: P
         "CREATE TABLE alembic_version (version_num TEXT); CREATE TABLE call (id INTEGER)",
     ],
 )
-def test_the_database_of_another_program_is_refused_and_left_as_it_is(database: Path, script: str) -> None:
+@pytest.mark.empty_database
+def test_the_database_of_another_program_is_refused_and_left_as_it_is(
+    database: Path, other_program: Engine, backend: str, script: str
+) -> None:
     database.parent.mkdir()
-    connection = sqlite3.connect(database)
-    connection.executescript(script)
-    connection.close()
-    assert "not a database of this program" in refused(database, StoreVersionError)
+    with other_program.begin() as connection:
+        for statement in script.split(";"):
+            connection.exec_driver_sql(statement)
+    if backend == "sqlite":
+        assert "not a database of this program" in refused(database, StoreVersionError)
+        return
+    url = get_settings().resolved_database_url
+    assert "not a database of this program" in refused_by_server(url, StoreVersionError)
+    with other_program.connect() as connection:
+        assert "session_id" not in str(inspect(connection).get_table_names())
 
 
+@pytest.mark.sqlite_only("about the file")
 def test_an_empty_file_is_taken_for_a_new_database(database: Path) -> None:
     database.parent.mkdir()
     database.touch()
     assert open_store().count_sessions() == 0
 
 
+@pytest.mark.sqlite_only("no database is opened")
 @pytest.mark.parametrize(
     "url", ["nonsense", "sqlite://", "sqlite:///:memory:", "sqlite:////x.db?mode=ro", "nodb://host/x"]
 )
@@ -153,6 +183,7 @@ def test_a_url_that_cannot_work_is_refused_in_words(url: str) -> None:
     assert caught.value.hint
 
 
+@pytest.mark.sqlite_only("no database is opened")
 def test_a_refused_url_does_not_repeat_its_password() -> None:
     for url in ("nodb://user:hunter2@host/x", "user:hunter2@host"):
         with pytest.raises(StoreError) as caught:
@@ -160,18 +191,21 @@ def test_a_refused_url_does_not_repeat_its_password() -> None:
         assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.sqlite_only("about the file")
 def test_a_file_in_the_place_of_the_folder_is_refused_in_words(database: Path) -> None:
     database.parent.write_text("a file")
     with pytest.raises(StoreError, match="TALE_DATA_DIR"):
         open_store()
 
 
+@pytest.mark.sqlite_only("about the file")
 def test_a_folder_in_the_place_of_the_file_is_refused_in_words(database: Path) -> None:
     database.mkdir(parents=True)
     with pytest.raises(StoreError, match="it is a folder"):
         open_store()
 
 
+@pytest.mark.sqlite_only("about the file")
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs POSIX permissions")
 def test_a_read_only_folder_is_refused_in_words(database: Path, python: Python) -> None:
     database.parent.mkdir()
@@ -201,4 +235,5 @@ def test_opening_a_current_database_imports_neither_alembic_nor_filelock(store: 
         "print([m for m in ('alembic', 'filelock', 'mako', 'sqlmodel') if m in sys.modules])\n"
     )
     out, err = process.communicate()
+    # SQLAlchemy's own dialect for PostgreSQL needs no Alembic either.
     assert (out, err) == ("['sqlmodel']\n", "")

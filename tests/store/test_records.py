@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from tale_core.store import new_session_id, safe_text
 from tale_core.store.records import scrub_credentials, scrub_endpoint
 
+pytestmark = pytest.mark.sqlite_only("no database is opened")
+
 
 @given(st.text(st.characters()))
 def test_safe_text_is_always_utf8_without_nul(text: str) -> None:

@@ -95,6 +95,7 @@ def test_unknown_fields_are_type_errors_that_name_them(store: Store) -> None:
         store.finish_call(call.id, **wrong)
 
 
+@pytest.mark.sqlite_only("no database is opened")
 def test_call_fields_name_only_fields_of_a_call_record() -> None:
     assert set(CallFields.__annotations__) < {f.name for f in fields(CallRecord)}
 
@@ -285,6 +286,7 @@ def test_hostile_model_output_is_stored_with_replacement_characters(store: Store
     assert store.list_sessions(query="a\x00b\ud800")[0].id == session.id
 
 
+@pytest.mark.sqlite_only("looks into the file")
 def test_no_password_of_an_address_reaches_the_file(store: Store, database: Path) -> None:
     endpoint = "https://user:hunter2@host/v1?api-key=hunter2"
     session = store.create_session(samples.session(endpoint=endpoint, error=f"{endpoint.split('?')[0]} refused"))
