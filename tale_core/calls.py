@@ -80,6 +80,7 @@ def booked_call(call: CallRecord, completion: Completion) -> CallRecord:
     return replace(
         call,
         status="done",
+        endpoint=completion.endpoint or call.endpoint,
         text=completion.text,
         reasoning_text=completion.reasoning_text,
         prompt_tokens=usage.prompt_tokens,

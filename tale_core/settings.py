@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     model_file: Path | None = None
     """A local weights file to try first; used only if its size and sha256 match a catalog entry."""
 
+    endpoint_groups: Path | None = None
+    """File that names several endpoints as one model; None means endpoint-groups.toml in data_dir, if there is one."""
+
     offline: bool = False
     """Never look outside this machine for weights."""
 

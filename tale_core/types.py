@@ -138,6 +138,7 @@ class Completion:
         finish_reason: "length" means cut by max_tokens; "cancelled" means we closed the stream.
         attempts: Requests that were sent, retries included.
         adjustments: What was asked for but not sent, because the endpoint refuses it, in words.
+        endpoint: Who answered, where the client has several endpoints; else None.
     """
 
     text: str
@@ -149,6 +150,7 @@ class Completion:
     source: Source = "live"
     attempts: int = 1
     adjustments: tuple[str, ...] = ()
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

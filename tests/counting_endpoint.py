@@ -17,7 +17,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reply:
-    """What to send: an answer, or a status other than 200 with these headers."""
+    """What to send: an answer, or a status other than 200 with these headers.
+
+    `breaks`: the connection is closed after the first half of the answer's words.
+    """
 
     text: str = "[[42]]"
     status: int = 200
@@ -25,6 +28,7 @@ class Reply:
     delay_s: float = 0.0
     prompt_tokens: int = 20
     completion_tokens: int | None = None
+    breaks: bool = False
 
 
 class CountingEndpoint:
@@ -39,20 +43,34 @@ class CountingEndpoint:
 
     def __enter__(self) -> CountingEndpoint:
         self._thread.start()
-        starting = asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**20)
-        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result()
-        self.base_url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+        self._port = 0
+        self.up()
+        self.base_url = f"http://127.0.0.1:{self._port}/v1"
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def up(self) -> None:
+        """Listen, again on the same port."""
+        starting = asyncio.start_server(self._serve, "127.0.0.1", self._port, limit=2**20)
+        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result()
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    def down(self) -> None:
+        """Break every connection and listen no more."""
+
         async def stop() -> None:
             self._server.close()
-            others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+            await self._break_all()
 
         asyncio.run_coroutine_threadsafe(stop(), self._loop).result()
+
+    async def _break_all(self) -> None:
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    def __exit__(self, *exc: object) -> None:
+        self.down()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -65,6 +83,9 @@ class CountingEndpoint:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                if head.startswith("get "):
+                    writer.write(_MODELS)
+                    continue
                 length = int(head.split("content-length:")[1].split("\r\n")[0])
                 await self._answer(json.loads(await reader.readexactly(length)), writer)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -80,10 +101,19 @@ class CountingEndpoint:
         try:
             reply = self._reply(prompt)
             await asyncio.sleep(reply.delay_s)
-            writer.write(_response(reply))
+            response = _response(reply)
+            if reply.breaks:
+                writer.write(response[: response.index(b"finish_reason")])
+                await writer.drain()
+                raise ConnectionResetError
+            writer.write(response)
             await writer.drain()
         finally:
             self.open -= 1
+
+
+_BODY = b'{"object": "list", "data": [{"id": "counted", "object": "model"}]}'
+_MODELS = b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
 
 
 def _response(reply: Reply) -> bytes:

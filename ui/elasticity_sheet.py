@@ -7,8 +7,9 @@ import streamlit as st
 from tale_core.elasticity import SweepPlan
 from tale_core.errors import InputError, ModelError, StoreError
 from tale_core.i18n import joined, t, tn
+from tale_core.models import choice as choices
 from tale_core.models import tokens
-from tale_core.models.choice import ModelChoice, endpoint_of
+from tale_core.models.choice import ModelChoice
 from tale_core.presheet import PreSheet, Seen, duration, presheet, seen
 from tale_core.probing import Limits
 from tale_core.search_words import money
@@ -44,10 +45,8 @@ def no_money_cap(price: Price | None) -> str | None:
 
 def price_of(choice: ModelChoice) -> Price | None:
     """The published price; None when unknown, also while the endpoint's key is missing."""
-    if choice.kind == "embedded":
-        return Price(0, 0, "")
     try:
-        return endpoint_of(choice, secrets=state.secrets(), key=state.session_keys().get(choice.key)).price
+        return choices.price_of(choice, secrets=state.secrets(), key=state.session_keys().get(choice.key))
     except (InputError, ModelError):
         return None
 

@@ -15,7 +15,7 @@ from tale_core.settings import get_settings
 from tale_core.types import Question
 from tale_core.wording_memory import usual_template, wording_for
 from tale_core.wording_rule import reason_told
-from ui import state
+from ui import settings_groups, state
 from ui.shell import page
 from ui.text import literal, visible
 
@@ -31,6 +31,7 @@ def draw() -> None:
     st.caption(t("They hold for you, in this browser tab, until you close it. Keys are never written anywhere."))
     st.markdown(f"### {t('Endpoint')}", anchors=False)
     _endpoint()
+    settings_groups.draw()
     st.markdown(f"### {t('Sampling')}", anchors=False)
     _sampling()
     st.markdown(f"### {t('Wording')}", anchors=False)

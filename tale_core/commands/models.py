@@ -13,6 +13,7 @@ from tale_core.commands.progress import fetch_bar, open_with_progress
 from tale_core.models.catalog import embedded_model, embedded_models
 from tale_core.models.choice import EMBEDDED, choice_from_flags, endpoint_of
 from tale_core.models.endpoints import endpoints
+from tale_core.models.groups import Group, group, groups
 from tale_core.models.weights import ensure_weights, find_local
 from tale_core.settings import get_settings
 from tale_core.types import Completion, Message, Request, Sampling
@@ -33,7 +34,7 @@ def run_list(args: argparse.Namespace) -> int:
         for p in endpoints()
     ]
     if args.json:
-        emit({"embedded": embedded, "endpoints": presets})
+        emit({"embedded": embedded, "endpoints": presets, "groups": [_group_row(one) for one in groups()]})
         return OK
     for row in embedded:
         here = row["path"] or "not fetched (models pull)"
@@ -50,7 +51,17 @@ def run_list(args: argparse.Namespace) -> int:
                 else "price unknown"
             )
             print(f"    {m.name}: {price}")
+    for one in groups():
+        print(f"{one.name}: {one.title or 'a group'}, {len(one.endpoints)} endpoints")
+        for member in one.endpoints:
+            print(f"    {member.base_url}, weight {member.weight:g}")
     return OK
+
+
+def _group_row(one: Group) -> dict[str, Any]:
+    members = [{**m.model_dump(exclude={"model"}), "model": one.model_at(m)} for m in one.endpoints]
+    return {"name": one.name, "title": one.title or one.name, "price": asdict(one.price) if one.price else None,
+            "endpoints": members}  # fmt: skip
 
 
 def _embedded_row(name: str, default: str) -> dict[str, Any]:
@@ -82,6 +93,8 @@ def run_pull(args: argparse.Namespace) -> int:
 def run_check(args: argparse.Namespace) -> int:
     """Ask a model for one answer and say whether it came."""
     choice = choice_from_flags(model=args.model, base_url=args.base_url, api_key_env=args.api_key_env)
+    if choice.kind == "group":
+        return _check_group(choice.model, args)
     if choice.kind == EMBEDDED:
         document = asyncio.run(_check_embedded(args))
     else:
@@ -94,6 +107,22 @@ def run_check(args: argparse.Namespace) -> int:
         words = f"{document['headline']} {document['detail']} {document['hint']}".strip()
         print(words, file=sys.stdout if document["ok"] else sys.stderr)
     return OK if document["ok"] else FAILED
+
+
+def _check_group(name: str, args: argparse.Namespace) -> int:
+    from tale_core.models.group_check import check_group
+
+    found = asyncio.run(check_group(group(name)))
+    good = all(one.report.ok for one in found)
+    if args.json:
+        reports = [{"base_url": one.base_url, **asdict(one.report)} for one in found]
+        emit({"ok": good, "group": name, "endpoints": reports})
+        return OK if good else FAILED
+    for one in found:
+        report = one.report
+        words = f"{one.base_url}: {report.headline} {report.detail} {report.hint}".strip()
+        print(words, file=sys.stdout if report.ok else sys.stderr)
+    return OK if good else FAILED
 
 
 async def _check_embedded(args: argparse.Namespace) -> dict[str, Any]:

@@ -22,7 +22,8 @@ from tale_core.experiments.job import ExperimentRun, ExperimentView
 from tale_core.experiments.opening import check_retry
 from tale_core.experiments.sheet import sheet, sheet_words
 from tale_core.experiments.words import finding
-from tale_core.models.choice import EMBEDDED, ModelChoice, choice_from_flags, endpoint_of
+from tale_core.models.choice import EMBEDDED, ModelChoice, choice_from_flags, price_of
+from tale_core.models.groups import PREFIX
 from tale_core.presheet import duration
 from tale_core.search_words import money, spent_words
 from tale_core.spending import Limits
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 REFRESH_S = 0.25
 CONCURRENCY = 4
-_LOCAL_PRICE = Price(0.0, 0.0, "runs on this machine")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,7 +61,7 @@ def run_plan(plan: ExperimentPlan, choice: ModelChoice, store: Store) -> Experim
         InputError: The plan is wrong, or wants another model.
     """
     plan.validate()
-    price = _LOCAL_PRICE if choice.kind == EMBEDDED else endpoint_of(choice).price
+    price = price_of(choice)
     plan.check_price(price, choice.model)
     plan.check_model(choice.model)
     check_retry(plan, store)
@@ -116,7 +116,8 @@ def _resumed(args: argparse.Namespace, store: Store) -> tuple[ModelChoice, Exper
             f"Experiment {args.resume!r} was begun with the model {head.model!r}, not {args.model!r}.",
             "Leave --model out, or begin a new experiment.",
         )
-    url = args.base_url or (None if head.endpoint == EMBEDDED else head.endpoint)
+    stays = head.endpoint == EMBEDDED or head.endpoint.startswith(PREFIX)
+    url = args.base_url or (None if stays else head.endpoint)
     choice = choice_from_flags(model=head.model, base_url=url, api_key_env=args.api_key_env)
     plan = stored_plan(store, args.resume)
     given = _limits(args)

@@ -15,7 +15,7 @@ from tale_core.commands.progress import open_with_progress
 from tale_core.documents import search_document
 from tale_core.elasticity import SweepPlan
 from tale_core.errors import InputError
-from tale_core.models.choice import EMBEDDED, ModelChoice, choice_from_flags, endpoint_of
+from tale_core.models.choice import ModelChoice, choice_from_flags, price_of
 from tale_core.presheet import parse_grid
 from tale_core.probing import Limits
 from tale_core.search import SearchPlan
@@ -98,7 +98,7 @@ def _limits(args: argparse.Namespace) -> Limits:
 
 def _choice(args: argparse.Namespace) -> ModelChoice:
     choice = choice_from_flags(model=args.model, base_url=args.base_url, api_key_env=args.api_key_env)
-    if args.max_cost is not None and choice.kind != EMBEDDED and endpoint_of(choice).price is None:
+    if args.max_cost is not None and price_of(choice) is None:
         raise InputError(
             f"--max-cost was given, but the price of {choice.model!r} is unknown.", "Give --max-total-tokens instead."
         )

@@ -89,6 +89,7 @@ class Asker:
         self._keys = itertools.count()
         self._live: dict[int, _Live] = {}
         self._flying: dict[str | None, asyncio.Future[None]] = {}
+        self._answered = False
         self.stopping = False
 
     async def call(self, unit: Unit, question: Question, index: int, step: Step) -> CallRecord:
@@ -185,7 +186,7 @@ class Asker:
                 return await self._sent(call, question, step, prompt=prompt, tries=tries)
             except ModelError as e:
                 failure = e
-            wait = self._patience.wait_s(failure, tries=tries, waited_s=waited)
+            wait = self._patience.wait_s(failure, tries=tries, waited_s=waited, answered=self._answered)
             if wait is None or self.stopping:
                 await self._gave_up(replace(call, attempts=tries), failure)
                 raise failure
@@ -227,8 +228,10 @@ class Asker:
             raise
         finally:
             self._throttle.leave()
-        # The client may have tried again itself; a setting that it left out is no sign of overload.
-        if done.attempts > 1 and not done.adjustments:
+        self._answered = True
+        # The client may have tried again itself; a setting that it left out is no sign of overload, nor is that another
+        # endpoint of a group had to do it.
+        if done.attempts > 1 and not done.adjustments and done.endpoint == self._client.endpoint:
             self._throttle.overloaded(begun)
         else:
             self._throttle.good()

@@ -30,6 +30,9 @@ FATAL = (
     QuotaExhaustedError,
 )
 """What every further call would meet as well."""
+_AWAY = (ConnectionFailedError, ServerDiedError, ServerFailedError, IncompleteAnswerError)
+"""What an endpoint that is being restarted looks like."""
+_AWAY_CAP_S = 5.0
 _TRANSIENT = (ServerFailedError, ModelTimeoutError, IncompleteAnswerError, ConnectionFailedError, ServerDiedError)
 
 
@@ -42,27 +45,33 @@ class Patience:
         base_s: Longest first wait; it doubles with each try.
         cap_s: Longest single wait of our own choosing; what the endpoint asks for is obeyed.
         total_s: Longest waiting for one call in all.
+        outage_s: Longest waiting for an endpoint that has answered before and went away.
     """
 
     tries: int = 4
     base_s: float = 1.0
     cap_s: float = 60.0
     total_s: float = 900.0
+    outage_s: float = 180.0
 
-    def wait_s(self, error: ModelError, *, tries: int, waited_s: float) -> float | None:
+    def wait_s(self, error: ModelError, *, tries: int, waited_s: float, answered: bool = False) -> float | None:
         """Seconds until the next try; None when it is not worth it.
 
         Args:
             error: How the last try ended.
             tries: Requests so far.
             waited_s: Seconds waited so far.
+            answered: The endpoint has answered other calls of this run: if it is away now it will be back.
         """
         asked: float | None = None
+        cap_s, total_s = self.cap_s, self.total_s
         if isinstance(error, RateLimitedError):
             asked = error.retry_after_s
+        elif answered and isinstance(error, _AWAY) and not isinstance(error, FATAL):
+            cap_s, total_s = min(cap_s, _AWAY_CAP_S), self.outage_s
         elif isinstance(error, FATAL) or not isinstance(error, _TRANSIENT) or tries >= self.tries:
             return None
         # Half of it at random, so that calls that failed together do not come back together.
-        backoff = min(self.cap_s, self.base_s * 2.0 ** min(tries - 1, 30)) * random.uniform(0.5, 1.0)
+        backoff = min(cap_s, self.base_s * 2.0 ** min(tries - 1, 30)) * random.uniform(0.5, 1.0)
         wait = asked if asked is not None else backoff
-        return wait if waited_s + wait <= self.total_s else None
+        return wait if waited_s + wait <= total_s else None

@@ -1,4 +1,4 @@
-"""Which model to ask: an embedded one, a preset's, or one at any address; and a client for it.
+"""Which model to ask: an embedded one, a preset's, one at any address, or a group of endpoints; and a client for it.
 
 The one place where a person's choice becomes a client: the page and the command line both come through here. Knows
 catalog, endpoints and preparation; holds no key longer than a call.
@@ -20,8 +20,9 @@ from tale_core.models.catalog import EmbeddedModel, embedded_model, embedded_mod
 from tale_core.models.client_retry import Retry, RetryPolicy
 from tale_core.models.endpoint_url import validate_base_url
 from tale_core.models.endpoints import Endpoint, api_key, endpoints, preset, read_secrets_file, resolve
+from tale_core.models.groups import PREFIX, Group, group, groups
 from tale_core.settings import get_settings
-from tale_core.types import Client
+from tale_core.types import Client, Price
 
 EMBEDDED: Final = "embedded"
 
@@ -31,7 +32,8 @@ class ModelChoice:
     """A model that can be asked.
 
     Attributes:
-        model: Catalog name, with "+" and an adapter's key where one is switched on; or the name at the endpoint.
+        model: Catalog name, with "+" and an adapter's key where one is switched on; the name at the endpoint; or the
+            group's.
         title: For people.
         preset: The preset's name, for endpoints that have one.
         base_url: The address, for endpoints.
@@ -39,7 +41,7 @@ class ModelChoice:
         adapter: Key of the adapter that answers; "" asks the model as it is.
     """
 
-    kind: Literal["embedded", "endpoint"]
+    kind: Literal["embedded", "endpoint", "group"]
     model: str
     title: str
     preset: str | None = None
@@ -55,11 +57,13 @@ class ModelChoice:
     @property
     def key(self) -> str:
         """Identifies the choice in a session; holds no secret."""
-        return f"{EMBEDDED}:{self.model}" if self.kind == EMBEDDED else f"{self.base_url}|{self.model}"
+        return f"{self.base_url}|{self.model}" if self.kind == "endpoint" else f"{self.kind}:{self.model}"
 
     @property
     def endpoint(self) -> str:
         """Where it runs, as stored with each call."""
+        if self.kind == "group":
+            return PREFIX + self.model
         return EMBEDDED if self.kind == EMBEDDED else (self.base_url or "")
 
 
@@ -110,10 +114,25 @@ def endpoint_choice(
     return ModelChoice("endpoint", model.strip(), f"{model.strip()} · {where}", preset_name, url, api_key_env)
 
 
+def group_choice(name: str) -> ModelChoice:
+    """A group of endpoints.
+
+    Raises:
+        InputError: No such group.
+    """
+    return _of_group(group(name))
+
+
+def _of_group(one: Group) -> ModelChoice:
+    many = t("{n} endpoints", n=len(one.endpoints))
+    return ModelChoice("group", one.name, f"{one.title or one.name} · {many}")
+
+
 def available_choices(secrets: Mapping[str, object]) -> tuple[ModelChoice, ...]:
-    """What can be asked without further ado: embedded models, with each adapter too, and presets whose key is known."""
+    """What can be asked without further ado: embedded models, with each adapter too, groups, presets of a known key."""
     found = [embedded_choice(m.name) for m in embedded_models()]
     found += [_adapted(m, a) for m in embedded_models() for a in adapters.of_base(m.name)]
+    found += [_of_group(one) for one in groups()]
     for one in endpoints():
         if one.needs_key and api_key(one.api_key_env, secrets=secrets):
             found += [endpoint_choice(model=m.name, preset_name=one.name) for m in one.models]
@@ -141,11 +160,13 @@ def choice_from_flags(*, model: str | None, base_url: str | None, api_key_env: s
         return default_choice()
     if model.partition("+")[0] in {m.name for m in embedded_models()}:
         return embedded_choice(model)
+    if model in {one.name for one in groups()}:
+        return group_choice(model)
     for one in endpoints():
         if one.model(model):
             return endpoint_choice(model=model, preset_name=one.name, api_key_env=api_key_env)
     embedded = ", ".join(m.name for m in embedded_models())
-    named = ", ".join(m.name for p in endpoints() for m in p.models)
+    named = ", ".join([*(g.name for g in groups()), *(m.name for p in endpoints() for m in p.models)])
     raise InputError(
         t("There is no model {model!r}.", model=model),
         t("Embedded: {embedded}. At endpoints: {named}. Or add --base-url URL.", embedded=embedded, named=named),
@@ -174,6 +195,17 @@ def endpoint_of(
         secrets=read_secrets_file() if secrets is None else secrets,
         key=key,
     )
+
+
+def price_of(
+    choice: ModelChoice, *, secrets: Mapping[str, object] | None = None, key: str | None = None
+) -> Price | None:
+    """What its tokens cost, None when that is unknown; the errors of `endpoint_of`."""
+    if choice.kind == EMBEDDED:
+        return Price(0.0, 0.0, "runs on this machine")
+    if choice.kind == "group":
+        return group(choice.model).price
+    return endpoint_of(choice, secrets=secrets, key=key).price
 
 
 async def open_client(
@@ -207,11 +239,17 @@ async def open_client(
         from tale_core.models.client_embedded import AdaptedClient
 
         return AdaptedClient(client, choice.adapter, choice.model)
+    told = _in_words(notice) if notice else None
+    if choice.kind == "group":
+        from tale_core.models.group_client import open_group
+
+        found = read_secrets_file() if secrets is None else secrets
+        return await asyncio.to_thread(open_group, group(choice.model), secrets=found, on_retry=told, retry=retry)
     from tale_core.models.client import OpenAIClient
 
     # Importing the SDK and opening TLS takes a while: not in the loop that other answers stream through.
     endpoint = endpoint_of(choice, secrets=secrets, key=key)
-    return await asyncio.to_thread(OpenAIClient, endpoint, on_retry=_in_words(notice) if notice else None, retry=retry)
+    return await asyncio.to_thread(OpenAIClient, endpoint, on_retry=told, retry=retry)
 
 
 def _in_words(notice: Callable[[str], None]) -> Callable[[Retry], None]:

@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, insert, select, text
 
 from tale_core.errors import InputError, StoreError
-from tale_core.i18n import t
+from tale_core.i18n import t, tn
 from tale_core.store.repository import Store
 from tale_core.store.tables import Base, sessions
 
@@ -117,7 +117,11 @@ def _check(old: Connection, new: Connection, where: str) -> None:
     running = old.execute(select(func.count()).where(sessions.c.status == "running")).scalar_one()
     if running:
         raise InputError(
-            t("{n} sessions are running in the source: how they end would not be copied.", n=running),
+            tn(
+                "{n} session is running in the source: how it ends would not be copied.",
+                "{n} sessions are running in the source: how they end would not be copied.",
+                running,
+            ),
             t("Stop them or wait for their end."),
         )
 

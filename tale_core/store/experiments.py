@@ -269,7 +269,9 @@ class ExperimentStore:
     def has_calls(self, *, model: str, endpoint: str) -> bool:
         """Whether any finished call of this model is stored that could be asked for again."""
         endpoint = records.scrub_endpoint(endpoint)
-        same = (calls.c.model == model, calls.c.endpoint == endpoint, calls.c.cache_key.is_not(None))
+        # A call of a group names the endpoint that answered after the group.
+        where = or_(calls.c.endpoint == endpoint, calls.c.endpoint.startswith(f"{endpoint} ", autoescape=True))
+        same = (calls.c.model == model, where, calls.c.cache_key.is_not(None))
         with self.store._reading() as connection:
             return connection.execute(select(calls.c.id).where(*same).limit(1)).first() is not None
 

@@ -97,8 +97,8 @@ def _revision(connection: Connection, where: str) -> str | None:
 
 
 def is_ours(name: str | None, kind: str, _parents: object) -> bool:
-    """Whether Alembic is to compare this: the search index is SQLite's alone and has no counterpart in the code."""
-    return not (kind == "table" and (name or "").startswith("fts_"))
+    """Whether Alembic is to compare this: the search indexes are of one kind of database and not in the code."""
+    return not (kind in ("table", "index") and (name or "").startswith(("fts_", "trgm_")))
 
 
 def upgrade(url: URL, where: str, *, lock_timeout_s: float) -> None:

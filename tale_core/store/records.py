@@ -71,6 +71,7 @@ class CallFields(TypedDict, total=False):
     """What `finish_call` may set. What a call is (session, role, prompt, sampling) is fixed when it starts."""
 
     status: Status
+    endpoint: str
     text: str
     reasoning_text: str
     prompt_tokens: int | None

@@ -1,11 +1,12 @@
 """Which sessions hold a text: in their question, a question of their experiment, an answer, or the model's name.
 
 One small interface, `TextSearch`, with one implementation for each kind of database: `TrigramSearch` for SQLite's FTS5
-index (made and kept by migration 0005), `PlainSearch` for every other. Knows tables; opens no transaction.
+index (made and kept by migration 0005), `PostgresSearch` for PostgreSQL's pg_trgm (0007), `PlainSearch` without either.
+Knows tables; opens no transaction.
 
 What is searched for is text, never a query language: words must all be there, each anywhere in the session and as part
 of a longer word too; words in double quotes stand together. The case of A to Z does not count. The index only narrows
-the search down, LIKE decides, so that both ways and both implementations find the same.
+the search down, LIKE decides, so that both ways and all implementations find the same.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ FEW = 8_000
 sessions one after the other."""
 MOST_THREES = 24
 LIMIT_S = 5.0
-"""Seconds that a search may take on SQLite."""
+"""Seconds that a search may take on SQLite, and each of its statements on PostgreSQL."""
+_CANCELLED = "57014"
 _STEPS = 20_000
 """Instructions of SQLite's machine between two looks at the clock: about a millisecond."""
 Has = Callable[[ColumnElement[Any], str], ColumnElement[bool]]
@@ -80,7 +82,7 @@ def holding_all(connection: Connection, text: str) -> ColumnElement[bool] | None
 
 def search_of(connection: Connection) -> TextSearch:
     """The search of this database."""
-    return TrigramSearch() if connection.dialect.name == "sqlite" else PlainSearch(_ilike)
+    return TrigramSearch() if connection.dialect.name == "sqlite" else PostgresSearch()
 
 
 def _ilike(where: ColumnElement[Any], term: str) -> ColumnElement[bool]:
@@ -118,6 +120,28 @@ class PlainSearch:
         return and_(
             calls.c.status != "running", or_(self._has(calls.c.text, term), self._has(calls.c.reasoning_text, term))
         )
+
+
+class PostgresSearch:
+    """By the trigram indexes on PostgreSQL, which the planner uses where they help: a text of three characters or more.
+
+    Without the extension pg_trgm the same statements read row by row.
+    """
+
+    def __init__(self) -> None:
+        self._plain = PlainSearch(_ilike)
+
+    def holding(self, connection: Connection, term: str) -> ColumnElement[bool]:
+        """See `TextSearch`."""
+        if len(term) < 3:  # No index tells anything: newest first, until the page is full.
+            return self._plain.holding(connection, term)
+        # Each table by itself: joined by OR, no index could be used.
+        found = union_all(
+            select(sessions.c.id).where(self._plain.in_session(term)).correlate(None),
+            select(calls.c.session_id).where(self._plain.in_answer(term)).correlate(None),
+            select(experiment_questions.c.session_id).where(self._plain.in_experiment(term)).correlate(None),
+        )
+        return sessions.c.id.in_(select(found.subquery("page")))
 
 
 class TrigramSearch:
@@ -184,25 +208,43 @@ def _after(term: str) -> str | None:
 
 @contextmanager
 def time_limit(connection: Connection, seconds: float | None = None) -> Iterator[None]:
-    """Stop what SQLite does in this block after so many seconds; other databases have limits of their own.
+    """Stop what the database does in this block after so many seconds.
 
     Raises:
         StoreError: The time was over.
     """
+    limit_s = LIMIT_S if seconds is None else seconds
     if connection.dialect.name != "sqlite":
-        yield
+        with _statement_limit(connection, limit_s):
+            yield
         return
     driver: Any = connection.connection.driver_connection
-    until = time.monotonic() + (LIMIT_S if seconds is None else seconds)
+    until = time.monotonic() + limit_s
     driver.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
     try:
         yield
     except sa_exc.OperationalError as e:
         if getattr(e.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_INTERRUPT:
             raise
-        raise StoreError(
-            t("This search took too long and was stopped."),
-            t("Give more of the text, or narrow it down by a kind, a model or dates."),
-        ) from e
+        raise _too_long() from e
     finally:
         driver.set_progress_handler(None, 0)
+
+
+@contextmanager
+def _statement_limit(connection: Connection, seconds: float) -> Iterator[None]:
+    # Of this transaction alone; 0 would mean no limit.
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}")
+    try:
+        yield
+    except sa_exc.OperationalError as e:
+        if getattr(e.orig, "sqlstate", None) != _CANCELLED:
+            raise
+        raise _too_long() from e
+
+
+def _too_long() -> StoreError:
+    return StoreError(
+        t("This search took too long and was stopped."),
+        t("Give more of the text, or narrow it down by a kind, a model or dates."),
+    )

@@ -189,3 +189,34 @@ def test_the_preview_shows_what_is_sent(bad: BadEndpoint, name: str) -> None:
     ask(at, "A baker makes 12 rolls and sells 5. How many are left?", answer="7", budget=50)
     prompts_sent = [r.body["messages"][-1]["content"] for r in bad.requests]
     assert english.strip() in [p.strip() for p in prompts_sent] and "Budget: 50 tokens" in result(at)
+
+
+def test_a_group_is_shown_tested_and_used() -> None:
+    from tale_core.settings import get_settings
+    from tests.counting_endpoint import CountingEndpoint, Reply
+
+    file = get_settings().data_dir / "endpoint-groups.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with CountingEndpoint(lambda _: Reply("6 times 7 is [[42]]")) as one, CountingEndpoint(lambda _: Reply()) as dead:
+        dead.down()
+        addresses = "".join(f'[[lab.endpoints]]\nbase_url = "{e.base_url}"\n' for e in (one, dead))
+        file.write_text(f'[lab]\ntitle = "The lab"\n{addresses}')
+        at = settings()
+        assert "The lab" in words(at.main) and not at.exception
+        at = at.button(key="test_group_lab").click().run()
+        assert one.base_url in words(at.main) and "Nothing listens" in words(at.main)
+        at.button(key="use_group_lab").click().run()
+        at = ask(home(at), budget=20)
+        assert not at.exception and "Right" in result(at)
+        assert {call.endpoint for call in store().get_session(session_id(at)).calls} == {f"group:lab {one.base_url}"}
+        dead.up()
+
+
+def test_a_wrong_file_of_groups_is_told_in_words_on_every_page() -> None:
+    from tale_core.settings import get_settings
+
+    file = get_settings().data_dir / "endpoint-groups.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("[lab")
+    at = settings()
+    assert not at.exception and "cannot be read as groups" in words(at)

@@ -114,7 +114,7 @@ def test_a_target_that_is_not_empty_is_refused_and_left_as_it_is(server: Store, 
 def test_what_is_running_in_the_source_is_refused(server: Store, file: Callable[[str], Store]) -> None:
     first = file("first.db")
     first.create_session(samples.session())
-    with pytest.raises(InputError, match="1 sessions are running"):
+    with pytest.raises(InputError, match="1 session is running"):
         copy_database(first, server)
 
 

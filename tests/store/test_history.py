@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
+from sqlalchemy import create_engine, event
+from sqlalchemy.pool import NullPool
 
 from tale_core.errors import StoreError
 from tale_core.store import History, Place, Store, Wanted, text_search
-from tale_core.store.text_search import PlainSearch, _like, terms
+from tale_core.store.text_search import PlainSearch, _ilike, _like, terms
 from tale_core.types import Outcome, Question
 from tests.pages import experiment_samples
 from tests.store import samples
@@ -121,12 +122,15 @@ def test_an_experiment_tells_how_far_it_is(store: Store) -> None:
 
 
 @pytest.fixture(params=["trigrams", "walking", "plain"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, backend: str) -> str:
     """The three ways to look for a text; all find the same."""
     if request.param == "walking":
+        if backend != "sqlite":
+            pytest.skip("PostgreSQL's planner decides by itself when to walk")
         monkeypatch.setattr(text_search, "FEW", -1)
     elif request.param == "plain":
-        monkeypatch.setattr(text_search, "search_of", lambda connection: PlainSearch(_like))
+        has = _like if backend == "sqlite" else _ilike
+        monkeypatch.setattr(text_search, "search_of", lambda connection: PlainSearch(has))
     return str(request.param)
 
 
@@ -217,6 +221,8 @@ def test_the_index_follows_every_change(store: Store, database: Path) -> None:
     store.delete_session(session.id)
     assert found(store, "two") == found(store, "three") == found(store, "six times") == []
     whole(database)
+    if not database.exists():
+        return
     with closing(sqlite3.connect(database)) as connection:
         for index in ("fts_question", "fts_answer"):
             assert connection.execute(f"SELECT count(*) FROM {index}_terms").fetchone() == (0,)
@@ -224,12 +230,15 @@ def test_the_index_follows_every_change(store: Store, database: Path) -> None:
 
 
 def whole(database: Path) -> None:
-    """Compare the index with the texts, as SQLite does it."""
+    """Compare the index with the texts, as SQLite does it; PostgreSQL keeps its own."""
+    if not database.exists():
+        return
     with closing(sqlite3.connect(database)) as connection:
         for index in ("fts_question", "fts_answer"):
             connection.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")
 
 
+@pytest.mark.sqlite_only("about the index in the file")
 def test_a_database_from_before_is_indexed_when_it_is_opened(tmp_path: Path) -> None:
     from sqlalchemy import create_engine, text
     from sqlalchemy.pool import NullPool
@@ -298,6 +307,7 @@ ASKED: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.sqlite_only("about SQLite's query plans")
 @pytest.mark.parametrize("few", [20_000, -1], ids=["rare", "common"])
 @pytest.mark.parametrize("asked", ASKED, ids=str)
 def test_no_list_query_reads_a_table_through_or_sorts_it(
@@ -311,6 +321,7 @@ def test_no_list_query_reads_a_table_through_or_sorts_it(
         assert "AUTOMATIC" not in line, line
 
 
+@pytest.mark.sqlite_only("about SQLite's query plans")
 @pytest.mark.parametrize("text", ["legs", "42", "课堂", "some words"])
 def test_a_rare_text_is_looked_up_in_the_index(store: Store, text: str) -> None:
     kept(store, f"{text} stands here")
@@ -326,7 +337,52 @@ def reads_few(line: str) -> bool:
     return line in ("SCAN page", "SCAN names", "SCAN CONSTANT ROW") or line.startswith("SCAN (subquery")
 
 
+@pytest.mark.sqlite_only("about SQLite's query plans")
 def test_the_answers_of_a_page_are_looked_up_for_its_rows_alone(store: Store) -> None:
     lines = plans(store)
     assert [line for line in lines if "vanilla" in line and "SEARCH" in line]
     assert not [line for line in lines if line.startswith(("SCAN vanilla", "SCAN budgeted", "SCAN call"))]
+
+
+def test_on_a_server_a_text_is_looked_up_in_the_trigram_indexes(store: Store, backend: str) -> None:
+    if backend == "sqlite":
+        return
+    kept(store, "legs stands here")
+    seen: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "ILIKE" in statement:
+            seen.append((statement, parameters))
+
+    event.listen(store._engine, "before_cursor_execute", note)
+    assert found(store, "legs")
+    event.remove(store._engine, "before_cursor_execute", note)
+    with store._reading() as connection:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # It holds one row: reading it would be faster.
+        plan = "".join(
+            str(line) for statement, parameters in seen
+            for line in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()
+        )  # fmt: skip
+    for index in ("session_question", "session_model", "call_text", "call_reasoning", "experiment_question"):
+        assert f"trgm_{index}" in plan
+
+
+@pytest.mark.empty_database
+def test_without_the_extension_texts_are_found_all_the_same(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
+    if backend == "sqlite":
+        return
+    from tale_core.settings import get_settings
+    from tale_core.store import open_store
+
+    engine = create_engine(get_settings().resolved_database_url, poolclass=NullPool)
+    with engine.begin() as connection:  # As on a server where we may not add it.
+        for command in (
+            "CREATE FUNCTION no() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not you'; END $$",
+            "CREATE EVENT TRIGGER no ON ddl_command_start WHEN TAG IN ('CREATE EXTENSION') EXECUTE FUNCTION no()",
+        ):
+            connection.exec_driver_sql(command)
+    store = open_store()
+    with store._reading() as connection:
+        assert not connection.exec_driver_sql("SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'").all()
+    kept(store, "How many legs?", "课堂 42")
+    assert len(found(store, "LEGS 课堂")) == len(found(store, "42")) == 1

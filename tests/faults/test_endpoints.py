@@ -1,0 +1,110 @@
+"""Endpoints go away in the middle of a run: nothing is lost, nothing is doubled, and what broke off is paid for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tale_core.experiments import ExperimentDone, ExperimentPlan, ExperimentStarted, UnitFinished, run_experiment
+from tale_core.experiments.patience import Patience
+from tale_core.models import group_state
+from tale_core.models.choice import ModelChoice, endpoint_choice, group_choice, open_client
+from tale_core.models.client_retry import NO_RETRY
+from tale_core.settings import get_settings
+from tale_core.store import open_store
+from tests.counting_endpoint import CountingEndpoint, Reply
+from tests.faults import runs
+
+DOWN_S = 1.0
+"""In place of the 30 seconds of the benchmark, which waits them out in full."""
+QUICK = Patience(base_s=0.05, outage_s=30.0)
+
+
+def good(_: str) -> Reply:
+    return Reply("6 times 7 is [[42]]", delay_s=0.005)
+
+
+@pytest.fixture
+def three() -> Iterator[list[CountingEndpoint]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(CountingEndpoint(good)) for _ in range(3)]
+
+
+def lab(endpoints: list[CountingEndpoint]) -> ModelChoice:
+    path: Path = get_settings().data_dir / "endpoint-groups.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f'[[lab.endpoints]]\nbase_url = "{e.base_url}"\n' for e in endpoints))
+    return group_choice("lab")
+
+
+async def run(plan: ExperimentPlan, choice: ModelChoice, at: int, disturb: object) -> str:
+    """Run it and call `disturb` when so many answers are there; the experiment's id."""
+    store, client = open_store(), await open_client(choice, retry=NO_RETRY)
+    finished, experiment_id = 0, ""
+    async for event in run_experiment(plan, client, store, patience=QUICK):
+        if isinstance(event, ExperimentStarted):
+            experiment_id = event.experiment_id
+        elif isinstance(event, UnitFinished):
+            finished += 1
+            if finished == at:
+                await asyncio.to_thread(disturb)  # type: ignore[arg-type]
+        elif isinstance(event, ExperimentDone):
+            assert event.stop is None
+    await client.aclose()
+    return experiment_id
+
+
+async def test_an_endpoint_that_is_down_for_a_while_costs_time_and_nothing_else() -> None:
+    plan = runs.plan()
+    with CountingEndpoint(good) as endpoint:
+        loop = asyncio.get_running_loop()
+
+        def down() -> None:
+            endpoint.down()
+            loop.call_soon_threadsafe(loop.call_later, DOWN_S, lambda: loop.run_in_executor(None, endpoint.up))
+
+        began = time.monotonic()
+        choice = endpoint_choice(model="counted", base_url=endpoint.base_url)
+        experiment_id = await run(plan, choice, plan.planned // 3, down)
+        assert time.monotonic() - began > DOWN_S
+        runs.check_whole(open_store(), experiment_id, plan)
+        # What was in flight when it went away was asked again, and nothing else.
+        assert plan.planned <= endpoint.requests <= plan.planned + 2 * plan.concurrency
+
+
+async def test_one_of_three_endpoints_dies_in_the_middle_of_a_run(three: list[CountingEndpoint]) -> None:
+    plan = runs.plan(60)
+    experiment_id = await run(plan, lab(three), plan.planned // 4, three[1].down)
+    store = open_store()
+    runs.check_whole(store, experiment_id, plan)
+    by = [sum(c.endpoint.endswith(e.base_url) for c in store.get_session(experiment_id).calls) for e in three]
+    assert min(by[0], by[2]) > by[1] > 0
+    three[1].up()
+
+
+async def test_answers_that_break_off_are_paid_for_and_asked_for_elsewhere(
+    three: list[CountingEndpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_state, "FIRST_S", 0.01)
+    plan = runs.plan(20)
+    broken = 0
+
+    def breaks(_: str) -> Reply:
+        nonlocal broken
+        broken += 1
+        return Reply("6 times 7 is", breaks=True)
+
+    three[0]._reply = breaks
+    experiment_id = await run(plan, lab(three), plan.planned, lambda: None)
+    store = open_store()
+    runs.check_whole(store, experiment_id, plan)
+    calls = store.get_session(experiment_id).calls
+    failed = [c for c in calls if c.status == "failed"]
+    assert len(failed) == broken > 0
+    assert all(c.completion_tokens and c.endpoint.endswith(three[0].base_url) for c in failed)
+    assert len([c for c in calls if c.status == "done"]) == plan.planned
