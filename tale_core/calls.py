@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from tale_core.errors import ModelError
 from tale_core.grading import grade
+from tale_core.shutdown import stopped_status
 from tale_core.types import (
     CallRecord,
     Client,
@@ -121,8 +122,8 @@ async def stopped_call(call: CallRecord, client: Client, *, text: str, reasoning
 
 
 async def cancelled_call(call: CallRecord, client: Client, *, text: str, reasoning: str) -> CallRecord:
-    """The record of a call that a person stopped on the way; see `stopped_call`."""
-    return replace(await stopped_call(call, client, text=text, reasoning=reasoning), status="cancelled")
+    """The record of a call that was stopped on the way, by a person or by the process's end; see `stopped_call`."""
+    return replace(await stopped_call(call, client, text=text, reasoning=reasoning), status=stopped_status())
 
 
 async def graded_call(call: CallRecord, question: Question) -> CallRecord:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from tale_core import __version__
+from tale_core import __version__, logs, shutdown
 from tale_core.commands import archive_flags, tune_flags
 from tale_core.commands.label_flags import add_label
 from tale_core.errors import InputError, TaleError
@@ -31,10 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     args = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     command: Callable[[argparse.Namespace], int] = args.command
     try:
-        return command(args)
+        logs.set_up_logs(level=logging.WARNING)
+        with shutdown.ending_on_sigterm():
+            return command(args)
     except InputError as e:
         return _fail(e, WRONG_INPUT)
     except TaleError as e:
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     archive_flags.add(commands)
     _add_record(commands)
     _add_db(commands)
+    _add_health(commands)
     return parser
 
 
@@ -301,6 +303,14 @@ def _add_db(commands: Any) -> None:
     copy.set_defaults(command=_db_copy)
 
 
+def _add_health(commands: Any) -> None:
+    health = commands.add_parser("health", help="is everything there? exit code 0 or 1, for containers and balancers")
+    health.add_argument("--page", metavar="URL", help="look whether the app answers at this address, too")
+    health.add_argument("--model", metavar="NAME", help="look whether this model or group answers, too")
+    health.add_argument("--json", action="store_true", help="print one JSON document")
+    health.set_defaults(command=_health)
+
+
 # The work stands in modules of its own, imported when it is asked for: `--help` must not wait for a database.
 def _ask(args: argparse.Namespace) -> int:
     from tale_core.commands.ask import run
@@ -358,6 +368,12 @@ def _models_check(args: argparse.Namespace) -> int:
 
 def _models_calibrate(args: argparse.Namespace) -> int:
     from tale_core.commands.calibrate import run
+
+    return run(args)
+
+
+def _health(args: argparse.Namespace) -> int:
+    from tale_core.commands.health import run
 
     return run(args)
 

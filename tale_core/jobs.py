@@ -7,12 +7,14 @@ whoever comes back re-attaches by the session's id. Knows threads; knows no page
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar, cast
 
+from tale_core import shutdown
 from tale_core.ask import AskPlan
 from tale_core.elasticity import SweepPlan
 from tale_core.errors import InputError
@@ -28,11 +30,15 @@ from tale_core.studies import SearchView, SweepView
 from tale_core.study_run import StudyRun
 from tale_core.types import Language
 
+END_S = 8.0
+"""Seconds that the jobs have to write their end when the process ends; a container is given ten by default."""
 WATCH_S = 0.08
 """Seconds between two pictures of a running answer: twelve a second look fluent and cost little."""
 
 STOP_S = 1.0
 """Seconds that Stop waits for the end of a run before the page is drawn again."""
+
+log = logging.getLogger(__name__)
 
 
 class View(Protocol):
@@ -140,6 +146,7 @@ class Runner:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._jobs: dict[str, Job[Any]] = {}
+        self._registered = False
 
     def start(self, make_run: Callable[[Callable[[], None]], Run[V_co]]) -> Job[V_co]:
         """Start a run, in the language of whoever starts it.
@@ -161,12 +168,15 @@ class Runner:
             return self._jobs.get(session_id)
 
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The background loop, started at first use. Daemonic: the process never waits for it at exit."""
+        """The background loop, started at first use. At the process's end its jobs are stopped in order."""
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="tale-jobs", daemon=True)
                 self._thread.start()
+                if not self._registered:
+                    self._registered = True
+                    shutdown.at_exit(self._end)
             return self._loop
 
     def submit(self, work: Coroutine[Any, Any, Any]) -> Any:
@@ -180,19 +190,29 @@ class Runner:
         return asyncio.run_coroutine_threadsafe(speaking(), self.loop()).result()
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Cancel every job, give each up to `timeout_s` seconds to write its end, and stop the loop."""
+        """Cancel every job, give them up to `timeout_s` seconds to write their end, and stop the loop."""
         with self._lock:
             jobs, loop, thread = list(self._jobs.values()), self._loop, self._thread
             self._loop = self._thread = None
         for job in jobs:
             job.cancel()
+        until = time.monotonic() + timeout_s
         for job in jobs:
-            job.wait(timeout_s)
+            job.wait(max(0.0, until - time.monotonic()))
         if loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
             thread.join(timeout_s)
             loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
+
+    def _end(self) -> None:
+        """The process ends: the spending stops, and what was running can be resumed."""
+        shutdown.begin()
+        with self._lock:
+            running = len(self._jobs)
+        if running:
+            log.info("ending: %d running jobs are stopped and can be resumed", running)
+        self.close(END_S)
 
     async def _until_done(self, job: Job[Any], spoken: Language) -> None:
         try:

@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 from tale_core.calls import cancelled_call
 from tale_core.errors import StoreError, TaleError
 from tale_core.i18n import joined, t
+from tale_core.shutdown import stopped_status
 from tale_core.store import Store, through_outage
 from tale_core.types import CallRecord, Client, Status
 
@@ -196,7 +197,7 @@ class Recorder(Generic[K]):
         try:
             status = await work()
         except asyncio.CancelledError:
-            status = "cancelled"
+            status = stopped_status()
         except TaleError as e:
             error = str(e)
         except Exception as e:

@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     """Never look outside this machine for weights."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+    """"json": one object a line, for machines that collect logs."""
 
     server_threads: int | None = Field(default=None, ge=1, le=512)
     """CPU threads of the embedded server; None means the number of physical cores."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 import streamlit as st
 
+from tale_core import logs
 from tale_core.errors import StoreError, TaleError
 from tale_core.estimators import load_ahead
 from tale_core.experiments.opening import title_told
@@ -42,9 +43,15 @@ ICON = Path(__file__).with_name("icon.png")  # A :material/…: icon here would 
 def show(draw: Callable[[], None]) -> None:
     """Draw a page; what makes that impossible (a wrong value in the environment, say) is told in words."""
     try:
+        _set_up_logs()
         draw()
     except TaleError as e:
         st.error(literal(str(e), 800), icon=":material/error:")
+
+
+@st.cache_resource(show_spinner=False)
+def _set_up_logs() -> None:
+    logs.set_up_logs()
 
 
 def page(title: str, *, following: bool = False, undoing: bool = False, alone: bool = False) -> None:

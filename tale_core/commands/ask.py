@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         emit(ask_document(view))
     else:
         _print(view)
-    if view.status == "cancelled":
+    if view.status in ("cancelled", "interrupted"):
         return INTERRUPTED
     if view.error:
         print(f"tale: {view.error}", file=sys.stderr)

@@ -259,7 +259,7 @@ def end(view: ExperimentView, args: argparse.Namespace) -> int:
             Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(results_table(view.results))
             print(finding(view.results))
             print(f"Spent: {spent_words(view.results.spent)}.")
-    if view.status == "cancelled":
+    if view.status in ("cancelled", "interrupted"):
         print(f"tale: stopped; go on with --resume {view.experiment_id}", file=sys.stderr)
         return INTERRUPTED
     if view.error:

@@ -111,7 +111,7 @@ async def _all(questions: Sequence[Question], plan: SearchPlan, choice: ModelCho
                 tally.stopped = "a limit of the whole run is reached"
                 return FAILED
             view = await _one(replace(plan, question=question, limits=limits), choice, store)
-            if view.status == "cancelled":
+            if view.status in ("cancelled", "interrupted"):
                 tally.stopped = "interrupted"
                 return INTERRUPTED
             tally.take(view)

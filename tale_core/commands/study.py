@@ -200,7 +200,7 @@ def _end(
         words(view)
     if view.not_saved:
         print(f"tale: not saved: {view.not_saved}", file=sys.stderr)
-    if view.status == "cancelled":
+    if view.status in ("cancelled", "interrupted"):
         print(f"tale: stopped; go on with --resume {view.session_id}", file=sys.stderr)
         return INTERRUPTED
     if view.error:

@@ -29,6 +29,7 @@ from tale_core.experiments.known import Known
 from tale_core.experiments.patience import OVERLOAD, Patience
 from tale_core.experiments.plan import ExperimentPlan, Unit
 from tale_core.experiments.throttle import Throttle
+from tale_core.shutdown import stopped_status
 from tale_core.spending import Ledger, Meter, Room
 from tale_core.strategies import Step
 from tale_core.types import CallRecord, Client, Completion, Outcome, Question, Request, Sampling
@@ -126,7 +127,7 @@ class Asker:
     async def book_stopped(self) -> None:
         """Book the calls whose streams a stop has closed, with what they had written."""
         for key, live in list(self._live.items()):
-            record = replace(live.record, status="cancelled", outcome=Outcome.UNGRADED)
+            record = replace(live.record, status=stopped_status(), outcome=Outcome.UNGRADED)
             if record.finish_reason is None:
                 text, reasoning = "".join(live.text), "".join(live.reasoning)
                 record = await cancelled_call(live.record, self._client, text=text, reasoning=reasoning)

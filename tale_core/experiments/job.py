@@ -24,6 +24,7 @@ from tale_core.experiments.results import ExperimentResults, results, stored_pla
 from tale_core.experiments.runner import failed_words, run_experiment
 from tale_core.i18n import t
 from tale_core.recording import BEAT_S
+from tale_core.shutdown import stopped_status
 from tale_core.spending import Spent
 from tale_core.store import Store, new_session_id
 from tale_core.types import Client, Status
@@ -181,7 +182,7 @@ class ExperimentRun:
         try:
             status = await self._go()
         except asyncio.CancelledError:
-            status = "cancelled"
+            status = stopped_status()
         except TaleError as e:
             self._error = str(e)
         except Exception as e:

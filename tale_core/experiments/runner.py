@@ -36,6 +36,7 @@ from tale_core.i18n import t
 from tale_core.labels import catch_up
 from tale_core.presheet import seconds_left
 from tale_core.recording import BEAT_S
+from tale_core.shutdown import stopped_status
 from tale_core.spending import Ledger, Spent
 from tale_core.store import ExperimentStore, Store, UnitRecord, through_outage
 from tale_core.strategies import Attempt, Step, Strategy
@@ -137,7 +138,7 @@ class _Run:
             error = self._why_not_all()
             status = "failed" if error is not None else "done" if self._finished >= self._plan.planned else "cancelled"
         except (asyncio.CancelledError, GeneratorExit):
-            status = "cancelled"
+            status = stopped_status()
             raise
         except TaleError as e:
             error = str(e)

@@ -66,6 +66,11 @@ class _KeyFilter(logging.Filter):
 _filter = _KeyFilter()
 
 
+def guarded_keys() -> set[str]:
+    """The keys that clients of this process have used."""
+    return set(_filter.keys)
+
+
 def guard_logs(keys: Iterable[str]) -> None:
     """From now on no log line of the HTTP libraries holds one of these keys."""
     _filter.keys.update(key for key in keys if len(key) >= 6)

@@ -148,9 +148,11 @@ def _member(
     stop: Callable[[], bool],
 ) -> Member:
     digest, size, count = hashlib.sha256(), 0, 0
-    found = connection.execute(statement, execution_options={"yield_per": AT_ONCE}).mappings()
-    with zipped.open(_info(member_file(one.name)), "w", force_zip64=True) as out:
-        for row in found:
+    with (
+        connection.execute(statement, execution_options={"yield_per": AT_ONCE}) as found,
+        zipped.open(_info(member_file(one.name)), "w", force_zip64=True) as out,
+    ):
+        for row in found.mappings():
             text = line(encoded(one.table, dict(row)))
             digest.update(text)
             out.write(text)

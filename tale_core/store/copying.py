@@ -146,9 +146,9 @@ def _sum_of(connection: Connection, table: Table) -> TableSum:
 
 
 def _portions(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:
-    streamed = connection.execute(select(table), execution_options={"yield_per": AT_ONCE})
-    for rows in streamed.mappings().partitions():
-        yield [dict(row) for row in rows]
+    with connection.execute(select(table), execution_options={"yield_per": AT_ONCE}) as streamed:
+        for rows in streamed.mappings().partitions():
+            yield [dict(row) for row in rows]
 
 
 def _go_on_counting(old: Connection, new: Connection, table: Table) -> None:

@@ -25,7 +25,7 @@ from tale_core.store.engine import (
     transaction,
 )
 
-HEAD = "tale_0006"
+HEAD = "tale_0007"
 """The newest revision in migrations/versions; a test compares them."""
 
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"

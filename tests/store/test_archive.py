@@ -219,6 +219,7 @@ def test_no_key_no_password_and_no_trace_of_the_machine_is_in_an_archive(store: 
         assert str(store.where).encode() not in text
 
 
+@pytest.mark.sqlite_only("another process opens the file")
 def test_an_archive_is_written_and_read_without_being_held_in_memory(store: Store, other: Store, archive: Path) -> None:
     big = "".join(chr(33 + i * 7 % 90) for i in range(300_000))
     for i in range(60):

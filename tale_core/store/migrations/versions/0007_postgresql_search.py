@@ -7,8 +7,8 @@ Nothing on SQLite, whose index is that of 0005.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "tale_0006"
-down_revision = "tale_0005"
+revision = "tale_0007"
+down_revision = "tale_0006"
 branch_labels = None
 depends_on = None
 
