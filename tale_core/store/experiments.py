@@ -364,7 +364,7 @@ def _question(row: dict[str, Any]) -> Question:
     return Question(**{**known, "options": tuple(row.get("options", ()))})
 
 
-def _write_call(connection: Connection, record: CallRecord, *, again: bool) -> int:
+def _write_call(connection: Connection, record: CallRecord, *, again: bool = False) -> int:
     if not record.id:
         known = queries.same_call(connection, record) if again else None
         return known or queries.insert_call(connection, record)
@@ -374,7 +374,7 @@ def _write_call(connection: Connection, record: CallRecord, *, again: bool) -> i
     return record.id
 
 
-def _write_unit(connection: Connection, unit: UnitRecord, *, again: bool) -> int:
+def _write_unit(connection: Connection, unit: UnitRecord, *, again: bool = False) -> int:
     values = {f.name: getattr(unit, f.name) for f in fields(unit)}
     if again:
         table = experiment_units

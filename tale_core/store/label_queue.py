@@ -14,7 +14,21 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from tale_core.store import queries, records
 from tale_core.store.label_index import question_of
@@ -266,7 +280,8 @@ def _next(annotator: str, wanted: QueueFilter) -> Any:
     """The keys in the order to show them: the annotator's own, and after all others what was skipped, oldest first."""
     left = _left(annotator, wanted).subquery()
     times, plus = order_of(annotator)
-    order = (left.c.spot * times + plus) % SPOTS
+    # Some spots are plain integers, whose product with another PostgreSQL would not take.
+    order = (cast(left.c.spot, BigInteger) * times + plus) % SPOTS
     return select(left.c.key).order_by(case((left.c.skipped.is_(None), 0), else_=1), left.c.skipped, order, left.c.key)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tale_core.labels import Desk
 from tale_core.store import Store, open_store
+from tests.databases import *  # noqa: F403  (labels on SQLite and on PostgreSQL)
 
 
 @pytest.fixture

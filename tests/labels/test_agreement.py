@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from tale_core.labels.agreement import cohen, everyone, fleiss, pairs, strength
 
+pytestmark = pytest.mark.sqlite_only("no database is opened")
+
 # Fleiss 1971 as worked in full in Wikipedia's "Fleiss' kappa": 10 subjects, 14 raters, 5 categories; kappa = 0.210.
 WORKED = [
     (0, 0, 0, 0, 14), (0, 2, 6, 4, 2), (0, 0, 3, 5, 6), (0, 3, 9, 2, 0), (2, 2, 8, 1, 1),

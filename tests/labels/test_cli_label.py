@@ -14,6 +14,8 @@ from tale_core.store import QueueFilter, Store
 from tale_core.types import Outcome, Question
 from tests.labels import samples
 
+pytestmark = pytest.mark.sqlite_only("the command line; what it asks the database is tested beside it")
+
 CATS = Question("How many legs have 3 cats?", kind="number")
 ALL = QueueFilter(which="all", overlap=0)
 

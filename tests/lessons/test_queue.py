@@ -15,6 +15,8 @@ from tale_core.lessons.queue import Caps, Cost, FairQueue, GatedClient
 from tale_core.models.scripted import Reply, ScriptedClient
 from tale_core.types import Completion, Message, Request, Sampling
 
+pytestmark = pytest.mark.sqlite_only("rooms alone ask the database anything of their own")
+
 
 def request(max_tokens: int | None = 50, words: str = "one two three") -> Request:
     return Request((Message("user", words),), Sampling(max_tokens=max_tokens))

@@ -15,6 +15,8 @@ from tale_core.lessons.replay import whole
 from tale_core.models.catalog import embedded_models
 from tests.lessons.samples import recorded
 
+pytestmark = pytest.mark.sqlite_only("rooms alone ask the database anything of their own")
+
 
 @pytest.mark.parametrize("kind", ["ask", "search", "sweep"])
 async def test_a_recording_is_read_as_it_was_written(kind, tmp_path):

@@ -16,6 +16,8 @@ from tale_core.studies import SearchView, SweepView
 from tale_core.types import Outcome
 from tests.lessons.samples import recorded
 
+pytestmark = pytest.mark.sqlite_only("rooms alone ask the database anything of their own")
+
 KINDS = ["ask", "search", "sweep"]
 moments = st.floats(0, 200_000, allow_nan=False)
 
