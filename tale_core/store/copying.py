@@ -54,7 +54,7 @@ class _Sum:
 
 def _line(row: Mapping[str, Any]) -> bytes:
     """A row as bytes that do not depend on the database."""
-    return json.dumps(dict(row), default=_plain, sort_keys=True, ensure_ascii=True).encode("ascii")
+    return _ENCODER.encode(dict(row)).encode("ascii")
 
 
 def _plain(value: Any) -> str:
@@ -63,6 +63,9 @@ def _plain(value: Any) -> str:
     if isinstance(value, bytes):
         return value.hex()
     raise TypeError(type(value).__name__)
+
+
+_ENCODER = json.JSONEncoder(default=_plain, sort_keys=True, ensure_ascii=True)
 
 
 def table_sums(store: Store) -> dict[str, TableSum]:
