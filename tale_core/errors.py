@@ -19,7 +19,8 @@ know this tree:
     │   ├── ConnectionFailedError    nothing answered
     │   │   ├── NameNotFoundError    the host name does not exist
     │   │   ├── ConnectionRefusedByHostError   the host is there, nothing listens on the port
-    │   │   └── NoSecureConnectionError   the host does not speak TLS, or its certificate is not trusted
+    │   │   ├── NoSecureConnectionError   the host does not speak TLS, or its certificate is not trusted
+    │   │   └── WorkerLostError      a worker of the cluster went away while it was asking
     │   ├── ModelTimeoutError        connected, but no answer in time
     │   ├── AuthenticationFailedError   401 or 403: the key is missing, wrong or not allowed
     │   ├── ModelNotFoundError       404: the endpoint has no model of this name
@@ -169,6 +170,10 @@ class ConnectionRefusedByHostError(ConnectionFailedError):
 
 class NoSecureConnectionError(ConnectionFailedError):
     """The host does not speak TLS at this port, or this machine does not trust its certificate."""
+
+
+class WorkerLostError(ConnectionFailedError):
+    """A worker of the cluster went away while it was asking; what the endpoint wrote for it since is not known."""
 
 
 class ModelTimeoutError(ModelError):

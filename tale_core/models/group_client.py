@@ -90,6 +90,7 @@ def open_group(
     settings: Settings | None = None,
     on_retry: Callable[[Retry], None] | None = None,
     retry: RetryPolicy | None = None,
+    state: GroupState | None = None,
 ) -> GroupClient:
     """A client for a group.
 
@@ -99,6 +100,7 @@ def open_group(
         settings: Time limits; the environment's by default.
         on_retry: Told before each wait.
         retry: How often all endpoints are tried again.
+        state: Who is asked next; this process's by default.
 
     Raises:
         AuthenticationFailedError, InputError: See `member_endpoint`.
@@ -107,7 +109,7 @@ def open_group(
     made = [
         OpenAIClient(member_endpoint(group, m, secrets), settings=settings, retry=NO_RETRY) for m in group.endpoints
     ]
-    return GroupClient(state_of(group), made, on_retry=on_retry, retry=retry)
+    return GroupClient(state or state_of(group), made, on_retry=on_retry, retry=retry)
 
 
 class GroupClient:

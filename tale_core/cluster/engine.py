@@ -1,0 +1,188 @@
+"""`RayEngine`: joins a cluster or starts one on this machine, puts workers on it, and hands out clients.
+
+The only importer of Ray, beside the client's error types; where it is missing the error names the command that
+installs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import uuid
+from typing import Any, Self
+
+from tale_core.cluster.client import RayClient
+from tale_core.cluster.gates import ClusterGates, Keeper
+from tale_core.cluster.worker import EmbeddedTarget, Target, Worker
+from tale_core.errors import InputError, TaleError
+from tale_core.i18n import joined, t
+from tale_core.models.choice import EMBEDDED, ModelChoice, price_of
+from tale_core.models.groups import group
+from tale_core.settings import REPO_ROOT
+
+MOST_WORKERS = 256
+CALLS_EACH = 1000
+"""Calls at the same time in one worker, at most; how many there really are the plan decides."""
+NAMESPACE, KEEPER = "tale", "tale-keeper"
+START_S = 120.0
+_LEFT_OUT = (".venv*", ".git", ".streamlit", "tests", "docs", "benchmarks", "**/__pycache__", "*.db", "*.gguf")
+"""Not sent to a cluster's nodes; `.streamlit` may hold keys."""
+
+log = logging.getLogger(__name__)
+
+
+class RayEngine:
+    """A connection to a cluster. Use it as a context: at its end the workers go, and a cluster of our own ends.
+
+    Args:
+        address: Of a running cluster ("10.0.0.1:6379", "auto"); None starts one on this machine.
+        workers: Processes that ask; None takes one for each processor of the cluster, 32 at most.
+
+    Raises:
+        InputError: Ray is not installed, nothing answers at the address, or a number is wrong.
+    """
+
+    def __init__(self, *, address: str | None = None, workers: int | None = None) -> None:
+        if workers is not None and not 1 <= workers <= MOST_WORKERS:
+            raise InputError(f"{workers} workers were asked for.", f"Give a whole number from 1 to {MOST_WORKERS}.")
+        self._address, self._wanted = address, workers
+        self._workers: dict[Target, list[Any]] = {}
+        self._keeper: Any = None
+        self._ray: Any = _ray()
+        self._ours = not self._ray.is_initialized()
+        if self._ours:
+            self._connect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def workers(self) -> int:
+        """How many workers a model gets."""
+        if self._wanted is not None:
+            return self._wanted
+        return max(1, min(32, int(self._ray.cluster_resources().get("CPU", 1))))
+
+    async def open(self, choice: ModelChoice) -> RayClient:
+        """A client for this model, asked from the workers of the cluster.
+
+        Raises:
+            InputError: An embedded model, which runs on this machine only, and a cluster that has other ones.
+            TaleError: A worker cannot ask it: a key is missing there, say.
+        """
+        target = await self._target(choice)
+        if target not in self._workers:
+            self._workers[target] = await self._started(target)
+        price = price_of(choice) if choice.kind != "endpoint" else await asyncio.to_thread(_known_price, choice)
+        return RayClient(self._workers[target], model=choice.model, endpoint=choice.endpoint, price=price)
+
+    def close(self) -> None:
+        """End the workers; end the cluster if it was started here."""
+        for workers in self._workers.values():
+            for worker in workers:
+                self._ray.kill(worker)
+        self._workers.clear()
+        if self._ours:
+            self._ray.shutdown()
+
+    def _connect(self) -> None:
+        options: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.ERROR}
+        if self._address is None:
+            # Workers on this machine find this very code.
+            paths = os.pathsep.join(filter(None, (str(REPO_ROOT), os.environ.get("PYTHONPATH"))))
+            runtime: dict[str, Any] = {"env_vars": {"PYTHONPATH": paths}}
+            options |= {"include_dashboard": False, "address": "local", "num_cpus": max(2, os.cpu_count() or 2)}
+        else:
+            runtime = {"working_dir": str(REPO_ROOT), "excludes": list(_LEFT_OUT)}
+            options["address"] = self._address
+        try:
+            self._ray.init(runtime_env=runtime, **options)
+        except Exception as e:
+            raise InputError(
+                f"The Ray cluster {self._address or 'on this machine'} cannot be used: {str(e).strip()[:300]}.",
+                "Check the address (--ray-address), and that its Ray is of this version.",
+            ) from e
+
+    async def _target(self, choice: ModelChoice) -> Target:
+        if choice.kind == "group":
+            return group(choice.model)
+        if choice.kind != EMBEDDED:
+            return choice
+        if self._address is not None:
+            raise InputError(
+                t("The embedded model runs on this machine only; the cluster's other machines cannot ask it."),
+                t("Name an endpoint or a group, or leave the cluster's address out."),
+            )
+        from tale_core.models.prepare import preparation
+
+        info = await preparation(choice.model).server()
+        return EmbeddedTarget(info.base_url, info.api_key, info.model)
+
+    async def _started(self, target: Target) -> list[Any]:
+        self._keeper = self._keeper or self._kept()
+        made = self._ray.remote(_RemoteWorker).options(
+            num_cpus=0.25,
+            max_restarts=-1,
+            max_task_retries=0,  # A call is never made again behind the plan's back.
+            max_concurrency=CALLS_EACH,
+            scheduling_strategy="SPREAD",
+        )
+        workers = [made.remote(target, self._keeper, uuid.uuid4().hex) for _ in range(self.workers)]
+        try:
+            async with asyncio.timeout(START_S):
+                await asyncio.gather(*(worker.ready.remote() for worker in workers))
+        except Exception as e:
+            for worker in workers:
+                self._ray.kill(worker)
+            raise _why(e) from e
+        return workers
+
+    def _kept(self) -> Any:
+        """The cluster's keeper of limits: one for everybody who uses the cluster."""
+        lifetime = None if self._ours and self._address is None else "detached"
+        options = {"name": KEEPER, "namespace": NAMESPACE, "get_if_exists": True, "num_cpus": 0, "max_restarts": -1}
+        return self._ray.remote(Keeper).options(**options, lifetime=lifetime).remote()
+
+
+class _RemoteWorker(Worker):
+    """A `Worker` whose gates are the cluster's."""
+
+    def __init__(self, target: Target, keeper: Any, holder: str) -> None:
+        super().__init__(target, ClusterGates(keeper, holder))
+
+
+def _ray() -> Any:
+    # Ray asks the network for nothing then, and leaves our processes' signals and logs alone.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError as e:
+        raise InputError(
+            "The engine ray needs Ray, which is not installed.", "Run: pip install -r requirements-ray.txt"
+        ) from e
+    return ray
+
+
+def _known_price(choice: ModelChoice) -> Any:
+    try:
+        return price_of(choice)
+    except TaleError:
+        return None  # The key is where the workers are, not here.
+
+
+def _why(error: Exception) -> TaleError:
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, TaleError):
+        return cause
+    if isinstance(error, TaleError):
+        return error
+    if isinstance(error, TimeoutError):
+        return InputError(
+            f"The cluster's workers did not start within {START_S:.0f} s.", "Look at its free processors: ray status."
+        )
+    return InputError(joined("The cluster's workers did not start.", str(error).strip()[-300:]), "See ray status.")

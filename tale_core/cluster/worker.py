@@ -1,0 +1,164 @@
+"""What runs in each worker of a cluster: it opens a client as this machine would, and streams answers in portions.
+
+Knows the client protocol; knows no Ray, no store and no plan. Keys are looked up where the worker runs, by the names of
+their variables; none travels, but for that of an embedded server on this very machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from tale_core.errors import ModelError, TaleError
+from tale_core.models.choice import ModelChoice, open_client
+from tale_core.models.client import make_embedded_client
+from tale_core.models.client_retry import NO_RETRY
+from tale_core.models.group_state import Gates, GroupState
+from tale_core.models.groups import Group
+from tale_core.types import Client, Completion, Delta, Request
+
+BATCH_S = 0.2
+"""Seconds of an answer that go into one portion: a short answer is one portion."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedTarget:
+    """An embedded server that runs on this machine."""
+
+    base_url: str
+    api_key: str
+    model: str
+
+    def __repr__(self) -> str:
+        return f"EmbeddedTarget({self.model!r})"
+
+
+Target = ModelChoice | Group | EmbeddedTarget
+"""Whom a worker asks: without a key, but for an embedded server's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What arrived of an answer since the last portion.
+
+    Attributes:
+        done: The whole answer; comes last.
+        error: Why it ended; comes last.
+    """
+
+    deltas: tuple[Delta, ...] = ()
+    done: Completion | None = None
+    error: TaleError | None = None
+
+
+class Worker:
+    """Makes calls for a cluster.
+
+    Args:
+        target: Whom to ask.
+        gates: Keep the limits of a group's endpoints, with whoever else asks them.
+    """
+
+    def __init__(self, target: Target, gates: Gates | None = None) -> None:
+        self._target, self._gates = target, gates
+        self._client: Client | None = None
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._stopped: set[str] = set()
+
+    async def ready(self) -> int:
+        """Open the client; the number of this process.
+
+        Raises:
+            TaleError: It cannot be opened.
+        """
+        await self._opened()
+        return os.getpid()
+
+    async def ask(self, key: str, request: Request) -> AsyncGenerator[Portion, None]:
+        """Yield an answer in portions; the last one holds the whole answer or an error.
+
+        Args:
+            key: Names the call, for `stop`.
+            request: What to ask.
+        """
+        arrived: asyncio.Queue[Delta | Completion | TaleError | None] = asyncio.Queue()
+        if key in self._stopped:
+            return
+        pump = self._running[key] = asyncio.create_task(self._pump(request, arrived))
+        try:
+            while True:
+                portion, ended = await _portion(arrived)
+                yield portion
+                if ended:
+                    return
+        finally:
+            self._running.pop(key, None)
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
+
+    async def stop(self, key: str) -> None:
+        """Close the request of a call: the endpoint stops generating. A call that has not begun never does."""
+        self._stopped.add(key)
+        if (pump := self._running.get(key)) is not None:
+            pump.cancel()
+
+    async def count_tokens(self, text: str) -> int:
+        """As the client counts."""
+        return await (await self._opened()).count_tokens(text)
+
+    async def _pump(self, request: Request, arrived: asyncio.Queue[Delta | Completion | TaleError | None]) -> None:
+        try:
+            client = await self._opened()
+            async with aclosing(client.stream(request)) as stream:
+                async for item in stream:
+                    arrived.put_nowait(item)
+        except TaleError as e:
+            arrived.put_nowait(e)
+        finally:
+            arrived.put_nowait(None)
+
+    async def _opened(self) -> Client:
+        if self._client is None:
+            self._client = await self._open()
+        return self._client
+
+    async def _open(self) -> Client:
+        if isinstance(self._target, EmbeddedTarget):
+            return make_embedded_client(self._target)
+        if isinstance(self._target, Group):
+            from tale_core.models.endpoints import read_secrets_file
+            from tale_core.models.group_client import open_group
+
+            state = GroupState(self._target)
+            state.gates = self._gates or state.gates
+            return open_group(self._target, secrets=read_secrets_file(), retry=NO_RETRY, state=state)
+        return await open_client(self._target, retry=NO_RETRY)
+
+
+async def _portion(arrived: asyncio.Queue[Delta | Completion | TaleError | None]) -> tuple[Portion, bool]:
+    """What arrives within `BATCH_S` of its first piece, and whether that is the end."""
+    deltas: list[Delta] = []
+    loop = asyncio.get_running_loop()
+    until: float | None = None
+    while True:
+        item: Delta | Completion | TaleError | None
+        try:
+            item = await asyncio.wait_for(arrived.get(), None if until is None else max(0.0, until - loop.time()))
+        except TimeoutError:
+            return Portion(tuple(deltas)), False
+        if isinstance(item, Delta):
+            deltas.append(item)
+            until = until or loop.time() + BATCH_S
+        elif isinstance(item, Completion):
+            return Portion(tuple(deltas), done=item), True
+        else:
+            return Portion(tuple(deltas), error=item), True
+
+
+def to_model_error(error: TaleError) -> ModelError:
+    """The error as one that a client may raise."""
+    return error if isinstance(error, ModelError) else ModelError(error.message, error.hint)
+
