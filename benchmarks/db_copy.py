@@ -1,7 +1,7 @@
 """The part `db_copy`: 100,000 sessions from SQLite to PostgreSQL and back, with the checksums of all three databases.
 
-The server is Debian's `postgresql`, started for this in a folder of its own on loopback (see `postgres_server`). It need
-not survive a power cut, so its writes are faster than those of one that must.
+The server is Debian's `postgresql`, started for this in a folder of its own on loopback (see `postgres_server`). It
+does not have to survive a power cut, so its writes are faster than those of one that must.
 """
 
 from __future__ import annotations

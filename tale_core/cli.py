@@ -146,6 +146,12 @@ def _add_run(commands: Any) -> None:
         "--only-failed", action="store_true", help="with --resume: try again what failed, and nothing else"
     )
     run.add_argument("--engine", default="local", choices=["local", "ray"], help="where calls are made from")
+    run.add_argument(
+        "--ray-address", metavar="HOST:PORT", help="with --engine ray: a running cluster; default: one here"
+    )
+    run.add_argument(
+        "--ray-workers", type=int, metavar="N", help="with --engine ray: processes that ask; default: one a CPU"
+    )
     run.add_argument("--export", action="append", default=[], metavar="FILE", help=".csv, .jsonl, .parquet or .html")
     run.add_argument("--template", default="paper", choices=list(TEMPLATES), help="wording of the prompts")
     run.add_argument("--db", metavar="URL", help="database (SQLAlchemy URL); default: SQLite in the data folder")

@@ -3,7 +3,3 @@
 `worker` makes calls and knows no Ray; `client` makes the workers look like one model; `gates` holds the limits of
 endpoints for the whole cluster; `engine` starts and ends it all. Ray is imported when it is used.
 """
-
-from tale_core.cluster.engine import RayEngine
-
-__all__ = ["RayEngine"]

@@ -7,16 +7,20 @@ installs it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import signal
+import threading
 import uuid
+from collections.abc import Iterator
 from typing import Any, Self
 
 from tale_core.cluster.client import RayClient
 from tale_core.cluster.gates import ClusterGates, Keeper
-from tale_core.cluster.worker import EmbeddedTarget, Target, Worker
+from tale_core.cluster.worker import Target, Worker
 from tale_core.errors import InputError, TaleError
-from tale_core.i18n import joined, t
+from tale_core.i18n import joined
 from tale_core.models.choice import EMBEDDED, ModelChoice, price_of
 from tale_core.models.groups import group
 from tale_core.settings import REPO_ROOT
@@ -71,10 +75,11 @@ class RayEngine:
         """A client for this model, asked from the workers of the cluster.
 
         Raises:
-            InputError: An embedded model, which runs on this machine only, and a cluster that has other ones.
+            InputError: See `check_choice`; or the workers did not start.
             TaleError: A worker cannot ask it: a key is missing there, say.
         """
-        target = await self._target(choice)
+        check_choice(choice)
+        target: Target = group(choice.model) if choice.kind == "group" else choice
         if target not in self._workers:
             self._workers[target] = await self._started(target)
         price = price_of(choice) if choice.kind != "endpoint" else await asyncio.to_thread(_known_price, choice)
@@ -100,27 +105,14 @@ class RayEngine:
             runtime = {"working_dir": str(REPO_ROOT), "excludes": list(_LEFT_OUT)}
             options["address"] = self._address
         try:
-            self._ray.init(runtime_env=runtime, **options)
+            with _our_signals():
+                self._ray.init(runtime_env=runtime, **options)
         except Exception as e:
+            where = f"at {self._address}" if self._address else "on this machine"
             raise InputError(
-                f"The Ray cluster {self._address or 'on this machine'} cannot be used: {str(e).strip()[:300]}.",
+                f"The Ray cluster {where} cannot be used: {str(e).strip()[:300].rstrip('.')}.",
                 "Check the address (--ray-address), and that its Ray is of this version.",
             ) from e
-
-    async def _target(self, choice: ModelChoice) -> Target:
-        if choice.kind == "group":
-            return group(choice.model)
-        if choice.kind != EMBEDDED:
-            return choice
-        if self._address is not None:
-            raise InputError(
-                t("The embedded model runs on this machine only; the cluster's other machines cannot ask it."),
-                t("Name an endpoint or a group, or leave the cluster's address out."),
-            )
-        from tale_core.models.prepare import preparation
-
-        info = await preparation(choice.model).server()
-        return EmbeddedTarget(info.base_url, info.api_key, info.model)
 
     async def _started(self, target: Target) -> list[Any]:
         self._keeper = self._keeper or self._kept()
@@ -155,8 +147,34 @@ class _RemoteWorker(Worker):
         super().__init__(target, ClusterGates(keeper, holder))
 
 
+def check_choice(choice: ModelChoice) -> None:
+    """Whether the workers of a cluster can ask this model.
+
+    Raises:
+        InputError: It is embedded: it answers on this machine alone, and no faster for many who ask.
+    """
+    if choice.kind == EMBEDDED:
+        raise InputError(
+            f"The embedded model {choice.model!r} answers on this machine only; the engine ray asks endpoints.",
+            "Leave --engine out, or name an endpoint: --model NAME --base-url URL.",
+        )
+
+
+@contextlib.contextmanager
+def _our_signals() -> Iterator[None]:
+    """Ray takes SIGTERM for itself, and would end this process before the run has written its end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _ray() -> Any:
-    # Ray asks the network for nothing then, and leaves our processes' signals and logs alone.
+    # It reports to nobody how it is used, and leaves the workers' sight of accelerators alone.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tale_core.models.group_state import Doors
+from tale_core.models.group_state import POLL_S, Doors
 from tale_core.models.groups import Member
 
 SILENT_S = 30.0
 """A worker that was not heard of for so long has gone."""
 SIGN_S = 5.0
+"""Seconds between two signs of life."""
+SLOWEST_POLL_S = 0.25
+"""Longest wait for a place that may be free at any moment; with many who wait the keeper is asked seldom by each."""
+AWAY_S = 1.0
+"""Seconds until a keeper that does not answer is asked again: nobody is let in without it."""
+
+log = logging.getLogger(__name__)
 
 
 class Keeper:
@@ -33,6 +41,11 @@ class Keeper:
         self._doors = Doors(clock)
         self._held: dict[str, Counter[Member]] = {}
         self._heard: dict[str, float] = {}
+
+    def begin(self, holder: str) -> None:
+        """A worker begins: places of the one that had its name before, and went away, are free."""
+        self._free(holder)
+        self.sign(holder)
 
     def enter(self, holder: str, member: Member) -> float:
         """Take a place for this worker: 0, or seconds after which asking again may help."""
@@ -57,9 +70,12 @@ class Keeper:
         for other, heard in list(self._heard.items()):
             if now - heard > SILENT_S:
                 del self._heard[other]
-                for member, places in self._held.pop(other, Counter()).items():
-                    for _ in range(places):
-                        self._doors.leave(member)
+                self._free(other)
+
+    def _free(self, holder: str) -> None:
+        for member, places in self._held.pop(holder, Counter()).items():
+            for _ in range(places):
+                self._doors.leave(member)
 
 
 class ClusterGates:
@@ -73,19 +89,28 @@ class ClusterGates:
     def __init__(self, keeper: Any, holder: str) -> None:
         self._keeper, self._holder = keeper, holder
         self._signs: asyncio.Task[None] | None = None
+        self._refused = 0
 
     async def enter(self, member: Member) -> float:
         """See `Gates`. Endpoints without limits cost no question."""
         if member.most is None and member.per_minute is None:
             return 0.0
-        if self._signs is None:
-            self._signs = asyncio.create_task(self._sign_for_ever())
-        return float(await self._keeper.enter.remote(self._holder, member))
+        try:
+            if self._signs is None:
+                self._signs = asyncio.create_task(self._sign_for_ever())
+                await self._keeper.begin.remote(self._holder)
+            wait = float(await self._keeper.enter.remote(self._holder, member))
+        except Exception:
+            log.warning("the keeper of the cluster's limits does not answer; asking again", exc_info=True)
+            return AWAY_S
+        self._refused = self._refused + 1 if wait else 0
+        return min(SLOWEST_POLL_S, wait * self._refused) if wait == POLL_S else wait
 
     async def leave(self, member: Member) -> None:
         """See `Gates`."""
         if member.most is not None or member.per_minute is not None:
-            await self._keeper.leave.remote(self._holder, member)
+            with contextlib.suppress(Exception):  # A keeper that went away has forgotten the place.
+                await self._keeper.leave.remote(self._holder, member)
 
     async def _sign_for_ever(self) -> None:
         while True:

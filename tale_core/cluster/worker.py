@@ -1,20 +1,21 @@
 """What runs in each worker of a cluster: it opens a client as this machine would, and streams answers in portions.
 
 Knows the client protocol; knows no Ray, no store and no plan. Keys are looked up where the worker runs, by the names of
-their variables; none travels, but for that of an embedded server on this very machine.
+their variables; none travels.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from tale_core.errors import ModelError, TaleError
+from tale_core.i18n import t
 from tale_core.models.choice import ModelChoice, open_client
-from tale_core.models.client import make_embedded_client
 from tale_core.models.client_retry import NO_RETRY
 from tale_core.models.group_state import Gates, GroupState
 from tale_core.models.groups import Group
@@ -23,21 +24,10 @@ from tale_core.types import Client, Completion, Delta, Request
 BATCH_S = 0.2
 """Seconds of an answer that go into one portion: a short answer is one portion."""
 
+Target = ModelChoice | Group
+"""Whom a worker asks, without a key. A group is sent whole: its file is on the machine that runs the plan."""
 
-@dataclass(frozen=True, slots=True)
-class EmbeddedTarget:
-    """An embedded server that runs on this machine."""
-
-    base_url: str
-    api_key: str
-    model: str
-
-    def __repr__(self) -> str:
-        return f"EmbeddedTarget({self.model!r})"
-
-
-Target = ModelChoice | Group | EmbeddedTarget
-"""Whom a worker asks: without a key, but for an embedded server's own."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +55,7 @@ class Worker:
     def __init__(self, target: Target, gates: Gates | None = None) -> None:
         self._target, self._gates = target, gates
         self._client: Client | None = None
+        self._opening = asyncio.Lock()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._stopped: set[str] = set()
 
@@ -84,9 +75,10 @@ class Worker:
             key: Names the call, for `stop`.
             request: What to ask.
         """
-        arrived: asyncio.Queue[Delta | Completion | TaleError | None] = asyncio.Queue()
         if key in self._stopped:
+            self._stopped.discard(key)
             return
+        arrived: asyncio.Queue[Delta | Completion | TaleError | None] = asyncio.Queue()
         pump = self._running[key] = asyncio.create_task(self._pump(request, arrived))
         try:
             while True:
@@ -101,9 +93,14 @@ class Worker:
 
     async def stop(self, key: str) -> None:
         """Close the request of a call: the endpoint stops generating. A call that has not begun never does."""
-        self._stopped.add(key)
         if (pump := self._running.get(key)) is not None:
             pump.cancel()
+        else:
+            self._stopped.add(key)
+
+    async def calls(self) -> int:
+        """How many calls it is making."""
+        return len(self._running)
 
     async def count_tokens(self, text: str) -> int:
         """As the client counts."""
@@ -117,24 +114,31 @@ class Worker:
                     arrived.put_nowait(item)
         except TaleError as e:
             arrived.put_nowait(e)
+        except Exception as e:
+            log.exception("a worker failed unexpectedly")
+            arrived.put_nowait(
+                ModelError(
+                    t("A worker of the cluster failed ({error}). Its log has the details.", error=type(e).__name__)
+                )
+            )
         finally:
             arrived.put_nowait(None)
 
     async def _opened(self) -> Client:
-        if self._client is None:
-            self._client = await self._open()
-        return self._client
+        async with self._opening:
+            if self._client is None:
+                self._client = await self._open()
+            return self._client
 
     async def _open(self) -> Client:
-        if isinstance(self._target, EmbeddedTarget):
-            return make_embedded_client(self._target)
         if isinstance(self._target, Group):
             from tale_core.models.endpoints import read_secrets_file
             from tale_core.models.group_client import open_group
 
             state = GroupState(self._target)
             state.gates = self._gates or state.gates
-            return open_group(self._target, secrets=read_secrets_file(), retry=NO_RETRY, state=state)
+            found = read_secrets_file()
+            return await asyncio.to_thread(open_group, self._target, secrets=found, retry=NO_RETRY, state=state)
         return await open_client(self._target, retry=NO_RETRY)
 
 
@@ -161,4 +165,3 @@ async def _portion(arrived: asyncio.Queue[Delta | Completion | TaleError | None]
 def to_model_error(error: TaleError) -> ModelError:
     """The error as one that a client may raise."""
     return error if isinstance(error, ModelError) else ModelError(error.message, error.hint)
-

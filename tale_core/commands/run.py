@@ -6,7 +6,8 @@ import argparse
 import asyncio
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,28 +35,40 @@ from tale_core.types import Client, Price
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from tale_core.cluster.engine import RayEngine
+
 REFRESH_S = 0.25
 CONCURRENCY = 4
 
 
 def run(args: argparse.Namespace) -> int:
     """Run `run`."""
-    if args.engine != "local":
-        raise InputError(f"The engine {args.engine!r} is not there yet.", "Leave --engine out: calls run from here.")
+    _check_engine(args)
     exports = [Path(name) for name in args.export]
     for path in exports:
         check_export(path)
     store = open_store(args.db)
     choice, plan = _resumed(args, store) if args.resume else _new(args)
-    view = run_plan(plan, choice, store)
+    view = run_plan(plan, choice, store, _engine(args, choice))
     if view.results is not None:
         for path in exports:
             export_experiment(store, view.experiment_id, path)
     return end(view, args)
 
 
-def run_plan(plan: ExperimentPlan, choice: ModelChoice, store: Store) -> ExperimentView:
+def run_plan(
+    plan: ExperimentPlan,
+    choice: ModelChoice,
+    store: Store,
+    engine: AbstractContextManager[RayEngine | None] = nullcontext(),
+) -> ExperimentView:
     """Run a plan to its end, with its sheet and its progress on standard error.
+
+    Args:
+        plan: What to run.
+        choice: Whom to ask.
+        store: Where it is kept.
+        engine: Begun when the plan is known to be right; the cluster that makes the calls, from here when None.
 
     Raises:
         InputError: The plan is wrong, or wants another model.
@@ -66,7 +79,28 @@ def run_plan(plan: ExperimentPlan, choice: ModelChoice, store: Store) -> Experim
     plan.check_model(choice.model)
     check_retry(plan, store)
     _tell_sheet(plan, choice, price)
-    return asyncio.run(_run(plan, choice, store))
+    with engine as running:
+        return asyncio.run(_run(plan, choice, store, running))
+
+
+def _check_engine(args: argparse.Namespace) -> None:
+    if args.engine == "local" and (args.ray_address is not None or args.ray_workers is not None):
+        raise InputError("--ray-address or --ray-workers was given without --engine ray.", "Add it, or leave them out.")
+
+
+@contextmanager
+def _engine(args: argparse.Namespace, choice: ModelChoice) -> Iterator[RayEngine | None]:
+    """The cluster that makes the calls; None when they are made from here."""
+    if args.engine == "local":
+        yield None
+        return
+    from tale_core.cluster.engine import RayEngine, check_choice
+
+    check_choice(choice)
+    with RayEngine(address=args.ray_address, workers=args.ray_workers) as engine:
+        where = f"at {args.ray_address}" if args.ray_address else "on this machine"
+        print(f"Ray cluster {where}: {engine.workers} workers", file=sys.stderr)
+        yield engine
 
 
 def _new(args: argparse.Namespace) -> tuple[ModelChoice, ExperimentPlan]:
@@ -158,11 +192,11 @@ def _tell_sheet(plan: ExperimentPlan, choice: ModelChoice, price: Price | None) 
     print(f"{plan.dataset} with {choice.model}: {sheet_words(one)}", file=sys.stderr)
 
 
-async def _run(plan: ExperimentPlan, choice: ModelChoice, store: Store) -> ExperimentView:
+async def _run(plan: ExperimentPlan, choice: ModelChoice, store: Store, engine: RayEngine | None) -> ExperimentView:
     made = ExperimentRun(
         plan,
         store=store,
-        open_client=lambda: _client(choice),
+        open_client=lambda: _client(choice) if engine is None else engine.open(choice),
         model=choice.model,
         endpoint=choice.endpoint,
         tables=False,
