@@ -88,8 +88,8 @@ class CountingEndpoint:
                     continue
                 length = int(head.split("content-length:")[1].split("\r\n")[0])
                 await self._answer(json.loads(await reader.readexactly(length)), writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # The client has gone.
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # The client has gone, or the server goes.
         finally:
             writer.close()
 

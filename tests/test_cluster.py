@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -205,8 +206,6 @@ def cluster() -> Iterator[RayEngine]:
 
 def scripted(prompt: str) -> Reply:
     """Right, wrong and unreadable answers of many lengths, decided by the prompt alone."""
-    if "[[budget]]" in prompt:
-        return Reply(f"Budget: [[{20 + len(prompt) % 7}]]", delay_s=0.002)
     at = sum(prompt.encode()) % 10
     answer = "I cannot say" if at == 0 else "[[41]]" if at < 3 else "[[42]]"
     return Reply("thus " * (at + 1) + answer, delay_s=0.002, prompt_tokens=len(prompt.split()))
@@ -214,7 +213,7 @@ def scripted(prompt: str) -> Reply:
 
 def plan_of(questions: int) -> ExperimentPlan:
     asked = tuple(Question(f"What is 6 times 7, asked for the time {i}?", answer="42") for i in range(questions))
-    return ExperimentPlan(questions=asked, strategies=("vanilla", "tale-zero-shot"), concurrency=16)
+    return ExperimentPlan(questions=asked, strategies=("vanilla", "fixed:25"), concurrency=16)
 
 
 def _file(folder: Path, questions: int) -> str:
@@ -258,7 +257,8 @@ def _stored_once(store: Store, experiment_id: str, calls: int) -> None:
 async def test_the_table_is_that_of_the_local_engine_though_a_worker_is_killed(
     cluster: RayEngine, tmp_path: Path
 ) -> None:
-    plan, calls = plan_of(150), 150 * 3  # Vanilla, and an estimate with its answer.
+    plan = plan_of(200)
+    calls = plan.planned
     stores = [open_store(f"sqlite:///{tmp_path / name}.db") for name in ("local", "ray")]
     with CountingEndpoint(scripted) as endpoint:
         choice = endpoint_choice(model="counted", base_url=endpoint.base_url)
@@ -288,8 +288,8 @@ async def test_an_endpoints_limit_is_held_by_the_workers_together(cluster: RayEn
         plan = plan_of(20)
         experiment_id, found = await _run(plan, await cluster.open(choice), open_store())
         assert found.complete and endpoint.most_open <= 3
-        _stored_once(open_store(), experiment_id, 60)
-        assert endpoint.requests == 60
+        _stored_once(open_store(), experiment_id, plan.planned)
+        assert endpoint.requests == plan.planned
 
 
 def _group(endpoint: CountingEndpoint, *, most: int) -> ModelChoice:
@@ -346,18 +346,18 @@ def test_the_command_line_runs_on_a_cluster(
         RayEngine(workers=1000)
 
 
-@pytest.mark.ray
-@needs_ray
-def test_a_cluster_that_is_not_there_is_told_in_words(tmp_path: Path) -> None:
-    """In a process of its own: this one has joined a cluster already."""
-    import subprocess
+def test_a_cluster_that_does_not_answer_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def init(**given: Any) -> None:
+        assert given["address"] == "10.0.0.1:6379"
+        raise ConnectionError("Could not connect.")
 
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init, is_initialized=lambda: False))  # type: ignore[arg-type]
     given = ["run", _file(tmp_path, 2), "--model", "counted", "--base-url", "http://127.0.0.1:1/v1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "tale_core", *given, "--engine", "ray", "--ray-address", "127.0.0.1:1"],
-        capture_output=True, text=True, timeout=100, env=dict(os.environ), check=False,
-    )  # fmt: skip
-    assert done.returncode == 2 and "127.0.0.1:1 cannot be used" in done.stderr and "Traceback" not in done.stderr
+    assert main([*given, "--engine", "ray", "--ray-address", "10.0.0.1:6379"]) == 2
+    told = capsys.readouterr().err
+    assert "The Ray cluster at 10.0.0.1:6379 cannot be used: Could not connect." in told and "Traceback" not in told
 
 
 def test_a_lost_worker_is_a_failure_that_may_pass() -> None:

@@ -22,7 +22,7 @@ from tale_core.cluster.worker import Target, Worker
 from tale_core.errors import InputError, TaleError
 from tale_core.i18n import joined
 from tale_core.models.choice import EMBEDDED, ModelChoice, price_of
-from tale_core.models.groups import group
+from tale_core.models.groups import Group, group
 from tale_core.settings import REPO_ROOT
 
 MOST_WORKERS = 256
@@ -115,7 +115,10 @@ class RayEngine:
             ) from e
 
     async def _started(self, target: Target) -> list[Any]:
-        self._keeper = self._keeper or self._kept()
+        limited = isinstance(target, Group) and any(m.most or m.per_minute for m in target.endpoints)
+        if limited and self._keeper is None:
+            self._keeper = self._kept()
+            await self._keeper.sign.remote("")  # It is there, and found by its name, before anybody asks for it.
         made = self._ray.remote(_RemoteWorker).options(
             num_cpus=0.25,
             max_restarts=-1,
@@ -123,7 +126,7 @@ class RayEngine:
             max_concurrency=CALLS_EACH,
             scheduling_strategy="SPREAD",
         )
-        workers = [made.remote(target, self._keeper, uuid.uuid4().hex) for _ in range(self.workers)]
+        workers = [made.remote(target, limited, uuid.uuid4().hex) for _ in range(self.workers)]
         try:
             async with asyncio.timeout(START_S):
                 await asyncio.gather(*(worker.ready.remote() for worker in workers))
@@ -141,10 +144,11 @@ class RayEngine:
 
 
 class _RemoteWorker(Worker):
-    """A `Worker` whose gates are the cluster's."""
+    """A `Worker` whose gates are the cluster's, where its endpoints have limits."""
 
-    def __init__(self, target: Target, keeper: Any, holder: str) -> None:
-        super().__init__(target, ClusterGates(keeper, holder))
+    def __init__(self, target: Target, limited: bool, holder: str) -> None:
+        gates = ClusterGates(_ray().get_actor(KEEPER, namespace=NAMESPACE), holder) if limited else None
+        super().__init__(target, gates)
 
 
 def check_choice(choice: ModelChoice) -> None:
