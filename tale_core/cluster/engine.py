@@ -97,6 +97,8 @@ class RayEngine:
     def _connect(self) -> None:
         options: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.ERROR}
         if self._address is None:
+            # Ray would run its workers at niceness 15: on a busy machine they would get no processor.
+            os.environ.setdefault("RAY_worker_niceness", "0")
             # Workers on this machine find this very code.
             paths = os.pathsep.join(filter(None, (str(REPO_ROOT), os.environ.get("PYTHONPATH"))))
             runtime: dict[str, Any] = {"env_vars": {"PYTHONPATH": paths}}

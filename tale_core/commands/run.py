@@ -99,7 +99,7 @@ def _engine(args: argparse.Namespace, choice: ModelChoice) -> Iterator[RayEngine
     check_choice(choice)
     with RayEngine(address=args.ray_address, workers=args.ray_workers) as engine:
         where = f"at {args.ray_address}" if args.ray_address else "on this machine"
-        print(f"Ray cluster {where}: {engine.workers} workers", file=sys.stderr)
+        print(f"Ray cluster {where}: {engine.workers} worker{'' if engine.workers == 1 else 's'}", file=sys.stderr)
         yield engine
 
 
