@@ -19,7 +19,7 @@ NOT_LOCKED := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cub
 RETRY := --reruns 1 -raR
 
 .DEFAULT_GOAL := help
-.PHONY: help run tune test test-fast lint types bench lock clean
+.PHONY: help run tune ray test test-fast lint types bench lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,12 @@ $(VENV)/.tune: requirements-tune.lock $(VENV)/.app
 	touch $@
 
 tune: $(VENV)/.tune  ## install what fine-tuning needs (torch and friends)
+
+$(VENV)/.ray: requirements-ray.lock $(VENV)/.dev
+	$(call install,requirements-ray.lock)
+	touch $@
+
+ray: $(VENV)/.ray  ## install Ray: the engine ray, and its tests in make test
 
 run: $(VENV)/.app  ## install what is missing and start the app on http://127.0.0.1:8501
 	$(BIN)/python -m streamlit run app.py
