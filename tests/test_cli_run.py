@@ -170,7 +170,7 @@ def test_exports_are_written_beside_the_document(endpoint, dataset, tmp_path, ca
         (["{file}", "--limit", "0"], "limit"),
         (["{file}", "--max-cost", "1"], "price"),
         (["{file}", "--max-total-tokens", "-5"], "above 0"),
-        (["{file}", "--engine", "ray"], "not there yet"),
+        (["{file}", "--engine", "ray", "--ray-workers", "0"], "from 1 to"),
         (["{file}", "--export", "out.xlsx"], ".parquet"),
         (["{file}", "--resume", "experiment-x"], "one of them"),
         (["{file}", "--only-failed"], "without --resume"),

@@ -287,7 +287,7 @@ def lab(endpoint: CountingEndpoint) -> ModelChoice:
 async def test_the_table_is_that_of_the_local_engine_though_a_worker_is_killed(
     cluster: RayEngine, endpoint: CountingEndpoint, lab: ModelChoice, tmp_path: Path
 ) -> None:
-    plan = plan_of(200)
+    plan = plan_of(150)
     stores = [open_store(f"sqlite:///{tmp_path / name}.db") for name in ("local", "ray")]
     _, local = await _run(plan, await open_client(lab, retry=NO_RETRY), stores[0])
     assert endpoint.requests == plan.planned

@@ -20,7 +20,7 @@ from tale_core.cluster.client import RayClient
 from tale_core.cluster.gates import ClusterGates, Keeper
 from tale_core.cluster.worker import Target, Worker
 from tale_core.errors import InputError, TaleError
-from tale_core.i18n import joined
+from tale_core.i18n import joined, t
 from tale_core.models.choice import EMBEDDED, ModelChoice, price_of
 from tale_core.models.groups import Group, group
 from tale_core.settings import REPO_ROOT
@@ -32,8 +32,6 @@ NAMESPACE, KEEPER = "tale", "tale-keeper"
 START_S = 120.0
 _LEFT_OUT = (".venv*", ".git", ".streamlit", "tests", "docs", "benchmarks", "**/__pycache__", "*.db", "*.gguf")
 """Not sent to a cluster's nodes; `.streamlit` may hold keys."""
-
-log = logging.getLogger(__name__)
 
 
 class RayEngine:
@@ -49,7 +47,10 @@ class RayEngine:
 
     def __init__(self, *, address: str | None = None, workers: int | None = None) -> None:
         if workers is not None and not 1 <= workers <= MOST_WORKERS:
-            raise InputError(f"{workers} workers were asked for.", f"Give a whole number from 1 to {MOST_WORKERS}.")
+            raise InputError(
+                t("{n} workers were asked for.", n=workers),
+                t("Give a whole number from 1 to {most}.", most=MOST_WORKERS),
+            )
         self._address, self._wanted = address, workers
         self._workers: dict[Target, list[Any]] = {}
         self._keeper: Any = None
@@ -110,17 +111,17 @@ class RayEngine:
             with _our_signals():
                 self._ray.init(runtime_env=runtime, **options)
         except Exception as e:
-            where = f"at {self._address}" if self._address else "on this machine"
             raise InputError(
-                f"The Ray cluster {where} cannot be used: {str(e).strip()[:300].rstrip('.')}.",
-                "Check the address (--ray-address), and that its Ray is of this version.",
+                t(
+                    "The Ray cluster at {where} cannot be used: {problem}.",
+                    where=self._address or "localhost",
+                    problem=str(e).strip()[:300].rstrip("."),
+                ),
+                t("Check the address (--ray-address), and that its Ray is of this version."),
             ) from e
 
     async def _started(self, target: Target) -> list[Any]:
         limited = isinstance(target, Group) and any(m.most or m.per_minute for m in target.endpoints)
-        if limited and self._keeper is None:
-            self._keeper = self._kept()
-            await self._keeper.sign.remote("")  # It is there, and found by its name, before anybody asks for it.
         made = self._ray.remote(_RemoteWorker).options(
             num_cpus=0.25,
             max_restarts=-1,
@@ -128,9 +129,14 @@ class RayEngine:
             max_concurrency=CALLS_EACH,
             scheduling_strategy="SPREAD",
         )
-        workers = [made.remote(target, limited, uuid.uuid4().hex) for _ in range(self.workers)]
+        workers: list[Any] = []
         try:
             async with asyncio.timeout(START_S):
+                if limited and self._keeper is None:
+                    keeper = self._kept()
+                    await keeper.sign.remote("")  # It is there, and found by its name, before anybody asks for it.
+                    self._keeper = keeper
+                workers += [made.remote(target, limited, uuid.uuid4().hex) for _ in range(self.workers)]
                 await asyncio.gather(*(worker.ready.remote() for worker in workers))
         except Exception as e:
             for worker in workers:
@@ -161,8 +167,11 @@ def check_choice(choice: ModelChoice) -> None:
     """
     if choice.kind == EMBEDDED:
         raise InputError(
-            f"The embedded model {choice.model!r} answers on this machine only; the engine ray asks endpoints.",
-            "Leave --engine out, or name an endpoint: --model NAME --base-url URL.",
+            t(
+                "The embedded model {model!r} answers on this machine only; the engine ray asks endpoints.",
+                model=choice.model,
+            ),
+            t("Leave --engine out, or name an endpoint: --model NAME --base-url URL."),
         )
 
 
@@ -187,7 +196,7 @@ def _ray() -> Any:
         import ray
     except ImportError as e:
         raise InputError(
-            "The engine ray needs Ray, which is not installed.", "Run: pip install -r requirements-ray.txt"
+            t("The engine ray needs Ray, which is not installed."), t("Run: pip install -r requirements-ray.txt")
         ) from e
     return ray
 
@@ -207,6 +216,10 @@ def _why(error: Exception) -> TaleError:
         return error
     if isinstance(error, TimeoutError):
         return InputError(
-            f"The cluster's workers did not start within {START_S:.0f} s.", "Look at its free processors: ray status."
+            t("The cluster's workers did not start within {seconds:.0f} s.", seconds=START_S),
+            t("Look at its free processors: ray status."),
         )
-    return InputError(joined("The cluster's workers did not start.", str(error).strip()[-300:]), "See ray status.")
+    return InputError(
+        joined(t("The cluster's workers did not start."), str(error).strip()[-300:]),
+        t("Look at its free processors: ray status."),
+    )

@@ -30,8 +30,8 @@ FATAL = (
     QuotaExhaustedError,
 )
 """What every further call would meet as well."""
-_AWAY = (ConnectionFailedError, ServerDiedError, ServerFailedError, IncompleteAnswerError)
-"""What an endpoint that is being restarted looks like."""
+_AWAY = (ConnectionFailedError, ServerDiedError)
+"""What an endpoint that is being restarted looks like. One that answers 5xx is there: the question may be at fault."""
 _AWAY_CAP_S = 5.0
 _TRANSIENT = (ServerFailedError, ModelTimeoutError, IncompleteAnswerError, ConnectionFailedError, ServerDiedError)
 
