@@ -345,13 +345,18 @@ def test_the_command_line_runs_on_a_cluster(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     given: list[dict[str, Any]] = []
-    # The workers that are there already: starting others takes long.
-    monkeypatch.setattr("tale_core.cluster.engine.RayEngine", lambda **kw: given.append(kw) or nullcontext(cluster))
+
+    def engine(**options: Any) -> Any:
+        given.append(options)
+        print("(raylet) A worker died.")  # As Ray does it, on standard output.
+        return nullcontext(cluster)  # The workers that are there already: starting others takes long.
+
+    monkeypatch.setattr("tale_core.cluster.engine.RayEngine", engine)
     told = ["--strategies", "vanilla", "--json", "--engine", "ray", "--ray-workers", "2"]
     assert main(["run", _file(tmp_path, 6), "--model", lab.model, *told]) == 0
     assert endpoint.requests == 6 and given == [{"address": None, "workers": 2}]
     said = capsys.readouterr()
-    assert json.loads(said.out)["rows"][0]["n"] == 6 and "2 workers" in said.err
+    assert json.loads(said.out)["rows"][0]["n"] == 6 and "2 workers" in said.err and "(raylet)" in said.err
 
 
 def test_a_cluster_that_does_not_answer_is_told_in_words(

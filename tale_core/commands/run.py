@@ -7,7 +7,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,7 +97,8 @@ def _engine(args: argparse.Namespace, choice: ModelChoice) -> Iterator[RayEngine
     from tale_core.cluster.engine import RayEngine, check_choice
 
     check_choice(choice)
-    with RayEngine(address=args.ray_address, workers=args.ray_workers) as engine:
+    # Ray tells of a worker that died on standard output, which is for the result alone.
+    with redirect_stdout(sys.stderr), RayEngine(address=args.ray_address, workers=args.ray_workers) as engine:
         where = f"at {args.ray_address}" if args.ray_address else "on this machine"
         print(f"Ray cluster {where}: {engine.workers} worker{'' if engine.workers == 1 else 's'}", file=sys.stderr)
         yield engine
