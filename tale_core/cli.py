@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from tale_core import __version__, logs, shutdown
+from tale_core import __version__
 from tale_core.commands import archive_flags, tune_flags
 from tale_core.commands.label_flags import add_label
 from tale_core.errors import InputError, TaleError
@@ -32,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = args.command
+    from tale_core import logs, shutdown  # They read the settings, which `--help` does not need.
+
     try:
         logs.set_up_logs(level=logging.WARNING)
         with shutdown.ending_on_sigterm():

@@ -6,6 +6,7 @@ Says what is wrong in words, without a key. Knows the store, the folders and, wh
 from __future__ import annotations
 
 import asyncio
+import http.client
 import os
 import shutil
 import time
@@ -61,8 +62,8 @@ def _look(name: str, look: Callable[[], str]) -> Check:
     began = time.monotonic()
     try:
         ok, detail = True, look()
-    except (TaleError, OSError, ValueError) as e:
-        ok, detail = False, str(e)
+    except (TaleError, OSError, ValueError, http.client.HTTPException) as e:
+        ok, detail = False, str(e) or type(e).__name__
     return Check(name, ok, detail, round(time.monotonic() - began, 3))
 
 

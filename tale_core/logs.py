@@ -1,7 +1,7 @@
 """Log lines: plain or as JSON, one object a line, never with a key.
 
-Knows the logging library and which keys are in the environment; knows no page. Every line passes `scrub` as a whole, so
-that neither a message, nor its arguments, nor a traceback can carry a key.
+Knows the logging library and which keys and passwords are in the environment; knows no page. Every line passes `scrub`
+as a whole, so that neither a message, nor its arguments, nor a traceback can carry a key.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
-from tale_core.models.client_secrets import guarded_keys, scrub
+from tale_core.models.client_secrets import REMOVED, guarded_keys, scrub
 from tale_core.settings import Settings, get_settings
 
 _OURS = "_tale"
@@ -23,16 +24,22 @@ _ELSEWHERE = ("streamlit", "uvicorn")
 _STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
-def _keys() -> set[str]:
-    named = {value for name, value in os.environ.items() if name.endswith(("_API_KEY", "_PASSWORD")) and value}
-    return named | guarded_keys()
+_SECRET = re.compile(r"(API_?KEY|PASSWORD|PASSWD|SECRET|TOKEN)$", re.IGNORECASE)
+_USER = re.compile(r"(?<=://)[^/?#\s]*@")
+_IN_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&#\s'\"]+", re.IGNORECASE)
+
+
+def _keys() -> list[str]:
+    """The longest first: one may begin like another."""
+    named = {value for name, value in os.environ.items() if _SECRET.search(name) and value}
+    return sorted(named | guarded_keys(), key=len, reverse=True)
 
 
 def clean(line: str) -> str:
-    """A line without any key that this process knows of, and without anything that looks like one."""
+    """A line without any key that this process knows of, anything that looks like one, and users of addresses."""
     for key in _keys():
         line = scrub(line, key)
-    return scrub(line, "")
+    return scrub(_IN_QUERY.sub(rf"\1{REMOVED}", _USER.sub("", line)), "")
 
 
 class PlainFormatter(logging.Formatter):

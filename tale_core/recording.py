@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from tale_core.calls import cancelled_call
-from tale_core.errors import StoreError, TaleError
+from tale_core.errors import StoreError, StoreUnreachableError, TaleError
 from tale_core.i18n import joined, t
 from tale_core.shutdown import stopped_status
 from tale_core.store import Store, through_outage
@@ -88,6 +88,7 @@ class Recorder(Generic[K]):
         self.store, self.session_id = store, session_id
         self.live_calls: dict[K, LiveCall] = {}
         self.not_saved: str | None = None
+        self._unreachable = False
         self._posted: set[asyncio.Task[Any]] = set()  # The loop keeps only weak references to its tasks.
         # One writer thread: writes keep their order, and a locked database never stops the answers.
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tale-writer")
@@ -142,14 +143,16 @@ class Recorder(Generic[K]):
     async def write(self, work: Callable[[], T]) -> T | None:
         """Run a store call in the writer thread; None when the store failed, which `not_saved` then tells.
 
-        A database server that is restarted meanwhile is waited for; the answers go on.
+        A database server that is restarted meanwhile is waited for, once; the answers go on.
         """
         return await self._write(lambda _again: work())
 
     async def _write(self, work: Callable[[bool], T]) -> T | None:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._writer, partial(through_outage, work))
+            patient = partial(through_outage, work, impatient=lambda: self._unreachable)
+            return await asyncio.get_running_loop().run_in_executor(self._writer, patient)
         except StoreError as e:
+            self._unreachable = self._unreachable or isinstance(e, StoreUnreachableError)
             self.not_saved = self.not_saved or str(e)  # The first says why; what follows follows from it.
             return None
 

@@ -7,23 +7,34 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from tale_core.types import Status
 
-_ending = threading.Event()
+PATIENCE_S = 5.0
+"""Seconds that a process which has been told to end waits for anybody; it is killed after ten in a container."""
+
+_told: float | None = None
+"""When it was told to end, on the monotonic clock."""
 
 
 def begin() -> None:
     """The process ends: whatever is stopped from now on can be resumed by the next one."""
-    _ending.set()
+    global _told
+    _told = time.monotonic() if _told is None else _told
+
+
+def hurried() -> bool:
+    """Whether the process was told to end so long ago that nothing may be waited for any more."""
+    return _told is not None and time.monotonic() - _told > PATIENCE_S
 
 
 def stopped_status() -> Status:
     """How a session ends that is stopped now."""
-    return "interrupted" if _ending.is_set() else "cancelled"
+    return "cancelled" if _told is None else "interrupted"
 
 
 def at_exit(work: Callable[[], None]) -> None:
@@ -63,4 +74,9 @@ def ending_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-        _ending.clear()
+        _forget()
+
+
+def _forget() -> None:
+    global _told
+    _told = None

@@ -80,6 +80,10 @@ def test_starting_the_command_line_loads_nothing_heavy():
         "alembic",
         "plotly",
         "openai",
+        "pydantic",
+        "sqlalchemy",
+        "psycopg",
+        "ray",
     ]
     out = subprocess.run([sys.executable, "-c", code, *heavy], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert out.stdout.strip() == "[]", out.stdout + out.stderr

@@ -10,7 +10,7 @@ import pickle
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 
 from tale_core.cli import main
+from tale_core.cluster import client as client_module
+from tale_core.cluster import worker as worker_module
 from tale_core.cluster.client import RayClient
 from tale_core.cluster.engine import RayEngine
 from tale_core.cluster.gates import AWAY_S, SILENT_S, SLOWEST_POLL_S, ClusterGates, Keeper
@@ -36,12 +38,17 @@ from tale_core.models.scripted import Reply as Scripted
 from tale_core.models.scripted import ScriptedClient
 from tale_core.settings import get_settings
 from tale_core.store import Store, open_store
-from tale_core.types import Message, Question, Request, Sampling
+from tale_core.types import Delta, Message, Question, Request, Sampling
 from tests.counting_endpoint import CountingEndpoint, Reply
 
 QUICK = Patience(base_s=0.05, outage_s=60.0)
 NARROW = Member(base_url="http://127.0.0.1:1/v1", most=2)
 REQUEST = Request((Message("user", "6 times 7?"),), Sampling())
+
+
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="Ray is not installed (pip install -r requirements-ray.txt)"
+)
 
 
 class Here:
@@ -107,6 +114,42 @@ async def test_who_waits_asks_less_and_less_often_and_nobody_gets_in_without_the
     gates._signs.cancel()
 
 
+class Slow(Here):
+    """A keeper whose answers are on their way until they are let through."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        super().__init__(keeper)
+        self.through = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        at_once = super().__getattr__(name)
+
+        async def remote(*given: Any) -> Any:
+            found = await at_once.remote(*given)
+            if name == "enter":
+                await self.through.wait()
+            return found
+
+        return type("Method", (), {"remote": staticmethod(remote)})
+
+
+async def test_a_place_that_arrives_after_a_stop_is_given_back() -> None:
+    keeper = Keeper()
+    slow = Slow(keeper)
+    gates = ClusterGates(slow, "a")
+    asking = [asyncio.create_task(gates.enter(NARROW)) for _ in range(3)]  # The third one is refused.
+    await asyncio.sleep(0.01)
+    assert keeper.enter("b", NARROW) == POLL_S
+    for task in asking:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    slow.through.set()
+    await asyncio.sleep(0.01)
+    assert keeper.enter("b", NARROW) == keeper.enter("b", NARROW) == 0
+    assert gates._signs is not None
+    gates._signs.cancel()
+
+
 def worker_of(client: ScriptedClient) -> Worker:
     worker = Worker(endpoint_choice(model="counted", base_url="http://127.0.0.1:1/v1"))
     worker._client = client
@@ -154,7 +197,54 @@ async def test_stop_closes_the_request_and_a_call_that_was_stopped_before_never_
     assert all(portion.done is None for portion in portions)
     await worker.stop("2")
     assert await _all(worker, "2") == [] and len(client.requests) == 1
-    assert worker._stopped == set() and worker._running == {}
+    assert worker._stopped == {} and worker._running == {}
+
+
+async def test_names_of_calls_that_had_ended_before_they_were_stopped_are_not_kept_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker_module, "MOST_STOPPED", 3)
+    worker = worker_of(ScriptedClient(lambda _: Scripted("[[42]]")))
+    for at in range(9):
+        await worker.stop(str(at))
+    assert list(worker._stopped) == ["6", "7", "8"]
+
+
+async def test_a_worker_that_waits_says_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "SIGN_S", 0.02)
+    worker = worker_of(ScriptedClient(lambda _: Scripted("[[42]]", delay_s=0.1)))
+    portions = await _all(worker, "1")
+    assert portions[0] == Portion() and portions[-1].done is not None and portions[-1].done.text == "[[42]]"
+
+
+class Silent:
+    """A worker's actor that sends some text and then nothing more."""
+
+    def __init__(self, *deltas: Delta) -> None:
+        self.stopped: list[str] = []
+        self.ask = SimpleNamespace(remote=lambda _key, _request: self._portions(deltas))
+        self.stop = SimpleNamespace(remote=self.stopped.append)
+
+    async def _portions(self, deltas: tuple[Delta, ...]) -> AsyncGenerator[Any, None]:
+        sent: asyncio.Future[Portion] = asyncio.get_running_loop().create_future()
+        sent.set_result(Portion(deltas))
+        yield sent
+        await asyncio.Event().wait()
+
+
+@needs_ray
+async def test_a_worker_that_falls_silent_is_lost_told_to_stop_and_not_asked_while_there_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_module, "SILENT_S", 0.05)
+    silent, other = Silent(Delta("6 times 7 is")), Silent()
+    client = RayClient([silent, other], model="counted", endpoint="http://127.0.0.1:1/v1", price=None)
+    with pytest.raises(WorkerLostError) as lost:
+        await _drain(client)
+    assert len(silent.stopped) == 1 and client._pick() == 1 and client._busy == [0, 0]
+    partial = lost.value.partial
+    assert partial is not None and partial.text == "6 times 7 is" and partial.usage.estimated
+    assert partial.usage.prompt_tokens == 3 and partial.usage.completion_tokens == 3  # About four bytes a token.
 
 
 async def _all(worker: Worker, key: str) -> list[Portion]:
@@ -178,6 +268,7 @@ def test_without_ray_the_error_names_the_command_that_installs_it(
     [
         (["--ray-workers", "2"], "without --engine ray"),
         (["--engine", "ray", "--ray-workers", "0"], "from 1 to"),
+        (["--engine", "ray", "--db", "postgresql://me:secret@db/tale"], "--db holds a password"),
         (["--engine", "ray", "--model", "smollm2-135m"], "answers on this machine only"),
     ],
 )
@@ -190,10 +281,6 @@ def test_flags_that_do_not_fit_are_told(
 
 
 # The whole, on a cluster of this machine.
-
-needs_ray = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="Ray is not installed (pip install -r requirements-ray.txt)"
-)
 
 
 @pytest.fixture(scope="module")

@@ -54,11 +54,13 @@ def test_no_line_holds_a_key_wherever_it_came_from(
     log.warning("with %s and sk-abcdefgh12345678", KEY)
     log.warning("then %s", "guarded-key-123456", extra={"also": KEY})
     log.warning('password quoted"backslash\\secret')
+    monkeypatch.setenv("PGPASSWORD", "the-one-libpq-reads")
+    log.warning("with the-one-libpq-reads at postgresql://tale:in-the-address@db/tale?password=in-the-query&x=1")
     try:
         raise ValueError(f"Bearer abcdefgh.ijkl and {KEY}")
     except ValueError:
         log.exception("failed")
     written = lines.getvalue()
-    for secret in (KEY, "Zq8!vT2", "abcdefgh", "guarded-key", "backslash"):
+    for secret in (KEY, "Zq8!vT2", "abcdefgh", "guarded-key", "backslash", "libpq-reads", "in-the-"):
         assert secret not in written
-    assert written.count("[key removed]") >= 5
+    assert written.count("[key removed]") >= 7 and "://db/tale" in written

@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import os
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +22,8 @@ from tale_core.types import Completion, Delta, Price, Request, Usage
 
 LOST_S = 1.0
 """Seconds that a worker which went away gets no calls, if there is another one."""
+SILENT_S = 60.0
+"""A worker that sends nothing for so long, not even a sign of life, is taken for one that went away."""
 _keys = itertools.count()
 
 
@@ -72,8 +74,8 @@ class RayClient:
         ended = False
         self._busy[at] += 1
         try:
-            async for reference in worker.ask.remote(key, request):
-                portion: Portion = await reference
+            portions = aiter(worker.ask.remote(key, request))
+            while (portion := await _next(portions)) is not None:
                 for delta in portion.deltas:
                     text.append(delta.text)
                     reasoning.append(delta.reasoning)
@@ -86,11 +88,11 @@ class RayClient:
                     ended = True
                     raise to_model_error(portion.error)
             ended = True
-            raise self._lost("".join(text), "".join(reasoning), began)
-        except RayError:
-            ended = True
-            self._lost_until[at] = time.monotonic() + LOST_S
-            raise self._lost("".join(text), "".join(reasoning), began) from None
+            raise _lost(request, "".join(text), "".join(reasoning), began)
+        except (RayError, TimeoutError) as e:
+            ended = isinstance(e, RayError)  # A silent one may still be asking.
+            self._lost_until[at] = time.monotonic() + (LOST_S if ended else SILENT_S)
+            raise _lost(request, "".join(text), "".join(reasoning), began) from None
         finally:
             self._busy[at] -= 1
             if not ended:
@@ -105,7 +107,7 @@ class RayClient:
         with suppress(RayError, TimeoutError):
             async with asyncio.timeout(10):
                 return int(await self._workers[self._pick()].count_tokens.remote(text))
-        return -(-len(text.encode("utf-8", "replace")) // 4)
+        return _about(text)
 
     async def aclose(self) -> None:
         """Nothing to do: the workers belong to the engine."""
@@ -115,19 +117,38 @@ class RayClient:
         now = time.monotonic()
         return min(range(len(self._workers)), key=lambda i: (self._lost_until[i] > now, self._busy[i], i))
 
-    def _lost(self, text: str, reasoning: str, began: float) -> WorkerLostError:
-        error = WorkerLostError(
-            t("A worker of the cluster went away while it was asking."), t("The call is made again elsewhere.")
+
+async def _next(portions: AsyncIterator[Any]) -> Portion | None:
+    """The next portion; None at the end.
+
+    Raises:
+        TimeoutError: The worker is silent.
+    """
+    async with asyncio.timeout(SILENT_S):
+        try:
+            found: Portion = await (await anext(portions))
+        except StopAsyncIteration:
+            return None
+        return found
+
+
+def _about(text: str) -> int:
+    """Tokens, roughly: about four bytes make one."""
+    return -(-len(text.encode("utf-8", "replace")) // 4)
+
+
+def _lost(request: Request, text: str, reasoning: str, began: float) -> WorkerLostError:
+    error = WorkerLostError(
+        t("A worker of the cluster went away while it was asking."), t("The call is made again elsewhere.")
+    )
+    if text or reasoning:  # The endpoint's own count died with the worker.
+        prompt = _about("\n".join(message.content for message in request.messages))
+        error.partial = Completion(
+            text=text,
+            reasoning_text=reasoning,
+            usage=Usage(prompt, _about(text + reasoning), estimated=True),
+            finish_reason="error",
+            ttft_s=None,
+            latency_s=time.monotonic() - began,
         )
-        if text or reasoning:
-            # The endpoint's own count died with the worker: about four bytes make a token.
-            tokens = -(-len((text + reasoning).encode("utf-8", "replace")) // 4)
-            error.partial = Completion(
-                text=text,
-                reasoning_text=reasoning,
-                usage=Usage(0, tokens, estimated=True),
-                finish_reason="error",
-                ttft_s=None,
-                latency_s=time.monotonic() - began,
-            )
-        return error
+    return error

@@ -21,6 +21,7 @@ from tale_core.cluster.gates import ClusterGates, Keeper
 from tale_core.cluster.worker import Target, Worker
 from tale_core.errors import InputError, TaleError
 from tale_core.i18n import joined, t
+from tale_core.logs import set_up_logs
 from tale_core.models.choice import EMBEDDED, ModelChoice, price_of
 from tale_core.models.groups import Group, group
 from tale_core.settings import REPO_ROOT
@@ -30,8 +31,8 @@ CALLS_EACH = 1000
 """Calls at the same time in one worker, at most; how many there really are the plan decides."""
 NAMESPACE, KEEPER = "tale", "tale-keeper"
 START_S = 120.0
-_LEFT_OUT = (".venv*", ".git", ".streamlit", "tests", "docs", "benchmarks", "**/__pycache__", "*.db", "*.gguf")
-"""Not sent to a cluster's nodes; `.streamlit` may hold keys."""
+_LEFT_OUT = (".venv*", ".env*", ".git", ".streamlit", "tests", "docs", "benchmarks", "**/__pycache__", "*.db", "*.gguf")
+"""Not sent to a cluster's nodes; `.env` and `.streamlit` may hold keys."""
 
 
 class RayEngine:
@@ -155,6 +156,7 @@ class _RemoteWorker(Worker):
     """A `Worker` whose gates are the cluster's, where its endpoints have limits."""
 
     def __init__(self, target: Target, limited: bool, holder: str) -> None:
+        set_up_logs(level=logging.WARNING)  # Ray keeps what a worker writes: without keys, as everywhere.
         gates = ClusterGates(_ray().get_actor(KEEPER, namespace=NAMESPACE), holder) if limited else None
         super().__init__(target, gates)
 

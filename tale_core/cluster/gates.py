@@ -89,17 +89,21 @@ class ClusterGates:
     def __init__(self, keeper: Any, holder: str) -> None:
         self._keeper, self._holder = keeper, holder
         self._signs: asyncio.Task[None] | None = None
+        self._giving: set[asyncio.Task[None]] = set()
+        self._begun, self._beginning = False, asyncio.Lock()
         self._refused = 0
 
     async def enter(self, member: Member) -> float:
         """See `Gates`. Endpoints without limits cost no question."""
         if member.most is None and member.per_minute is None:
             return 0.0
+        asking = asyncio.ensure_future(self._asked(member))
         try:
-            if self._signs is None:
-                self._signs = asyncio.create_task(self._sign_for_ever())
-                await self._keeper.begin.remote(self._holder)
-            wait = float(await self._keeper.enter.remote(self._holder, member))
+            wait = await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            # The answer is on its way: a place that nobody wants any more would be held for ever.
+            asking.add_done_callback(lambda done: self._give_back(member, done))
+            raise
         except Exception:
             log.warning("the keeper of the cluster's limits does not answer; asking again", exc_info=True)
             return AWAY_S
@@ -111,6 +115,21 @@ class ClusterGates:
         if member.most is not None or member.per_minute is not None:
             with contextlib.suppress(Exception):  # A keeper that went away has forgotten the place.
                 await self._keeper.leave.remote(self._holder, member)
+
+    async def _asked(self, member: Member) -> float:
+        async with asyncio.timeout(SILENT_S):
+            if self._signs is None:
+                self._signs = asyncio.create_task(self._sign_for_ever())
+            async with self._beginning:  # Once, before anybody here has a place.
+                if not self._begun:
+                    await self._keeper.begin.remote(self._holder)
+                    self._begun = True
+            return float(await self._keeper.enter.remote(self._holder, member))
+
+    def _give_back(self, member: Member, asked: asyncio.Task[float]) -> None:
+        if not asked.cancelled() and asked.exception() is None and not asked.result():
+            self._giving.add(leaving := asyncio.ensure_future(self.leave(member)))
+            leaving.add_done_callback(self._giving.discard)
 
     async def _sign_for_ever(self) -> None:
         while True:

@@ -23,6 +23,10 @@ from tale_core.types import Client, Completion, Delta, Request
 
 BATCH_S = 0.2
 """Seconds of an answer that go into one portion: a short answer is one portion."""
+SIGN_S = 10.0
+"""Seconds without anything after which an empty portion says that the worker is there."""
+MOST_STOPPED = 10_000
+"""Stopped calls that are remembered: the name of one that had ended already is never asked for again."""
 
 Target = ModelChoice | Group
 """Whom a worker asks, without a key. A group is sent whole: its file is on the machine that runs the plan."""
@@ -57,7 +61,7 @@ class Worker:
         self._client: Client | None = None
         self._opening = asyncio.Lock()
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._stopped: set[str] = set()
+        self._stopped: dict[str, None] = {}
 
     async def ready(self) -> int:
         """Open the client; the number of this process.
@@ -76,7 +80,7 @@ class Worker:
             request: What to ask.
         """
         if key in self._stopped:
-            self._stopped.discard(key)
+            del self._stopped[key]
             return
         arrived: asyncio.Queue[Delta | Completion | TaleError | None] = asyncio.Queue()
         pump = self._running[key] = asyncio.create_task(self._pump(request, arrived))
@@ -96,7 +100,9 @@ class Worker:
         if (pump := self._running.get(key)) is not None:
             pump.cancel()
         else:
-            self._stopped.add(key)
+            self._stopped[key] = None
+            if len(self._stopped) > MOST_STOPPED:
+                del self._stopped[next(iter(self._stopped))]
 
     async def calls(self) -> int:
         """How many calls it is making."""
@@ -143,19 +149,19 @@ class Worker:
 
 
 async def _portion(arrived: asyncio.Queue[Delta | Completion | TaleError | None]) -> tuple[Portion, bool]:
-    """What arrives within `BATCH_S` of its first piece, and whether that is the end."""
+    """What arrives within `BATCH_S` of its first piece, and whether it is the end; empty after `SIGN_S` of nothing."""
     deltas: list[Delta] = []
     loop = asyncio.get_running_loop()
-    until: float | None = None
+    until = loop.time() + SIGN_S
     while True:
         item: Delta | Completion | TaleError | None
         try:
-            item = await asyncio.wait_for(arrived.get(), None if until is None else max(0.0, until - loop.time()))
+            item = await asyncio.wait_for(arrived.get(), max(0.0, until - loop.time()))
         except TimeoutError:
             return Portion(tuple(deltas)), False
         if isinstance(item, Delta):
+            until = until if deltas else loop.time() + BATCH_S
             deltas.append(item)
-            until = until or loop.time() + BATCH_S
         elif isinstance(item, Completion):
             return Portion(tuple(deltas), done=item), True
         else:

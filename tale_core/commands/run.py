@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -86,6 +87,11 @@ def run_plan(
 def _check_engine(args: argparse.Namespace) -> None:
     if args.engine == "local" and (args.ray_address is not None or args.ray_workers is not None):
         raise InputError("--ray-address or --ray-workers was given without --engine ray.", "Add it, or leave them out.")
+    if args.engine == "ray" and args.db and re.search(r"://[^/@\s]*:[^/\s]*@|[?&]\w*password=", args.db):
+        raise InputError(
+            "--db holds a password, and Ray shows this command line to everybody who can see the cluster.",
+            "Give the address without it; PGPASSWORD or ~/.pgpass may hold it, or TALE_DATABASE_URL all of it.",
+        )
 
 
 @contextmanager

@@ -56,7 +56,7 @@ class Journal:
 
     async def do(self, work: Callable[[], T]) -> T:
         """Run another write of the store between these; one that may be done twice."""
-        patient = partial(through_outage, lambda _again: work(), impatient=lambda: self._closing)
+        patient = partial(through_outage, lambda _again: work(), impatient=self._impatient)
         return await asyncio.get_running_loop().run_in_executor(self._writer, patient)
 
     async def close(self) -> None:
@@ -66,6 +66,10 @@ class Journal:
             with suppress(asyncio.CancelledError):
                 await asyncio.shield(self._draining)
         self._writer.shutdown(wait=False)
+
+    def _impatient(self) -> bool:
+        """What did not come back in time is not waited for once more by each of those who wait in line."""
+        return self._closing or self.error is not None
 
     async def _drain(self) -> None:
         while self._waiting:
@@ -87,7 +91,7 @@ class Journal:
 
         for attempt in range(1, LOCKED_TRIES + 1):
             try:
-                return through_outage(once, impatient=lambda: self._closing)
+                return through_outage(once, impatient=self._impatient)
             except StoreLockedError:
                 if attempt == LOCKED_TRIES:
                     raise

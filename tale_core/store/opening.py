@@ -25,6 +25,10 @@ _open: dict[tuple[str, float], tuple[Store, tuple[int, int] | None]] = {}
 _guard = threading.Lock()
 
 
+_POSTGRESQL = "-r requirements-postgres.txt"
+_SECRET = ("password", "sslpassword", "passfile")
+
+
 def _close_all() -> None:
     for store, _ in _open.values():
         store.close()
@@ -99,9 +103,14 @@ def _parse(url: str) -> URL:
             ),
         ) from e
     except ImportError as e:
+        # Where the driver is there and libpq is not, the error names nothing.
+        package = _POSTGRESQL if parsed.get_backend_name() == "postgresql" else e.name
         raise StoreError(
-            t("The database URL asks for the driver {driver}, which is not installed.", driver=e.name),
-            t("Run: pip install {package}", package=e.name),
+            t(
+                "The database URL asks for the driver {driver}, which is not installed.",
+                driver=e.name or parsed.drivername,
+            ),
+            t("Run: pip install {package}", package=package),
         ) from e
     if parsed.get_backend_name() == "sqlite" and (parsed.query or parsed.database in (None, "", ":memory:")):
         raise StoreError(
@@ -112,12 +121,17 @@ def _parse(url: str) -> URL:
 
 
 def _opened(url: URL, path: Path | None, lock_timeout_s: float) -> Store:
-    where = url.render_as_string(hide_password=True) if path is None else str(path)
+    where = _named(url) if path is None else str(path)
     if path is not None:
         _prepare(path)
     if not is_current(url, where, lock_timeout_s=lock_timeout_s):
         upgrade(url, where, lock_timeout_s=lock_timeout_s)
     return Store(make_engine(url, lock_timeout_s=lock_timeout_s), where)
+
+
+def _named(url: URL) -> str:
+    """The address for people: without a password, which libpq takes from the query as well."""
+    return url.difference_update_query(_SECRET).render_as_string(hide_password=True)
 
 
 def _prepare(path: Path) -> None:

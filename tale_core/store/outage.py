@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from tale_core import shutdown
 from tale_core.errors import StoreUnreachableError
 
 OUTAGE_S = 90.0
@@ -22,6 +23,8 @@ T = TypeVar("T")
 
 def through_outage(work: Callable[[bool], T], *, impatient: Callable[[], bool] = lambda: False) -> T:
     """Do a piece of work with the store, again and again while its server is away. Blocks.
+
+    A process that has been told to end waits a few seconds and no longer.
 
     Args:
         work: Told whether it may have been done already, by a try whose end is not known.
@@ -37,7 +40,7 @@ def through_outage(work: Callable[[bool], T], *, impatient: Callable[[], bool] =
         try:
             return work(again)
         except StoreUnreachableError as e:
-            if impatient() or time.monotonic() + wait > until:
+            if impatient() or shutdown.hurried() or time.monotonic() + wait > until:
                 raise
             if not again:
                 log.warning("%s Waiting for it.", e.message)
