@@ -1,7 +1,8 @@
 """An OpenAI-compatible endpoint in a process of its own that answers every request after a fixed time.
 
 `python -m benchmarks.fixed_endpoint 0.2` prints its port and serves until its standard input is closed. It does as
-little as possible: what is measured against it is whoever asks.
+little as possible: what is measured against it is whoever asks. With `varied` the request alone decides whether the
+answer is right, wrong or none.
 """
 
 from __future__ import annotations
@@ -10,25 +11,42 @@ import asyncio
 import json
 import subprocess
 import sys
+import urllib.request
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_CHUNKS = (
-    {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Six sevens are "}}]},
-    {"choices": [{"index": 0, "delta": {"content": "[[42]]"}}]},
-    {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
-    {"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": 8}},
-)
-_BODY = "".join(f"data: {json.dumps({'id': 'x', 'object': 'chat.completion.chunk', **c})}\n\n" for c in _CHUNKS)
-_PAYLOAD = (_BODY + "data: [DONE]\n\n").encode()
-_HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {len(_PAYLOAD)}\r\n\r\n"
-_RESPONSE = _HEAD.encode() + _PAYLOAD
+
+def _response(answer: str, tokens: int) -> bytes:
+    chunks = (
+        {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Six sevens are "}}]},
+        {"choices": [{"index": 0, "delta": {"content": answer}}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+        {"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": tokens}},
+    )
+    lines = [f"data: {json.dumps({'id': 'x', 'object': 'chat.completion.chunk', **c})}\n\n" for c in chunks]
+    return _http("text/event-stream", "".join([*lines, "data: [DONE]\n\n"]))
+
+
+def _http(kind: str, body: str) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body.encode())}\r\n\r\n"
+    return (head + body).encode()
+
+
+_RIGHT = _response("[[42]]", 8)
+_VARIED = (_response("I cannot say", 20), _response("[[41]]", 9), _response("[[41]]", 30), *[_RIGHT] * 6)
+
+
+def asked_of(url: str) -> int:
+    """How many answers an endpoint was asked for."""
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/asked", b"{}"), timeout=10) as answer:
+        return int(answer.read())
 
 
 @contextmanager
-def fixed_endpoint(latency_s: float) -> Iterator[str]:
+def fixed_endpoint(latency_s: float, *, varied: bool = False) -> Iterator[str]:
     """The address of a running endpoint."""
-    command = [sys.executable, "-m", "benchmarks.fixed_endpoint", str(latency_s)]
+    command = [sys.executable, "-m", "benchmarks.fixed_endpoint", str(latency_s), *(["varied"] if varied else [])]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -39,15 +57,22 @@ def fixed_endpoint(latency_s: float) -> Iterator[str]:
         process.stdout.close()
 
 
-async def _serve(latency_s: float) -> None:
+async def _serve(latency_s: float, varied: bool) -> None:
+    asked = 0
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
                 at = head.index(b"content-length:") + 15
-                await reader.readexactly(int(head[at : head.index(b"\r\n", at)]))
+                body = await reader.readexactly(int(head[at : head.index(b"\r\n", at)]))
+                if head.startswith(b"post /v1/asked "):
+                    writer.write(_http("text/plain", str(asked)))
+                    continue
+                asked += 1
                 await asyncio.sleep(latency_s)
-                writer.write(_RESPONSE)
+                writer.write(_VARIED[zlib.crc32(body) % len(_VARIED)] if varied else _RIGHT)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
@@ -59,4 +84,4 @@ async def _serve(latency_s: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(float(sys.argv[1])))
+    asyncio.run(_serve(float(sys.argv[1]), sys.argv[2:] == ["varied"]))

@@ -85,6 +85,7 @@ PARTS: dict[str, Part] = {
         Part("experiments", "the experiment runner against a fixed latency: throughput, memory, a sequential loop"),
         Part("history", "the History page over 100,000 sessions against an empty store; 30 users of one store at once"),
         Part("db_copy", "100,000 sessions from SQLite to PostgreSQL and back, with checksums"),
+        Part("cluster", "the engine ray against the local one: ms a call, equal tables though a worker is killed"),
         Part("table", "the paper's table on the embedded default, on GSM8K questions of this machine (--limit 60)"),
         Part("page", "cold starts: importing the command line and the client, opening the store"),
     )
