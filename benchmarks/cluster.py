@@ -1,8 +1,8 @@
 """The part `cluster`: the engine ray against the local one. What a call costs more, and whether the table is the same.
 
-First the same calls by both engines in turn, with answers that come at once: what is timed is whoever asks. Then more of
-them (`--limit` questions) while one of the workers is killed in the middle: the table must be that of the local engine
-to the digit, with each call stored once. Ray runs on this machine, its workers beside everything else.
+First the same calls by both engines in turn, with answers that come at once: what is timed is whoever asks. Then more
+of them (`--limit` questions) while one of the workers is killed in the middle: the table must be that of the local
+engine to the digit, with each call stored once. Ray runs on this machine, its workers beside everything else.
 """
 
 from __future__ import annotations
@@ -70,9 +70,12 @@ def run(options: Options) -> PartResult:
         words = "Not measured: Ray is not installed (make ray)."
         return PartResult("cluster", (), (), {"missing": words}, (words,))
     before = load()
-    with fixed_endpoint(LATENCY_S, varied=True) as url, tempfile.TemporaryDirectory(prefix="tale-bench-ray-") as folder:
-        with redirect_stdout(sys.stderr):  # Ray tells there of the worker that died.
-            timed, local, killed = asyncio.run(_all(url, Path(folder), options))
+    with (
+        fixed_endpoint(LATENCY_S, varied=True) as url,
+        tempfile.TemporaryDirectory(prefix="tale-bench-ray-") as folder,
+        redirect_stdout(sys.stderr),  # On standard output Ray tells of the worker that died.
+    ):
+        timed, local, killed = asyncio.run(_all(url, Path(folder), options))
     added = [ray.ms - here.ms for here, ray in timed]
     same = 1.0 if local.rows == killed.rows else 0.0
     once = 1.0 if local.once and killed.once else 0.0
