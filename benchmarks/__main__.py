@@ -44,8 +44,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--tokens", type=_positive, default=96, help="tokens an answer (default: %(default)s)")
     made.add_argument("--seed", type=int, default=1024, help="decides every order (default: %(default)s)")
     made.add_argument(
-        "--limit", type=_positive, help="questions of the part table; 60 or more for its goal (default: a few)"
+        "--limit",
+        type=_positive,
+        help="questions of the parts table and cluster; 60 or more for table's goal (default: a few)",
     )
+    made.add_argument("--seconds", type=_positive, help="how long the part load takes (default: 300)")
     made.add_argument("--json", action="store_true", help="print one JSON document; tables go to standard error")
     made.add_argument("--strict", action="store_true", help="exit 1 when a goal is missed")
     made.add_argument("--results", type=Path, default=RESULTS, help="folder for the figures (default: %(default)s)")
@@ -66,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         tokens=args.tokens,
         seed=args.seed,
         limit=args.limit,
+        seconds=args.seconds,
         keep=args.results,
         say=lambda words: progress.print(words, style="dim", highlight=False),
     )

@@ -23,7 +23,8 @@ class Options:
         rounds: Pairs of measurements for each figure.
         tokens: Length of each answer, in tokens.
         seed: Decides every order.
-        limit: Questions of the part `table`; None leaves it at a few.
+        limit: Questions of the parts `table` and `cluster`; None leaves it at a few.
+        seconds: How long the part `load` takes; None leaves it at five minutes.
         keep: Folder where a part may keep what it goes on from after a stop.
         say: Told in words what is being measured.
     """
@@ -33,6 +34,7 @@ class Options:
     tokens: int = 96
     seed: int = 1024
     limit: int | None = None
+    seconds: int | None = None
     keep: Path = Path("benchmarks", "results")
     say: Callable[[str], None] = lambda words: None
 
@@ -86,6 +88,7 @@ PARTS: dict[str, Part] = {
         Part("history", "the History page over 100,000 sessions against an empty store; 30 users of one store at once"),
         Part("db_copy", "100,000 sessions from SQLite to PostgreSQL and back, with checksums"),
         Part("cluster", "the engine ray against the local one: ms a call, equal tables though a worker is killed"),
+        Part("load", "50 people on one app for five minutes (--seconds): errors, p95 of a page's rerun, memory"),
         Part("table", "the paper's table on the embedded default, on GSM8K questions of this machine (--limit 60)"),
         Part("page", "cold starts: importing the command line and the client, opening the store"),
     )

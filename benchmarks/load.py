@@ -1,0 +1,206 @@
+"""The part `load`: 50 people on one app for five minutes, each with a websocket, against a scripted endpoint.
+
+Each of them opens pages, types questions, asks them and waits for both answers, and looks into the history, with a few
+seconds between one thing and the next as people have. A rerun is timed from the message that a browser would send to
+the end of the script; for Ask itself until the page shows that it runs. `--seconds 60` is a shorter round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from benchmarks.clock import MeasurementError
+from benchmarks.figures import Goal, Interval
+from benchmarks.fixed_endpoint import fixed_endpoint
+from benchmarks.load_viewer import Viewer
+from benchmarks.machine import load as busy
+from benchmarks.parts import Options, PartResult, Table
+from tale_core.settings import REPO_ROOT
+
+VIEWERS, SECONDS, LATENCY_S = 50, 300, 0.5
+PAUSE_S = (4.0, 12.0)
+"""Between two deeds of one person."""
+MOST_P95_MS, MOST_GROWTH = 500.0, 1.1
+START_S = 90.0
+
+
+@dataclass
+class Seen:
+    """What all viewers have seen.
+
+    Attributes:
+        times: Milliseconds of each rerun, by what was done.
+        rss: Seconds since the start, and MiB of the app.
+    """
+
+    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    problems: list[str] = field(default_factory=list)
+    answered: int = 0
+    rss: list[tuple[float, float]] = field(default_factory=list)
+
+
+def run(options: Options) -> PartResult:
+    """Measure."""
+    seconds, before = float(options.seconds or SECONDS), busy()
+    with tempfile.TemporaryDirectory(prefix="tale-bench-load-", ignore_cleanup_errors=True) as folder:
+        log = Path(folder) / "app.log"
+        with fixed_endpoint(LATENCY_S) as url, _app(Path(folder), url, log) as (port, process):
+            options.say(f"{VIEWERS} people for {seconds:.0f} s")
+            seen = asyncio.run(_crowd(port, process, seconds, random.Random(options.seed)))
+        told = log.read_text(encoding="utf-8", errors="replace")
+    seen.problems += [line for line in told.splitlines() if "Traceback" in line or " ERROR " in line]
+    return _result(seen, seconds, (before, busy()))
+
+
+@contextmanager
+def _app(folder: Path, endpoint: str, log: Path) -> Iterator[tuple[int, psutil.Process]]:
+    groups = folder / "groups.toml"
+    groups.write_text(f'[scripted]\n[[scripted.endpoints]]\nbase_url = "{endpoint}"\n', encoding="utf-8")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TALE_")}
+    env |= {"TALE_DATA_DIR": str(folder / "data"), "TALE_CACHE_DIR": str(folder / "cache"), "TALE_OFFLINE": "1"}
+    env |= {"TALE_ENDPOINT_GROUPS": str(groups)}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, cwd=REPO_ROOT, env=env, stdout=out, stderr=out)
+    try:
+        until = time.monotonic() + START_S
+        while not _answers(port):
+            if process.poll() is not None or time.monotonic() > until:
+                raise MeasurementError(f"the app did not start: {log.read_text()[-500:]}")
+            time.sleep(0.1)
+        yield port, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _answers(port: int) -> bool:
+    with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2) as answer:
+        return bool(answer.status == 200)
+    return False
+
+
+async def _crowd(port: int, process: psutil.Process, seconds: float, chance: random.Random) -> Seen:
+    async with Viewer(port) as first:  # It imports what the app needs; everybody after it finds it there.
+        for page in ("Settings", "History", "Search", "Elasticity"):
+            await first.open(page)
+    seen, began = Seen(), time.monotonic()
+    ramp = min(20.0, seconds / 5)
+    watching = asyncio.create_task(_watch(process, seen, began))
+    people = [
+        _person(port, number, random.Random(chance.random()), ramp * number / VIEWERS, began + seconds, seen)
+        for number in range(VIEWERS)
+    ]
+    await asyncio.gather(*people)
+    watching.cancel()
+    return seen
+
+
+async def _watch(process: psutil.Process, seen: Seen, began: float) -> None:
+    while True:
+        with suppress(psutil.Error):
+            seen.rss.append((time.monotonic() - began, process.memory_info().rss / 2**20))
+        await asyncio.sleep(1)
+
+
+async def _person(port: int, number: int, chance: random.Random, wait: float, until: float, seen: Seen) -> None:
+    await asyncio.sleep(wait)
+    try:
+        async with Viewer(port) as viewer:
+            seen.times["open the app"].append(await viewer.open("Settings") * 1000)
+            seen.times["choose the model"].append(await viewer.press("use_group_scripted") * 1000)
+            viewer.problems.clear()  # Until now the embedded model was chosen, whose weights are not there.
+            at = 0
+            while time.monotonic() < until:
+                at += 1
+                await _ask(viewer, f"What is {number} times {at}?", chance, seen)
+                await _look(viewer, number, chance, seen)
+            seen.problems += viewer.problems
+    except Exception as e:
+        seen.problems.append(f"person {number}: {type(e).__name__} {e}")
+
+
+async def _ask(viewer: Viewer, question: str, chance: random.Random, seen: Seen) -> None:
+    await _pause(chance)
+    seen.times["type a question"].append(await viewer.fill("question", question) * 1000)
+    await _pause(chance)
+    pressed = await viewer.press("ask", until=lambda: viewer.has("stop"))
+    seen.times["ask: it runs"].append(pressed * 1000)
+    await viewer.until(lambda: viewer.has("rerun_budget"))
+    await viewer.settled()
+    seen.answered += 1
+
+
+async def _look(viewer: Viewer, number: int, chance: random.Random, seen: Seen) -> None:
+    await _pause(chance)
+    page = chance.choice(["History", "History", "Search", "Elasticity", "Settings"])
+    seen.times[f"open {page}"].append(await viewer.open(page) * 1000)
+    if page == "History":
+        await _pause(chance)
+        seen.times["search the history"].append(await viewer.fill("hist_text", f"{number} times") * 1000)
+    await _pause(chance)
+    seen.times["open Ask"].append(await viewer.open("") * 1000)
+
+
+async def _pause(chance: random.Random) -> None:
+    await asyncio.sleep(chance.uniform(*PAUSE_S))
+
+
+def _result(seen: Seen, seconds: float, loads: tuple[float, float]) -> PartResult:
+    every = sorted(ms for times in seen.times.values() for ms in times)
+    if len(every) < 20 or len(seen.rss) < 8:
+        raise MeasurementError(f"nothing to measure: {seen.problems[:3]}")
+    p95, growth = _p95(every), _growth([mib for at, mib in seen.rss if at <= seconds])
+    problems = float(len(seen.problems))
+    rows = tuple(
+        (name, f"{len(times):,}", f"{statistics.median(times):.0f}", f"{_p95(sorted(times)):.0f}", f"{max(times):.0f}")
+        for name, times in [*seen.times.items(), ("all", every)]
+    )
+    columns = ("what", "n", "median", "p95", "longest")
+    return PartResult(
+        name="load",
+        tables=(Table(f"{VIEWERS} people, {seconds:.0f} s: a rerun, ms", columns, rows),),
+        goals=(
+            Goal("load: errors seen", "at most", 0.0, Interval(len(every), problems, problems, problems)),
+            Goal("load: p95 of a page's rerun", "at most", MOST_P95_MS, Interval(len(every), p95, p95, p95), "ms"),
+            Goal("load: memory of the last quarter over the second", "at most", MOST_GROWTH,
+                 Interval(1, growth, growth, growth)),
+        ),
+        data={"seconds": seconds, "viewers": VIEWERS, "times_ms": dict(seen.times), "problems": seen.problems,
+              "answered": seen.answered, "rss_mib": seen.rss, "load": loads},
+        notes=(f"{seen.answered} questions were answered twice each, {len(every)} reruns timed. The app took "
+               f"{seen.rss[len(seen.rss) // 4][1]:.0f} MiB after a quarter of the time and {seen.rss[-1][1]:.0f} at "
+               f"the end. The viewers ran on the same machine; load {loads[0]} before, {loads[1]} after.",
+               *sorted(set(seen.problems))[:5]),
+    )  # fmt: skip
+
+
+def _p95(times: list[float]) -> float:
+    return times[min(len(times) - 1, int(0.95 * len(times)))]
+
+
+def _growth(mib: list[float]) -> float:
+    quarter = len(mib) // 4
+    return statistics.median(mib[3 * quarter :]) / statistics.median(mib[quarter : 2 * quarter])

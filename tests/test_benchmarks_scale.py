@@ -1,0 +1,87 @@
+"""The benchmarks of many viewers and of a cluster: what they would say of a run, and what they send."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import urllib.request
+
+import pytest
+from streamlit.proto.Alert_pb2 import Alert
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from benchmarks import cluster, load
+from benchmarks.fixed_endpoint import asked_of, fixed_endpoint
+from benchmarks.load_viewer import Viewer
+from benchmarks.parts import Options
+
+
+def seen(*, ms: float = 100.0, grown: float = 1.0, problems: tuple[str, ...] = ()) -> load.Seen:
+    found = load.Seen(problems=list(problems), answered=7)
+    found.times["open Ask"] = [ms] * 30
+    found.rss = [(float(at), 300.0 if at < 60 else 300.0 * grown) for at in range(80)]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("found", "met"),
+    [
+        (seen(), (True, True, True)),
+        (seen(problems=("ValueError: x",)), (False, True, True)),
+        (seen(ms=501.0), (True, False, True)),
+        (seen(grown=1.2), (True, True, False)),
+    ],
+)
+def test_an_error_a_slow_page_and_growing_memory_each_miss_a_goal(found: load.Seen, met: tuple[bool, ...]) -> None:
+    assert tuple(goal.met for goal in load._result(found, 80.0, (0.0, 0.0)).goals) == met
+
+
+def test_one_slow_rerun_in_ten_is_seen_in_the_p95_and_one_in_a_hundred_is_not() -> None:
+    assert load._p95(sorted([1.0] * 90 + [900.0] * 10)) == 900.0
+    assert load._p95(sorted([1.0] * 99 + [900.0])) == 1.0
+
+
+def message(**fields: object) -> ForwardMsg:
+    return ForwardMsg(**fields)  # type: ignore[arg-type]
+
+
+async def test_a_viewer_keeps_what_a_browser_keeps_and_tells_what_a_page_complains_of() -> None:
+    viewer = Viewer(1)
+    pages = [
+        {"page_script_hash": "aa", "url_pathname": "", "is_default": True},
+        {"page_script_hash": "bb", "url_pathname": "History"},
+    ]
+    viewer._take(message(navigation={"page_script_hash": "bb", "app_pages": pages}))
+    viewer._take(message(page_info_changed={"query_string": "session=x"}))
+    viewer._take(message(delta={"new_element": {"text_input": {"id": "$$ID-0123-hist_text"}}}))
+    viewer._take(message(auto_rerun={"fragment_id": "f", "interval": 5.0}))
+    sent = viewer._message().rerun_script
+    assert (sent.page_name, sent.page_script_hash, sent.query_string) == ("History", "bb", "session=x")
+    assert viewer._id("hist_text") == "$$ID-0123-hist_text" and list(viewer._clocks) == ["f"]
+    assert viewer._message("f").rerun_script.is_auto_rerun
+    viewer._take(message(stop_auto_rerun={"fragment_ids": ["f"]}))
+    assert not viewer._clocks and not viewer.problems
+    viewer._take(message(delta={"new_element": {"exception": {"type": "ValueError", "message": "no"}}}))
+    viewer._take(message(delta={"new_element": {"alert": {"format": Alert.ERROR, "body": "It failed."}}}))
+    viewer._take(message(delta={"new_element": {"alert": {"format": Alert.INFO, "body": "Wait."}}}))
+    assert viewer.problems == ["ValueError: no", "It failed."]
+    await asyncio.sleep(0)
+
+
+def test_a_varied_endpoint_answers_the_same_request_the_same_way_and_counts() -> None:
+    with fixed_endpoint(0.0, varied=True) as url:
+
+        def answer(text: str) -> bytes:
+            request = urllib.request.Request(f"{url}/chat/completions", text.encode())
+            with urllib.request.urlopen(request, timeout=10) as found:
+                return bytes(found.read())
+
+        answers = [answer(str(i)) for i in range(30)]
+        assert answers == [answer(str(i)) for i in range(30)] and len(set(answers)) > 2
+        assert asked_of(url) == 60
+
+
+def test_without_ray_the_cluster_is_passed_over_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    found = cluster.run(Options(models=()))
+    assert not found.goals and "make ray" in found.notes[0]
