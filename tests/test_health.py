@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections import namedtuple
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -40,11 +44,31 @@ def test_a_full_disk_is_not_ready(capsys: pytest.CaptureFixture[str], monkeypatc
     assert code == 1 and checks["data-folder"].startswith("FAIL Only 1 MB are free")
 
 
+@contextmanager
+def _nonsense() -> Iterator[str]:
+    """Something that listens and does not speak HTTP."""
+
+    def answer() -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"220 mail.example ready\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread.join(10)
+
+
 def test_the_page_and_a_group_are_looked_at_when_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     code, checks = told(capsys, "--page", "http://127.0.0.1:9")
     assert code == 1 and checks["page"].startswith("FAIL")
     code, checks = told(capsys, "--page", "file:///etc")
     assert code == 1 and "no address" in checks["page"]
+    with _nonsense() as address:
+        code, checks = told(capsys, "--page", address)
+        assert code == 1 and checks["page"].startswith("FAIL")
     with CountingEndpoint(lambda _: Reply()) as one, CountingEndpoint(lambda _: Reply()) as other:
         file = get_settings().data_dir / "endpoint-groups.toml"
         file.write_text("".join(f'[[lab.endpoints]]\nbase_url = "{e.base_url}"\n' for e in (one, other)))

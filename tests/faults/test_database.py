@@ -6,12 +6,16 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import pytest
 
+from tale_core import shutdown
+from tale_core.errors import StoreUnreachableError
 from tale_core.experiments import ExperimentDone, ExperimentStarted, UnitFinished, run_experiment
 from tale_core.models.scripted import Reply, ScriptedClient
+from tale_core.recording import Recorder
 from tale_core.settings import REPO_ROOT, get_settings
 from tale_core.store import open_store, outage
 from tests.databases import Server
@@ -43,9 +47,40 @@ async def test_a_database_restarted_in_the_middle_of_a_run_costs_nothing(
     assert len(client.requests) == plan.planned  # No call was made twice either.
 
 
-def _back(server: Server) -> None:
-    import time
+class Away:
+    """A piece of work whose server never comes back."""
 
+    def __init__(self) -> None:
+        self.tries = 0
+
+    def __call__(self, _again: bool = False) -> None:
+        self.tries += 1
+        raise StoreUnreachableError("It does not answer.")
+
+
+async def test_a_server_that_stays_away_is_waited_for_once_and_not_by_each_write_in_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outage, "OUTAGE_S", 0.5)
+    recorder: Recorder[str] = Recorder(open_store(), "ask-1")
+    works = [Away() for _ in range(4)]
+    for work in works:
+        assert await recorder.write(work) is None
+    assert works[0].tries > 1 and [work.tries for work in works[1:]] == [1, 1, 1]
+    assert "does not answer" in str(recorder.not_saved)
+
+
+def test_a_process_that_was_told_to_end_does_not_wait_for_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutdown, "_told", None)
+    monkeypatch.setattr(shutdown, "PATIENCE_S", 0.2)
+    shutdown.begin()
+    work, began = Away(), time.monotonic()
+    with pytest.raises(StoreUnreachableError):
+        outage.through_outage(work)
+    assert work.tries > 1 and time.monotonic() - began < outage.OUTAGE_S / 4
+
+
+def _back(server: Server) -> None:
     time.sleep(0.5)
     server.start()
 

@@ -184,7 +184,7 @@ def test_a_student_has_one_question_at_a_time_and_cancel_frees_the_place():
     job = room.ask(seat, PLAN_LONG)
     with pytest.raises(InputError, match="still being answered"):
         room.ask(seat, PLAN)
-    settled(lambda: client.open_streams == 2)
+    settled(lambda: client.open_streams == 2 and all(call.text for call in job.view().calls.values()))
     job.cancel()
     assert job.wait(20).status == "cancelled"
     settled(lambda: room.queue.busy() == {})

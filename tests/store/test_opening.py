@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sqlalchemy import Engine, inspect, make_url
 
 from tale_core.errors import NotFoundError, StoreError, StoreVersionError
 from tale_core.settings import Settings, get_settings
-from tale_core.store import Store, open_store
+from tale_core.store import Store, open_store, opening
 from tests.store import samples
 
 Python = Callable[[str], subprocess.Popen[str]]
@@ -237,3 +238,18 @@ def test_opening_a_current_database_imports_neither_alembic_nor_filelock(store: 
     out, err = process.communicate()
     # SQLAlchemy's own dialect for PostgreSQL needs no Alembic either.
     assert (out, err) == ("['sqlmodel']\n", "")
+
+
+@pytest.mark.sqlite_only("about words")
+def test_no_password_of_an_address_is_shown_wherever_it_stands() -> None:
+    url = make_url(
+        "postgresql+psycopg://me:in-front@db/tale?password=behind&sslmode=require&sslpassword=also&passfile=f"
+    )
+    assert opening._named(url) == "postgresql+psycopg://me:***@db/tale?sslmode=require"
+
+
+@pytest.mark.sqlite_only("about words")
+def test_a_driver_without_its_library_is_told_with_what_installs_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StoreError, match=r"pip install -r requirements-postgres\.txt"):
+        open_store("postgresql+psycopg://me@db/tale")
