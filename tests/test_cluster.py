@@ -20,6 +20,7 @@ import pytest
 
 from tale_core.cli import main
 from tale_core.cluster import client as client_module
+from tale_core.cluster import gates as gates_module
 from tale_core.cluster import worker as worker_module
 from tale_core.cluster.client import RayClient
 from tale_core.cluster.engine import RayEngine
@@ -133,16 +134,23 @@ class Slow(Here):
         return type("Method", (), {"remote": staticmethod(remote)})
 
 
-async def test_a_place_that_arrives_after_a_stop_is_given_back() -> None:
+@pytest.mark.parametrize("why", ["stop", "silence"])
+async def test_a_place_that_arrives_after_a_stop_or_too_late_is_given_back(
+    why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if why == "silence":
+        monkeypatch.setattr(gates_module, "SILENT_S", 0.05)
     keeper = Keeper()
     slow = Slow(keeper)
     gates = ClusterGates(slow, "a")
     asking = [asyncio.create_task(gates.enter(NARROW)) for _ in range(3)]  # The third one is refused.
     await asyncio.sleep(0.01)
     assert keeper.enter("b", NARROW) == POLL_S
-    for task in asking:
-        task.cancel()
-    await asyncio.gather(*asking, return_exceptions=True)
+    if why == "stop":
+        for task in asking:
+            task.cancel()
+    ended = await asyncio.gather(*asking, return_exceptions=True)
+    assert why == "stop" or ended == [AWAY_S] * 3
     slow.through.set()
     await asyncio.sleep(0.01)
     assert keeper.enter("b", NARROW) == keeper.enter("b", NARROW) == 0

@@ -99,13 +99,14 @@ class ClusterGates:
             return 0.0
         asking = asyncio.ensure_future(self._asked(member))
         try:
-            wait = await asyncio.shield(asking)
+            await asyncio.wait({asking}, timeout=SILENT_S)
+            wait = asking.result()
         except asyncio.CancelledError:
-            # The answer is on its way: a place that nobody wants any more would be held for ever.
-            asking.add_done_callback(lambda done: self._give_back(member, done))
+            self._unwanted(member, asking)
             raise
-        except Exception:
-            log.warning("the keeper of the cluster's limits does not answer; asking again", exc_info=True)
+        except Exception as e:
+            self._unwanted(member, asking)
+            log.warning("the keeper of the cluster's limits does not answer (%s); asking again", type(e).__name__)
             return AWAY_S
         self._refused = self._refused + 1 if wait else 0
         return min(SLOWEST_POLL_S, wait * self._refused) if wait == POLL_S else wait
@@ -117,14 +118,17 @@ class ClusterGates:
                 await self._keeper.leave.remote(self._holder, member)
 
     async def _asked(self, member: Member) -> float:
-        async with asyncio.timeout(SILENT_S):
-            if self._signs is None:
-                self._signs = asyncio.create_task(self._sign_for_ever())
-            async with self._beginning:  # Once, before anybody here has a place.
-                if not self._begun:
-                    await self._keeper.begin.remote(self._holder)
-                    self._begun = True
-            return float(await self._keeper.enter.remote(self._holder, member))
+        if self._signs is None:
+            self._signs = asyncio.create_task(self._sign_for_ever())
+        async with self._beginning:  # Once, before anybody here has a place.
+            if not self._begun:
+                await self._keeper.begin.remote(self._holder)
+                self._begun = True
+        return float(await self._keeper.enter.remote(self._holder, member))
+
+    def _unwanted(self, member: Member, asking: asyncio.Task[float]) -> None:
+        """The answer may be on its way: a place that nobody waits for any more would be held for ever."""
+        asking.add_done_callback(lambda done: self._give_back(member, done))
 
     def _give_back(self, member: Member, asked: asyncio.Task[float]) -> None:
         if not asked.cancelled() and asked.exception() is None and not asked.result():
