@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, delete, event, make_url, select, text
+from sqlalchemy import Connection, Engine, create_engine, delete, event, make_url, text
 from sqlalchemy.pool import NullPool
 
 from benchmarks.postgres_server import MissingError, Server, make_server, remove
@@ -102,7 +103,8 @@ def _with_schema(server: Server) -> str:
     if "shared" not in server.settings:
         url = server.new_database()
         open_store(url).close()
-        server.settings |= {"shared": url, "shape": str(_shape(url))}
+        with _from_outside(url).connect() as connection:
+            server.settings |= {"shared": url, "shape": _shape(connection)}
     return server.settings["shared"]
 
 
@@ -116,22 +118,28 @@ _SHAPE = text(f"SELECT relname FROM pg_class WHERE {_HERE} ORDER BY relname")
 _VERSION = text("SELECT version_num FROM alembic_version")
 
 
-def _shape(url: str) -> list[object]:
-    with create_engine(url, poolclass=NullPool).connect() as connection:
-        return [*connection.execute(_VERSION).scalars(), *connection.execute(_SHAPE).scalars()]
+def _shape(connection: Connection) -> str:
+    return str([*connection.execute(_VERSION).scalars(), *connection.execute(_SHAPE).scalars()])
 
 
 def _emptied(server: Server, url: str) -> bool:
     """Take every row out; False when a test has changed more than rows."""
-    if str(_shape(url)) != server.settings["shape"]:
-        return False
-    with create_engine(url, poolclass=NullPool).begin() as connection:
+    tables = {table.name: table for table in reversed(Base.metadata.sorted_tables)}
+    full = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM \"{name}\")" for name in tables)
+    with _from_outside(url).begin() as connection:
         connection.execute(_GO_AWAY)
-        for table in reversed(Base.metadata.sorted_tables):
-            if connection.execute(select(table).limit(1)).first() is not None:
-                connection.execute(delete(table))
+        if _shape(connection) != server.settings["shape"]:
+            return False
+        rows = set(connection.execute(text(full)).scalars())
+        for table in (table for name, table in tables.items() if name in rows):
+            connection.execute(delete(table))
         connection.execute(_COUNT_AGAIN)
     return True
+
+
+@lru_cache(maxsize=1)
+def _from_outside(url: str) -> Engine:
+    return create_engine(url, pool_pre_ping=True, pool_size=1)
 
 
 def _close_all() -> None:

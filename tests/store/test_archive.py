@@ -263,11 +263,16 @@ def files(store: Store, archive: Path) -> dict[str, bytes]:
     return contents(archive)
 
 
+a_file = pytest.mark.sqlite_only("the file is refused before a database is asked, and the other machine's is SQLite")
+
+
 @pytest.mark.parametrize("data", [b"", b"no zip", b"PK\x03\x04 nearly", bytes(1000)])
+@a_file
 def test_a_file_that_is_no_archive_is_refused(other: Store, data: bytes) -> None:
     refused(other, io.BytesIO(data), "no archive of this program")
 
 
+@a_file
 def test_another_zip_file_is_refused(other: Store) -> None:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as zipped:
@@ -285,6 +290,7 @@ def test_another_zip_file_is_refused(other: Store) -> None:
         ({"tables": []}, "does not name"),
     ],
 )  # fmt: skip
+@a_file
 def test_a_manifest_of_another_version_or_shape_is_refused(
     other: Store, archive: Path, files: dict[str, bytes], changes: dict[str, Any], match: str
 ) -> None:
@@ -338,6 +344,7 @@ HOSTILE: list[tuple[str, Callable[[list[dict[str, Any]]], Any], str]] = [
 
 
 @pytest.mark.parametrize(("table", "change", "match"), HOSTILE, ids=range(len(HOSTILE)))
+@a_file
 def test_a_row_that_fits_no_table_is_named_and_nothing_comes(
     other: Store, archive: Path, files: dict[str, bytes], table: str, change: Any, match: str
 ) -> None:
@@ -353,12 +360,14 @@ def test_a_row_that_fits_no_table_is_named_and_nothing_comes(
         (b'{"a": "\xff"}', "no JSON"), (b"", "no JSON"), (b"\xef\xbb\xbf{}", "no JSON|lacks"),
     ],
 )  # fmt: skip
+@a_file
 def test_a_line_that_is_no_row_is_refused(
     other: Store, archive: Path, files: dict[str, bytes], text: bytes, match: str
 ) -> None:
     refused(other, remade(archive, files | {"tables/session.jsonl": text + b"\n"}), match)
 
 
+@a_file
 def test_a_row_without_an_end_is_cut_off(other: Store, archive: Path, files: dict[str, bytes]) -> None:
     session = files["tables/session.jsonl"]
     refused(
@@ -366,6 +375,7 @@ def test_a_row_without_an_end_is_cut_off(other: Store, archive: Path, files: dic
     )
 
 
+@a_file
 def test_what_is_not_what_the_manifest_says_is_refused(other: Store, archive: Path, files: dict[str, bytes]) -> None:
     manifest = json.loads(files["manifest.json"])
     for change in (
@@ -386,6 +396,7 @@ def test_what_is_not_what_the_manifest_says_is_refused(other: Store, archive: Pa
     refused(other, data, "call is missing")
 
 
+@a_file
 def test_a_file_that_stands_twice_is_refused(other: Store, files: dict[str, bytes]) -> None:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as zipped, pytest.warns(UserWarning, match="Duplicate"):
@@ -394,6 +405,7 @@ def test_a_file_that_stands_twice_is_refused(other: Store, files: dict[str, byte
     refused(other, data, "twice")
 
 
+@a_file
 def test_a_bomb_is_refused_before_it_is_unpacked(other: Store, archive: Path, files: dict[str, bytes]) -> None:
     bomb = files | {"tables/call.jsonl": b" " * 60_000_000 + b"\n"}
     with pytest.MonkeyPatch.context() as patch:
@@ -401,6 +413,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(other: Store, archive: Path, fi
         refused(other, remade(archive, bomb), "unpack to")
 
 
+@a_file
 def test_any_damage_is_noticed(other: Store, archive: Path, files: dict[str, bytes]) -> None:
     whole_file = archive.read_bytes()
     step = max(1, len(whole_file) // 150)
