@@ -2,7 +2,8 @@
 
 Each of them opens pages, types questions, asks them and waits for both answers, and looks into the history, with a few
 seconds between one thing and the next as people have. A rerun is timed from the message that a browser would send to
-the end of the script; for Ask itself until the page shows that it runs. `--seconds 60` is a shorter round.
+the end of the script; for Ask itself until the page shows that it runs. The goals are about the time in which all of
+them are there; how they came in is told apart. `--seconds 60` is a shorter round.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import tempfile
 import time
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,8 @@ from benchmarks.parts import Options, PartResult, Table
 from tale_core.settings import REPO_ROOT
 
 VIEWERS, SECONDS, LATENCY_S = 50, 300, 0.5
+RAMP_S = 30.0
+"""In which they come in, one after the other, at most a fifth of the time."""
 PAUSE_S = (4.0, 12.0)
 """Between two deeds of one person."""
 MOST_P95_MS, MOST_GROWTH = 500.0, 1.1
@@ -45,14 +48,24 @@ class Seen:
     """What all viewers have seen.
 
     Attributes:
-        times: Milliseconds of each rerun, by what was done.
+        times: Milliseconds of each rerun after all had come in, by what was done.
+        coming: The same while they came in.
         rss: Seconds since the start, and MiB of the app.
+        cpu: Seconds since the start, and processor seconds of the app.
     """
 
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    coming: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     problems: list[str] = field(default_factory=list)
+    all_there: float = 0.0
     answered: int = 0
     rss: list[tuple[float, float]] = field(default_factory=list)
+    cpu: list[tuple[float, float]] = field(default_factory=list)
+
+    async def rerun(self, what: str, done: Awaitable[float]) -> None:
+        """Wait for a rerun and book its seconds."""
+        in_time = time.monotonic() >= self.all_there
+        (self.times if in_time else self.coming)[what].append(await done * 1000)
 
 
 def run(options: Options) -> PartResult:
@@ -107,7 +120,8 @@ async def _crowd(port: int, process: psutil.Process, seconds: float, chance: ran
         for page in ("Settings", "History", "Search", "Elasticity"):
             await first.open(page)
     seen, began = Seen(), time.monotonic()
-    ramp = min(20.0, seconds / 5)
+    ramp = min(RAMP_S, seconds / 5)
+    seen.all_there = began + ramp
     watching = asyncio.create_task(_watch(process, seen, began))
     people = [
         _person(port, number, random.Random(chance.random()), ramp * number / VIEWERS, began + seconds, seen)
@@ -121,7 +135,9 @@ async def _crowd(port: int, process: psutil.Process, seconds: float, chance: ran
 async def _watch(process: psutil.Process, seen: Seen, began: float) -> None:
     while True:
         with suppress(psutil.Error):
-            seen.rss.append((time.monotonic() - began, process.memory_info().rss / 2**20))
+            at, used = time.monotonic() - began, process.cpu_times()
+            seen.rss.append((at, process.memory_info().rss / 2**20))
+            seen.cpu.append((at, used.user + used.system))
         await asyncio.sleep(1)
 
 
@@ -129,8 +145,8 @@ async def _person(port: int, number: int, chance: random.Random, wait: float, un
     await asyncio.sleep(wait)
     try:
         async with Viewer(port) as viewer:
-            seen.times["open the app"].append(await viewer.open("Settings") * 1000)
-            seen.times["choose the model"].append(await viewer.press("use_group_scripted") * 1000)
+            await seen.rerun("open the app", viewer.open("Settings"))
+            await seen.rerun("choose the model", viewer.press("use_group_scripted"))
             viewer.problems.clear()  # Until now the embedded model was chosen, whose weights are not there.
             at = 0
             while time.monotonic() < until:
@@ -144,10 +160,10 @@ async def _person(port: int, number: int, chance: random.Random, wait: float, un
 
 async def _ask(viewer: Viewer, question: str, chance: random.Random, seen: Seen) -> None:
     await _pause(chance)
-    seen.times["type a question"].append(await viewer.fill("question", question) * 1000)
+    await seen.rerun("type a question", viewer.fill("question", question))
     await _pause(chance)
-    pressed = await viewer.press("ask", until=lambda: viewer.has("stop"))
-    seen.times["ask: it runs"].append(pressed * 1000)
+    # On a busy machine both answers may be there before the page is.
+    await seen.rerun("ask", viewer.press("ask", until=lambda: viewer.has("stop") or viewer.has("rerun_budget")))
     await viewer.until(lambda: viewer.has("rerun_budget"))
     await viewer.settled()
     seen.answered += 1
@@ -156,12 +172,12 @@ async def _ask(viewer: Viewer, question: str, chance: random.Random, seen: Seen)
 async def _look(viewer: Viewer, number: int, chance: random.Random, seen: Seen) -> None:
     await _pause(chance)
     page = chance.choice(["History", "History", "Search", "Elasticity", "Settings"])
-    seen.times[f"open {page}"].append(await viewer.open(page) * 1000)
+    await seen.rerun(f"open {page}", viewer.open(page))
     if page == "History":
         await _pause(chance)
-        seen.times["search the history"].append(await viewer.fill("hist_text", f"{number} times") * 1000)
+        await seen.rerun("search the history", viewer.fill("hist_text", f"{number} times"))
     await _pause(chance)
-    seen.times["open Ask"].append(await viewer.open("") * 1000)
+    await seen.rerun("open Ask", viewer.open(""))
 
 
 async def _pause(chance: random.Random) -> None:
@@ -170,14 +186,17 @@ async def _pause(chance: random.Random) -> None:
 
 def _result(seen: Seen, seconds: float, loads: tuple[float, float]) -> PartResult:
     every = sorted(ms for times in seen.times.values() for ms in times)
+    came = sorted(ms for times in seen.coming.values() for ms in times)
     if len(every) < 20 or len(seen.rss) < 8:
         raise MeasurementError(f"nothing to measure: {seen.problems[:3]}")
     p95, growth = _p95(every), _growth([mib for at, mib in seen.rss if at <= seconds])
-    problems = float(len(seen.problems))
+    problems, busy_share = float(len(seen.problems)), _busy(seen.cpu)
     rows = tuple(
         (name, f"{len(times):,}", f"{statistics.median(times):.0f}", f"{_p95(sorted(times)):.0f}", f"{max(times):.0f}")
-        for name, times in [*seen.times.items(), ("all", every)]
+        for name, times in [*seen.times.items(), ("all", every), ("while they came in", came)]
+        if times
     )
+    each = busy_share * seconds * 1000 / (len(every) + len(came))
     columns = ("what", "n", "median", "p95", "longest")
     return PartResult(
         name="load",
@@ -188,9 +207,11 @@ def _result(seen: Seen, seconds: float, loads: tuple[float, float]) -> PartResul
             Goal("load: memory of the last quarter over the second", "at most", MOST_GROWTH,
                  Interval(1, growth, growth, growth)),
         ),
-        data={"seconds": seconds, "viewers": VIEWERS, "times_ms": dict(seen.times), "problems": seen.problems,
-              "answered": seen.answered, "rss_mib": seen.rss, "load": loads},
-        notes=(f"{seen.answered} questions were answered twice each, {len(every)} reruns timed. The app took "
+        data={"seconds": seconds, "viewers": VIEWERS, "times_ms": dict(seen.times), "coming_ms": dict(seen.coming),
+              "problems": seen.problems, "answered": seen.answered, "rss_mib": seen.rss, "cpu_s": seen.cpu,
+              "load": loads},
+        notes=(f"The app used {busy_share:.2f} processors, {each:.0f} ms for each rerun, answers included. "
+               f"{seen.answered} questions were answered twice each, {len(every)} reruns timed. The app took "
                f"{seen.rss[len(seen.rss) // 4][1]:.0f} MiB after a quarter of the time and {seen.rss[-1][1]:.0f} at "
                f"the end. The viewers ran on the same machine; load {loads[0]} before, {loads[1]} after.",
                *sorted(set(seen.problems))[:5]),
@@ -199,6 +220,11 @@ def _result(seen: Seen, seconds: float, loads: tuple[float, float]) -> PartResul
 
 def _p95(times: list[float]) -> float:
     return times[min(len(times) - 1, int(0.95 * len(times)))]
+
+
+def _busy(cpu: list[tuple[float, float]]) -> float:
+    (first, before), (last, after) = cpu[0], cpu[-1]
+    return (after - before) / (last - first)
 
 
 def _growth(mib: list[float]) -> float:

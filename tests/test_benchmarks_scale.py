@@ -20,6 +20,7 @@ def seen(*, ms: float = 100.0, grown: float = 1.0, problems: tuple[str, ...] = (
     found = load.Seen(problems=list(problems), answered=7)
     found.times["open Ask"] = [ms] * 30
     found.rss = [(float(at), 300.0 if at < 60 else 300.0 * grown) for at in range(80)]
+    found.cpu = [(float(at), at / 2) for at in range(80)]
     return found
 
 
