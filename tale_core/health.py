@@ -102,7 +102,7 @@ def _model(name: str) -> str:
         from tale_core.models.catalog import embedded_model
         from tale_core.models.weights import find_local
 
-        path = find_local(embedded_model(choice.model))
+        path = find_local(embedded_model(choice.base))
         if path is None:
             raise OSError(f"The weights of {name} are not fetched yet (models pull).")
         return f"weights at {path}"

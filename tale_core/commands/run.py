@@ -61,7 +61,7 @@ def run_plan(
     plan: ExperimentPlan,
     choice: ModelChoice,
     store: Store,
-    engine: AbstractContextManager[RayEngine | None] = nullcontext(),
+    engine: AbstractContextManager[RayEngine | None] | None = None,
 ) -> ExperimentView:
     """Run a plan to its end, with its sheet and its progress on standard error.
 
@@ -69,7 +69,7 @@ def run_plan(
         plan: What to run.
         choice: Whom to ask.
         store: Where it is kept.
-        engine: Begun when the plan is known to be right; the cluster that makes the calls, from here when None.
+        engine: Begun when the plan is known to be right: the cluster that makes the calls. They run from here without.
 
     Raises:
         InputError: The plan is wrong, or wants another model.
@@ -80,7 +80,7 @@ def run_plan(
     plan.check_model(choice.model)
     check_retry(plan, store)
     _tell_sheet(plan, choice, price)
-    with engine as running:
+    with engine or nullcontext() as running:
         return asyncio.run(_run(plan, choice, store, running))
 
 
