@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -40,6 +39,7 @@ def postgresql() -> Iterator[Server]:
             pytest.fail(f"PostgreSQL is to be tested, and {e}")
         pytest.skip(str(e))
     yield server
+    _leave()
     remove(server)
 
 
@@ -74,6 +74,7 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, cle
     _close_all()
     if bare or not _emptied(server, url):
         server.settings = {name: kept for name, kept in server.settings.items() if kept != url}
+        _leave()
         server.drop(url)
 
 
@@ -137,9 +138,17 @@ def _emptied(server: Server, url: str) -> bool:
     return True
 
 
-@lru_cache(maxsize=1)
+_outside: dict[str, Engine] = {}
+
+
 def _from_outside(url: str) -> Engine:
-    return create_engine(url, pool_pre_ping=True, pool_size=1)
+    """A connection of the tests' own, kept from one test to the next."""
+    return _outside.setdefault(url, create_engine(url, pool_pre_ping=True, pool_size=1))
+
+
+def _leave() -> None:
+    while _outside:
+        _outside.popitem()[1].dispose()
 
 
 def _close_all() -> None:
