@@ -56,7 +56,7 @@ run: $(VENV)/.app  ## install what is missing and start the app on http://127.0.
 
 test: $(VENV)/.dev lint types  ## lint, types and every test
 	$(BIN)/python -m pytest -m "not model and not browser" -n 2 --dist loadfile $(RETRY)
-	$(BIN)/python -m pytest -m "model or browser" $(RETRY)
+	$(BIN)/python -m pytest -m "model or browser" -n 2 --dist loadfile $(RETRY)
 
 test-fast: $(VENV)/.dev  ## the tests that need neither weights nor a browser
 	$(BIN)/python -m pytest -m "not model and not browser" -n 2 --dist loadfile $(RETRY)
