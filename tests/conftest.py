@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 from tale_core.settings import get_settings
+from tests.databases import postgresql
+
+__all__ = ["postgresql"]
+"""Here and in no folder's own conftest: each of those would start another server."""
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ from tale_core.store import open_store, opening
 from tale_core.store.engine import POSTGRESQL_LOCK
 from tale_core.store.tables import Base
 
-__all__ = ["Server", "backend", "new_database", "other_program", "postgresql", "pytest_generate_tests"]
+__all__ = ["Server", "backend", "new_database", "other_program", "pytest_generate_tests"]
 
 BACKENDS = ("sqlite", "postgresql")
 

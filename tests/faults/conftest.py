@@ -1,3 +1,3 @@
-from tests.databases import new_database, postgresql
+from tests.databases import new_database
 
-__all__ = ["new_database", "postgresql"]
+__all__ = ["new_database"]
