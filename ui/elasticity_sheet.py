@@ -105,7 +105,7 @@ def _worst_price(sheet: PreSheet, price: Price | None) -> str:
     if price is not None and sheet.cost_worst is None:
         return t("no upper bound: set max_tokens in Settings")
     worst = money(sheet.cost_worst)
-    if price is not None and price.as_of:
+    if price is not None and price.as_of and sheet.cost_worst:  # What is free has a reason, not a date.
         return t("{money} (price of {date})", money=worst, date=price.as_of)
     return worst
 

@@ -58,7 +58,7 @@ def _worst_price(one: Sheet, price: Price | None) -> str:
     if price is not None and one.cost_worst is None:
         return t("no upper bound: set max_tokens in Settings")
     cost = money(one.cost_worst)
-    if price is not None and price.as_of:
+    if price is not None and price.as_of and one.cost_worst:  # What is free has a reason, not a date.
         return t("{cost} (price of {date})", cost=cost, date=price.as_of)
     return cost
 

@@ -62,7 +62,7 @@ def english(at: AppTest, *data: str) -> list[str]:
     names = [x for m in embedded_models() for x in (m.title, m.name)] + [p.title for p in endpoints()]
     names += [m.name for p in endpoints() for m in p.models]
     found = []
-    for text in _texts(at):
+    for text in texts(at):
         begins = text.removesuffix("…")
         if begins != text and any(name.startswith(begins) for name in data):
             continue
@@ -74,7 +74,8 @@ def english(at: AppTest, *data: str) -> list[str]:
     return found
 
 
-def _texts(at: AppTest) -> Iterator[str]:
+def texts(at: AppTest) -> Iterator[str]:
+    """Everything that is sent for people to read; tables cell by cell, charts by their titles and labels."""
     for part in (at.main, at.sidebar):
         for node in part:
             proto = getattr(node, "proto", None)

@@ -16,6 +16,7 @@ from tale_core.i18n import use_language
 from tests.estimators.simulated import MODEL, TEMPLATE, rows
 from tests.pages import estimator_samples, experiment_samples
 from tests.pages.app_page import endpoint, opened, store, words
+from tests.pages.chinese import texts
 from ui.experiments_result import exported
 
 ENGLISH = re.compile(r"[A-Za-z][a-z']+(?: [A-Za-z][a-z'-]*,?){3,}")
@@ -31,14 +32,9 @@ def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def left(at: AppTest) -> list[str]:
-    """English sentences of the page; a chart's are read from its titles."""
+    """English sentences of the page."""
     assert not at.exception
-    lines = [line for line in words(at.main).splitlines() if not line.startswith(("{", "python -m"))]
-    for node in at.main:
-        if node.type == "plotly_chart":
-            layout = json.loads(node.proto.spec)["layout"]
-            axes = [layout[axis]["title"].get("text", "") for axis in ("xaxis", "yaxis")]
-            lines += [layout["title"]["text"].replace("<br>", ""), *axes]
+    lines = [line for text in texts(at) for line in text.splitlines() if not line.startswith(("{", "python -m"))]
     return [
         line for line in lines if ENGLISH.search(line) and not line.lstrip("0123456789. ").startswith(SAID_BY_OTHERS)
     ]

@@ -118,7 +118,7 @@ def test_the_sheet_follows_strategies_repeats_and_caps(bad: BadEndpoint) -> None
 
 def test_a_model_on_this_machine_costs_no_money_and_has_no_money_cap() -> None:
     at = page()
-    assert "$0 (runs on this machine)" in sheet(at) and at.number_input(key="exp_max_cost").disabled
+    assert "Worst price: $0 (runs on this machine)\n" in sheet(at) and at.number_input(key="exp_max_cost").disabled
 
 
 @pytest.mark.parametrize(
