@@ -15,6 +15,7 @@ NOT_LOCKED := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cub
 	nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse \
 	nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
 
+# Tests in which a model answers run alone: two model servers on two cores wait for each other.
 # A browser and a model on a busy machine: one more try, which the summary tells (R).
 RETRY := --reruns 1 -raR
 
@@ -56,7 +57,8 @@ run: $(VENV)/.app  ## install what is missing and start the app on http://127.0.
 
 test: $(VENV)/.dev lint types  ## lint, types and every test
 	$(BIN)/python -m pytest -m "not model and not browser" -n 2 --dist loadfile $(RETRY)
-	$(BIN)/python -m pytest -m "model or browser" -n 2 --dist loadfile $(RETRY)
+	$(BIN)/python -m pytest -m "browser and not model" -n 2 --dist loadfile $(RETRY)
+	$(BIN)/python -m pytest -m model $(RETRY)
 
 test-fast: $(VENV)/.dev  ## the tests that need neither weights nor a browser
 	$(BIN)/python -m pytest -m "not model and not browser" -n 2 --dist loadfile $(RETRY)

@@ -11,7 +11,7 @@ from tale_core.types import ANSWERS
 from tests.bad_endpoint import BadEndpoint
 from tests.e2e.app_process import App, Viewer
 
-pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 CANARY = "canary-91d4e7a0c35f4b28-ZzTtRrWw"
 
 

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.e2e.app_process import App, Viewer
 
-pytestmark = [pytest.mark.browser, pytest.mark.model]
+pytestmark = pytest.mark.browser
 
 
 def test_a_switch_keeps_what_was_typed_and_chosen_and_the_address_tells_the_language(

@@ -21,7 +21,7 @@ from tests.bad_endpoint import BadEndpoint
 from tests.e2e.app_process import App, Viewer
 from tests.e2e.looks import LOOKS, SIZES, Looks
 
-pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 NAMES = ("Noor", "Ash", "禾")
 
 

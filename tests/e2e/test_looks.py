@@ -12,7 +12,7 @@ from tests.bad_endpoint import BadEndpoint
 from tests.e2e.app_process import App, Viewer
 from tests.e2e.looks import LOOKS, SIZES, Looks
 
-pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 QUESTION = "A train covers 180 km in 2.5 hours, and a ticket costs $12.50. How many kilometres an hour does it go?"
 
 
