@@ -6,6 +6,7 @@ import streamlit as st
 
 from tale_core.i18n import t
 from tale_core.jobs import AskJob, start_ask
+from tale_core.models.prepare import preparation
 from tale_core.sessions import AskView, view_of
 from tale_core.types import CallRecord, SessionRecord
 from ui import ask_form, ask_result, opened, state
@@ -107,15 +108,19 @@ def _welcome() -> None:
         st.warning(literal(str(error), 800))
     choice = state.current_choice()
     if choice.kind == "embedded":
-        from tale_core.models.prepare import preparation
-
-        status = preparation(choice.model).status()
-        if status.busy:
-            meanwhile = t("You can type a question, or use an endpoint from Settings, meanwhile.")
-            st.info(f"{literal(status.message)}\n\n{meanwhile}")
+        # It moves as the sidebar's line does: two accounts of one download must not differ, and a phone hides that one.
+        busy = preparation(choice.model).status().busy
+        st.fragment(_loading, run_every=1.0 if busy else None)(choice.model)
     st.markdown(
         t(
             "Ask once and see it answered twice: **vanilla**, thinking for as long as the model likes, and "
             "**budgeted**, told to stay under a number of tokens. You see what each one cost and whether it was right."
         )
     )
+
+
+def _loading(name: str) -> None:
+    status = preparation(name).status()
+    if status.busy:
+        meanwhile = t("You can type a question, or use an endpoint from Settings, meanwhile.")
+        st.info(f"{literal(status.message)}\n\n{meanwhile}")
