@@ -19,8 +19,9 @@ from uuid import uuid4
 
 from tale_core.errors import SentAwayError, ShareUsedError
 from tale_core.i18n import t
+from tale_core.models.client_around import ClientAround
 from tale_core.spending import PROMPT_SLACK, Meter
-from tale_core.types import Client, Completion, Delta, Price, Request, Usage
+from tale_core.types import Client, Completion, Delta, Request, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +268,7 @@ class _Go(NamedTuple):
     max_tokens: int | None
 
 
-class GatedClient:
+class GatedClient(ClientAround):
     """A client whose every call waits for its turn; implements `tale_core.types.Client`.
 
     Args:
@@ -287,30 +288,8 @@ class GatedClient:
         book: Book | None = None,
         on_wait: Callable[[str], None] = lambda words: None,
     ) -> None:
-        self._client, self._queue, self._who, self._book, self._on_wait = client, queue, who, book, on_wait
-
-    @property
-    def model(self) -> str:
-        """Name of the model."""
-        return self._client.model
-
-    @property
-    def endpoint(self) -> str:
-        """Where it runs."""
-        return self._client.endpoint
-
-    @property
-    def price(self) -> Price | None:
-        """Published price."""
-        return self._client.price
-
-    async def count_tokens(self, text: str) -> int:
-        """The model's own count; it costs nothing and waits for nothing."""
-        return await self._client.count_tokens(text)
-
-    async def aclose(self) -> None:
-        """Close the model's connections."""
-        await self._client.aclose()
+        super().__init__(client)
+        self._queue, self._who, self._book, self._on_wait = queue, who, book, on_wait
 
     async def stream(self, request: Request) -> AsyncGenerator[Delta | Completion, None]:
         """Wait for a turn, then answer; see `Client.stream`.

@@ -11,13 +11,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
-from tale_core.models.client import OpenAIClient, make_embedded_client
+from tale_core.models.client import make_embedded_client
+from tale_core.models.client_around import ClientAround
 from tale_core.models.embedded import ServerInfo
 from tale_core.models.server_run import RunFolder
-from tale_core.types import Client, Completion, Delta, Price, Request
+from tale_core.types import Client, Completion, Delta, Request
 
 
-class EmbeddedClient:
+class EmbeddedClient(ClientAround):
     """Implements `tale_core.types.Client`.
 
     Args:
@@ -27,24 +28,9 @@ class EmbeddedClient:
     """
 
     def __init__(self, info: ServerInfo, *, run: RunFolder, server: Callable[[str], Awaitable[ServerInfo]]) -> None:
+        super().__init__(make_embedded_client(info))
         self._info, self._run, self._server = info, run, server
-        self._client = make_embedded_client(info)
-        self._earlier: list[OpenAIClient] = []
-
-    @property
-    def model(self) -> str:
-        """Catalog name."""
-        return self._client.model
-
-    @property
-    def endpoint(self) -> str:
-        """Where it runs."""
-        return self._client.endpoint
-
-    @property
-    def price(self) -> Price | None:
-        """It costs no money."""
-        return self._client.price
+        self._earlier: list[Client] = []
 
     async def stream(self, request: Request) -> AsyncGenerator[Delta | Completion, None]:
         """See `tale_core.types.Client.stream`.
@@ -57,17 +43,13 @@ class EmbeddedClient:
             async for item in items:
                 yield item
 
-    async def count_tokens(self, text: str) -> int:
-        """Exact: the server's own tokenizer."""
-        return await self._client.count_tokens(text)
-
     async def aclose(self) -> None:
         """Close the connections."""
         for client in (self._client, *self._earlier):
             await client.aclose()
         self._earlier.clear()
 
-    async def _at(self, adapter: str) -> OpenAIClient:
+    async def _at(self, adapter: str) -> Client:
         """A client of the server of the moment. A state that names nobody leaves the old address: it says what is."""
         state = self._run.read()
         same = state is None or state.pid == self._info.pid
@@ -83,7 +65,7 @@ class EmbeddedClient:
         self._info, self._client = info, make_embedded_client(info)
 
 
-class AdaptedClient:
+class AdaptedClient(ClientAround):
     """A client that asks another one with an adapter switched on.
 
     Args:
@@ -93,34 +75,17 @@ class AdaptedClient:
     """
 
     def __init__(self, inner: Client, adapter: str, model: str) -> None:
-        self._inner, self._adapter, self._model = inner, adapter, model
+        super().__init__(inner)
+        self._adapter, self._model = adapter, model
 
     @property
     def model(self) -> str:
         """Base and adapter."""
         return self._model
 
-    @property
-    def endpoint(self) -> str:
-        """The base's."""
-        return self._inner.endpoint
-
-    @property
-    def price(self) -> Price | None:
-        """The base's."""
-        return self._inner.price
-
     async def stream(self, request: Request) -> AsyncGenerator[Delta | Completion, None]:
         """See `tale_core.types.Client.stream`; a request that names an adapter of its own keeps it."""
         adapted = request if request.adapter else replace(request, adapter=self._adapter)
-        async with aclosing(self._inner.stream(adapted)) as items:
+        async with aclosing(self._client.stream(adapted)) as items:
             async for item in items:
                 yield item
-
-    async def count_tokens(self, text: str) -> int:
-        """The base's tokenizer."""
-        return await self._inner.count_tokens(text)
-
-    async def aclose(self) -> None:
-        """Close the base's connections."""
-        await self._inner.aclose()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -26,11 +26,35 @@ SECRETS_FILE = REPO_ROOT / ".streamlit" / "secrets.toml"
 Tokenizer = Literal["tiktoken", "llama.cpp"]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """What a file names is known, or refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PresetModel(_Strict):
+class Priced(Strict):
+    """Something whose tokens have a price: dollars per million of them, or None when unknown."""
+
+    name: str = Field(min_length=1)
+    input: float | None = None
+    output: float | None = None
+    as_of: str | None = None
+
+    @model_validator(mode="after")
+    def _all_of_a_price_or_nothing(self) -> Self:
+        if len({value is None for value in (self.input, self.output, self.as_of)}) > 1:
+            raise ValueError(f"{self.name}: a price needs input, output and as_of together")
+        return self
+
+    @property
+    def price(self) -> Price | None:
+        """The price of its tokens, or None when unknown."""
+        if self.input is None or self.output is None or self.as_of is None:
+            return None
+        return Price(self.input, self.output, self.as_of)
+
+
+class PresetModel(Priced):
     """A model of a preset. Prices are dollars per million tokens; None means that none is known.
 
     Attributes:
@@ -38,7 +62,6 @@ class PresetModel(_Strict):
         efforts: Values of the provider's native effort knob; empty when it has none.
     """
 
-    name: str = Field(min_length=1)
     input: float | None = Field(default=None, gt=0)
     output: float | None = Field(default=None, gt=0)
     as_of: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}(-\d{2})?$")
@@ -46,21 +69,8 @@ class PresetModel(_Strict):
     efforts: tuple[ReasoningEffort, ...] = ()
     note: str = ""
 
-    @model_validator(mode="after")
-    def _all_of_a_price_or_nothing(self) -> PresetModel:
-        if len({value is None for value in (self.input, self.output, self.as_of)}) > 1:
-            raise ValueError(f"{self.name}: a price needs input, output and as_of together")
-        return self
 
-    @property
-    def price(self) -> Price | None:
-        """Published price, or None when unknown."""
-        if self.input is None or self.output is None or self.as_of is None:
-            return None
-        return Price(self.input, self.output, self.as_of)
-
-
-class Preset(_Strict):
+class Preset(Strict):
     """An endpoint that people choose by name.
 
     Attributes:

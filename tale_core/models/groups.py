@@ -22,14 +22,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tale_core.errors import InputError, SettingsError
 from tale_core.i18n import t
 from tale_core.models.endpoint_url import validate_base_url
-from tale_core.models.endpoints import Tokenizer
+from tale_core.models.endpoints import Priced, Strict, Tokenizer
 from tale_core.settings import Settings, get_settings
-from tale_core.types import Price
 
 FILE = "endpoint-groups.toml"
 PREFIX = "group:"
@@ -37,11 +36,7 @@ PREFIX = "group:"
 MOST_ENDPOINTS = 64
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Member(_Strict):
+class Member(Strict):
     """One endpoint of a group.
 
     Attributes:
@@ -68,7 +63,7 @@ class Member(_Strict):
             raise ValueError(str(e)) from None
 
 
-class Group(_Strict):
+class Group(Priced):
     """Endpoints that answer for one model name.
 
     Attributes:
@@ -84,23 +79,13 @@ class Group(_Strict):
     reasoning: bool = False
     input: float | None = Field(default=None, ge=0)
     output: float | None = Field(default=None, ge=0)
-    as_of: str | None = None
     endpoints: tuple[Member, ...] = Field(min_length=1, max_length=MOST_ENDPOINTS)
 
     @model_validator(mode="after")
     def _whole(self) -> Group:
-        if len({value is None for value in (self.input, self.output, self.as_of)}) > 1:
-            raise ValueError("a price needs input, output and as_of together")
         if len({one.base_url for one in self.endpoints}) < len(self.endpoints):
             raise ValueError("an address is named twice")
         return self
-
-    @property
-    def price(self) -> Price | None:
-        """The price of its tokens, or None when unknown."""
-        if self.input is None or self.output is None or self.as_of is None:
-            return None
-        return Price(self.input, self.output, self.as_of)
 
     @property
     def label(self) -> str:

@@ -15,13 +15,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tale_core import detached
 from tale_core.errors import ServerStartError
 from tale_core.i18n import joined, t
 from tale_core.models.catalog import EmbeddedModel
 from tale_core.models.embedded_worker import WorkerConfig
 from tale_core.models.server_run import RunFolder, context_per_slot, threads
 from tale_core.models.weights_progress import megabytes
-from tale_core.settings import REPO_ROOT, Settings
+from tale_core.settings import Settings
+
+_WORKER = (sys.executable, "-m", "tale_core.models.embedded_worker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +58,9 @@ class StartPlan:
 
 
 def spawn(plan: StartPlan) -> subprocess.Popen[bytes]:
-    """Start the worker in a session of its own, so that it outlives this process and its terminal."""
-    new_group = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
-    # It has no use for anybody's keys.
-    env = {k: v for k, v in os.environ.items() if not k.endswith(("_API_KEY", "_TOKEN"))}
+    """Start the worker, which outlives this process."""
     with _fresh_log(plan.log) as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tale_core.models.embedded_worker"],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            cwd=REPO_ROOT,
-            env=env,
-            start_new_session=sys.platform != "win32",
-            creationflags=new_group,
-        )
+        process = detached.start(_WORKER, log=log, stdin=subprocess.PIPE)
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # a worker that is gone is noticed by its code
         pipe.write(plan.config().to_json().encode())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import os
 import subprocess
 import sys
 import threading
@@ -19,10 +18,10 @@ from datetime import UTC, datetime
 
 import psutil
 
+from tale_core import detached
 from tale_core.errors import InputError, TuningError
 from tale_core.i18n import joined, language, t
 from tale_core.models import adapters
-from tale_core.settings import REPO_ROOT
 from tale_core.store.owner import owner_is_gone, owner_of
 from tale_core.tuning import runs
 from tale_core.tuning.examples import Examples
@@ -143,21 +142,10 @@ def command(run: TuneRun, processes: int) -> list[str]:
 
 
 def _spawn(run: TuneRun, processes: int) -> None:
-    new_group = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
-    env = {k: v for k, v in os.environ.items() if not k.endswith(("_API_KEY", "_TOKEN"))}
-    env[LANGUAGE] = language()  # It speaks the language of whoever started it.
+    spoken = {LANGUAGE: language()}  # It speaks the language of whoever started it.
     try:
         with run.log.open("ab") as log:
-            process = subprocess.Popen(
-                command(run, processes),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=REPO_ROOT,
-                env=env,
-                start_new_session=sys.platform != "win32",
-                creationflags=new_group,
-            )
+            process = detached.start(command(run, processes), log=log, env=spoken)
     except OSError as e:
         run.write(replace(run.state(), status="failed", phase="ended", error=str(e)))
         raise runs.no_room(run.path, e) from e
