@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tale_core.i18n import N_, joined, t, tn
-from tale_core.types import Outcome, ProbePhase
+from tale_core.types import Outcome, Price, ProbePhase
 
 if TYPE_CHECKING:
     from tale_core.probing import Spent
@@ -275,6 +275,20 @@ def money(usd: float | None) -> str:
     if usd == 0:
         return t("$0 (runs on this machine)")
     return f"${usd:.6f}".rstrip("0") if usd < 0.01 else f"${usd:.4f}"
+
+
+def worst_price(usd: float | None, price: Price | None) -> str:
+    """What a job costs at most, with the day that its price was read; what is free has a reason and no day.
+
+    Args:
+        usd: Dollars at most; None when there is no bound, or no known price.
+        price: Of the model's tokens; None when unknown.
+    """
+    if price is None or usd == 0:
+        return money(usd)
+    if usd is None:
+        return t("no upper bound: set max_tokens in Settings")
+    return t("{money} (price of {date})", money=money(usd), date=price.as_of)
 
 
 def qualifications(view: SearchView) -> list[str]:

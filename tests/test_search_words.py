@@ -23,8 +23,9 @@ from tale_core.search_words import (
     spent_words,
     step_words,
     stop_words,
+    worst_price,
 )
-from tale_core.types import Outcome
+from tale_core.types import Outcome, Price
 from tests.pages import search_samples as samples
 
 REASONS: tuple[StopReason, ...] = get_args(StopReason)
@@ -171,3 +172,16 @@ def test_no_cell_of_the_csv_is_a_formula() -> None:
     assert [r["budget"] for r in rows] == ["", "129", "64", "32", "48", "41", "36"]
     assert not [c for r in rows for c in r.values() if c.startswith(("=", "+", "-", "@"))]
     assert rows[0]["question"] == "'=HYPERLINK(1)" and rows[0]["model"] == "'@evil"
+
+
+@pytest.mark.parametrize(
+    ("usd", "price", "words"),
+    [
+        (0.5, Price(1.0, 2.0, "2026-11-01"), "$0.5000 (price of 2026-11-01)"),
+        (0.0, Price(0.0, 0.0, "runs on this machine"), "$0 (runs on this machine)"),
+        (None, Price(1.0, 2.0, "2026-11-01"), "no upper bound: set max_tokens in Settings"),
+        (None, None, "unknown price"),
+    ],
+)
+def test_a_worst_price_has_its_day_or_its_reason(usd: float | None, price: Price | None, words: str) -> None:
+    assert worst_price(usd, price) == words

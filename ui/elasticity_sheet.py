@@ -12,7 +12,7 @@ from tale_core.models import tokens
 from tale_core.models.choice import ModelChoice
 from tale_core.presheet import PreSheet, Seen, duration, presheet, seen
 from tale_core.probing import Limits
-from tale_core.search_words import money
+from tale_core.search_words import money, worst_price
 from tale_core.types import Price, Question, SessionRecord
 from ui import state
 from ui.text import literal
@@ -30,7 +30,8 @@ def draw_sheet(plan: SweepPlan, choice: ModelChoice, price: Price | None) -> str
     st.caption(literal(_assumptions(sheet, plan), 600))
     return t(
         "A new sweep: {count} calls: {levels}; {tokens} tokens; {price}.",
-        count=_count(sheet, plan), levels=_levels(sheet, plan), tokens=_range(sheet), price=_worst_price(sheet, price),
+        count=_count(sheet, plan), levels=_levels(sheet, plan), tokens=_range(sheet),
+        price=worst_price(sheet.cost_worst, price),
     )  # fmt: skip
 
 
@@ -80,7 +81,7 @@ def _rows(sheet: PreSheet, told: Seen, plan: SweepPlan, price: Price | None) -> 
         t("Calls"): t("{count}: {levels}", count=_count(sheet, plan), levels=_levels(sheet, plan)),
         t("Tokens"): _range(sheet),
         t("of which prompts"): t("about {n:,} (estimate by tiktoken)", n=sheet.prompt_tokens),
-        t("Worst price"): _worst_price(sheet, price),
+        t("Worst price"): worst_price(sheet.cost_worst, price),
         t("Time"): _time(sheet, told),
         t("Hard cap"): _cap_words(plan.limits),
     }
@@ -99,15 +100,6 @@ def _range(sheet: PreSheet) -> str:
     if sheet.tokens_worst is None:
         return t("about {kept:,} if budgets are kept, without an upper bound", kept=sheet.tokens_kept)
     return t("about {kept:,} if budgets are kept, at most {worst:,}", kept=sheet.tokens_kept, worst=sheet.tokens_worst)
-
-
-def _worst_price(sheet: PreSheet, price: Price | None) -> str:
-    if price is not None and sheet.cost_worst is None:
-        return t("no upper bound: set max_tokens in Settings")
-    worst = money(sheet.cost_worst)
-    if price is not None and price.as_of and sheet.cost_worst:  # What is free has a reason, not a date.
-        return t("{money} (price of {date})", money=worst, date=price.as_of)
-    return worst
 
 
 def _time(sheet: PreSheet, told: Seen) -> str:

@@ -11,7 +11,7 @@ from tale_core.i18n import joined, listed, t
 from tale_core.models import tokens
 from tale_core.models.choice import ModelChoice
 from tale_core.presheet import duration, seen
-from tale_core.search_words import money
+from tale_core.search_words import money, worst_price
 from tale_core.types import Price
 from ui import state
 from ui.text import literal
@@ -48,19 +48,10 @@ def _rows(one: Sheet, plan: ExperimentPlan, choice: ModelChoice, price: Price | 
         t("Answers"): answers,
         t("Calls"): calls_words(one),
         t("Tokens"): t("about {n:,}, {worst}", n=one.tokens_about, worst=worst),
-        t("Worst price"): _worst_price(one, price),
+        t("Worst price"): worst_price(one.cost_worst, price),
         t("Time"): _time(one, choice),
         t("Hard cap"): cap_words(plan),
     }
-
-
-def _worst_price(one: Sheet, price: Price | None) -> str:
-    if price is not None and one.cost_worst is None:
-        return t("no upper bound: set max_tokens in Settings")
-    cost = money(one.cost_worst)
-    if price is not None and price.as_of and one.cost_worst:  # What is free has a reason, not a date.
-        return t("{cost} (price of {date})", cost=cost, date=price.as_of)
-    return cost
 
 
 def _time(one: Sheet, choice: ModelChoice) -> str:

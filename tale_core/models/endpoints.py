@@ -38,7 +38,7 @@ class Priced(Strict):
     name: str = Field(min_length=1)
     input: float | None = None
     output: float | None = None
-    as_of: str | None = None
+    as_of: str | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
     def _all_of_a_price_or_nothing(self) -> Self:
