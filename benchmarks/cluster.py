@@ -67,8 +67,7 @@ class Run:
 def run(options: Options) -> PartResult:
     """Measure."""
     if importlib.util.find_spec("ray") is None:
-        words = "Not measured: Ray is not installed (make ray)."
-        return PartResult("cluster", (), (), {"missing": words}, (words,))
+        return PartResult.not_measured("cluster", "Ray is not installed (make ray)")
     before = load()
     with (
         fixed_endpoint(LATENCY_S, varied=True) as url,

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.clock import MeasurementError
 from benchmarks.figures import Goal, Interval
 from benchmarks.history_data import fill
 from benchmarks.machine import load
@@ -31,7 +30,7 @@ def run(options: Options, *, sessions: int = SESSIONS) -> PartResult:
     try:
         server = make_server()
     except MissingError as e:
-        raise MeasurementError(str(e)) from e
+        return PartResult.not_measured("db_copy", str(e))
     try:
         with tempfile.TemporaryDirectory(prefix="tale-bench-copy-") as folder:
             first = open_store(f"sqlite:///{Path(folder) / 'first.db'}")

@@ -64,6 +64,12 @@ class PartResult:
     data: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def not_measured(cls, name: str, reason: str) -> PartResult:
+        """What a part says that needs something this machine has not: the others go on."""
+        words = f"Not measured: {reason}."
+        return cls(name, (), (), {"missing": words}, (words,))
+
 
 @dataclass(frozen=True, slots=True)
 class Part:

@@ -10,7 +10,7 @@ import pytest
 from streamlit.proto.Alert_pb2 import Alert
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from benchmarks import cluster, load
+from benchmarks import cluster, db_copy, load
 from benchmarks.fixed_endpoint import asked_of, fixed_endpoint
 from benchmarks.load_viewer import Viewer
 from benchmarks.parts import Options
@@ -86,3 +86,12 @@ def test_without_ray_the_cluster_is_passed_over_in_words(monkeypatch: pytest.Mon
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     found = cluster.run(Options(models=()))
     assert not found.goals and "make ray" in found.notes[0]
+
+
+def test_without_postgresql_the_copy_is_passed_over_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise db_copy.MissingError("there is no PostgreSQL on this machine")
+
+    monkeypatch.setattr(db_copy, "make_server", missing)
+    found = db_copy.run(Options(models=()))
+    assert not found.goals and found.notes == ("Not measured: there is no PostgreSQL on this machine.",)
