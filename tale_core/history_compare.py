@@ -21,8 +21,8 @@ from tale_core.history_words import KINDS, STATUS
 from tale_core.i18n import N_, joined, t
 from tale_core.prompts import TEMPLATES
 from tale_core.search_words import finding as search_finding
-from tale_core.search_words import spent_words
 from tale_core.spending import Spent
+from tale_core.spending_words import spent_words
 from tale_core.store import ExperimentStore, Store
 from tale_core.studies import SearchView
 from tale_core.types import CallRecord, Role, Sampling, SessionKind, SessionRecord

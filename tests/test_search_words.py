@@ -20,11 +20,10 @@ from tale_core.search_words import (
     outcome_words,
     phase_caption,
     qualifications,
-    spent_words,
     step_words,
     stop_words,
-    worst_price,
 )
+from tale_core.spending_words import spent_words, worst_price
 from tale_core.types import Outcome, Price
 from tests.pages import search_samples as samples
 

@@ -15,8 +15,8 @@ from tale_core.i18n import N_, joined, t
 from tale_core.models.choice import EMBEDDED
 from tale_core.models.prepare import preparation
 from tale_core.recording import CallView
-from tale_core.search_words import money
 from tale_core.sessions import AskView
+from tale_core.spending_words import money
 from tale_core.types import ANSWERS, AnswerRole, CallRecord, Role, Source
 from tale_core.verdict import Comparison, all_in_tokens, compare, guess_score, role_name, tokens_per_second
 from ui import figures

@@ -17,7 +17,7 @@ from tale_core.elasticity_finding import told
 from tale_core.i18n import joined, t
 from tale_core.models.choice import EMBEDDED
 from tale_core.models.prepare import preparation
-from tale_core.search_words import spent_words
+from tale_core.spending_words import spent_words
 from tale_core.studies import SweepView
 from tale_core.study_documents import sweep_csv, sweep_document
 from ui import elasticity_figures as figures

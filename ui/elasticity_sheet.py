@@ -12,7 +12,7 @@ from tale_core.models import tokens
 from tale_core.models.choice import ModelChoice
 from tale_core.presheet import PreSheet, Seen, duration, presheet, seen
 from tale_core.probing import Limits
-from tale_core.search_words import money, worst_price
+from tale_core.spending_words import money, worst_price
 from tale_core.types import Price, Question, SessionRecord
 from ui import state
 from ui.text import literal

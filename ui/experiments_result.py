@@ -22,7 +22,7 @@ from tale_core.experiments.words import finding
 from tale_core.i18n import N_, joined, language, listed, t, use_language
 from tale_core.models.choice import EMBEDDED
 from tale_core.models.prepare import preparation
-from tale_core.search_words import spent_words
+from tale_core.spending_words import spent_words
 from tale_core.types import Language
 from ui import experiments_figures as figures
 from ui import experiments_words as words

@@ -11,7 +11,7 @@ from tale_core.i18n import joined, listed, t
 from tale_core.models import tokens
 from tale_core.models.choice import ModelChoice
 from tale_core.presheet import duration, seen
-from tale_core.search_words import money, worst_price
+from tale_core.spending_words import money, worst_price
 from tale_core.types import Price
 from ui import state
 from ui.text import literal

@@ -16,7 +16,7 @@ from tale_core.experiments.rows import BASELINE, Change, StrategyRow
 from tale_core.experiments.words import SURE
 from tale_core.i18n import joined, listed, t, tn
 from tale_core.presheet import duration
-from tale_core.search_words import money
+from tale_core.spending_words import money
 from tale_core.types import Outcome
 from ui.theme import OUTCOMES
 

@@ -26,9 +26,9 @@ from tale_core.search_words import (
     outcome_words,
     phase_caption,
     qualifications,
-    spent_words,
     step_words,
 )
+from tale_core.spending_words import spent_words
 from tale_core.studies import SearchView
 from ui import search_figures
 from ui.outcome_badge import labelled_note

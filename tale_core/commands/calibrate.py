@@ -23,8 +23,8 @@ from tale_core.errors import InputError, TaleError
 from tale_core.models.choice import ModelChoice, choice_from_flags
 from tale_core.presheet import parse_grid
 from tale_core.probing import Limits, Spent
-from tale_core.search_words import spent_words
 from tale_core.settings import get_settings
+from tale_core.spending_words import spent_words
 from tale_core.types import Language
 from tale_core.wording_memory import read_choices, remember, user_file
 from tale_core.wording_rule import LevelFigures, WordingFigures

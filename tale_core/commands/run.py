@@ -27,8 +27,8 @@ from tale_core.experiments.words import finding
 from tale_core.models.choice import EMBEDDED, ModelChoice, choice_from_flags, price_of
 from tale_core.models.groups import PREFIX
 from tale_core.presheet import duration
-from tale_core.search_words import money, spent_words
 from tale_core.spending import Limits
+from tale_core.spending_words import money, spent_words
 from tale_core.store import ExperimentStore, Store, open_store
 from tale_core.strategies import BudgetPredictor
 from tale_core.types import Client, Price

@@ -21,8 +21,9 @@ from tale_core.errors import InputError
 from tale_core.models.choice import ModelChoice
 from tale_core.probing import Limits
 from tale_core.search import SearchPlan
-from tale_core.search_words import finding, spent_words
+from tale_core.search_words import finding
 from tale_core.spending import Spent
+from tale_core.spending_words import spent_words
 from tale_core.store import Store, open_store
 from tale_core.studies import SearchView
 from tale_core.study_run import StudyRun

@@ -19,7 +19,8 @@ from tale_core.models.choice import ModelChoice, choice_from_flags, price_of
 from tale_core.presheet import parse_grid
 from tale_core.probing import Limits
 from tale_core.search import SearchPlan
-from tale_core.search_words import finding, outcome_words, spent_words
+from tale_core.search_words import finding, outcome_words
+from tale_core.spending_words import spent_words
 from tale_core.store import open_store
 from tale_core.studies import SearchView, SweepView, resumed, view_of
 from tale_core.study_documents import sweep_document

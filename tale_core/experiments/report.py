@@ -15,7 +15,7 @@ from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.rows import Change, StrategyRow
 from tale_core.experiments.words import finding
 from tale_core.i18n import N_, joined, language, t
-from tale_core.search_words import money, spent_words
+from tale_core.spending_words import money, spent_words
 from tale_core.types import Outcome
 
 _STYLE = """
