@@ -165,9 +165,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def hang(self) -> None:
         """Say nothing until the client goes away or the server ends."""
+        waiting = select.poll()  # select.select refuses descriptors past 1024
+        waiting.register(self.connection, select.POLLIN)
         while not self.bad.stopping.is_set():
-            readable, _, _ = select.select([self.connection], [], [], 0.02)
-            if readable and not self.connection.recv(1, socket.MSG_PEEK):
+            if waiting.poll(20) and not self.connection.recv(1, socket.MSG_PEEK):
                 raise _Gone
         self.close_connection = True
 

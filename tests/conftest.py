@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tale_core.settings import get_settings
+from tale_core.store import opening
 from tests.databases import postgresql
 
 __all__ = ["postgresql"]
@@ -25,6 +26,15 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     get_settings.cache_clear()
     yield
     get_settings.cache_clear()
+    _close_stores(tmp_path)
+
+
+def _close_stores(folder: Path) -> None:
+    """Thousands of tests in one process would come to the end of its file descriptors."""
+    for key, (store, _) in list(opening._open.items()):
+        if str(folder) in key[0]:
+            store.close()
+            del opening._open[key]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
