@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from tale_core import __version__
-from tale_core.commands import archive_flags, tune_flags
+from tale_core.commands import archive_flags, engines, tune_flags
 from tale_core.commands.label_flags import add_label
 from tale_core.errors import InputError, TaleError
 from tale_core.estimators.base import MAX_BUDGET
@@ -115,6 +115,9 @@ def _add_search(commands: Any) -> None:
     search.add_argument("--dataset", metavar="NAME", help="search every question of a data set or file instead")
     search.add_argument("--limit", type=int, metavar="N", help="of the data set, so many questions")
     search.add_argument("--offset", type=int, default=0, metavar="N", help="leave out the data set's first N")
+    search.add_argument(
+        "--at-once", type=int, default=1, metavar="N", help="of the data set, so many searches at the same time"
+    )
     _add_study_flags(search, max_calls=40)
     search.set_defaults(command=_search)
 
@@ -147,13 +150,7 @@ def _add_run(commands: Any) -> None:
     run.add_argument(
         "--only-failed", action="store_true", help="with --resume: try again what failed, and nothing else"
     )
-    run.add_argument("--engine", default="local", choices=["local", "ray"], help="where calls are made from")
-    run.add_argument(
-        "--ray-address", metavar="HOST:PORT", help="with --engine ray: a running cluster; default: one here"
-    )
-    run.add_argument(
-        "--ray-workers", type=int, metavar="N", help="with --engine ray: processes that ask; default: one a CPU"
-    )
+    engines.add_flags(run)
     run.add_argument("--export", action="append", default=[], metavar="FILE", help=".csv, .jsonl, .parquet or .html")
     run.add_argument("--template", default="paper", choices=list(TEMPLATES), help="wording of the prompts")
     run.add_argument("--db", metavar="URL", help="database (SQLAlchemy URL); default: SQLite in the data folder")
@@ -189,6 +186,7 @@ def _add_study_flags(parser: argparse.ArgumentParser, *, max_calls: int | None) 
     parser.add_argument("--concurrency", type=int, default=4, metavar="N", help="answers at the same time")
     parser.add_argument("--fresh", action="store_true", help="pay again for answers that are known already")
     parser.add_argument("--resume", metavar="SESSION", help="go on with an earlier session; nothing is paid twice")
+    engines.add_flags(parser)
     _add_model_flags(parser)
 
 

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from tale_core import prompts
 from tale_core.calls import begun_call, booked_call, failed_call, graded_call, replayed_call, stopped_call
-from tale_core.errors import InputError, LimitReachedError, ModelError
+from tale_core.errors import InputError, LimitReachedError, ModelError, WorkerLostError
 from tale_core.i18n import t
 from tale_core.spending import PROMPT_SLACK, Ledger, Limits, Meter, Room, Spent
 from tale_core.streams import merge
@@ -44,6 +44,8 @@ __all__ = [
     "Spent",
 ]
 ProbeRole = Literal["vanilla", "direct", "probe"]
+LOST_TRIES = 4
+"""How often an answer is asked for in all, when each time the worker of a cluster that asked went away."""
 
 
 class ProbeKey(NamedTuple):
@@ -94,7 +96,10 @@ class ProbeDelta:
 
 @dataclass(frozen=True, slots=True)
 class ProbeFinished:
-    """An answer ended: done (whole or cut), or failed; the record holds every number, `spent` the run's total."""
+    """An answer ended: done (whole or cut), or failed; the record holds every number, `spent` the run's total.
+
+    After one that failed with its worker another `ProbeStarted` of the same key may follow: it is asked for again.
+    """
 
     key: ProbeKey
     call: CallRecord
@@ -173,6 +178,17 @@ class Prober:
                 yield event
 
     async def _answer(self, probe: Probe) -> AsyncGenerator[ProbeEvent, None]:
+        for left in reversed(range(LOST_TRIES)):
+            try:
+                async with aclosing(self._asked_once(probe)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except WorkerLostError:
+                if not left:
+                    raise
+
+    async def _asked_once(self, probe: Probe) -> AsyncGenerator[ProbeEvent, None]:
         call, request = self._begin(probe)
         if (known := await self._find(probe, call)) is not None:
             yield ProbeStarted(probe.key, known)

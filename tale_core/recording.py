@@ -81,12 +81,14 @@ class Recorder(Generic[K]):
 
     Attributes:
         live_calls: The calls by key, in the order they started.
+        failed_before: Calls that ended and whose key was asked for again.
         not_saved: Why the store holds less than this, in words.
     """
 
     def __init__(self, store: Store, session_id: str) -> None:
         self.store, self.session_id = store, session_id
         self.live_calls: dict[K, LiveCall] = {}
+        self.failed_before: list[LiveCall] = []
         self.not_saved: str | None = None
         self._unreachable = False
         self._posted: set[asyncio.Task[Any]] = set()  # The loop keeps only weak references to its tasks.
@@ -107,9 +109,15 @@ class Recorder(Generic[K]):
         """Pictures of all calls; safe to call from any thread."""
         return {key: live.view() for key, live in list(self.live_calls.items())}
 
+    def every_view(self) -> tuple[CallView, ...]:
+        """Likewise, with those whose key was asked for again."""
+        return tuple(live.view() for live in [*self.failed_before, *list(self.live_calls.values())])
+
     def begin(self, key: K, call: CallRecord) -> None:
         """A call has started."""
         stored = self.post_once(lambda again: self.store.start_call(call, again=again))
+        if (before := self.live_calls.pop(key, None)) is not None:
+            self.failed_before.append(before)
         self.live_calls[key] = LiveCall(call, stored)
 
     def grow(self, key: K, text: str, reasoning: str) -> None:

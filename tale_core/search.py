@@ -20,6 +20,7 @@ from tale_core.search_modes import MODES, Bounds, Mode, Options, Seen
 from tale_core.search_plan import SearchPlan
 from tale_core.search_samples import Samples
 from tale_core.search_value import Belief
+from tale_core.spending import Ledger
 from tale_core.types import Client, Outcome, ProbePhase
 
 __all__ = ["SearchDone", "SearchEvent", "SearchPlan", "SearchResult", "SearchStep", "StopReason", "search"]
@@ -130,11 +131,17 @@ SearchEvent = ProbeEvent | SearchStep | SearchDone
 
 
 async def search(
-    plan: SearchPlan, client: Client, *, session_id: str = "", cache: ProbeCache | None = None
+    plan: SearchPlan,
+    client: Client,
+    *,
+    session_id: str = "",
+    cache: ProbeCache | None = None,
+    shared: Ledger | None = None,
 ) -> AsyncGenerator[SearchEvent, None]:
     """Find the optimal budget of a question; see the module's docstring.
 
-    The last event is `SearchDone`. Closing the iterator closes the requests in flight, so that spending stops.
+    The last event is `SearchDone`. Closing the iterator closes the requests in flight, so that spending stops. `shared`
+    keeps the limits of several searches together, beside those of the plan.
 
     Raises:
         InputError: The plan is wrong; nothing was sent.
@@ -150,6 +157,7 @@ async def search(
         session_id=session_id,
         cache=cache if plan.reuse else None,
         limits=plan.limits,
+        ledger=Ledger(plan.limits, client.price, plan.sampling.max_tokens, above=shared),
         slots=plan.slots,
     )
     course = _Course(plan, prober)
@@ -215,7 +223,7 @@ class _Course:
             probes = [Probe(key._replace(repeat=first + i), phase, cap) for i in range(count)]
             async with aclosing(self._prober.answers(*probes)) as events:
                 async for event in events:
-                    if isinstance(event, ProbeFinished):
+                    if isinstance(event, ProbeFinished) and event.call.status == "done":
                         samples.calls.append(event.call)
                     yield event
 

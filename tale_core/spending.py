@@ -142,11 +142,20 @@ class _Flight(NamedTuple):
 
 
 class Ledger:
-    """Keeps the limits: what is spent, and what the calls in flight may still use."""
+    """Keeps the limits: what is spent, and what the calls in flight may still use.
 
-    def __init__(self, limits: Limits, price: Price | None, max_tokens: int | None) -> None:
+    Args:
+        limits: Of this run.
+        price: Of the model's tokens; None when unknown.
+        max_tokens: The plan's cap on an answer.
+        above: Keeps the limits of several runs together, this one among them; its own are kept as well.
+    """
+
+    def __init__(
+        self, limits: Limits, price: Price | None, max_tokens: int | None, *, above: Ledger | None = None
+    ) -> None:
         self.spent = Spent(cost_usd=0.0 if price is not None else None)
-        self._limits, self._price, self._max_tokens = limits, price, max_tokens
+        self._limits, self._price, self._max_tokens, self._above = limits, price, max_tokens, above
         self._in_flight: dict[Hashable, _Flight] = {}
         self._freed = asyncio.Condition()
         self._slack = PROMPT_SLACK
@@ -156,12 +165,16 @@ class Ledger:
         self.spent = self.spent.plus(call)
         if key in self._in_flight and call.prompt_tokens is not None:
             self._slack = max(self._slack, call.prompt_tokens - self._in_flight[key].counted)
+        if self._above is not None:
+            self._above.book(key, call)
 
     async def free(self, key: Hashable) -> None:
         """This call will use nothing more."""
         async with self._freed:
             self._in_flight.pop(key, None)
             self._freed.notify_all()
+        if self._above is not None:
+            await self._above.free(key)
 
     async def room(self, key: Hashable, *, prompt: int, cap: int | None) -> Room:
         """What this call may use; waits for calls in flight while they may still leave more.
@@ -183,7 +196,14 @@ class Ledger:
             if room.max_tokens is not None and room.max_tokens < 1:
                 raise LimitReachedError(room.why)
             self._in_flight[key] = _Flight(prompt, Usage(prompt + self._slack, room.max_tokens or 0))
+        if self._above is None:
             return room
+        try:
+            over = await self._above.room(key, prompt=prompt, cap=room.max_tokens)
+        except BaseException:
+            await self.free(key)
+            raise
+        return room if over.why in ("plan", "cut") else over
 
     def _wanted(self, cap: int | None) -> Room:
         if cap is not None and (self._max_tokens is None or cap < self._max_tokens):

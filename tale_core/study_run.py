@@ -16,6 +16,7 @@ from tale_core.errors import StoreError
 from tale_core.probing import ProbeDelta, ProbeFinished, ProbeKey, ProbeStarted, Spent
 from tale_core.recording import Recorder
 from tale_core.search import SearchDone, SearchEvent, SearchPlan, SearchResult, SearchStep, search
+from tale_core.spending import Ledger
 from tale_core.store import Store, current_owner, new_session_id, through_outage
 from tale_core.studies import Common, SearchView, StudyPhase, SweepView, informed
 from tale_core.types import CallRecord, Client, SessionKind, SessionRecord, Status
@@ -45,6 +46,7 @@ class StudyRun:
         endpoint: Likewise.
         on_change: Called after every change, from the event loop.
         on_event: Told every event as it happens, from the event loop.
+        shared: Keeps the limits of several searches together, beside those of the plan.
 
     Raises:
         InputError: The plan is wrong.
@@ -60,13 +62,14 @@ class StudyRun:
         endpoint: str,
         on_change: Callable[[], None] = lambda: None,
         on_event: Callable[[SearchEvent | SweepEvent], None] = lambda event: None,
+        shared: Ledger | None = None,
     ) -> None:
         plan.validate()
         self.plan = plan
         self.kind: SessionKind = "search" if isinstance(plan, SearchPlan) else "sweep"
         self.id = new_session_id(self.kind)
         self._store, self._open_client, self._on_change = store, open_client, on_change
-        self._on_event = on_event
+        self._on_event, self._shared = on_event, shared
         self._model, self._endpoint = model, endpoint
         self._client: Client | None = None
         self._recorder: Recorder[ProbeKey] = Recorder(store, self.id)
@@ -88,7 +91,7 @@ class StudyRun:
             question=self.plan.question,
             model=self._model,
             endpoint=self._endpoint,
-            calls=tuple(self._recorder.views().values()),
+            calls=self._recorder.every_view(),
             spent=self._spent,
             parent_id=self.plan.parent_id,
             error=self._error,
@@ -127,7 +130,7 @@ class StudyRun:
         status, error = await self._recorder.live(self._go, client=lambda: self._client)
         self._status, self._error, self._phase = status, error, "ended"
         if status != "done":  # What a stop cut off was booked after the last event.
-            self._spent = Spent.of(call.record for call in self._recorder.views().values())
+            self._spent = Spent.of(call.record for call in self._recorder.every_view())
         self._on_change()
         return self.view()
 
@@ -169,7 +172,7 @@ class StudyRun:
     def _events(self, client: Client) -> AsyncGenerator[SearchEvent | SweepEvent, None]:
         cache = StoreCache(self._store)
         if isinstance(self.plan, SearchPlan):
-            return search(self.plan, client, session_id=self.id, cache=cache)
+            return search(self.plan, client, session_id=self.id, cache=cache, shared=self._shared)
         return sweep(self.plan, client, session_id=self.id, cache=cache)
 
     async def _take(self, event: SearchEvent | SweepEvent) -> None:

@@ -280,11 +280,13 @@ def test_without_ray_the_error_names_the_command_that_installs_it(
         (["--engine", "ray", "--model", "smollm2-135m"], "answers on this machine only"),
     ],
 )
+@pytest.mark.parametrize("command", ["run", "search", "sweep"])
 def test_flags_that_do_not_fit_are_told(
-    given: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    given: list[str], told: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     endpoint = [] if "--model" in given else ["--model", "counted", "--base-url", "http://127.0.0.1:1/v1"]
-    assert main(["run", _file(tmp_path, 2), *endpoint, *given]) == 2
+    what = [_file(tmp_path, 2)] if command == "run" else ["What is 6 times 7?", "--answer", "42"]
+    assert main([command, *what, *endpoint, *given]) == 2
     assert told in capsys.readouterr().err
 
 
@@ -452,6 +454,32 @@ def test_the_command_line_runs_on_a_cluster(
     assert endpoint.requests == 6 and given == [{"address": None, "workers": 2}]
     said = capsys.readouterr()
     assert json.loads(said.out)["rows"][0]["n"] == 6 and "2 workers" in said.err and "(raylet)" in said.err
+
+
+@pytest.mark.ray
+@needs_ray
+@pytest.mark.parametrize("command", ["search", "sweep", "many"])
+def test_searches_and_sweeps_run_on_a_cluster_and_find_what_they_find_here(
+    cluster: RayEngine,
+    endpoint: CountingEndpoint,
+    lab: ModelChoice,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = [command, "What is 6 times 7, asked for the time 2?", "--answer", "42"]
+    if command == "many":
+        given = ["search", "--dataset", _file(tmp_path, 4), "--mode", "paper", "--at-once", "3"]
+    given += ["--model", lab.model, "--fresh", "--json"]
+    monkeypatch.setattr("tale_core.cluster.engine.RayEngine", lambda **_: nullcontext(cluster))
+    found = []
+    for at, engine in enumerate((["--engine", "local"], ["--engine", "ray"])):
+        assert main([*given, *engine, "--db", f"sqlite:///{tmp_path / str(at)}.db"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        names = ("found", "nothing_found", "failed", "spent") if command == "many" else ("result", "spent", "points")
+        found.append({name: document[name] for name in names if name in document})
+    assert found[0] == found[1] and found[0] and endpoint.requests == 2 * found[0]["spent"]["calls"]
 
 
 def test_a_cluster_that_does_not_answer_is_told_in_words(

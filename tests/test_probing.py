@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tale_core.errors import InputError, LimitReachedError, ModelTimeoutError
+from tale_core.errors import InputError, LimitReachedError, ModelTimeoutError, WorkerLostError
 from tale_core.models.scripted import Reply, ScriptedClient
 from tale_core.models.simulated import SimulatedClient, SimulatedModel
 from tale_core.probing import (
+    LOST_TRIES,
     Limits,
     Probe,
     ProbeDelta,
@@ -25,6 +26,7 @@ from tale_core.probing import (
     ProbeStarted,
     Spent,
 )
+from tale_core.spending import Ledger
 from tale_core.types import CallRecord, Client, Completion, Delta, Outcome, Price, Question, Request, Sampling, Usage
 
 QUESTION = Question("How many legs have 3 cats?", answer="42", kind="number")
@@ -235,6 +237,27 @@ async def test_a_failed_answer_is_asked_for_again() -> None:
     assert (call.outcome, asking.spent.calls) == (Outcome.CORRECT, 2)
 
 
+LOST = Reply("one two three", error=WorkerLostError("gone"), error_after=2)
+
+
+async def test_an_answer_whose_worker_went_away_is_booked_and_asked_for_again() -> None:
+    client = ScriptedClient([LOST, "[[42]]"], price=PRICE)
+    asking = prober(client)
+    seen = await ask(asking, at(50))
+    told = [e for e in seen if not isinstance(e, ProbeDelta)]
+    assert [type(e) for e in told] == [ProbeStarted, ProbeFinished] * 2 and {e.key for e in told} == {at(50).key}
+    lost, found = (e.call for e in told if isinstance(e, ProbeFinished))
+    assert (lost.status, lost.completion_tokens, found.outcome) == ("failed", 2, Outcome.CORRECT)
+    assert (asking.spent.calls, asking.spent.completion_tokens) == (2, 2 + (found.completion_tokens or 0))
+
+
+async def test_workers_that_keep_going_away_end_the_asking() -> None:
+    client = ScriptedClient([LOST] * 9)
+    with pytest.raises(WorkerLostError):
+        await ask(prober(client), at(50))
+    assert len(client.requests) == LOST_TRIES
+
+
 async def test_a_failure_closes_the_answers_beside_it() -> None:
     def script(request: Request) -> Reply:
         if "less than 1 tokens" in request.messages[0].content:
@@ -399,3 +422,45 @@ async def test_no_limit_is_ever_exceeded_and_spent_is_the_sum_of_the_finished_ca
     assert spent.cost_usd is not None and spent.cost_usd <= (limits.max_cost_usd or 1.0) + 1e-12
     assert client.open_streams == client.closed_early == 0
     assert client.most_open <= slots
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    shared=LIMITS,
+    own=st.lists(LIMITS, min_size=2, max_size=4),
+    slots=st.integers(1, 3),
+    vanilla=st.integers(1, 600),
+    max_tokens=st.none() | st.integers(1, 700),
+)
+async def test_runs_that_share_a_ledger_keep_its_limits_and_their_own_and_count_for_themselves(
+    shared: Limits, own: list[Limits], slots: int, vanilla: int, max_tokens: int | None
+) -> None:
+    client = SimulatedClient(SimulatedModel.flat(vanilla=vanilla).noisy(spread=0.4), price=PRICE, chunk=50)
+    above = Ledger(shared, PRICE, max_tokens)
+    runs = [
+        prober(
+            client,
+            limits=limits,
+            ledger=Ledger(limits, PRICE, max_tokens, above=above),
+            slots=slots,
+            sampling=Sampling(max_tokens=max_tokens),
+        )
+        for limits in own
+    ]
+
+    async def whole(asking: Prober, first: int) -> bool:
+        try:
+            await ask(asking, *(at(first + i) for i in range(4)))
+        except LimitReachedError:
+            return False
+        return True
+
+    ends = await asyncio.gather(*(whole(asking, 10 * (i + 1)) for i, asking in enumerate(runs)))
+    assert all(ends) or shared != Limits() or any(limits != Limits() for limits in own)
+    for limits, asking in zip([*own, shared], [*runs, above], strict=True):
+        assert asking.spent.calls <= (limits.max_calls or 99)
+        assert asking.spent.tokens <= (limits.max_tokens or 10**9)
+        assert (asking.spent.cost_usd or 0.0) <= (limits.max_cost_usd or 1.0) + 1e-12
+    assert above.spent.calls == sum(asking.spent.calls for asking in runs) == len(client.requests)
+    assert above.spent.tokens == sum(asking.spent.tokens for asking in runs)
+    assert client.open_streams == 0 and not above._in_flight

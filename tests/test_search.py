@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tale_core.errors import InputError, ModelError, ServerFailedError
+from tale_core.errors import InputError, ModelError, ServerFailedError, WorkerLostError
 from tale_core.models.scripted import Reply, ScriptedClient
 from tale_core.models.simulated import SimulatedClient, SimulatedModel
 from tale_core.probing import Limits, ProbeFinished, ProbeStarted
@@ -52,6 +52,28 @@ async def test_a_search_finds_a_budget_that_keeps_the_answer_right_and_books_eve
     assert result.spent.completion_tokens == sum(c.completion_tokens for c in calls)
     assert [s.index for s in steps(events)] == list(range(len(calls)))
     assert {c.source for c in calls} == {"simulated"}
+
+
+async def test_an_answer_that_was_lost_with_its_worker_changes_what_was_spent_and_nothing_else():
+    def client(lose):
+        model, answered = SimulatedModel.monotone(vanilla=258, right_from=40), 0
+
+        class Losing(SimulatedClient):
+            async def stream(self, request):
+                nonlocal answered
+                answered += 1
+                async for item in super().stream(request):
+                    yield item
+                    if answered in lose:
+                        raise WorkerLostError("gone")
+
+        return Losing(model, answer="42")
+
+    whole, expected = await run(PLAN, client(lose=()))
+    events, found = await run(PLAN, client(lose=(1, 3, 4)))
+    assert steps(events) == steps(whole)
+    assert replace(found, spent=expected.spent) == expected
+    assert found.spent.calls == expected.spent.calls + 3
 
 
 async def test_a_cut_answer_is_unknown_not_wrong_and_its_tokens_are_counted():

@@ -53,8 +53,9 @@ class RayEngine:
                 t("Give a whole number from 1 to {most}.", most=MOST_WORKERS),
             )
         self._address, self._wanted = address, workers
-        self._workers: dict[Target, list[Any]] = {}
+        self._workers: dict[tuple[Target, bool], list[Any]] = {}
         self._keeper: Any = None
+        self._opening = asyncio.Lock()
         self._ray: Any = _ray()
         self._ours = not self._ray.is_initialized()
         if self._ours:
@@ -73,8 +74,12 @@ class RayEngine:
             return self._wanted
         return max(1, min(32, int(self._ray.cluster_resources().get("CPU", 1))))
 
-    async def open(self, choice: ModelChoice) -> RayClient:
+    async def open(self, choice: ModelChoice, *, patient: bool = False) -> RayClient:
         """A client for this model, asked from the workers of the cluster.
+
+        Args:
+            choice: The model.
+            patient: The workers try again what may pass; an experiment does that itself, with fewer calls at a time.
 
         Raises:
             InputError: See `check_choice`; or the workers did not start.
@@ -82,10 +87,11 @@ class RayEngine:
         """
         check_choice(choice)
         target: Target = group(choice.model) if choice.kind == "group" else choice
-        if target not in self._workers:
-            self._workers[target] = await self._started(target)
+        async with self._opening:
+            if (target, patient) not in self._workers:
+                self._workers[target, patient] = await self._started(target, patient)
         price = price_of(choice) if choice.kind != "endpoint" else await asyncio.to_thread(_known_price, choice)
-        return RayClient(self._workers[target], model=choice.model, endpoint=choice.endpoint, price=price)
+        return RayClient(self._workers[target, patient], model=choice.model, endpoint=choice.endpoint, price=price)
 
     def close(self) -> None:
         """End the workers; end the cluster if it was started here."""
@@ -121,7 +127,7 @@ class RayEngine:
                 t("Check the address (--ray-address), and that its Ray is of this version."),
             ) from e
 
-    async def _started(self, target: Target) -> list[Any]:
+    async def _started(self, target: Target, patient: bool) -> list[Any]:
         limited = isinstance(target, Group) and any(m.most or m.per_minute for m in target.endpoints)
         made = self._ray.remote(_RemoteWorker).options(
             num_cpus=0.25,
@@ -137,7 +143,7 @@ class RayEngine:
                     keeper = self._kept()
                     await keeper.sign.remote("")  # It is there, and found by its name, before anybody asks for it.
                     self._keeper = keeper
-                workers += [made.remote(target, limited, uuid.uuid4().hex) for _ in range(self.workers)]
+                workers += [made.remote(target, limited, uuid.uuid4().hex, patient) for _ in range(self.workers)]
                 await asyncio.gather(*(worker.ready.remote() for worker in workers))
         except Exception as e:
             for worker in workers:
@@ -155,10 +161,10 @@ class RayEngine:
 class _RemoteWorker(Worker):
     """A `Worker` whose gates are the cluster's, where its endpoints have limits."""
 
-    def __init__(self, target: Target, limited: bool, holder: str) -> None:
+    def __init__(self, target: Target, limited: bool, holder: str, patient: bool = False) -> None:
         set_up_logs(level=logging.WARNING)  # Ray keeps what a worker writes: without keys, as everywhere.
         gates = ClusterGates(_ray().get_actor(KEEPER, namespace=NAMESPACE), holder) if limited else None
-        super().__init__(target, gates)
+        super().__init__(target, gates, patient=patient)
 
 
 def check_choice(choice: ModelChoice) -> None:

@@ -54,10 +54,12 @@ class Worker:
     Args:
         target: Whom to ask.
         gates: Keep the limits of a group's endpoints, with whoever else asks them.
+        patient: Try again what may pass; without, whoever runs the plan does.
     """
 
-    def __init__(self, target: Target, gates: Gates | None = None) -> None:
+    def __init__(self, target: Target, gates: Gates | None = None, *, patient: bool = False) -> None:
         self._target, self._gates = target, gates
+        self._retry = None if patient else NO_RETRY
         self._client: Client | None = None
         self._opening = asyncio.Lock()
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -144,8 +146,8 @@ class Worker:
             state = GroupState(self._target)
             state.gates = self._gates or state.gates
             found = read_secrets_file()
-            return await asyncio.to_thread(open_group, self._target, secrets=found, retry=NO_RETRY, state=state)
-        return await open_client(self._target, retry=NO_RETRY)
+            return await asyncio.to_thread(open_group, self._target, secrets=found, retry=self._retry, state=state)
+        return await open_client(self._target, retry=self._retry)
 
 
 async def _portion(arrived: asyncio.Queue[Delta | Completion | TaleError | None]) -> tuple[Portion, bool]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tale_core.cli import FAILED, INTERRUPTED, OK, emit
+from tale_core.commands import engines
 from tale_core.commands.ask import sampling_from_flags
 from tale_core.commands.mapping import columns_of
 from tale_core.commands.progress import open_with_progress
@@ -44,13 +44,13 @@ CONCURRENCY = 4
 
 def run(args: argparse.Namespace) -> int:
     """Run `run`."""
-    _check_engine(args)
+    engines.check(args)
     exports = [Path(name) for name in args.export]
     for path in exports:
         check_export(path)
     store = open_store(args.db)
     choice, plan = _resumed(args, store) if args.resume else _new(args)
-    view = run_plan(plan, choice, store, _engine(args, choice))
+    view = run_plan(plan, choice, store, engines.engine(args, choice))
     if view.results is not None:
         for path in exports:
             export_experiment(store, view.experiment_id, path)
@@ -82,32 +82,6 @@ def run_plan(
     _tell_sheet(plan, choice, price)
     with engine or nullcontext() as running:
         return asyncio.run(_run(plan, choice, store, running))
-
-
-def _check_engine(args: argparse.Namespace) -> None:
-    if args.engine == "local" and (args.ray_address is not None or args.ray_workers is not None):
-        raise InputError("--ray-address or --ray-workers was given without --engine ray.", "Add it, or leave them out.")
-    if args.engine == "ray" and args.db and re.search(r"://[^/@\s]*:[^/\s]*@|[?&]\w*password=", args.db):
-        raise InputError(
-            "--db holds a password, and Ray shows this command line to everybody who can see the cluster.",
-            "Give the address without it; PGPASSWORD or ~/.pgpass may hold it, or TALE_DATABASE_URL all of it.",
-        )
-
-
-@contextmanager
-def _engine(args: argparse.Namespace, choice: ModelChoice) -> Iterator[RayEngine | None]:
-    """The cluster that makes the calls; None when they are made from here."""
-    if args.engine == "local":
-        yield None
-        return
-    from tale_core.cluster.engine import RayEngine, check_choice
-
-    check_choice(choice)
-    # Ray tells of a worker that died on standard output, which is for the result alone.
-    with redirect_stdout(sys.stderr), RayEngine(address=args.ray_address, workers=args.ray_workers) as engine:
-        where = f"at {args.ray_address}" if args.ray_address else "on this machine"
-        print(f"Ray cluster {where}: {engine.workers} worker{'' if engine.workers == 1 else 's'}", file=sys.stderr)
-        yield engine
 
 
 def _new(args: argparse.Namespace) -> tuple[ModelChoice, ExperimentPlan]:

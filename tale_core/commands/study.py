@@ -6,10 +6,11 @@ import argparse
 import asyncio
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tale_core.cli import FAILED, INTERRUPTED, OK, emit
+from tale_core.commands import engines
 from tale_core.commands.ask import question_from_flags, sampling_from_flags, template_from_flags
 from tale_core.commands.progress import open_with_progress
 from tale_core.documents import search_document
@@ -25,10 +26,12 @@ from tale_core.store import open_store
 from tale_core.studies import SearchView, SweepView, resumed, view_of
 from tale_core.study_documents import sweep_document
 from tale_core.study_run import StudyRun
-from tale_core.types import Question
+from tale_core.types import Client, Question
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from tale_core.cluster.engine import RayEngine
 
 REFRESH_S = 0.25
 P = TypeVar("P", SearchPlan, SweepPlan)
@@ -37,6 +40,7 @@ V = TypeVar("V", SearchView, SweepView)
 
 def run_search(args: argparse.Namespace) -> int:
     """Run `search`."""
+    engines.check(args)
     choice = _choice(args)
     plan = _resumed(args, SearchPlan) or SearchPlan(
         question=Question(text="") if args.dataset else question_from_flags(args),
@@ -56,12 +60,15 @@ def run_search(args: argparse.Namespace) -> int:
 
         return search_many.run(args, plan, choice)
     plan.validate()
-    view = cast(SearchView, asyncio.run(_run(plan, choice, args, search_table)))
+    if args.at_once != 1:
+        raise InputError("--at-once was given without --dataset.", "Add it, or leave it out.")
+    view = cast(SearchView, _run(plan, choice, args, search_table))
     return _end(view, args, document=search_document, words=_search_words)
 
 
 def run_sweep(args: argparse.Namespace) -> int:
     """Run `sweep`."""
+    engines.check(args)
     choice = _choice(args)
     plan = _resumed(args, SweepPlan) or SweepPlan(
         question=question_from_flags(args),
@@ -76,7 +83,7 @@ def run_sweep(args: argparse.Namespace) -> int:
         reuse=not args.fresh,
     )
     plan.validate()
-    view = cast(SweepView, asyncio.run(_run(plan, choice, args, sweep_table)))
+    view = cast(SweepView, _run(plan, choice, args, sweep_table))
     return _end(view, args, document=sweep_document, words=_sweep_words)
 
 
@@ -106,13 +113,24 @@ def _choice(args: argparse.Namespace) -> ModelChoice:
     return choice
 
 
-async def _run(
+def _run(
     plan: SearchPlan | SweepPlan, choice: ModelChoice, args: argparse.Namespace, table: Callable[[Any], Table]
+) -> SearchView | SweepView:
+    with engines.engine(args, choice) as engine:
+        return asyncio.run(_watched(plan, choice, args, table, engine))
+
+
+async def _watched(
+    plan: SearchPlan | SweepPlan,
+    choice: ModelChoice,
+    args: argparse.Namespace,
+    table: Callable[[Any], Table],
+    engine: RayEngine | None,
 ) -> SearchView | SweepView:
     run = StudyRun(
         plan,
         store=open_store(args.db),
-        open_client=lambda: open_with_progress(choice),
+        open_client=opener(choice, engine),
         model=choice.model,
         endpoint=choice.endpoint,
     )
@@ -123,6 +141,13 @@ async def _run(
     finally:
         shower.cancel()
         await asyncio.gather(shower, return_exceptions=True)
+
+
+def opener(choice: ModelChoice, engine: RayEngine | None) -> Callable[[], Awaitable[Client]]:
+    """What opens a client: for calls from here, or from the workers of a cluster."""
+    if engine is None:
+        return lambda: open_with_progress(choice)
+    return lambda: engine.open(choice, patient=True)
 
 
 async def _show(run: StudyRun, table: Callable[[Any], Table]) -> None:
