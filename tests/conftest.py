@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,12 @@ def _close_stores(folder: Path) -> None:
         if str(folder) in key[0]:
             store.close()
             del opening._open[key]
+
+
+def pytest_configure() -> None:
+    """Whoever starts the tests in the background of a script has them ignore interrupts, and all that they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -37,7 +38,8 @@ OF_KIND: dict[SessionKind, tuple[str, str, str]] = {
 RECENT = 12
 RECENT_LETTERS = 26
 """Of a question, as wide as Latin ones: Chinese ones take the room of two."""
-ICON = Path(__file__).with_name("icon.png")  # A :material/…: icon here would be fetched from outside.
+# A :material/…: icon here would be fetched from outside, and a file would be read and hashed for every run of a page.
+ICON = "data:image/png;base64," + b64encode(Path(__file__).with_name("icon.png").read_bytes()).decode()
 
 
 def show(draw: Callable[[], None]) -> None:
@@ -69,7 +71,7 @@ def page(title: str, *, following: bool = False, undoing: bool = False, alone: b
     if not undoing:
         state.finish_deletions()
     sidebar: Literal["auto", "collapsed"] = "collapsed" if alone else "auto"
-    st.set_page_config(page_title=f"{title} · TALE", page_icon=str(ICON), layout="wide", initial_sidebar_state=sidebar)
+    st.set_page_config(page_title=f"{title} · TALE", page_icon=ICON, layout="wide", initial_sidebar_state=sidebar)
     with st.sidebar:
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown("### TALE", anchors=False, width="content")

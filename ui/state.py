@@ -161,7 +161,8 @@ def model_choices() -> dict[str, ModelChoice]:
 
 def current_choice() -> ModelChoice:
     """The model that is chosen in this session; the configured default until one is."""
-    return model_choices().get(str(st.session_state.get("chosen_model")), default_choice())
+    chosen = st.session_state.get("chosen_model")  # Which models there are is looked up on the disk.
+    return default_choice() if chosen is None else model_choices().get(str(chosen), default_choice())
 
 
 def choose(key: str) -> None:

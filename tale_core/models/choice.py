@@ -131,7 +131,8 @@ def _of_group(one: Group) -> ModelChoice:
 def available_choices(secrets: Mapping[str, object]) -> tuple[ModelChoice, ...]:
     """What can be asked without further ado: embedded models, with each adapter too, groups, presets of a known key."""
     found = [embedded_choice(m.name) for m in embedded_models()]
-    found += [_adapted(m, a) for m in embedded_models() for a in adapters.of_base(m.name)]
+    saved = adapters.listing().adapters
+    found += [_adapted(m, a) for m in embedded_models() for a in saved if a.about.base == m.name]
     found += [_of_group(one) for one in groups()]
     for one in endpoints():
         if one.needs_key and api_key(one.api_key_env, secrets=secrets):

@@ -188,7 +188,7 @@ def _newest(statement: Select[Any]) -> Select[Any]:
 
 def _page(condition: ColumnElement[bool], limit: int, *, after: Place | None, before: Place | None) -> Any:
     s = sessions.c
-    page = select(sessions).where(condition).limit(limit)
+    page = select(*(s[name] for name in (*queries.SUMMARY, *_MORE))).where(condition).limit(limit)
     if before is not None:
         newer = or_(s.created_at > before.created_at, s.id > before.id)
         page = page.where(s.created_at >= before.created_at, newer).order_by(s.created_at, s.id)
@@ -197,11 +197,12 @@ def _page(condition: ColumnElement[bool], limit: int, *, after: Place | None, be
     if after is not None:
         page = page.where(s.created_at <= after.created_at, or_(s.created_at < after.created_at, s.id < after.id))
     here = page.subquery("page")
-    return queries.with_answers(here, "template", "source", "result", "error").add_columns(
+    return queries.with_answers(here, *_MORE).add_columns(
         *(_of_experiment(table, here).label(name) for name, table in _COUNTS.items())
     )
 
 
+_MORE = ("template", "source", "result", "error")
 _COUNTS = {"asked": experiment_questions, "answered": experiment_units}
 
 

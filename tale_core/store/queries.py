@@ -15,6 +15,11 @@ from tale_core.store.tables import calls, sessions
 from tale_core.types import CallRecord, SessionRecord
 
 _INSERT_CALL = insert(calls)
+SUMMARY = ("id", "kind", "created_at", "status", "question_text", "model", "budget")
+"""Columns of a session that its summary shows."""
+# Made once: an alias copies every column of its table, which takes longer than the query.
+_VANILLA, _BUDGETED = calls.alias("vanilla"), calls.alias("budgeted")
+_LATEST = {role: calls.alias(f"latest_{role}") for role in ("vanilla", "budgeted")}
 
 
 def now() -> datetime:
@@ -73,13 +78,13 @@ def interrupt_calls(connection: Connection, which: ColumnElement[bool]) -> None:
 def with_answers(page: Any, *more: str) -> Any:
     """SELECT of `SessionSummary`'s fields, and `more` of the session's, for the sessions of a subquery.
 
-    The subquery has its limit already, so that answers are looked up for the rows of a page alone; of several answers
-    of one role the latest counts.
+    The subquery needs no column but these (`SUMMARY`) and no more: each is copied for every statement. It has its limit
+    already, so that answers are looked up for the rows of a page alone; of several answers of one role the latest
+    counts.
     """
-    vanilla, budgeted = calls.alias("vanilla"), calls.alias("budgeted")
-    names = ("id", "kind", "created_at", "status", "question_text", "model", "budget", *more)
+    vanilla, budgeted = _VANILLA, _BUDGETED
     return select(
-        *(page.c[name] for name in names),
+        *(page.c[name] for name in (*SUMMARY, *more)),
         vanilla.c.completion_tokens.label("vanilla_tokens"),
         vanilla.c.outcome.label("vanilla_outcome"),
         budgeted.c.completion_tokens.label("budgeted_tokens"),
@@ -92,6 +97,6 @@ def with_answers(page: Any, *more: str) -> Any:
 
 
 def _latest(role: str, page: Any) -> Any:
-    inner = calls.alias()
+    inner = _LATEST[role]
     of_session = (inner.c.session_id == page.c.id, inner.c.role == role)
     return select(func.max(inner.c.id)).where(*of_session).correlate(page).scalar_subquery()

@@ -170,7 +170,8 @@ class Store:
             kind: Only sessions of this kind.
         """
         self._reconcile_if_free()
-        statement = select(sessions).order_by(sessions.c.created_at.desc(), sessions.c.id.desc())
+        statement = select(*(sessions.c[name] for name in queries.SUMMARY))
+        statement = statement.order_by(sessions.c.created_at.desc(), sessions.c.id.desc())
         if before is not None:
             statement = statement.where(sessions.c.created_at < before)
         if kind is not None:
