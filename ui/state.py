@@ -54,7 +54,9 @@ ask_language(language)
 
 def chosen_language() -> Language | None:
     """What the address or the switch says; None while neither does and the browser's language decides."""
-    return _known(st.query_params.get(LANG)) or cast("Language | None", st.session_state.get(_LANGUAGE))
+    # Every sentence asks: `get` would raise and catch an error of many words where the address says nothing.
+    told = st.query_params.get_all(LANG)
+    return _known(told[-1] if told else None) or cast("Language | None", st.session_state.get(_LANGUAGE))
 
 
 def address(**parts: str) -> dict[str, str]:
