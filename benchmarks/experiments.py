@@ -19,6 +19,7 @@ from benchmarks.clock import MeasurementError
 from benchmarks.figures import Goal, Interval, median_interval
 from benchmarks.fixed_endpoint import fixed_endpoint
 from benchmarks.parts import Options, PartResult, Table
+from tale_core import loops
 from tale_core.experiments import ExperimentDone, ExperimentPlan, ExperimentStarted, UnitFinished, run_experiment
 from tale_core.models.client import OpenAIClient
 from tale_core.models.client_retry import NO_RETRY
@@ -64,9 +65,9 @@ def run(options: Options) -> PartResult:
             options.say(
                 f"{QUESTIONS} questions × {len(STRATEGIES)} calls, {CONCURRENCY} at a time, {at + 1} of {rounds}"
             )
-            runs.append(asyncio.run(_experiment(url, QUESTIONS)))
+            runs.append(loops.run(_experiment(url, QUESTIONS)))
         options.say(f"{MEMORY_QUESTIONS} questions × {len(STRATEGIES)} calls, for memory")
-        long = asyncio.run(_experiment(url, MEMORY_QUESTIONS))
+        long = loops.run(_experiment(url, MEMORY_QUESTIONS))
     growth = long.late_mib / long.early_mib
     share = median_interval([r.share for r in runs])
     return PartResult(

@@ -21,6 +21,7 @@ from tale_core.errors import InputError
 from tale_core.experiments.job import ExperimentRun, ExperimentView
 from tale_core.experiments.plan import ExperimentPlan
 from tale_core.i18n import language, t, use_language
+from tale_core.loops import new_loop
 from tale_core.models.choice import ModelChoice, open_client
 from tale_core.models.client_retry import NO_RETRY, RetryPolicy
 from tale_core.search import SearchPlan
@@ -34,6 +35,8 @@ END_S = 8.0
 """Seconds that the jobs have to write their end when the process ends; a container is given ten by default."""
 WATCH_S = 0.08
 """Seconds between two pictures of a running answer: twelve a second look fluent and cost little."""
+DRAWING_SHARE = 4.0
+"""For how many times as long as a page took to draw a picture it then leaves the others alone."""
 
 STOP_S = 1.0
 """Seconds that Stop waits for the end of a run before the page is drawn again."""
@@ -117,7 +120,9 @@ class Job(Generic[V_co]):
     def watch(self, *, interval_s: float = WATCH_S, beat_s: float = 0.2) -> Iterator[V_co]:
         """Yield a picture now, then after changes but no oftener than `interval_s`, or every `beat_s`, to the last.
 
-        A page can take a click, Stop above all, only between two pictures: the beat bounds how long that waits.
+        A page can take a click, Stop above all, only between two pictures: the beat bounds how long that waits. Where
+        drawing takes long, because many pages are drawn at the same time, pictures come less often: without that every
+        page that follows would make the others later, and thereby follow for longer.
         """
         seen = -1
         while True:
@@ -125,11 +130,12 @@ class Job(Generic[V_co]):
                 if self._version == seen:
                     self._changed.wait(beat_s)
                 seen = self._version
-            view = self.view()
+            view, began = self.view(), time.monotonic()
             yield view
             if not view.running:
                 return
-            time.sleep(interval_s)
+            drawing_s = time.monotonic() - began
+            time.sleep(max(interval_s, min(DRAWING_SHARE * drawing_s, beat_s)))
 
     def wait(self, timeout_s: float | None = None) -> V_co:
         """Block until the job has ended or `timeout_s` seconds have passed; the picture then."""
@@ -171,7 +177,7 @@ class Runner:
         """The background loop, started at first use. At the process's end its jobs are stopped in order."""
         with self._lock:
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
+                self._loop = new_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="tale-jobs", daemon=True)
                 self._thread.start()
                 if not self._registered:

@@ -259,7 +259,7 @@ def _obeys(h: _Handler, body: dict[str, Any]) -> None:
     end = ["The ", "answer ", "is ", "[[41]]" if budget is not None and budget < 20 else "[[42]]", "."]
     cap = body.get("max_tokens") or body.get("max_completion_tokens") or tokens
     with h.stream() as s:
-        s.text([*(f"word{i} " for i in range(tokens - len(end))), *end][:cap])
+        s.text([*["word "] * (tokens - len(end)), *end][:cap])  # A token each, also as tiktoken counts.
         s.chunk(finish="length" if cap < tokens else "stop")
         if body.get("stream_options"):
             s.usage({"prompt_tokens": 11, "completion_tokens": min(cap, tokens), "total_tokens": 11 + min(cap, tokens)})

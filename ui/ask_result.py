@@ -5,7 +5,7 @@ While answers stream, only the text and the counters inside fixed boxes change; 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,7 @@ class AnswerColumns:
     def __init__(self, roles: Sequence[AnswerRole] = ANSWERS) -> None:
         columns = st.columns(len(roles), gap="medium")
         self._slots = {role: self._column(column, role) for role, column in zip(roles, columns, strict=True)}
+        self._drawn: dict[tuple[str, str], str] = {}
 
     @staticmethod
     def _column(column: Any, role: Role) -> _Slots:
@@ -76,14 +77,20 @@ class AnswerColumns:
         for role, slots in self._slots.items():
             call = view.calls.get(role)
             if call is None:
-                slots.count.caption(_waiting(view, role))
-                slots.bar.markdown(live_bar(role, 0.0))
+                self._draw(slots.count.caption, role, "count", _waiting(view, role))
+                self._draw(slots.bar.markdown, role, "bar", live_bar(role, 0.0))
                 continue
             if call.record.status == "running":
-                slots.count.caption(_running_words(view, call))
-                slots.bar.markdown(live_bar(role, min(1.0, call.pieces / scale)))
+                self._draw(slots.count.caption, role, "count", _running_words(view, call))
+                self._draw(slots.bar.markdown, role, "bar", live_bar(role, min(1.0, call.pieces / scale)))
             shown, _ = answer_text(call.text or call.reasoning)
-            slots.text.text(shown or "…")
+            self._draw(slots.text.text, role, "text", shown or "…")
+
+    def _draw(self, draw: Callable[[str], object], role: str, place: str, words: str) -> None:
+        """What stands there already is not sent again: most pictures change one of six places."""
+        if self._drawn.get((role, place)) != words:
+            self._drawn[role, place] = words
+            draw(words)
 
 
 def live_bar(role: AnswerRole, share: float) -> str:

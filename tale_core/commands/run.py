@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tale_core import loops
 from tale_core.cli import FAILED, INTERRUPTED, OK, emit
 from tale_core.commands import engines
 from tale_core.commands.ask import sampling_from_flags
@@ -81,7 +82,7 @@ def run_plan(
     check_retry(plan, store)
     _tell_sheet(plan, choice, price)
     with engine or nullcontext() as running:
-        return asyncio.run(_run(plan, choice, store, running))
+        return loops.run(_run(plan, choice, store, running))
 
 
 def _new(args: argparse.Namespace) -> tuple[ModelChoice, ExperimentPlan]:

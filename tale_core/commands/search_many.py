@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tale_core import datasets
+from tale_core import datasets, loops
 from tale_core.cli import FAILED, INTERRUPTED, OK, emit
 from tale_core.commands import engines
 from tale_core.commands.study import opener
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace, plan: SearchPlan, choice: ModelChoice) -> int:
             bar.advance(task)
 
         searches = _Searches(todo, plan, choice, store, tally, open_client=opener(choice, engine), show=show)
-        status = asyncio.run(searches.run(args.at_once))
+        status = loops.run(searches.run(args.at_once))
     if args.json:
         emit(tally.document(plan, choice.model))
     else:

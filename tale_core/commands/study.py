@@ -9,6 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from tale_core import loops
 from tale_core.cli import FAILED, INTERRUPTED, OK, emit
 from tale_core.commands import engines
 from tale_core.commands.ask import question_from_flags, sampling_from_flags, template_from_flags
@@ -117,7 +118,7 @@ def _run(
     plan: SearchPlan | SweepPlan, choice: ModelChoice, args: argparse.Namespace, table: Callable[[Any], Table]
 ) -> SearchView | SweepView:
     with engines.engine(args, choice) as engine:
-        return asyncio.run(_watched(plan, choice, args, table, engine))
+        return loops.run(_watched(plan, choice, args, table, engine))
 
 
 async def _watched(

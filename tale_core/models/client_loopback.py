@@ -19,8 +19,6 @@ import httpx2
 
 KEPT_ALIVE_S = 5.0
 """An idle connection is not used again after this time: many servers close theirs about then."""
-_CONNECTED_S = 0.25
-"""Between tries of a name's several addresses, as RFC 8305 recommends."""
 
 
 @functools.cache
@@ -67,7 +65,7 @@ class LoopbackBackend(httpcore2.AsyncNetworkBackend):
         """
         with _as(httpcore2.ConnectTimeout, httpcore2.ConnectError):
             async with asyncio.timeout(timeout):
-                reader, writer = await asyncio.open_connection(host, port, happy_eyeballs_delay=_CONNECTED_S)
+                reader, writer = await asyncio.open_connection(host, port)
         return LoopbackStream(reader, writer)
 
     async def sleep(self, seconds: float) -> None:
