@@ -29,6 +29,7 @@ from tale_core.experiments import (
     Progress,
     RateLimited,
     UnitFinished,
+    asking,
     run_experiment,
     stored_plan,
 )
@@ -434,6 +435,31 @@ async def test_cancelling_the_task_does_the_same_and_a_resume_finishes_the_rest(
     done = await run(stored_plan(store, summary.id), rest, store)
     assert done.results.complete and len(rest.requests) == 24 - len(before)
     assert done.results.spent.calls == len(client.requests) + len(rest.requests)
+
+
+async def test_an_answer_that_was_whole_when_it_was_stopped_is_graded_stored_and_not_paid_again(store, monkeypatch):
+    graded, inner = asyncio.Event(), asking.graded_call
+
+    async def slow(call, question):
+        graded.set()
+        await asyncio.sleep(60)
+        return await inner(call, question)
+
+    client = says()
+    with monkeypatch.context() as patched:
+        patched.setattr(asking, "graded_call", slow)
+        events = run_experiment(plan(4, "vanilla", concurrency=2), client, store, patience=QUICK)
+        started = await anext(events)
+        running = asyncio.ensure_future(anext(events))
+        await graded.wait()
+        patched.setattr(asking, "graded_call", inner)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await events.aclose()
+    ended = Counter((c.status, c.outcome) for c in calls_of(store, started.experiment_id))
+    assert ended.pop(("done", Outcome.CORRECT)) >= 1 and ended.keys() <= {("cancelled", Outcome.UNGRADED)}
+    done = await run(stored_plan(store, started.experiment_id), client, store)
+    assert done.results.complete and len(client.requests) == 4 + ended.total()
 
 
 @given(st.integers(0, 140))

@@ -29,10 +29,9 @@ from tale_core.experiments.known import Known
 from tale_core.experiments.patience import OVERLOAD, Patience
 from tale_core.experiments.plan import ExperimentPlan, Unit
 from tale_core.experiments.throttle import Throttle
-from tale_core.shutdown import stopped_status
 from tale_core.spending import Ledger, Meter, Room
 from tale_core.strategies import Step
-from tale_core.types import CallRecord, Client, Completion, Outcome, Question, Request, Sampling
+from tale_core.types import CallRecord, Client, Completion, Question, Request, Sampling
 
 FLUSH_S = 0.5
 """Seconds between writes of a growing answer: what a kill can lose of the spend, beside the tokens in flight."""
@@ -44,9 +43,14 @@ class RunStoppedError(Exception):
 
 @dataclass(slots=True)
 class _Live:
-    """A call in flight."""
+    """A call in flight.
+
+    Attributes:
+        question: What was asked, once the answer is whole: it has yet to be graded and stored.
+    """
 
     record: CallRecord
+    question: Question | None = None
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     pieces: int = 0
@@ -125,10 +129,11 @@ class Asker:
                     self._flush(live)
 
     async def book_stopped(self) -> None:
-        """Book the calls whose streams a stop has closed, with what they had written."""
+        """Book the calls whose streams a stop has closed, with what they had written; a whole answer is an answer."""
         for key, live in list(self._live.items()):
-            record = replace(live.record, status=stopped_status(), outcome=Outcome.UNGRADED)
-            if record.finish_reason is None:
+            if live.question is not None:
+                record = live.record if live.record.cut else await graded_call(live.record, live.question)
+            else:
                 text, reasoning = "".join(live.text), "".join(live.reasoning)
                 record = await cancelled_call(live.record, self._client, text=text, reasoning=reasoning)
             await self._save(key, record)
@@ -201,7 +206,7 @@ class Asker:
         try:
             done, room = await self._asked(key, call, step, prompt)
             done = replace(done, attempts=done.attempts + tries - 1, cut=was_cut(done, room))
-            self._live[key].record = done
+            self._live[key].record, self._live[key].question = done, question
             if not done.cut:
                 done = await graded_call(done, question)
             done = await self._save(key, done)
