@@ -1,6 +1,7 @@
 """The event loop that long work runs in: uvloop's where there is one, else asyncio's own.
 
-Many answers at a time are many small pieces; uvloop takes about half the processor time for each. Windows has none.
+Many answers at a time are many small pieces; asyncio's own loop gives Python's lock away for each, and waits for it
+behind every other thread. Windows has no uvloop.
 """
 
 from __future__ import annotations
