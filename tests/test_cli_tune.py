@@ -50,6 +50,20 @@ def test_examples_are_counted_exported_and_kept_from_an_evaluation(tmp_path, cap
     assert kept & {q.text for q in asked} == {asked[0].text}
 
 
+def test_worked_solutions_become_examples(tmp_path, capsys):
+    file = tmp_path / "set.jsonl"
+    rows = [{"question": samples.question(i).text, "answer": f"{i} + 5 = {i + 5}\n#### {i + 5}"} for i in range(12)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags = ["--model", samples.BASE, "--held-out", "0", "--json"]
+    assert main(["tune", "examples", "--solutions", f"{file}:2:9", "--exclude", f"{file}:0:3", *flags]) == 0
+    told = document(capsys)
+    assert (told["train"], told["passed_over"]["excluded"], told["pairs"]) == (8, 1, 0)
+    assert main(["tune", "examples", "--solutions", str(file), "--from", str(file), *flags]) != 0
+    assert "--from and --solutions were both given" in capsys.readouterr().err
+    assert main(["tune", "examples", "--solutions", "shipped", *flags]) != 0
+    assert "no worked solutions" in capsys.readouterr().err
+
+
 def test_without_torch_training_is_refused_with_the_command(monkeypatch, capsys):
     monkeypatch.setattr(install, "find_spec", lambda name: None if name == "torch" else object())
     assert main(["tune", "train", "brief"]) == 2

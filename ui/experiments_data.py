@@ -58,28 +58,36 @@ def _is_here(name: str, folders: Sequence[Path]) -> bool:
     return all(any((folder / file).is_file() for folder in folders for file in part.files) for part in found.parts)
 
 
-def data_box() -> Chosen:
-    """The data set, how many of its questions, and what became of its rows."""
+def data_box(prefix: str = "exp", *, disabled: bool = False) -> Chosen:
+    """The data set, how many of its questions, and what became of its rows.
+
+    Args:
+        prefix: Of the keys in the session's state: `_dataset`, `_limit` and `_offset`, which have to be there, `_file`.
+        disabled: Nothing is to be changed.
+    """
     sets = local_sets()
-    if st.session_state.get("exp_dataset") not in (*sets, UPLOAD):
-        st.session_state["exp_dataset"] = next(iter(sets))
+    if st.session_state.get(f"{prefix}_dataset") not in (*sets, UPLOAD):
+        st.session_state[f"{prefix}_dataset"] = next(iter(sets))
     which, first, offset = st.columns([3, 1.2, 1.2], vertical_alignment="bottom")
     with which:
         st.selectbox(
-            t("Data set"), [*sets, UPLOAD], key="exp_dataset", persist_state="session",
+            t("Data set"), [*sets, UPLOAD], key=f"{prefix}_dataset", persist_state="session", disabled=disabled,
             format_func=lambda name: t("Upload a file…") if name == UPLOAD else _title(sets[name]),
             help=t("Sets whose files are on this machine. Others are read from files put into TALE_DATASETS_DIR."),
         )  # fmt: skip
     with first:
         st.number_input(
-            t("First questions"), 1, MOST_QUESTIONS, step=10, key="exp_limit", persist_state="session",
+            t("First questions"), 1, MOST_QUESTIONS, step=10, key=f"{prefix}_limit", persist_state="session",
+            disabled=disabled,
             help=t("How many questions are asked, from the set's beginning or from the offset on."),
         )  # fmt: skip
     with offset:
-        st.number_input(t("Offset"), 0, 1_000_000, step=10, key="exp_offset", persist_state="session")
-    name = str(st.session_state["exp_dataset"])
-    limit, skipped = int(st.session_state["exp_limit"]), int(st.session_state["exp_offset"])
-    chosen = _uploaded(limit, skipped) if name == UPLOAD else _named(sets[name], limit, skipped)
+        st.number_input(
+            t("Offset"), 0, 1_000_000, step=10, key=f"{prefix}_offset", persist_state="session", disabled=disabled,
+        )  # fmt: skip
+    name = str(st.session_state[f"{prefix}_dataset"])
+    limit, skipped = int(st.session_state[f"{prefix}_limit"]), int(st.session_state[f"{prefix}_offset"])
+    chosen = _uploaded(limit, skipped, prefix) if name == UPLOAD else _named(sets[name], limit, skipped)
     if chosen.loaded is not None:
         _about(chosen.loaded)
     return chosen
@@ -105,7 +113,7 @@ def _loaded(name: str, limit: int, offset: int, folder: str, said_in: Language) 
     return load(name, limit=limit, offset=offset)
 
 
-def _uploaded(limit: int, offset: int) -> Chosen:
+def _uploaded(limit: int, offset: int, prefix: str) -> Chosen:
     st.caption(
         t(
             "JSON Lines, JSON, CSV, TSV or Parquet with a column of questions and one of known answers; at most "
@@ -116,14 +124,14 @@ def _uploaded(limit: int, offset: int) -> Chosen:
         )
     )
     file = st.file_uploader(
-        t("File"), type=[s.removeprefix(".") for s in SUFFIXES], key="exp_file", label_visibility="collapsed",
+        t("File"), type=[s.removeprefix(".") for s in SUFFIXES], key=f"{prefix}_file", label_visibility="collapsed",
         max_upload_size=UPLOAD_BYTES // 1_000_000,
     )  # fmt: skip
     if file is None:
         return Chosen(None, t("Upload a file, or choose another data set."))
     data = file.getvalue()
     try:
-        mapping = _mapping(columns_of(file.name, data), file.file_id)
+        mapping = _mapping(columns_of(file.name, data), f"{prefix}_column_{{}}_{file.file_id}")
         whole = read_upload(file.name, data, mapping=mapping)
     except InputError as e:
         return Chosen(None, str(e))
@@ -172,7 +180,7 @@ def _columns(there: Sequence[str], mapping: Mapping[str, str]) -> Columns | None
         return None
 
 
-def _mapping(there: Sequence[str], file_id: str) -> dict[str, str | Sequence[str]] | None:
+def _mapping(there: Sequence[str], keys: str) -> dict[str, str | Sequence[str]] | None:
     """A box for each field, filled with the guess; None when the file shows no columns."""
     if not there:
         return None
@@ -180,7 +188,7 @@ def _mapping(there: Sequence[str], file_id: str) -> dict[str, str | Sequence[str
     chosen: dict[str, str | Sequence[str]] = {}
     with st.container(horizontal=True):
         for field in FIELDS:
-            key = f"exp_column_{field}_{file_id}"
+            key = keys.format(field)
             if field == "options":
                 chosen[field] = st.multiselect(
                     t(_LABELS[field]), there, default=[c for c in guess["options"] if c in there], key=key,

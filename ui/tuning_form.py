@@ -11,16 +11,21 @@ from tale_core.errors import InputError, StoreError, TaleError
 from tale_core.i18n import N_, t
 from tale_core.models import adapters
 from tale_core.models.catalog import embedded_model, embedded_models
-from tale_core.tuning.data import examples_from_store
+from tale_core.tuning.data import examples_from_solutions, examples_from_store
 from tale_core.tuning.examples import Examples, Selection
 from tale_core.tuning.plan import PROJECTIONS, Method, TunePlan, paper_settings
 from ui import state
 from ui import tuning_figures as figures
 from ui import tuning_words as words
+from ui.experiments_data import Chosen, data_box
 from ui.text import literal
 
 LEARN_FROM = 40
 """Experiments that are offered to learn from, the newest first."""
+LEARNT = {
+    "own": N_("Its own short right answers"),
+    "solutions": N_("Worked solutions of a data set"),
+}
 TARGETS = {
     "paper": N_("Attention queries and values, as in the paper"),
     "all": N_("All seven projections: learns more"),
@@ -43,11 +48,12 @@ def form(*, disabled: bool) -> Asked | None:
         disabled: A training runs: nothing is to be changed.
     """
     base = _base(disabled)
-    found = _examples(base)
+    solved = _solved(disabled)
+    found = _examples(base, solved)
     if found is None:
         return None
     _what_there_is(found)
-    with st.expander(t("What to learn from"), icon=":material/dataset:"):
+    with st.expander(t("Which of them"), icon=":material/dataset:"):
         _sources(base, disabled)
     with st.expander(t("How it is trained"), icon=":material/tune:"):
         settings = _settings(base, disabled)
@@ -76,23 +82,55 @@ def _base(disabled: bool) -> str:
     return str(st.session_state["tune_base"])
 
 
-def _examples(base: str) -> Examples | None:
+def _solved(disabled: bool) -> Chosen | None:
+    """The data set whose solutions are to be learnt; None for the model's own answers."""
+    st.radio(
+        t("Learn from"), list(LEARNT), key="tune_from", format_func=lambda n: t(LEARNT[n]), horizontal=True,
+        persist_state="session", disabled=disabled,
+        help=t(
+            "Its own answers teach it nothing new, they only make it brief. Worked solutions show other ways too: they "
+            "stand in a data set's answers, before ####, as in GSM8K."
+        ),
+    )  # fmt: skip
+    if st.session_state["tune_from"] != "solutions":
+        return None
+    st.session_state.setdefault("tune_from_limit", 200)
+    st.session_state.setdefault("tune_from_offset", 0)
+    return data_box("tune_from", disabled=disabled)
+
+
+def _examples(base: str, solved: Chosen | None) -> Examples | None:
     selection = Selection(
         per_question=int(st.session_state.setdefault("tune_per_question", 1)),
         least_tokens=int(st.session_state.setdefault("tune_least", 1)),
         held_out=int(st.session_state.setdefault("tune_held_out", 15)) / 100,
         sessions=tuple(st.session_state.get("tune_sessions") or ()),
     )
+    if solved and solved.loaded is None:
+        st.info(literal(solved.why, 800), icon=":material/rule:")
+        return None
+    parent = _key_of(str(st.session_state.get("tune_parent") or ""))
     try:
-        return _read(state.store().where, base, selection)
+        if solved and solved.loaded:
+            return examples_from_solutions(
+                [solved.loaded], state.store(), model=base, selection=selection, parent=parent
+            )
+        return _read(state.store().where, base, selection, parent)
     except (StoreError, InputError) as e:
         st.error(literal(str(e), 800), icon=":material/database_off:")
         return None
 
 
 @st.cache_data(ttl=20, max_entries=8, show_spinner=False)
-def _read(where: str, base: str, selection: Selection) -> Examples:
-    return examples_from_store(state.store(), model=base, selection=selection)
+def _read(where: str, base: str, selection: Selection, parent: str) -> Examples:
+    return examples_from_store(state.store(), model=base, selection=selection, parent=parent)
+
+
+def _key_of(parent: str) -> str:
+    try:
+        return adapters.find(parent).key if parent else ""
+    except TaleError:
+        return ""
 
 
 def _what_there_is(found: Examples) -> None:
@@ -130,7 +168,8 @@ def _how_to_get_some() -> None:
     st.markdown(
         t(
             "It learns from **its own short right answers**: those that searches and experiments with budgets have "
-            "found. Search some questions, or run an experiment with several budgets, and come back."
+            "found. Search some questions, or run an experiment with several budgets, and come back. Or let it learn "
+            "the worked solutions of a data set."
         )
     )
     with st.container(horizontal=True):

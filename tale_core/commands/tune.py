@@ -24,12 +24,14 @@ from tale_core.models import adapter_exchange, adapters
 from tale_core.models.weights_progress import megabytes
 from tale_core.presheet import duration
 from tale_core.settings import get_settings
-from tale_core.tuning.data import examples_from_store
+from tale_core.tuning.data import examples_from_solutions, examples_from_store
 from tale_core.tuning.examples import Examples, Selection, leak_key
 from tale_core.tuning.examples_file import from_jsonl, to_jsonl
 from tale_core.tuning.plan import PROJECTIONS, TunePlan, paper_settings
+from tale_core.types import Question
 
 if TYPE_CHECKING:
+    from tale_core.datasets import Loaded
     from tale_core.tuning.run_state import RunState
     from tale_core.tuning.runs import TuneRun
 
@@ -206,7 +208,9 @@ def _plan(args: argparse.Namespace) -> TunePlan:
 
 
 def _examples(args: argparse.Namespace, model: str) -> Examples:
-    """From a file, or from the store."""
+    """From a file, from worked solutions, or from the store."""
+    if args.examples_file and args.solutions:
+        raise InputError("--from and --solutions were both given.", "Give one: a file has all its examples in it.")
     if args.examples_file:
         path = Path(args.examples_file)
         try:
@@ -222,22 +226,27 @@ def _examples(args: argparse.Namespace, model: str) -> Examples:
         held_out=args.held_out,
         sessions=tuple(args.session),
     )
-    return examples_from_store(open_store(args.db), model=model, selection=selection, exclude=_excluded(args.exclude))
+    store, exclude = open_store(args.db), frozenset(leak_key(q) for q in _questions(args.exclude))
+    parent = adapters.find(args.parent).key if args.parent else ""
+    if args.solutions:
+        sets = [_part(one) for one in args.solutions]
+        return examples_from_solutions(sets, store, model=model, selection=selection, exclude=exclude, parent=parent)
+    return examples_from_store(store, model=model, selection=selection, exclude=exclude, parent=parent)
 
 
-def _excluded(parts: Sequence[str]) -> frozenset[str]:
-    """The keys of the questions of "DATASET" or "DATASET:OFFSET:LIMIT"."""
+def _part(part: str) -> Loaded:
+    """The questions of "DATASET" or "DATASET:OFFSET:LIMIT"."""
     from tale_core.datasets import load
 
-    keys: set[str] = set()
-    for part in parts:
-        match = _PART.fullmatch(part)
-        if match is None:
-            raise InputError("A data set to leave out has no name.", "Give --exclude DATASET or DATASET:OFFSET:LIMIT.")
-        name, offset, limit = match.groups()
-        loaded = load(name, offset=int(offset or 0), limit=int(limit) if limit else None)
-        keys |= {leak_key(q) for q in loaded.questions}
-    return frozenset(keys)
+    match = _PART.fullmatch(part)
+    if match is None:
+        raise InputError("A data set has no name.", "Give DATASET or DATASET:OFFSET:LIMIT.")
+    name, offset, limit = match.groups()
+    return load(name, offset=int(offset or 0), limit=int(limit) if limit else None)
+
+
+def _questions(parts: Sequence[str]) -> list[Question]:
+    return [q for part in parts for q in _part(part).questions]
 
 
 def _follow(run: TuneRun) -> RunState:

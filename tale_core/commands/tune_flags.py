@@ -21,6 +21,7 @@ def add(commands: Any, parser_class: Any, model_flags: Callable[[argparse.Argume
     actions = tune.add_subparsers(required=True, metavar="ACTION", parser_class=parser_class)
     examples = actions.add_parser("examples", help="what there is to train on, from stored answers")
     examples.add_argument("--model", metavar="NAME", help="whose answers; default: the configured model")
+    examples.add_argument("--parent", metavar="ADAPTER", help="count its answers as the model's: for a dpo after it")
     examples.add_argument("--export", metavar="FILE.jsonl", help="write them")
     _add_example_flags(examples)
     examples.set_defaults(command=_tune("run_examples"))
@@ -53,6 +54,10 @@ def add(commands: Any, parser_class: Any, model_flags: Callable[[argparse.Argume
 
 def _add_example_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="examples_file", metavar="FILE.jsonl", help="examples of a file, not the store")
+    parser.add_argument(
+        "--solutions", action="append", default=[], metavar="DATASET[:OFFSET:LIMIT]",
+        help="learn a data set's worked solutions (before ####), not the model's own answers",
+    )  # fmt: skip
     parser.add_argument("--session", action="append", default=[], metavar="ID", help="only answers of these sessions")
     parser.add_argument(
         "--exclude", action="append", default=[], metavar="DATASET[:OFFSET:LIMIT]", help="questions kept for evaluation"

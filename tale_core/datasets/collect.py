@@ -9,7 +9,14 @@ from itertools import chain, islice
 
 from tale_core.datasets.columns import find_columns
 from tale_core.datasets.results import Loaded, RowProblem, fingerprint
-from tale_core.datasets.rows import GPQA_COLUMNS, BadRow, Layout, to_gpqa_question, to_question
+from tale_core.datasets.rows import (
+    GPQA_COLUMNS,
+    BadRow,
+    Layout,
+    to_gpqa_question,
+    to_question,
+    worked_solution,
+)
 from tale_core.datasets.tables import Item, Row
 from tale_core.errors import InputError
 from tale_core.i18n import t
@@ -22,7 +29,8 @@ _LOOKED_AT = 20
 _NAMED = {"question": "question", "answer": "answer"}
 """Columns of every named set that is a table: what else it holds (a worked solution, say) is no answer."""
 
-Convert = Callable[[dict[str, object]], Question]
+Convert = Callable[[dict[str, object]], tuple[Question, str | None]]
+"""A row's values -> the question, and its worked solution where it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,7 @@ class Collector:
     offset: int = 0
     max_rows: int = MAX_ROWS
     questions: list[Question] = field(default_factory=list)
+    solutions: dict[str, str] = field(default_factory=dict)
     problems: list[RowProblem] = field(default_factory=list)
     good: int = 0
     _rows: int = 0
@@ -100,7 +109,7 @@ class Collector:
 
     def _take(self, row: Row, convert: Convert, where: str) -> None:
         try:
-            question = convert(row.values)
+            question, solution = convert(row.values)
         except BadRow as e:
             return self._note(row.line, where, str(e))
         here = where + t("line {line}", line=row.line)
@@ -117,6 +126,8 @@ class Collector:
         self.good += 1
         if self.good > self.offset:
             self.questions.append(question)
+            if solution:
+                self.solutions[str(question.id)] = solution
 
     def _note(self, line: int, where: str, reason: str) -> None:
         self.problems.append(RowProblem(line, where + reason))
@@ -135,7 +146,7 @@ class Collector:
         if not self.questions:
             raise InputError(behind_the_last(self.offset), t("There are {n:,}.", n=self.good))
         questions = tuple(self.questions)
-        return Loaded(name, questions, tuple(self.problems), source, fingerprint(questions))
+        return Loaded(name, questions, tuple(self.problems), source, fingerprint(questions), self.solutions)
 
 
 def behind_the_last(offset: int) -> str:
@@ -154,13 +165,14 @@ def _converter(head: Sequence[Item], reading: Reading) -> Convert:
         if missing:
             told = t("{source} has no column {column!r}.", source=reading.source, column=missing[0])
             raise InputError(told, t("Take the publishers' file unchanged."))
-        return lambda values: to_gpqa_question(values, source=reading.source)
+        return lambda values: (to_gpqa_question(values, source=reading.source), None)
     if reading.named and not {"question", "answer"} <= set(there):
         raise InputError(
             t("{source} has no columns question and answer.", source=reading.source),
             t("Take the publishers' file unchanged."),
         )
     columns = find_columns(there, _NAMED if reading.named else reading.mapping)
-    return lambda values: to_question(
-        values, columns, source=reading.source, kind=reading.kind, language=reading.language
+    return lambda values: (
+        to_question(values, columns, source=reading.source, kind=reading.kind, language=reading.language),
+        worked_solution(values, columns),
     )

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tale_core.types import Question
@@ -37,6 +37,7 @@ class Loaded:
         problems: The rows that were passed over. With a limit only those before reading stopped.
         source: Where they came from, in words.
         fingerprint: sha256 (hex) over text, options and answer of `questions`, in order.
+        solutions: Id of a question -> its worked solution without the final answer, where the set has one.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Loaded:
     problems: tuple[RowProblem, ...]
     source: str
     fingerprint: str
+    solutions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,12 @@ def to_gpqa_question(values: dict[str, object], *, source: str) -> Question:
     return to_question(row, Columns("question", "answer", ("options",), "id", "topic"), source=source, language="en")
 
 
+def worked_solution(values: dict[str, object], columns: Columns) -> str | None:
+    """What stands before `####` in a row's answer (GSM8K's way of writing one); None when nothing does."""
+    cell = values.get(columns.answer) if columns.answer else None
+    return (cell.rpartition("####")[0].strip() or None) if isinstance(cell, str) else None
+
+
 def _longer(what: Cell, most: int) -> BadRow:
     return BadRow(t("the {what} is longer than {most:,} characters", what=t(_CELLS[what]), most=most))
 

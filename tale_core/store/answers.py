@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from tale_core.store import records
 from tale_core.store.repository import Store
 from tale_core.store.tables import calls, experiment_questions, sessions
 from tale_core.types import Outcome, Question, SessionKind
 
+TUNED = "tuned:"
+"""How the wording of an answer begins that an adapter gave; its key follows."""
 _ROLES = ("vanilla", "budgeted", "probe")
 
 
@@ -27,6 +29,7 @@ class StoredAnswer:
         whole: It ended by itself; False when max_tokens ended it.
         optimum: For a search's probe, whether it was asked under the budget that the search found; None elsewhere.
         temperature: It was sampled with; None when the endpoint's own.
+        kind: Of the session; "solution" for a data set's worked solution, which no model wrote.
     """
 
     question: Question
@@ -40,23 +43,27 @@ class StoredAnswer:
     optimum: bool | None
     temperature: float | None
     session_id: str
-    kind: SessionKind
+    kind: SessionKind | Literal["solution"]
 
 
-def stored_answers(store: Store, *, model: str, sessions_only: Collection[str] = ()) -> list[StoredAnswer]:
+def stored_answers(
+    store: Store, *, model: str, sessions_only: Collection[str] = (), adapter: str = ""
+) -> list[StoredAnswer]:
     """The answers of a model, oldest first; simulated ones, copies of earlier ones and those of adapters left out.
 
     Args:
         store: Where to look.
         model: As stored.
         sessions_only: Ids of sessions to read; empty reads all.
+        adapter: Key of an adapter whose answers are read too.
     """
     columns = (calls.c.id, calls.c.unit, calls.c.role, calls.c.text, calls.c.completion_tokens, calls.c.outcome)
     more = (calls.c.finish_reason, calls.c.prompt_template, calls.c.requested_budget, calls.c.temperature)
+    template, own = calls.c.prompt_template, f"{TUNED}{adapter}"
     statement = (
         select(*columns, *more, calls.c.session_id)
         .where(calls.c.model == model, calls.c.status == "done", calls.c.cut.is_(False), calls.c.role.in_(_ROLES))
-        .where(calls.c.source.in_(("live", "recorded")), calls.c.prompt_template.not_like("tuned:%"))
+        .where(calls.c.source.in_(("live", "recorded")), or_(template.not_like(f"{TUNED}%"), template == own))
         .order_by(calls.c.id)
     )
     if sessions_only:

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 
 from tale_core.errors import InputError
 from tale_core.i18n import t
-from tale_core.store import StoredAnswer
+from tale_core.store import TUNED, StoredAnswer
 from tale_core.types import Outcome, Question
 
 Against = Literal["vanilla", "wrong"]
@@ -245,8 +245,12 @@ def _of_question(answers: Sequence[StoredAnswer], selection: Selection) -> tuple
 
 
 def _wrong(answers: Sequence[StoredAnswer]) -> Rejected | None:
-    """The longest of the brief wrong answers: it shows its steps, so that there is something to be rejected."""
-    longest = max(answers, key=lambda a: (a.tokens, a.text), default=None)
+    """The longest of the brief wrong answers: it shows its steps, so that there is something to be rejected.
+
+    An adapter's own come first: what a training that goes on from it has to unlearn is what it says itself.
+    """
+    own = [a for a in answers if a.template.startswith(TUNED)]
+    longest = max(own or answers, key=lambda a: (a.tokens, a.text), default=None)
     return Rejected(longest.text, longest.tokens) if longest else None
 
 

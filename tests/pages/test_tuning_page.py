@@ -19,6 +19,7 @@ from tale_core import jobs
 from tale_core.i18n import use_language
 from tale_core.models import adapters
 from tale_core.models.choice import embedded_choice
+from tale_core.settings import get_settings
 from tale_core.store import current_owner
 from tale_core.tuning import install, job, runs
 from tale_core.tuning.plan import TunePlan
@@ -96,6 +97,42 @@ def _aside() -> tuple[Any, ...]:
     from tale_core.tuning.examples import Selection
 
     return examples_from_store(open_store(), model=samples.BASE, selection=Selection()).questions
+
+
+def gsm8k(folder: Path, monkeypatch: pytest.MonkeyPatch, count: int = 20) -> None:
+    """A local GSM8K with worked solutions."""
+    rows = [{"question": samples.question(i).text, "answer": f"{i} + 5 = <<{i}+5={i + 5}>>{i + 5}\n#### {i + 5}"}
+            for i in range(2, 2 + count)]  # fmt: skip
+    (folder / "gsm8k.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    monkeypatch.setenv("TALE_DATASETS_DIR", str(folder))
+    get_settings.cache_clear()
+
+
+def test_worked_solutions_of_a_data_set_can_be_learnt_instead(tmp_path, monkeypatch):
+    gsm8k(tmp_path, monkeypatch)
+    at = page()
+    at.radio(key="tune_from").set_value("solutions").run()
+    assert "The answers of shipped have no worked solutions." in words(at.main)
+    at.selectbox(key="tune_from_dataset").set_value("gsm8k").run()
+    at.slider(key="tune_held_out").set_value(0).run()
+    assert not at.exception and "20 examples, " in words(at.main) and not at.button(key="tune_measure").disabled
+    at.number_input(key="tune_from_limit").set_value(9)
+    at.number_input(key="tune_from_offset").set_value(4).run()
+    assert "9 examples, " in words(at.main)
+    assert at.dataframe[0].value["Answer to learn"].str.endswith("]]").all()
+    at.button(key="tune_measure").click().run()
+    (run,) = runs.listing()
+    learnt = {e.question.text for e in run.examples().train}
+    assert learnt == {samples.question(i).text for i in range(6, 15)}
+
+
+def test_an_offset_behind_the_last_solution_is_told(tmp_path, monkeypatch):
+    gsm8k(tmp_path, monkeypatch)
+    at = page()
+    at.radio(key="tune_from").set_value("solutions").run()
+    at.selectbox(key="tune_from_dataset").set_value("gsm8k").run()
+    at.number_input(key="tune_from_offset").set_value(40).run()
+    assert not at.exception and "behind the last question" in words(at.main)
 
 
 def test_too_few_examples_say_what_is_missing():
