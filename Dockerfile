@@ -9,9 +9,9 @@ RUN python -m venv /opt/venv \
     && /opt/venv/bin/pip install --require-hashes --only-binary :all: -r /tmp/requirements.lock
 
 FROM python:3.11.14-slim-bookworm
-# libgomp is what llama.cpp's wheel computes with; nothing else is added.
+# libgomp is what llama.cpp's wheel computes with; HAProxy stands before several processes, if there are any.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libgomp1 \
+    && apt-get install -y --no-install-recommends haproxy libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --system --gid 10001 tale \
     && useradd --system --uid 10001 --gid tale --home-dir /data --shell /usr/sbin/nologin tale \

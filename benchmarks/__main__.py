@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         help="questions of the parts table and cluster; 60 or more for table's goal (default: a few)",
     )
     made.add_argument("--seconds", type=_positive, help="how long the part load takes (default: 300)")
+    made.add_argument("--processes", type=_positive, default=1, help="of the app, in the part load (default: 1)")
     made.add_argument("--json", action="store_true", help="print one JSON document; tables go to standard error")
     made.add_argument("--strict", action="store_true", help="exit 1 when a goal is missed")
     made.add_argument("--results", type=Path, default=RESULTS, help="folder for the figures (default: %(default)s)")
@@ -70,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seed=args.seed,
         limit=args.limit,
         seconds=args.seconds,
+        processes=args.processes,
         keep=args.results,
         say=lambda words: progress.print(words, style="dim", highlight=False),
     )

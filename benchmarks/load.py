@@ -3,7 +3,8 @@
 Each of them opens pages, types questions, asks them and waits for both answers, and looks into the history, with a few
 seconds between one thing and the next as people have. A rerun is timed from the message that a browser would send to
 the end of the script; for Ask itself until the page shows that it runs. The goals are about the time in which all of
-them are there; how they came in is told apart. `--seconds 60` is a shorter round.
+them are there; how they came in is told apart. `--seconds 60` is a shorter round; `--processes 2` has
+two processes of the app behind HAProxy.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import random
 import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -32,6 +32,7 @@ from benchmarks.fixed_endpoint import fixed_endpoint
 from benchmarks.load_viewer import Viewer
 from benchmarks.machine import load as busy
 from benchmarks.parts import Options, PartResult, Table
+from tale_core.app_processes import AppProcesses, command
 from tale_core.settings import REPO_ROOT
 
 VIEWERS, SECONDS, LATENCY_S = 50, 300, 0.5
@@ -73,16 +74,16 @@ def run(options: Options) -> PartResult:
     seconds, before = float(options.seconds or SECONDS), busy()
     with tempfile.TemporaryDirectory(prefix="tale-bench-load-", ignore_cleanup_errors=True) as folder:
         log = Path(folder) / "app.log"
-        with fixed_endpoint(LATENCY_S) as url, _app(Path(folder), url, log) as (port, process):
-            options.say(f"{VIEWERS} people for {seconds:.0f} s")
-            seen = asyncio.run(_crowd(port, process, seconds, random.Random(options.seed)))
+        with fixed_endpoint(LATENCY_S) as url, _app(Path(folder), url, log, options.processes) as (port, processes):
+            options.say(f"{VIEWERS} people for {seconds:.0f} s, {options.processes} process(es) of the app")
+            seen = asyncio.run(_crowd(port, processes, seconds, random.Random(options.seed)))
         told = log.read_text(encoding="utf-8", errors="replace")
     seen.problems += [line for line in told.splitlines() if "Traceback" in line or " ERROR " in line]
-    return _result(seen, seconds, (before, busy()))
+    return _result(seen, seconds, options.processes, (before, busy()))
 
 
 @contextmanager
-def _app(folder: Path, endpoint: str, log: Path) -> Iterator[tuple[int, psutil.Process]]:
+def _app(folder: Path, endpoint: str, log: Path, count: int) -> Iterator[tuple[int, list[psutil.Process]]]:
     groups = folder / "groups.toml"
     groups.write_text(f'[scripted]\n[[scripted.endpoints]]\nbase_url = "{endpoint}"\n', encoding="utf-8")
     env = {name: value for name, value in os.environ.items() if not name.startswith("TALE_")}
@@ -91,16 +92,19 @@ def _app(folder: Path, endpoint: str, log: Path) -> Iterator[tuple[int, psutil.P
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
     with log.open("ab") as out:
-        process = subprocess.Popen(command, cwd=REPO_ROOT, env=env, stdout=out, stderr=out)
+        if count > 1:
+            with AppProcesses(count, port, env=env, out=out) as apps:
+                yield port, [psutil.Process(pid) for pid in apps.pids]
+            return
+        process = subprocess.Popen(command(port), cwd=REPO_ROOT, env=env, stdout=out, stderr=out)
     try:
         until = time.monotonic() + START_S
         while not _answers(port):
             if process.poll() is not None or time.monotonic() > until:
                 raise MeasurementError(f"the app did not start: {log.read_text()[-500:]}")
             time.sleep(0.1)
-        yield port, psutil.Process(process.pid)
+        yield port, [psutil.Process(process.pid)]
     finally:
         process.terminate()
         try:
@@ -115,14 +119,15 @@ def _answers(port: int) -> bool:
     return False
 
 
-async def _crowd(port: int, process: psutil.Process, seconds: float, chance: random.Random) -> Seen:
-    async with Viewer(port) as first:  # It imports what the app needs; everybody after it finds it there.
-        for page in ("Settings", "History", "Search", "Elasticity"):
-            await first.open(page)
+async def _crowd(port: int, processes: list[psutil.Process], seconds: float, chance: random.Random) -> Seen:
+    for _ in processes:  # The first one imports what the app needs; everybody after it finds it there.
+        async with Viewer(port) as first:
+            for page in ("Settings", "History", "Search", "Elasticity"):
+                await first.open(page)
     seen, began = Seen(), time.monotonic()
     ramp = min(RAMP_S, seconds / 5)
     seen.all_there = began + ramp
-    watching = asyncio.create_task(_watch(process, seen, began))
+    watching = asyncio.create_task(_watch(processes, seen, began))
     people = [
         _person(port, number, random.Random(chance.random()), ramp * number / VIEWERS, began + seconds, seen)
         for number in range(VIEWERS)
@@ -132,12 +137,12 @@ async def _crowd(port: int, process: psutil.Process, seconds: float, chance: ran
     return seen
 
 
-async def _watch(process: psutil.Process, seen: Seen, began: float) -> None:
+async def _watch(processes: list[psutil.Process], seen: Seen, began: float) -> None:
     while True:
         with suppress(psutil.Error):
-            at, used = time.monotonic() - began, process.cpu_times()
-            seen.rss.append((at, process.memory_info().rss / 2**20))
-            seen.cpu.append((at, used.user + used.system))
+            at, used = time.monotonic() - began, [one.cpu_times() for one in processes]
+            seen.rss.append((at, sum(one.memory_info().rss for one in processes) / 2**20))
+            seen.cpu.append((at, sum(one.user + one.system for one in used)))
         await asyncio.sleep(1)
 
 
@@ -184,7 +189,7 @@ async def _pause(chance: random.Random) -> None:
     await asyncio.sleep(chance.uniform(*PAUSE_S))
 
 
-def _result(seen: Seen, seconds: float, loads: tuple[float, float]) -> PartResult:
+def _result(seen: Seen, seconds: float, processes: int, loads: tuple[float, float]) -> PartResult:
     every = sorted(ms for times in seen.times.values() for ms in times)
     came = sorted(ms for times in seen.coming.values() for ms in times)
     if len(every) < 20 or len(seen.rss) < 8:
@@ -200,14 +205,14 @@ def _result(seen: Seen, seconds: float, loads: tuple[float, float]) -> PartResul
     columns = ("what", "n", "median", "p95", "longest")
     return PartResult(
         name="load",
-        tables=(Table(f"{VIEWERS} people, {seconds:.0f} s: a rerun, ms", columns, rows),),
+        tables=(Table(f"{VIEWERS} people, {seconds:.0f} s, {processes} process(es): a rerun, ms", columns, rows),),
         goals=(
             Goal("load: errors seen", "at most", 0.0, Interval(len(every), problems, problems, problems)),
             Goal("load: p95 of a page's rerun", "at most", MOST_P95_MS, Interval(len(every), p95, p95, p95), "ms"),
             Goal("load: memory of the last quarter over the second", "at most", MOST_GROWTH,
                  Interval(1, growth, growth, growth)),
         ),
-        data={"seconds": seconds, "viewers": VIEWERS, "times_ms": dict(seen.times), "coming_ms": dict(seen.coming),
+        data={"seconds": seconds, "viewers": VIEWERS, "processes": processes, "times_ms": dict(seen.times), "coming_ms": dict(seen.coming),
               "problems": seen.problems, "answered": seen.answered, "rss_mib": seen.rss, "cpu_s": seen.cpu,
               "load": loads},
         notes=(f"The app used {busy_share:.2f} processors, {each:.0f} ms for each rerun, answers included. "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -50,9 +51,11 @@ class Viewer:
     _reader: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        cookie = await asyncio.to_thread(_cookie, self.port)
         self._socket = await connect(
             f"ws://127.0.0.1:{self.port}/_stcore/stream", max_size=None, open_timeout=LONGEST_S,
             origin=f"http://127.0.0.1:{self.port}", subprotocols=[Subprotocol("streamlit")], proxy=None,  # type: ignore[arg-type]
+            additional_headers={"Cookie": cookie} if cookie else None,
         )  # fmt: skip
         self._reader = asyncio.create_task(self._read())
         return self
@@ -198,3 +201,10 @@ class Viewer:
         for clock in self._clocks.values():
             clock.cancel()
         self._clocks.clear()
+
+
+def _cookie(port: int) -> str:
+    """What the first page of a visit sets: a balancer's mark of the process that a reader stays with."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=LONGEST_S) as answer:
+        set_cookies = answer.headers.get_all("Set-Cookie") or []
+    return "; ".join(one.partition(";")[0] for one in set_cookies)

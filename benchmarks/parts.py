@@ -25,6 +25,7 @@ class Options:
         seed: Decides every order.
         limit: Questions of the parts `table` and `cluster`; None leaves it at a few.
         seconds: How long the part `load` takes; None leaves it at five minutes.
+        processes: Of the app, in the part `load`.
         keep: Folder where a part may keep what it goes on from after a stop.
         say: Told in words what is being measured.
     """
@@ -35,6 +36,7 @@ class Options:
     seed: int = 1024
     limit: int | None = None
     seconds: int | None = None
+    processes: int = 1
     keep: Path = Path("benchmarks", "results")
     say: Callable[[str], None] = lambda words: None
 

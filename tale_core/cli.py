@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     add_label(commands, _Parser)
     _add_models(commands)
     _add_serve(commands)
+    _add_app(commands)
     archive_flags.add(commands)
     _add_record(commands)
     _add_db(commands)
@@ -283,6 +284,14 @@ def _add_serve(commands: Any) -> None:
     serve.set_defaults(command=_serve)
 
 
+def _add_app(commands: Any) -> None:
+    app = commands.add_parser("app", help="start the pages, in one process or in several behind HAProxy")
+    app.add_argument("--processes", type=int, default=1, metavar="N", help="default: 1; more need HAProxy")
+    app.add_argument("--port", type=int, default=8501, metavar="N", help="default: 8501")
+    app.add_argument("--address", default="127.0.0.1", metavar="IP", help="default: this machine alone")
+    app.set_defaults(command=_app)
+
+
 def _add_record(commands: Any) -> None:
     record = commands.add_parser("record", help="run recipes and keep them with their timing, for lessons")
     record.add_argument("names", nargs="*", metavar="NAME", help="recipes to run; default: all of the file")
@@ -392,6 +401,12 @@ def _db_copy(args: argparse.Namespace) -> int:
 
 def _serve(args: argparse.Namespace) -> int:
     from tale_core.commands.serve import run
+
+    return run(args)
+
+
+def _app(args: argparse.Namespace) -> int:
+    from tale_core.commands.app import run
 
     return run(args)
 
