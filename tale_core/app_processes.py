@@ -37,6 +37,7 @@ STOP_S = 30.0
 """Running jobs get this long to write what they have."""
 BACKOFF_S = (1.0, 30.0)
 """Between the starts of a process that keeps ending: at first, and at most."""
+MOST_CONNECTIONS = 8_192
 _HEALTH = "/_stcore/health"
 _PDEATHSIG = 1
 
@@ -55,21 +56,21 @@ def command(port: int, *, address: str = "127.0.0.1", seen_at: int | None = None
     return found + ([f"--browser.serverPort={seen_at}", "--logger.hideWelcomeMessage=true"] if seen_at else [])
 
 
-def haproxy_config(ports: Sequence[int], *, port: int, address: str) -> str:
+def haproxy_config(ports: Sequence[int], *, port: int, address: str, most: int = MOST_CONNECTIONS) -> str:
     """HAProxy's configuration for app processes on loopback.
 
     Args:
         ports: Where they listen.
         port: Where HAProxy listens.
         address: On which address.
+        most: Connections at the same time. Each takes two descriptors; HAProxy does not start without them.
     """
     where = f"[{address}]" if ":" in address else address
     servers = "\n".join(f"    server p{n} 127.0.0.1:{one} cookie p{n}" for n, one in enumerate(ports, start=1))
     return f"""global
-    maxconn 8192
+    maxconn {most}
 defaults
     mode http
-    maxconn 8000
     option redispatch 1
     option forwardfor
     retries 3
@@ -91,7 +92,7 @@ backend app
     cookie {COOKIE} insert indirect nocache httponly attr "SameSite=Lax"
     option httpchk GET {_HEALTH}
     http-check expect status 200
-    default-server check inter 2s fall 2 rise 1 maxconn 4000
+    default-server check inter 2s fall 2 rise 1
 {servers}
 """
 
@@ -205,11 +206,10 @@ class AppProcesses:
     def _balance(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="tale-haproxy-")
         file = Path(self._folder.name) / "haproxy.cfg"
-        file.write_text(
-            haproxy_config([a.port for a in self._apps], port=self.port, address=self.address), encoding="utf-8"
-        )
+        ports, most = [a.port for a in self._apps], _connections()
+        file.write_text(haproxy_config(ports, port=self.port, address=self.address, most=most), encoding="utf-8")
         self._balancer = subprocess.Popen(
-            [self._haproxy, "-q", "-db", "-f", str(file)], start_new_session=True, preexec_fn=_die_with(os.getpid())
+            [self._haproxy, "-db", "-f", str(file)], start_new_session=True, preexec_fn=_die_with(os.getpid())
         )
         until = time.monotonic() + 10
         while not _answers(self.port, self.address):
@@ -233,6 +233,14 @@ def _haproxy() -> str:
             t("Install it (apt install haproxy, brew install haproxy), or start one process."),
         )
     return found
+
+
+def _connections() -> int:
+    """As many as this process may have descriptors for."""
+    import resource
+
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return MOST_CONNECTIONS if allowed == resource.RLIM_INFINITY else max(16, min(MOST_CONNECTIONS, allowed // 2 - 128))
 
 
 def _check_free(address: str, port: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -134,6 +135,20 @@ def test_readers_spread_over_the_processes_and_each_stays_on_one():
         assert all(cookie.startswith(f"{COOKIE}=p") for _, cookie in readers)
         for said, cookie in readers:
             assert {get(port, cookie, path)[0] for path in ("/", "/media/1", "/_stcore/upload_file")} == {said}
+
+
+@needs_haproxy
+def test_where_few_descriptors_are_allowed_it_starts_with_fewer_connections(monkeypatch):
+    """As in a container; HAProxy itself refuses to start with a limit that it cannot serve."""
+    monkeypatch.setattr(app_processes, "_die_with", lambda parent: few)
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 1024))
+    with two() as (apps, port):
+        monkeypatch.undo()
+        assert come(port)[0] in {str(pid) for pid in apps.pids}
+
+
+def few() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
 
 
 @needs_haproxy
