@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 AnswerKind = Literal["number", "choice", "text"]
 Language = Literal["en", "zh"]
@@ -20,6 +20,8 @@ Role = Literal["estimate", "vanilla", "budgeted", "direct", "probe"]
 SessionKind = Literal["ask", "search", "sweep", "experiment"]
 ProbePhase = Literal["vanilla", "bisect", "greedy", "sweep"]
 AnswerRole = Literal["vanilla", "budgeted"]
+TUNED: Final = "tuned:"
+"""How the strategy and the wording of an answer begin that an adapter gave."""
 ANSWERS: tuple[AnswerRole, AnswerRole] = ("vanilla", "budgeted")
 LabelledBy = Literal["verdict", "gold"]
 Status = Literal["running", "done", "failed", "cancelled", "interrupted"]

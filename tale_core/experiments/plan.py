@@ -15,11 +15,13 @@ from tale_core.grading import known_answer
 from tale_core.i18n import t
 from tale_core.spending import Limits
 from tale_core.strategies import BudgetPredictor, Strategy, Tuned, check_base, strategy
-from tale_core.types import Price, Question, Sampling
+from tale_core.types import TUNED, Price, Question, Sampling
 
 MAX_REPEATS = 100
 MAX_CONCURRENCY = 256
 MAX_UNITS = 1_000_000
+ROUNDS = 4
+"""Answers of each strategy for every call at the same time, before the next adapter has its turn."""
 _SAME = ("dataset", "fingerprint", "strategies", "repeats", "template", "sampling", "estimators")
 """What a resumed experiment must have in common with its beginning: all that decides a number."""
 
@@ -169,11 +171,19 @@ class ExperimentPlan:
                 check_base(one, model)
 
     def units(self) -> Iterator[Unit]:
-        """All units, question by question, so that whatever is finished can be compared in pairs."""
-        for position in range(len(self.questions)):
-            for repeat in range(self.repeats):
-                for name in self.strategies:
-                    yield Unit(position, repeat, name)
+        """All units, question by question, so that whatever is finished can be compared in pairs.
+
+        With adapters a few questions at a time: the base first, then each adapter. llama.cpp computes answers with the
+        same adapter together and those with different ones after each other.
+        """
+        base = [name for name in self.strategies if not name.startswith(TUNED)]
+        groups = [g for g in (base, *([name] for name in self.strategies if name.startswith(TUNED))) if g]
+        count, step = len(self.questions), 1 if len(groups) == 1 else ROUNDS * self.concurrency
+        for first in range(0, count, step):
+            for group in groups:
+                for position in range(first, min(first + step, count)):
+                    for repeat in range(self.repeats):
+                        yield from (Unit(position, repeat, name) for name in group)
 
     def document(self) -> dict[str, Any]:
         """The plan as JSON, without its questions, which have rows of their own."""
@@ -194,7 +204,7 @@ class ExperimentPlan:
 
     def _adapters(self) -> dict[str, list[str]]:
         """Which adapters answer, by content: one trained again is another one."""
-        named = (strategy(name) for name in self.strategies if name.startswith("tuned:"))
+        named = (strategy(name) for name in self.strategies if name.startswith(TUNED))
         return {one.name: [one.name, one.adapter] for one in named if isinstance(one, Tuned)}
 
     def _used(self) -> dict[str, BudgetPredictor]:

@@ -5,7 +5,7 @@ inside. It knows no client, no estimator and no page. SQLite is the default; `TA
 database.
 """
 
-from tale_core.store.answers import TUNED, StoredAnswer, stored_answers
+from tale_core.store.answers import StoredAnswer, stored_answers
 from tale_core.store.archive_format import Manifest
 from tale_core.store.archive_reading import Archive
 from tale_core.store.archive_writing import Exported, export_archive
@@ -55,7 +55,6 @@ __all__ = [
     "MAX_GOLD",
     "MAX_NAME",
     "SETTLED",
-    "TUNED",
     "UNDO_FOR",
     "AccuracyMoved",
     "Archive",

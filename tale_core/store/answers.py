@@ -14,10 +14,8 @@ from sqlalchemy import Connection, or_, select
 from tale_core.store import records
 from tale_core.store.repository import Store
 from tale_core.store.tables import calls, experiment_questions, sessions
-from tale_core.types import Outcome, Question, SessionKind
+from tale_core.types import TUNED, Outcome, Question, SessionKind
 
-TUNED = "tuned:"
-"""How the wording of an answer begins that an adapter gave; its key follows."""
 _ROLES = ("vanilla", "budgeted", "probe")
 
 

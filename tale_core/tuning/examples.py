@@ -19,8 +19,8 @@ from typing import Any, Literal, NamedTuple
 
 from tale_core.errors import InputError
 from tale_core.i18n import t
-from tale_core.store import TUNED, StoredAnswer
-from tale_core.types import Outcome, Question
+from tale_core.store import StoredAnswer
+from tale_core.types import TUNED, Outcome, Question
 
 Against = Literal["vanilla", "wrong"]
 MORE = "python -m tale_core run DATASET --strategies vanilla,fixed:25,fixed:50,fixed:100 --template words"
