@@ -79,7 +79,7 @@ def run(options: Options) -> PartResult:
             seen = asyncio.run(_crowd(port, processes, seconds, random.Random(options.seed)))
         told = log.read_text(encoding="utf-8", errors="replace")
     seen.problems += [line for line in told.splitlines() if "Traceback" in line or " ERROR " in line]
-    return _result(seen, seconds, options.processes, (before, busy()))
+    return _result(seen, seconds, (before, busy()), options.processes)
 
 
 @contextmanager
@@ -189,7 +189,7 @@ async def _pause(chance: random.Random) -> None:
     await asyncio.sleep(chance.uniform(*PAUSE_S))
 
 
-def _result(seen: Seen, seconds: float, processes: int, loads: tuple[float, float]) -> PartResult:
+def _result(seen: Seen, seconds: float, loads: tuple[float, float], processes: int = 1) -> PartResult:
     every = sorted(ms for times in seen.times.values() for ms in times)
     came = sorted(ms for times in seen.coming.values() for ms in times)
     if len(every) < 20 or len(seen.rss) < 8:
