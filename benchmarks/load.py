@@ -212,7 +212,8 @@ def _result(seen: Seen, seconds: float, loads: tuple[float, float], processes: i
             Goal("load: memory of the last quarter over the second", "at most", MOST_GROWTH,
                  Interval(1, growth, growth, growth)),
         ),
-        data={"seconds": seconds, "viewers": VIEWERS, "processes": processes, "times_ms": dict(seen.times), "coming_ms": dict(seen.coming),
+        data={"seconds": seconds, "viewers": VIEWERS, "processes": processes,
+              "times_ms": dict(seen.times), "coming_ms": dict(seen.coming),
               "problems": seen.problems, "answered": seen.answered, "rss_mib": seen.rss, "cpu_s": seen.cpu,
               "load": loads},
         notes=(f"The app used {busy_share:.2f} processors, {each:.0f} ms for each rerun, answers included. "
