@@ -17,7 +17,7 @@ from tale_core.tuning.plan import PROJECTIONS, Method, TunePlan, paper_settings
 from ui import state
 from ui import tuning_figures as figures
 from ui import tuning_words as words
-from ui.experiments_data import Chosen, data_box
+from ui.experiments_data import Chosen, data_box, local_sets
 from ui.text import literal
 
 LEARN_FROM = 40
@@ -26,6 +26,8 @@ LEARNT = {
     "own": N_("Its own short right answers"),
     "solutions": N_("Worked solutions of a data set"),
 }
+WITH_SOLUTIONS = ("gsm8k-train", "gsm8k")
+"""Named sets with worked solutions, the one to train on first."""
 TARGETS = {
     "paper": N_("Attention queries and values, as in the paper"),
     "all": N_("All seven projections: learns more"),
@@ -94,6 +96,9 @@ def _solved(disabled: bool) -> Chosen | None:
     )  # fmt: skip
     if st.session_state["tune_from"] != "solutions":
         return None
+    if "tune_from_dataset" not in st.session_state:
+        sets = local_sets()
+        st.session_state["tune_from_dataset"] = next((name for name in WITH_SOLUTIONS if name in sets), "shipped")
     st.session_state.setdefault("tune_from_limit", 200)
     st.session_state.setdefault("tune_from_offset", 0)
     return data_box("tune_from", disabled=disabled)
@@ -116,7 +121,10 @@ def _examples(base: str, solved: Chosen | None) -> Examples | None:
                 [solved.loaded], state.store(), model=base, selection=selection, parent=parent
             )
         return _read(state.store().where, base, selection, parent)
-    except (StoreError, InputError) as e:
+    except InputError as e:
+        st.info(literal(str(e), 800), icon=":material/rule:")
+        return None
+    except StoreError as e:
         st.error(literal(str(e), 800), icon=":material/database_off:")
         return None
 

@@ -112,7 +112,9 @@ def test_worked_solutions_of_a_data_set_can_be_learnt_instead(tmp_path, monkeypa
     gsm8k(tmp_path, monkeypatch)
     at = page()
     at.radio(key="tune_from").set_value("solutions").run()
-    assert "The answers of shipped have no worked solutions." in words(at.main)
+    assert at.selectbox(key="tune_from_dataset").value == "gsm8k", "a set with solutions is offered first"
+    at.selectbox(key="tune_from_dataset").set_value("shipped").run()
+    assert any("answers of shipped have no worked solutions" in i.value for i in at.info)
     at.selectbox(key="tune_from_dataset").set_value("gsm8k").run()
     at.slider(key="tune_held_out").set_value(0).run()
     assert not at.exception and "20 examples, " in words(at.main) and not at.button(key="tune_measure").disabled
