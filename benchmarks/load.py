@@ -17,7 +17,6 @@ import statistics
 import subprocess
 import tempfile
 import time
-import urllib.request
 from collections import defaultdict
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,7 +31,7 @@ from benchmarks.fixed_endpoint import fixed_endpoint
 from benchmarks.load_viewer import Viewer
 from benchmarks.machine import load as busy
 from benchmarks.parts import Options, PartResult, Table
-from tale_core.app_processes import AppProcesses, command
+from tale_core.app_processes import AppProcesses, answers, command
 from tale_core.settings import REPO_ROOT
 
 VIEWERS, SECONDS, LATENCY_S = 50, 300, 0.5
@@ -100,7 +99,7 @@ def _app(folder: Path, endpoint: str, log: Path, count: int) -> Iterator[tuple[i
         process = subprocess.Popen(command(port), cwd=REPO_ROOT, env=env, stdout=out, stderr=out)
     try:
         until = time.monotonic() + START_S
-        while not _answers(port):
+        while not answers(port):
             if process.poll() is not None or time.monotonic() > until:
                 raise MeasurementError(f"the app did not start: {log.read_text()[-500:]}")
             time.sleep(0.1)
@@ -111,12 +110,6 @@ def _app(folder: Path, endpoint: str, log: Path, count: int) -> Iterator[tuple[i
             process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
-
-
-def _answers(port: int) -> bool:
-    with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2) as answer:
-        return bool(answer.status == 200)
-    return False
 
 
 async def _crowd(port: int, processes: list[psutil.Process], seconds: float, chance: random.Random) -> Seen:

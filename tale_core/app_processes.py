@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from tale_core.errors import InputError, TaleError
+from tale_core.health import look_at_page
 from tale_core.i18n import t
 from tale_core.settings import REPO_ROOT
 
@@ -38,7 +38,6 @@ STOP_S = 30.0
 BACKOFF_S = (1.0, 30.0)
 """Between the starts of a process that keeps ending: at first, and at most."""
 MOST_CONNECTIONS = 8_192
-_HEALTH = "/_stcore/health"
 _PDEATHSIG = 1
 
 log = logging.getLogger(__name__)
@@ -90,7 +89,7 @@ frontend people
 backend app
     balance leastconn
     cookie {COOKIE} insert indirect nocache httponly attr "SameSite=Lax"
-    option httpchk GET {_HEALTH}
+    option httpchk GET /_stcore/health
     http-check expect status 200
     default-server check inter 2s fall 2 rise 1
 {servers}
@@ -192,7 +191,7 @@ class AppProcesses:
     def _wait_until_all_answer(self) -> None:
         until = time.monotonic() + START_S
         for app in self._apps:
-            while not _answers(app.port):
+            while not answers(app.port):
                 assert app.process is not None
                 if (code := app.process.poll()) is not None:
                     raise TaleError(
@@ -212,7 +211,7 @@ class AppProcesses:
             [self._haproxy, "-db", "-f", str(file)], start_new_session=True, preexec_fn=_die_with(os.getpid())
         )
         until = time.monotonic() + 10
-        while not _answers(self.port, self.address):
+        while not answers(self.port, self.address):
             if self._balancer.poll() is not None or time.monotonic() > until:
                 raise TaleError(t("HAProxy did not start."), t("What it said stands above."))
             time.sleep(0.05)
@@ -268,10 +267,11 @@ def _free_ports(count: int) -> list[int]:
             one.close()
 
 
-def _answers(port: int, address: str = "127.0.0.1") -> bool:
+def answers(port: int, address: str = "127.0.0.1") -> bool:
+    """Whether the app answers there."""
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address, f"[{address}]" if ":" in address else address)
-    with suppress(OSError), urllib.request.urlopen(f"http://{host}:{port}{_HEALTH}", timeout=2) as answer:
-        return bool(answer.status == 200)
+    with suppress(OSError):
+        return bool(look_at_page(f"http://{host}:{port}"))
     return False
 
 

@@ -21,6 +21,7 @@ from tale_core.i18n import t
 from tale_core.strategies import Tuned, check_base, tuned
 from tale_core.streams import chain, merge
 from tale_core.types import (
+    TUNED,
     CallRecord,
     Client,
     Delta,
@@ -82,8 +83,8 @@ class AskPlan:
                 t("The temperature is {given}.", given=self.sampling.temperature), t("Give a number from 0 to 2.")
             )
         prompts.template(self.template)
-        if self.estimator.startswith("tuned:"):
-            return _Tuned(tuned(self.estimator.removeprefix("tuned:")), model)
+        if self.estimator.startswith(TUNED):
+            return _Tuned(tuned(self.estimator.removeprefix(TUNED)), model)
         return estimator(self.estimator, model=model, template=self.template)
 
 
@@ -216,7 +217,7 @@ class _Calls:
 
     async def tuned(self, how: _Tuned) -> AsyncGenerator[AskEvent, None]:
         request = Request(prompts.plain_messages(self.question), self.plan.sampling, how.adapter)
-        async with aclosing(self._asked("budgeted", request, f"tuned:{how.adapter}", 1, None)) as events:
+        async with aclosing(self._asked("budgeted", request, f"{TUNED}{how.adapter}", 1, None)) as events:
             async for event in events:
                 yield event
 

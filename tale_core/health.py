@@ -52,7 +52,7 @@ def health(*, page: str | None = None, model: str | None = None, settings: Setti
         ("database", lambda: _database(settings)),
     ]
     if page is not None:
-        looks.append(("page", lambda: _page(page)))
+        looks.append(("page", lambda: look_at_page(page)))
     if model is not None:
         looks.append(("model", lambda: _model(model)))
     return [_look(name, look) for name, look in looks]
@@ -84,7 +84,13 @@ def _database(settings: Settings) -> str:
     return f"{store.count_sessions():,} sessions in {store.where}"
 
 
-def _page(address: str) -> str:
+def look_at_page(address: str) -> str:
+    """That the app at an address answers, in words.
+
+    Raises:
+        ValueError: It is no address.
+        OSError: The app does not answer, or not well.
+    """
     if not address.startswith(("http://", "https://")):
         raise ValueError(f"{address!r} is no address of a page.")
     where = f"{address.rstrip('/')}/_stcore/health"

@@ -11,7 +11,7 @@ from tale_core.estimators import trained_kinds
 from tale_core.i18n import N_, t
 from tale_core.models import adapters
 from tale_core.models.choice import EMBEDDED, ModelChoice
-from tale_core.types import CallRecord, SessionRecord
+from tale_core.types import TUNED, CallRecord, SessionRecord
 from ui import question_form, state
 
 ESTIMATORS = {
@@ -75,7 +75,7 @@ def form(*, running: bool) -> Asked | None:
 def _estimator() -> str:
     choice = state.current_choice()
     there = trained_kinds(model=choice.model, template=state.template())
-    own = [f"tuned:{a.name}" for a in adapters.of_base(choice.model)] if choice.kind == EMBEDDED else []
+    own = [f"{TUNED}{a.name}" for a in adapters.of_base(choice.model)] if choice.kind == EMBEDDED else []
     offered = [*there, "zero-shot", "fixed", *own]
     if st.session_state.get("estimator") not in offered:
         st.session_state["estimator"] = offered[0]
@@ -92,8 +92,8 @@ def _estimator() -> str:
 
 
 def _estimator_title(name: str) -> str:
-    if name.startswith("tuned:"):
-        return t("None: the fine-tuned {name}", name=name.removeprefix("tuned:"))
+    if name.startswith(TUNED):
+        return t("None: the fine-tuned {name}", name=name.removeprefix(TUNED))
     return t(ESTIMATORS[name])
 
 

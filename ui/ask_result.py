@@ -17,7 +17,7 @@ from tale_core.models.prepare import preparation
 from tale_core.recording import CallView
 from tale_core.sessions import AskView
 from tale_core.spending_words import money
-from tale_core.types import ANSWERS, AnswerRole, CallRecord, Role, Source
+from tale_core.types import ANSWERS, TUNED, AnswerRole, CallRecord, Role, Source
 from tale_core.verdict import Comparison, all_in_tokens, compare, guess_score, role_name, tokens_per_second
 from ui import figures
 from ui.outcome_badge import outcome_badge
@@ -239,7 +239,7 @@ def answers(view: AskView, roles: Sequence[AnswerRole] = ANSWERS) -> None:
 
 def _answer(view: AskView, role: Role, scale: int) -> None:
     call = view.calls.get(role)
-    tuned = role == "budgeted" and view.estimator.startswith("tuned:")
+    tuned = role == "budgeted" and view.estimator.startswith(TUNED)
     title, hint = (t(TUNED_TITLE), t(TUNED_HINT)) if tuned else (t(TITLES[role]), t(HINTS[role]))
     st.markdown(f"#### {title}", help=hint, anchors=False)
     if call is None:

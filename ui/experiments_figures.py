@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.rows import StrategyRow
 from tale_core.i18n import t
+from tale_core.types import TUNED
 from ui import experiments_words as words
 from ui.elasticity_curves import OVERLAYS, plain, with_alpha
 from ui.text import shortened, wrapped
@@ -52,7 +53,7 @@ _PLACES = (
 def family(strategy: str) -> Family:
     """What a strategy has in common with others of its colour."""
     bare = strategy.partition("@")[0]
-    if bare.startswith("tuned:"):
+    if bare.startswith(TUNED):
         return "tuned"
     if bare.startswith(("tale-", "fixed:")) or bare == "oracle":
         return "budgeted"

@@ -13,6 +13,7 @@ from tale_core.models import adapters
 from tale_core.models.choice import EMBEDDED, ModelChoice
 from tale_core.presheet import parse_grid
 from tale_core.strategies import BudgetPredictor, strategy
+from tale_core.types import TUNED
 from ui.text import literal
 
 PLAIN = ("direct", "vanilla", "tale-zero-shot", "concise", "chain-of-draft", "oracle")
@@ -25,7 +26,7 @@ def strategies_box(choice: ModelChoice) -> tuple[str, ...] | None:
     template = str(st.session_state["exp_template"])
     offered = [*PLAIN, *_there(choice.model, template), *(EFFORTS if choice.kind != EMBEDDED else ())]
     if choice.kind == EMBEDDED and not choice.adapter:
-        offered += [f"tuned:{a.name}" for a in adapters.of_base(choice.model)]
+        offered += [f"{TUNED}{a.name}" for a in adapters.of_base(choice.model)]
     # What a box does not offer it cannot hold: an opened experiment may name more than this model can do.
     st.session_state["exp_strategies"] = [n for n in st.session_state["exp_strategies"] if n in offered]
     several, fixed = st.columns([2.4, 1], vertical_alignment="top")

@@ -11,6 +11,7 @@ from tale_core.models.weights_progress import megabytes
 from tale_core.presheet import duration
 from tale_core.tuning.examples import Examples
 from tale_core.tuning.run_state import Estimate, Loss, RunState
+from tale_core.types import TUNED
 from ui.text import whole
 
 METHODS = {
@@ -166,7 +167,7 @@ def facts(adapter: Adapter) -> str:
 def finding(adapter: Adapter, result: Mapping[str, Any]) -> str:
     """What an evaluation found, in a sentence; "" while it has not both rows."""
     rows = {row["strategy"]: row for row in result.get("rows", ())}
-    mine, vanilla = rows.get(f"tuned:{adapter.name}"), rows.get("vanilla")
+    mine, vanilla = rows.get(f"{TUNED}{adapter.name}"), rows.get("vanilla")
     if not _usable(mine) or not _usable(vanilla):
         return ""
     assert mine is not None and vanilla is not None
@@ -185,8 +186,8 @@ def _usable(row: Mapping[str, Any] | None) -> bool:
 
 def strategy_title(name: str) -> str:
     """A strategy's name for people."""
-    if name.startswith("tuned:"):
-        return t("Fine-tuned: {name}", name=name.removeprefix("tuned:"))
+    if name.startswith(TUNED):
+        return t("Fine-tuned: {name}", name=name.removeprefix(TUNED))
     return t(STRATEGIES[name]) if name in STRATEGIES else name
 
 

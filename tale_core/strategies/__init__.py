@@ -29,7 +29,7 @@ from tale_core.strategies.kinds import (
     Tuned,
     Vanilla,
 )
-from tale_core.types import ReasoningEffort
+from tale_core.types import TUNED, ReasoningEffort
 
 __all__ = [
     "MOST_PROBES",
@@ -157,7 +157,7 @@ def tuned(name: str) -> Tuned:
     one = adapters.find(name)
     hint = t("A model fine-tuned to be brief by itself, asked the plain question.")
     return Tuned(
-        f"tuned:{one.name}",
+        f"{TUNED}{one.name}",
         t("Fine-tuned: {name}", name=one.name),
         hint,
         worded=False,

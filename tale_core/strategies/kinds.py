@@ -13,7 +13,7 @@ from tale_core.estimators.zero_shot import fallback_words
 from tale_core.i18n import joined, t
 from tale_core.search_modes import MODES, Bounds, Options, Seen, Want
 from tale_core.strategies.base import Attempt, BudgetPredictor, Caller, Step, Strategy
-from tale_core.types import AnswerKind, CallRecord, Outcome, Question, ReasoningEffort, Request, Role, Sampling
+from tale_core.types import TUNED, AnswerKind, CallRecord, Outcome, Question, ReasoningEffort, Request, Role, Sampling
 
 MOST_PROBES = 24
 """Budgets that the oracle tries for one question at most."""
@@ -127,7 +127,7 @@ class Tuned(Described):
     async def answer(self, question: Question, caller: Caller) -> Attempt:
         """One call."""
         request = Request(prompts.plain_messages(question), caller.sampling, self.adapter)
-        return Attempt(await caller.call(Step("budgeted", request, f"tuned:{self.adapter}", 1)))
+        return Attempt(await caller.call(Step("budgeted", request, f"{TUNED}{self.adapter}", 1)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from tale_core.i18n import t
 from tale_core.models import adapters
 from tale_core.models.adapters import Adapter
 from tale_core.tuning.examples import leak_key
-from tale_core.types import Question
+from tale_core.types import TUNED, Question
 
 BASELINES = ("direct", "vanilla")
 MOST_RESULTS = 20
@@ -79,7 +79,7 @@ def lineage(adapter: Adapter) -> list[Adapter]:
 
 def strategies_for(names: Sequence[str], more: Sequence[str] = ()) -> tuple[str, ...]:
     """The strategies of an evaluation: the baselines, others, and each adapter."""
-    return tuple(dict.fromkeys([*BASELINES, *more, *(f"tuned:{name}" for name in names)]))
+    return tuple(dict.fromkeys([*BASELINES, *more, *(f"{TUNED}{name}" for name in names)]))
 
 
 def record(adapter: Adapter, found: ExperimentResults) -> Adapter:
@@ -88,7 +88,7 @@ def record(adapter: Adapter, found: ExperimentResults) -> Adapter:
     Raises:
         AdapterFileError: The description cannot be written.
     """
-    if adapter.shipped or not any(row.strategy == f"tuned:{adapter.name}" and row.n for row in found.rows):
+    if adapter.shipped or not any(row.strategy == f"{TUNED}{adapter.name}" and row.n for row in found.rows):
         return adapter
     kept = [r for r in adapter.about.results if r.get("experiment") != found.experiment_id]
     new = result_document(found)
