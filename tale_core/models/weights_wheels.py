@@ -91,7 +91,8 @@ class _Download:
 
     def growth(self) -> int:
         """Bytes that have arrived, seen from outside: the largest file, as pip copies the wheel when it is whole."""
-        size = max((_size(p) for p in self.folder.rglob("*")), default=0)
+        # Not rglob: it raises when pip deletes a folder while it is being read (Python 3.11); os.walk passes over it.
+        size = max((_size(Path(where, name)) for where, _, names in os.walk(self.folder) for name in names), default=0)
         if size > self.seen:
             self.seen, self.moved = size, time.monotonic()
         return min(self.seen, self.segment.size)

