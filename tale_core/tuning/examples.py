@@ -55,7 +55,8 @@ class Example:
         budget: Tokens that it was asked to stay under then; None for wordings without a number.
         template: Wording that it was asked in then; the example itself asks the plain question.
         vanilla: The model's complete answer without a budget, where there is one; DPO rejects it.
-        wrong: A complete answer that is as brief and wrong, where there is one; DPO can reject it too.
+        wrong: An answer that is brief and wrong, or an adapter's that never ended, where there is one; DPO can reject
+            it too.
     """
 
     question: Question
@@ -239,17 +240,32 @@ def _of_question(answers: Sequence[StoredAnswer], selection: Selection) -> tuple
     fits = [a for a in shorter if selection.least_tokens <= a.tokens <= most]
     distinct = {" ".join(a.text.split()): a for a in fits}
     chosen = sorted(distinct.values(), key=lambda a: (a.tokens, a.text))[: selection.per_question]
-    wrong = _wrong([a for a in short if a.outcome is Outcome.WRONG])
+    wrong = _wrong([a for a in answers if may_be_rejected(a) and not a.vanilla and a.optimum is not False])
     rejected = Rejected(vanilla.text, vanilla.tokens) if vanilla else None
     return [_example(a, rejected, wrong) for a in chosen], "outside"
 
 
+def may_be_rejected(answer: StoredAnswer) -> bool:
+    """Whether a preference may reject it: a vanilla answer, a wrong one, or an adapter's that never came to an end.
+
+    A model that learnt to be brief and still runs into the cap goes round in a loop: that is no wrong answer, but what
+    it has to unlearn.
+    """
+    if answer.vanilla or answer.whole:
+        return answer.vanilla or answer.outcome is Outcome.WRONG
+    return answer.outcome is Outcome.TRUNCATED and _own(answer)
+
+
+def _own(answer: StoredAnswer) -> bool:
+    return answer.template.startswith(TUNED)
+
+
 def _wrong(answers: Sequence[StoredAnswer]) -> Rejected | None:
-    """The longest of the brief wrong answers: it shows its steps, so that there is something to be rejected.
+    """The longest of them: it shows its steps, so that there is something to be rejected.
 
     An adapter's own come first: what a training that goes on from it has to unlearn is what it says itself.
     """
-    own = [a for a in answers if a.template.startswith(TUNED)]
+    own = [a for a in answers if _own(a)]
     longest = max(own or answers, key=lambda a: (a.tokens, a.text), default=None)
     return Rejected(longest.text, longest.tokens) if longest else None
 

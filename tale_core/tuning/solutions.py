@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tale_core.models import tokens
 from tale_core.store import StoredAnswer
-from tale_core.tuning.examples import leak_key
+from tale_core.tuning.examples import leak_key, may_be_rejected
 from tale_core.types import Outcome, Question
 
 TEMPLATE = "solution"
@@ -43,7 +43,7 @@ def answers(
     """
     solved = [q for q in questions if q.answer is not None and solutions.get(str(q.id))]
     keys = {leak_key(q) for q in solved}
-    rejected = [a for a in stored if (a.vanilla or a.outcome is Outcome.WRONG) and leak_key(a.question) in keys]
+    rejected = [a for a in stored if may_be_rejected(a) and leak_key(a.question) in keys]
     return [*rejected, *(_right(q, target(solutions[str(q.id)], str(q.answer))) for q in solved)]
 
 

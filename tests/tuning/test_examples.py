@@ -125,6 +125,15 @@ def test_a_preference_pair_rejects_the_vanilla_answer_and_if_asked_a_brief_wrong
     assert [p.against for p in pairs([example], ("vanilla", "wrong"))] == ["vanilla", "wrong"]
 
 
+@pytest.mark.parametrize(
+    ("template", "rejected"), [("tuned:brief@0123456789ab", "2 and 2 and 2 and"), ("words", "8 [[8]]")]
+)
+def test_an_answer_that_never_ended_is_rejected_if_an_adapter_gave_it(template, rejected):
+    cut = answer(2, "2 and 2 and 2 and", 300, outcome=Outcome.TRUNCATED, whole=False, template=template)
+    (example,) = build([answer(2, "7 [[7]]", 6), answer(2, "8 [[8]]", 6, outcome=Outcome.WRONG), cut], ALL).train
+    assert [p.rejected.text for p in pairs([example], ("wrong",))] == [rejected]
+
+
 def test_what_is_kept_for_an_evaluation_is_left_out_whatever_its_spacing_and_case():
     spaced = Question("  " + samples.question(2).text.upper().replace(" ", "  ") + " ")
     found = build([answer(2, "7 [[7]]", 6), answer(3, "8 [[8]]", 6)], ALL, exclude={leak_key(spaced)})

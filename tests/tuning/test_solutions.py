@@ -18,7 +18,7 @@ from tale_core.store import open_store
 from tale_core.tuning.data import examples_from_solutions, examples_from_store
 from tale_core.tuning.examples import Selection, leak_key, pairs
 from tale_core.tuning.solutions import TEMPLATE, target
-from tale_core.types import CallRecord, Outcome, Question, SessionRecord
+from tale_core.types import Outcome, Question, SessionRecord
 from tests.tuning import samples
 
 ALL = Selection(held_out=0.0)
@@ -37,20 +37,22 @@ def written(folder: Path, count: int = 3, name: str = "set.jsonl") -> Path:
 
 
 def answered(
-    i: int, *, parent: bool = False, right: bool = False, text: str = "I say 3. [[3]]", tokens: int = 6
+    i: int,
+    *,
+    parent: bool = False,
+    outcome: Outcome = Outcome.WRONG,
+    text: str = "I say 3. [[3]]",
+    tokens: int = 6,
 ) -> None:
     """An answer of the model, or of its adapter, in the store."""
+    name = f"ask-{i}-{parent}-{outcome}-{tokens}"
+    template, finish = f"tuned:{ADAPTER}" if parent else "words", "length" if outcome is Outcome.TRUNCATED else "stop"
+    call = samples.call(name, "budgeted", text, tokens, prompt_template=template)
     record = SessionRecord(
-        f"ask-{i}-{parent}-{right}-{tokens}", samples.question(i), samples.BASE, "embedded", "", status="done",
-        calls=(_call(i, parent=parent, right=right, text=text, tokens=tokens),),
+        name, samples.question(i), samples.BASE, "embedded", "", status="done",
+        calls=(replace(call, outcome=outcome, finish_reason=finish),),
     )  # fmt: skip
     open_store().create_session(record)
-
-
-def _call(i: int, *, parent: bool, right: bool, text: str, tokens: int) -> CallRecord:
-    template = f"tuned:{ADAPTER}" if parent else "words"
-    call = samples.call(f"ask-{i}-{parent}-{right}-{tokens}", "budgeted", text, tokens, prompt_template=template)
-    return replace(call, outcome=Outcome.CORRECT if right else Outcome.WRONG)
 
 
 def test_a_solution_is_learnt_without_its_marks_and_ends_with_the_answer_in_brackets(tmp_path):
@@ -93,7 +95,7 @@ def test_lengths_and_what_is_kept_for_an_evaluation_hold_for_solutions_too(tmp_p
 
 
 def test_the_models_own_right_answers_do_not_take_the_solutions_place_but_its_wrong_ones_are_rejected(tmp_path):
-    answered(2, right=True, text="[[7]]", tokens=2)
+    answered(2, outcome=Outcome.CORRECT, text="[[7]]", tokens=2)
     answered(3)
     answered(30)  # A question that is not in the set.
     loaded = load(str(written(tmp_path)))
@@ -118,8 +120,16 @@ def test_a_training_that_goes_on_from_an_adapter_rejects_that_adapters_own_mista
     )
 
 
+def test_an_adapters_answer_that_never_ended_is_rejected_against_the_solution(tmp_path):
+    answered(3, parent=True, outcome=Outcome.TRUNCATED, text="3 more, 3 more, 3 more,", tokens=300)
+    loaded = load(str(written(tmp_path)))
+    found = examples_from_solutions([loaded], open_store(), model=samples.BASE, selection=ALL, parent=ADAPTER)
+    (pair,) = pairs(found.train, ("wrong",))
+    assert pair.rejected.text == "3 more, 3 more, 3 more," and pair.example.target.endswith("[[8]]")
+
+
 def test_an_adapters_right_answers_are_learnt_from_by_what_goes_on_from_it_alone():
-    answered(4, parent=True, right=True, text="4 + 5 = 9 [[9]]", tokens=9)
+    answered(4, parent=True, outcome=Outcome.CORRECT, text="4 + 5 = 9 [[9]]", tokens=9)
     assert examples_from_store(open_store(), model=samples.BASE, selection=ALL).train == ()
     (found,) = examples_from_store(open_store(), model=samples.BASE, selection=ALL, parent=ADAPTER).train
     assert found.target == "4 + 5 = 9 [[9]]"
