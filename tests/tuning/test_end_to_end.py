@@ -24,7 +24,7 @@ from tale_core.models.embedded import server_status, stop_server
 from tale_core.prompts import plain_messages
 from tale_core.settings import get_settings
 from tale_core.strategies import Tuned, strategy
-from tale_core.tuning import runs, worker
+from tale_core.tuning import runs, training, worker
 from tale_core.tuning.base import prepare_base
 from tale_core.tuning.export import shape_of, write_gguf
 from tale_core.tuning.plan import PROJECTIONS, TrainingSettings, TunePlan
@@ -244,6 +244,43 @@ def test_dpo_goes_on_from_the_sft_adapter_and_moves_it() -> None:
     assert a.keys() == b.keys(), "no reference adapter is left in the file"
     assert 0 < max(abs(a[n] - b[n]).max() for n in a) < 0.1
     assert second.about.settings["sft_weight"] == 0.1 and second.about.training["held_out_loss"] is None
+
+
+def test_only_the_answers_tokens_are_weighed_against_the_vocabulary_and_the_loss_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+    import trl.trainer.utils as trl_utils
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
+    )
+    network = LlamaForCausalLM(config)
+    trl_utils.add_fused_lm_head(network)
+    tokens = torch.randint(0, 50, (2, 12))
+    labels = tokens.masked_fill(torch.arange(12) < 8, -100)  # Eight of a prompt, four of an answer.
+    rows: list[int] = []
+    real = trl_utils._ChunkedLogProbFunction.apply
+    monkeypatch.setattr(
+        trl_utils._ChunkedLogProbFunction,
+        "apply",
+        lambda hidden, *more: (rows.append(len(hidden)), real(hidden, *more))[1],
+    )
+
+    def once() -> tuple[float, torch.Tensor]:
+        network.zero_grad()
+        loss = network(tokens, labels=labels, fused_lm_head=True).loss
+        loss.backward()
+        return loss.item(), network.model.embed_tokens.weight.grad.clone()
+
+    monkeypatch.setattr(trl_utils, "_use_triton", lambda device: False)
+    loss, gradient = once()
+    training._score_answers_alone()
+    again, same = once()
+    assert rows == [22, 8]
+    assert again == pytest.approx(loss, rel=1e-5) and torch.allclose(gradient, same, atol=1e-6)
 
 
 def test_the_best_epoch_on_held_out_examples_is_kept(tmp_path: Path) -> None:
