@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tale_core.models import adapters
 from tale_core.settings import get_settings
 from tale_core.store import opening
 from tests.databases import postgresql
@@ -24,6 +25,8 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
             monkeypatch.delenv(name)
     monkeypatch.setenv("TALE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("TALE_CACHE_DIR", str(tmp_path / "cache"))
+    # Whether an adapter comes with the program changes with every better one; tests/tuning/test_shipped.py is about it.
+    monkeypatch.setattr(adapters, "SHIPPED", tmp_path / "nothing-shipped")
     get_settings.cache_clear()
     yield
     get_settings.cache_clear()

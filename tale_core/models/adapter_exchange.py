@@ -32,7 +32,7 @@ def export(adapter: Adapter, target: Path, form: Form) -> Path:
     verified(adapter)
     if form == "peft" and not adapter.peft.is_dir():
         raise InputError(
-            t("The adapter {name!r} was imported as GGUF and has no PEFT folder.", name=adapter.name), t("Export that.")
+            t("The adapter {name!r} has no PEFT folder: it came as GGUF alone.", name=adapter.name), t("Export that.")
         )
     if target.is_dir():
         target = target / (f"{adapter.name}.gguf" if form == "gguf" else adapter.name)

@@ -34,9 +34,8 @@ ESTIMATE = Estimate(1260.0, 5_500_000_000, 20.0, 63, 3, "float32", "cpu")
 
 
 @pytest.fixture(autouse=True)
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing is shipped, everything is installed, and no process is started."""
-    monkeypatch.setattr(adapters, "SHIPPED", tmp_path / "shipped")
+def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Everything is installed, and no process is started."""
     monkeypatch.setattr(install, "find_spec", lambda name: object())
     monkeypatch.setattr(job, "command", lambda run, processes: [sys.executable, "-c", "import time; time.sleep(60)"])
     yield
