@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from benchmarks.machine import load
 from benchmarks.parts import Options, PartResult, Table
 from benchmarks.requests import Cases
 from benchmarks.whole import WholeStack
+from tale_core.models.adapters import Adapter
 from tale_core.models.embedded import ServerInfo, ensure_server, lease, stop_server
 from tale_core.models.endpoints import Endpoint
 from tale_core.models.prepare import forget_all
@@ -123,11 +124,11 @@ def compare(model: str, setup: Setup, pairs: list[Pair], loads: tuple[float, flo
 
 
 @contextmanager
-def serving(model: str) -> Iterator[ServerInfo]:
-    """The model's server, for as long as the block runs."""
+def serving(model: str, loaded: Sequence[Adapter] = ()) -> Iterator[ServerInfo]:
+    """The model's server, with these adapters loaded, for as long as the block runs."""
     with lease(model):
         try:
-            yield ensure_server(model)
+            yield [ensure_server(model, adapter=one) for one in loaded or (None,)][-1]
         finally:
             forget_all()
             stop_server(model)

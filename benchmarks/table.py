@@ -33,11 +33,14 @@ from tale_core.experiments import (
     run_experiment,
 )
 from tale_core.experiments.document import row_document
+from tale_core.models import adapters
+from tale_core.models.adapters import Adapter
 from tale_core.models.client import make_embedded_client
 from tale_core.settings import REPO_ROOT, get_settings
 from tale_core.store import ExperimentStore, Store, UnitFigures, open_store
 from tale_core.strategies import BudgetPredictor
-from tale_core.types import Client, Question, Sampling
+from tale_core.tuning.examples import leak_key
+from tale_core.types import TUNED, Client, Question, Sampling
 
 MODEL, TEMPLATE = "qwen2.5-coder-1.5b", "words"
 STRATEGIES = ("direct", "vanilla", "tale-zero-shot@paper", "tale-calibrated", "tale-regression", "chain-of-draft")
@@ -79,11 +82,13 @@ def run(options: Options) -> PartResult:
         said += f"{', '.join(map(str, _folders()))}; TALE_DATASETS_DIR names another folder)."
         options.say(said)
         return PartResult("table", (), (), {"skipped": said}, (said,))
-    check_untaught(found)
+    own = shipped_adapters()
+    check_untaught(found, own)
     options.keep.mkdir(parents=True, exist_ok=True)
     url = f"sqlite:///{(options.keep / 'table.db').as_posix()}"
-    with closing(open_store(url)) as store, serving(MODEL) as info:
-        return asyncio.run(measure(make_embedded_client(info), store, found, options))
+    with closing(open_store(url)) as store, serving(MODEL, own) as info:
+        names = (*STRATEGIES, *(f"{TUNED}{one.name}" for one in own))
+        return asyncio.run(measure(make_embedded_client(info), store, found, options, strategies=names))
 
 
 async def measure(
@@ -160,12 +165,20 @@ def _folders() -> list[Path]:
     return [f for f in (given, REPO_ROOT.parent / "shared" / "data", REPO_ROOT / "data") if f is not None]
 
 
-def check_untaught(questions: Sequence[Question]) -> None:
-    """Check that none of the questions is among the shipped training rows.
+def shipped_adapters() -> tuple[Adapter, ...]:
+    """The model's adapters that come with the program: TALE's third way, a model that is brief by itself."""
+    return tuple(one for one in adapters.of_base(MODEL) if one.shipped)
+
+
+def check_untaught(questions: Sequence[Question], own: Sequence[Adapter] = ()) -> None:
+    """Check that none of the questions is among the shipped training rows, or what an adapter learned from.
 
     Raises:
         MeasurementError: One is: the figures would flatter.
     """
+    for one in own:
+        if {leak_key(q) for q in questions} & set(one.about.data.get("questions", ())):
+            raise MeasurementError(f"a question of the table has trained the shipped adapter {one.name}")
     files = sorted((REPO_ROOT / "data" / "training").glob("*.jsonl"))
     taught = {" ".join(row.question.text.split()) for path in files for row in read_rows(path)}
     if any(" ".join(q.text.split()) in taught for q in questions):
@@ -175,7 +188,7 @@ def check_untaught(questions: Sequence[Question]) -> None:
 def part_result(results: ExperimentResults, figures: Sequence[UnitFigures], *, resumed: bool) -> PartResult:
     """The table, its goal line and its notes."""
     n = results.questions
-    tale = [against(name, figures) for name in (r.strategy for r in results.rows) if name.startswith("tale-")]
+    tale = [against(name, figures) for name in (r.strategy for r in results.rows) if name.startswith(("tale-", TUNED))]
     best = nearest(tale)
     notes = [
         f"{results.model}, the first {n} questions of GSM8K's test set, greedy, max_tokens {SAMPLING.max_tokens}, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,15 @@ from benchmarks.stack import serving
 from benchmarks.table import Measured, against, measure, nearest, public_questions
 from tale_core.datasets import shipped
 from tale_core.errors import AuthenticationFailedError
+from tale_core.models import adapters
 from tale_core.models.client import make_embedded_client
 from tale_core.models.scripted import ScriptedClient
 from tale_core.settings import get_settings
 from tale_core.store import ExperimentStore, open_store
+from tale_core.tuning.examples import leak_key
 from tale_core.types import Question, Sampling
 from tests.fixtures_model import TEST_MODEL, smollm_cache
+from tests.tuning import samples
 
 __all__ = ["smollm_cache"]
 
@@ -154,6 +158,18 @@ def test_a_question_that_taught_the_shipped_estimators_is_refused():
     table.check_untaught(questions(3))
     with pytest.raises(MeasurementError, match="has trained"):
         table.check_untaught(shipped())
+
+
+def test_a_shipped_adapter_is_one_of_the_ways_and_a_question_that_taught_it_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "MODEL", samples.BASE)
+    one = samples.adapter(tmp_path, data={"questions": [leak_key(questions(3)[2])]})
+    assert table.shipped_adapters() == (), "a user's own is no way of the table"
+    shutil.copytree(one.folder, adapters.SHIPPED / one.name)
+    adapters.delete(one)
+    (own,) = table.shipped_adapters()
+    table.check_untaught(questions(2), (own,))
+    with pytest.raises(MeasurementError, match="has trained the shipped adapter brief"):
+        table.check_untaught(questions(3), (own,))
 
 
 @pytest.mark.model
