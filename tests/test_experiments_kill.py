@@ -26,7 +26,7 @@ PLAN = ExperimentPlan(
 
 def reply(prompt: str) -> Reply:
     text = "Budget: [[25]]" if "estimate the minimum number" in prompt else "6 times 7 is [[42]]"
-    return Reply(text, delay_s=random.uniform(0.005, 0.03))
+    return Reply(text, delay_s=random.uniform(0.02, 0.08))  # A fast machine must not end before the last kill.
 
 
 def finished_calls(store: Store, experiment_id: str) -> set[tuple[str, int | None]]:
@@ -65,7 +65,7 @@ def test_twenty_kills_double_no_answer_and_repeat_no_finished_call():
                 for call in finished_calls(store, plan.resume_of):
                     asked.setdefault(call, endpoint.counts[call])
                 more = len(asked) - (progress[-1] if progress else 0)
-                span *= 2 if more == 0 else 0.7 if more > 4 * PLAN.concurrency else 1
+                span *= 2 if more == 0 else 0.5 if more > 4 * PLAN.concurrency else 1
                 progress.append(len(asked))
             assert child("end") == 0
         finally:
