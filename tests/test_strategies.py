@@ -13,7 +13,7 @@ from tale_core.errors import InputError
 from tale_core.estimators.base import FALLBACK_BUDGET, MAX_BUDGET
 from tale_core.models.scripted import count
 from tale_core.models.simulated import SimulatedClient, SimulatedModel
-from tale_core.strategies import MOST_PROBES, NAMES, Step, strategies, strategy
+from tale_core.strategies import MOST_PROBES, NAMES, Step, strategies, strategy, title_of
 from tale_core.types import CallRecord, Completion, Outcome, Question, Sampling, Usage
 from tests.tuning import samples
 
@@ -227,3 +227,19 @@ def test_every_strategy_explains_itself():
         assert found.name == name and found.title and found.hint.endswith(".")
         assert 1 <= found.calls[0] <= found.calls[1]
     assert strategy("fixed:50@words").hint.count(".") >= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("vanilla", "Vanilla"),
+        ("fixed:50", "Fixed budget of 50 tokens"),
+        ("tale-calibrated", "TALE, calibrated"),
+        ("tale-regression@words", "TALE, regression, wording words"),
+        ("tale-zero-shot@paper", "TALE, zero-shot, wording paper"),
+        ("tuned:gone", "Fine-tuned: gone"),
+        ("of-tomorrow", "of-tomorrow"),
+    ],
+)
+def test_a_strategy_has_a_name_for_people_whatever_is_trained_or_deleted(name, title):
+    assert title_of(name) == title

@@ -9,6 +9,7 @@ from tale_core.i18n import N_, t, tn
 from tale_core.models.adapters import Adapter
 from tale_core.models.weights_progress import megabytes
 from tale_core.presheet import duration
+from tale_core.strategies import title_of
 from tale_core.tuning.examples import Examples
 from tale_core.tuning.run_state import Estimate, Loss, RunState
 from tale_core.types import TUNED
@@ -33,7 +34,6 @@ STATUS = {
     "cancelled": N_("stopped"),
     "interrupted": N_("interrupted"),
 }
-STRATEGIES = {"direct": N_("Direct answer"), "vanilla": N_("Vanilla")}
 
 
 def what_there_is(found: Examples) -> str:
@@ -184,18 +184,11 @@ def _usable(row: Mapping[str, Any] | None) -> bool:
     return bool(row and row.get("accuracy") is not None and row.get("output_tokens"))
 
 
-def strategy_title(name: str) -> str:
-    """A strategy's name for people."""
-    if name.startswith(TUNED):
-        return t("Fine-tuned: {name}", name=name.removeprefix(TUNED))
-    return t(STRATEGIES[name]) if name in STRATEGIES else name
-
-
 def table(result: Mapping[str, Any]) -> list[dict[str, str]]:
     """An evaluation's rows, for people."""
     return [
         {
-            t("Way of asking"): whole(strategy_title(str(row["strategy"]))),
+            t("Way of asking"): whole(title_of(str(row["strategy"]))),
             t("Right"): _span(row, "accuracy", 100, ".1f", " %"),
             t("Output tokens"): _span(row, "output_tokens", 1, ".1f", ""),
             t("All-in tokens"): "–" if row.get("all_in_tokens") is None else f"{row['all_in_tokens']:.1f}",

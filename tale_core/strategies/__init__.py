@@ -43,6 +43,7 @@ __all__ = [
     "check_base",
     "strategies",
     "strategy",
+    "title_of",
     "tuned",
 ]
 
@@ -145,6 +146,20 @@ def _named(name: str, at: str, estimators: Mapping[str, BudgetPredictor]) -> Str
     if head == "tuned":
         return tuned(argument)
     raise InputError(t("There is no strategy {name!r}.", name=name[:60]), _choose())
+
+
+def title_of(name: str) -> str:
+    """A strategy's name for people, whatever is trained or still there; of one that is unknown, what was given."""
+    bare, _, wording = name.partition("@")
+    if bare.startswith(TUNED):
+        return t("Fine-tuned: {name}", name=bare.removeprefix(TUNED))
+    if bare in _PREDICTED:
+        title = t(_PREDICTED[bare][1])
+        return t("{strategy}, wording {wording}", strategy=title, wording=wording) if wording else title
+    try:
+        return strategy(name).title
+    except InputError:
+        return name
 
 
 def tuned(name: str) -> Tuned:

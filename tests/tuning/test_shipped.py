@@ -92,15 +92,15 @@ def test_the_pages_offer_it_to_a_newcomer(folder: Path, no_download: None) -> No
     at = at.switch_page("pages/Fine-tune.py").run()
     at = at.button(key=f"tune_show_{folder.name}").click().run()
     mine = rows(folder)[f"tuned:{folder.name}"]
-    told = words(at.main)
+    told = words(at.main).replace("\u00a0", " ")
     assert not at.exception and "shipped with the program" in told
     assert f"{100 * mine['accuracy']:.1f} % right" in told and "fewer output tokens than vanilla" in told
-    assert "Delete" not in told
+    assert "Delete" not in told and "TALE, calibrated" in told and "tale-calibrated" not in told
 
 
 @each
 def test_the_fine_tune_page_tells_of_it_in_chinese(folder: Path, no_download: None) -> None:
     at = drawn(Case("Fine-tune", "shipped", lambda: {"adapter": folder.name}, "embedded"))
     assert folder.name in words(at.main)
-    names = (folder.name, measured(folder)["dataset"], *tuning_samples.WORDS, *rows(folder), "gsm8k", "GSM8K")
+    names = (folder.name, measured(folder)["dataset"], *tuning_samples.WORDS, *rows(folder), "gsm8k", "GSM8K", "paper")
     assert english(at, *names) == []
