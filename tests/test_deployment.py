@@ -101,7 +101,7 @@ def test_what_is_copied_into_the_image_works_there(tmp_path: Path) -> None:
         "from streamlit.testing.v1 import AppTest\n"
         "at = AppTest.from_file('app.py', default_timeout=60).run()\n"
         "told = [e.value for e in at.error]\n"
-        "assert not at.exception and all('TALE_OFFLINE' in e for e in told), (at.exception, told)\n"
+        "assert not at.exception and len(told) < 2 and all('TALE_OFFLINE' in e for e in told), (at.exception, told)\n"
         "assert at.text_area(key='question') is not None\n"
         "import tale_core; print(tale_core.__file__)\n"
     )

@@ -173,7 +173,7 @@ def tuned(name: str) -> Tuned:
     hint = t("A model fine-tuned to be brief by itself, asked the plain question.")
     return Tuned(
         f"{TUNED}{one.name}",
-        t("Fine-tuned: {name}", name=one.name),
+        title_of(f"{TUNED}{one.name}"),
         hint,
         worded=False,
         adapter=one.key,

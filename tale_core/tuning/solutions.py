@@ -38,8 +38,8 @@ def answers(
     Args:
         questions: Of a data set.
         solutions: Id of a question -> its worked solution.
-        stored: The model's own answers. Of the same questions the vanilla and the wrong ones are kept, for what a
-            preference rejects; its right ones are not, because the solutions are to be learnt.
+        stored: The model's own answers. Of the same questions those that a preference may reject are kept; its right
+            ones are not, because the solutions are to be learnt.
     """
     solved = [q for q in questions if q.answer is not None and solutions.get(str(q.id))]
     keys = {leak_key(q) for q in solved}
