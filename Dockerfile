@@ -1,14 +1,15 @@
 # syntax=docker/dockerfile:1
 # The app in a small image: Python without a compiler, every package by its hash, nobody root.
+# The base is named by the digest of its index for every processor (`docker buildx imagetools inspect` shows it).
 #   docker build -t tale .
 #   docker run --rm -p 127.0.0.1:8501:8501 -v tale-data:/data -v tale-cache:/cache tale
-FROM python:3.11.14-slim-bookworm AS packages
+FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY requirements-postgres.lock /tmp/requirements.lock
 RUN python -m venv /opt/venv \
     && /opt/venv/bin/pip install --require-hashes --only-binary :all: -r /tmp/requirements.lock
 
-FROM python:3.11.14-slim-bookworm
+FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 # libgomp is what llama.cpp's wheel computes with; HAProxy stands before several processes, if there are any.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends haproxy libgomp1 \

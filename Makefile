@@ -8,19 +8,27 @@ UV_VERSION := 0.13.9
 install = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) \
 	|| $(BIN)/python -m pip install --quiet --require-hashes -r $(1)
 
-# torch comes by pip, first and alone: as it is for this machine, without what only a GPU needs where an index of CPU
-# builds is configured. The rest is locked, and nothing of it may fetch another torch.
+# torch comes first and alone, by hash as the package index has it: with what a GPU needs, on Linux. Where TORCH_INDEX
+# names an index of other builds (https://download.pytorch.org/whl/cpu), it comes from there, by the hashes of that index.
+# The rest is locked, and nothing of it may fetch another torch.
+TORCH_INDEX ?=
 TORCH_VERSION := 2.13.0
 NOT_LOCKED := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
 	nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse \
 	nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
 
+# What is looked at by `make audit` and `make sbom`, with tools that come by hash into an environment of their own.
+LOCKS := requirements-postgres.lock requirements-dev.lock requirements-tune.lock requirements-torch.lock requirements-ray.lock
+AUDIT = $(BIN)/uv run --quiet --no-project --isolated --python $(BIN)/python --with-requirements requirements-audit.lock
+
 # Tests in which a model answers run alone: two model servers on two cores wait for each other.
 # A browser and a model on a busy machine: one more try, which the summary tells (R).
 RETRY := --reruns 1 -raR
+# A worker that a test kills is not replaced: xdist 3.8 then waits for ever (pytest-dev/pytest-xdist#784, #1378).
+TWO := -n 2 --dist loadfile --max-worker-restart=0
 
 .DEFAULT_GOAL := help
-.PHONY: help run tune ray test test-fast lint types bench lock clean
+.PHONY: help run class tune ray test test-extras test-fast lint types audit sbom bench lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,7 +36,7 @@ help:  ## list the targets
 $(VENV)/.created:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
-	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: uv==$(UV_VERSION)
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements-uv.lock
 	touch $@
 
 $(VENV)/.app: requirements.lock $(VENV)/.created
@@ -40,7 +48,7 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.app
 	touch $@
 
 $(VENV)/.tune: requirements-tune.lock $(VENV)/.app
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==$(TORCH_VERSION)
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --disable-pip-version-check --index-url $(TORCH_INDEX) torch==$(TORCH_VERSION),$(call install,requirements-torch.lock))
 	$(call install,requirements-tune.lock --no-deps)
 	touch $@
 
@@ -50,25 +58,40 @@ $(VENV)/.ray: requirements-ray.lock $(VENV)/.dev
 	$(call install,requirements-ray.lock)
 	touch $@
 
-ray: $(VENV)/.ray  ## install Ray: the engine ray, and its tests in make test
+ray: $(VENV)/.ray  ## install Ray: the engine ray, and its tests
 
 run: $(VENV)/.app  ## install what is missing and start the app on http://127.0.0.1:8501
 	$(BIN)/python -m streamlit run app.py
 
+class: $(VENV)/.app  ## the same for a class: students of the network see the Class page alone; prints their address
+	$(BIN)/python -m tale_core app --class
+
 test: $(VENV)/.dev lint types  ## lint, types and every test
-	$(BIN)/python -m pytest -m "not model and not browser" -n 2 --dist loadfile $(RETRY)
-	$(BIN)/python -m pytest -m "browser and not model" -n 2 --dist loadfile $(RETRY)
+	$(BIN)/python -m pytest -m "not model and not browser" $(TWO) $(RETRY)
+	$(BIN)/python -m pytest -m "browser and not model" $(TWO) $(RETRY)
 	$(BIN)/python -m pytest -m model $(RETRY)
 
-test-fast: $(VENV)/.dev  ## the tests that need neither weights nor a browser
-	$(BIN)/python -m pytest -m "not model and not browser" -n 2 --dist loadfile $(RETRY)
+test-extras: tune ray  ## what make test skips without make tune and make ray: training, and a Ray cluster
+	TALE_TEST_EXTRAS=1 $(BIN)/python -m pytest -m "tune or ray" $(RETRY)
 
-lint: $(VENV)/.dev  ## ruff: style, imports, docstrings, formatting
+test-fast: $(VENV)/.dev  ## the tests that need neither weights nor a browser
+	$(BIN)/python -m pytest -m "not model and not browser" $(TWO) $(RETRY)
+
+lint: $(VENV)/.dev  ## ruff: style, imports, docstrings, formatting; import-linter: the floors of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 types: $(VENV)/.dev  ## mypy, strict on tale_core
 	$(BIN)/mypy
+
+audit: $(VENV)/.created  ## are faults known of the locked packages? (asks the package index's list of advisories)
+	@for lock in $(LOCKS); do echo "$$lock" && $(AUDIT) pip-audit --strict --disable-pip --require-hashes -r $$lock || exit 1; done
+
+sbom: $(VENV)/.created  ## write sbom/*.cdx.json: the locked packages with their hashes, as CycloneDX
+	@mkdir -p sbom
+	@for lock in $(LOCKS); do $(AUDIT) cyclonedx-py requirements $$lock --output-reproducible --of JSON -o sbom/$${lock%.lock}.cdx.json || exit 1; done
+	@ls sbom/*.cdx.json
 
 bench: $(VENV)/.dev  ## every benchmark; the paper's table in a short form (whole: python -m benchmarks table --limit 60)
 	$(BIN)/python -m benchmarks
@@ -77,6 +100,9 @@ lock: $(VENV)/.created  ## resolve requirements*.txt again for every platform, w
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url requirements.txt -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements.lock requirements-dev.txt -o requirements-dev.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements-dev.lock $(foreach p,$(NOT_LOCKED),--no-emit-package $(p)) requirements-tune.txt -o requirements-tune.lock
+	echo "torch==$(TORCH_VERSION)" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements-tune.lock - -o requirements-torch.lock
+	echo "uv==$(UV_VERSION)" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url - -o requirements-uv.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url requirements-audit.txt -o requirements-audit.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements.lock requirements-postgres.txt -o requirements-postgres.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements-dev.lock requirements-ray.txt -o requirements-ray.lock
 

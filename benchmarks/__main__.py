@@ -22,7 +22,7 @@ from benchmarks.clock import MeasurementError
 from benchmarks.machine import machine
 from benchmarks.parts import PARTS, Options
 from tale_core.errors import TaleError
-from tale_core.models.catalog import embedded_models
+from tale_core.models.embedded.catalog import embedded_models
 from tale_core.settings import get_settings
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         help="questions of the parts table and cluster; 60 or more for table's goal (default: a few)",
     )
     made.add_argument("--seconds", type=_positive, help="how long the part load takes (default: 300)")
+    made.add_argument("--minutes", type=float, help="how long the part fuzz takes (default: 1)")
     made.add_argument("--processes", type=_positive, default=1, help="of the app, in the part load (default: 1)")
     made.add_argument("--json", action="store_true", help="print one JSON document; tables go to standard error")
     made.add_argument("--strict", action="store_true", help="exit 1 when a goal is missed")
@@ -71,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seed=args.seed,
         limit=args.limit,
         seconds=args.seconds,
+        minutes=args.minutes,
         processes=args.processes,
         keep=args.results,
         say=lambda words: progress.print(words, style="dim", highlight=False),

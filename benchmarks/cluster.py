@@ -27,12 +27,12 @@ from benchmarks.figures import Goal, Interval, median_interval
 from benchmarks.fixed_endpoint import asked_of, fixed_endpoint
 from benchmarks.machine import load
 from benchmarks.parts import Options, PartResult, Table
-from tale_core.cluster.client import RayClient
-from tale_core.cluster.engine import RayEngine
 from tale_core.experiments import ExperimentDone, ExperimentPlan, ExperimentStarted, UnitFinished, run_experiment
-from tale_core.experiments.document import experiment_document
+from tale_core.experiments.export import experiment_document
 from tale_core.models.choice import endpoint_choice, open_client
-from tale_core.models.client_retry import NO_RETRY
+from tale_core.models.client.retry import NO_RETRY
+from tale_core.serving.ray.client import RayClient
+from tale_core.serving.ray.engine import RayEngine
 from tale_core.store import Store, open_store
 from tale_core.types import Client, Question
 

@@ -3,6 +3,9 @@
 1,000 questions × 2 strategies (one call each) at 64 calls at a time against 200 ms: the ideal is 64 calls every 200 ms.
 The whole way is taken: strategies, client, grading, a real database. Memory is this process's own, sampled during a
 run of 10,000 calls. Beside it a bare loop as the reference code has it, one call after the other, on few calls, scaled.
+
+What a call costs on this side is a slope: what 2,000 calls took more than 400, of the processor and of the clock. So
+neither the beginning nor the end counts. The same slope of a bare loop over the SDK stands beside it, in the same run.
 """
 
 from __future__ import annotations
@@ -13,21 +16,25 @@ from dataclasses import asdict, dataclass, replace
 from statistics import median
 
 import httpx2
+import openai  # noqa: TID251  # The bare loop beside it.
 import psutil
 
 from benchmarks.clock import MeasurementError
 from benchmarks.figures import Goal, Interval, median_interval
 from benchmarks.fixed_endpoint import fixed_endpoint
 from benchmarks.parts import Options, PartResult, Table
-from tale_core import loops
+from tale_core import process as loops
 from tale_core.experiments import ExperimentDone, ExperimentPlan, ExperimentStarted, UnitFinished, run_experiment
-from tale_core.models.client import OpenAIClient
-from tale_core.models.client_retry import NO_RETRY
+from tale_core.models.client.openai_compatible import OpenAIClient
+from tale_core.models.client.retry import NO_RETRY
 from tale_core.models.endpoints import resolve
 from tale_core.store import open_store
 from tale_core.types import Question
 
 LATENCY_S, CONCURRENCY, QUESTIONS, MEMORY_QUESTIONS, SEQUENTIAL = 0.2, 64, 1000, 5000, 20
+FEW_QUESTIONS = 200
+"""With QUESTIONS the two points of the slope."""
+MOST_CPU_MS, MOST_WALL_MS = 3.0, 3.3
 STRATEGIES = ("vanilla", "fixed:50")
 EARLY, LEAST_SHARE, MOST_GROWTH = 1000, 0.9, 1.1
 
@@ -54,27 +61,57 @@ class Run:
     late_mib: float
 
 
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """What a call takes more, in milliseconds of the processor and of the clock."""
+
+    cpu_ms: float
+    wall_ms: float
+
+    @classmethod
+    def of(cls, few: Run, many: Run) -> Slope:
+        """Between two runs."""
+        calls = many.calls - few.calls
+        cpu = many.calls * many.cpu_ms - few.calls * few.cpu_ms
+        return cls(cpu / calls, (many.seconds - few.seconds) * 1000 / calls)
+
+
 def run(options: Options) -> PartResult:
     """Measure."""
     rounds = min(options.rounds, 3)
     with fixed_endpoint(LATENCY_S) as url:
         options.say(f"one call after the other, {SEQUENTIAL} calls")
         each = asyncio.run(_sequential(url))
-        runs = []
+        runs, ours, bare = [], [], []
         for at in range(rounds):
             options.say(
                 f"{QUESTIONS} questions × {len(STRATEGIES)} calls, {CONCURRENCY} at a time, {at + 1} of {rounds}"
             )
-            runs.append(loops.run(_experiment(url, QUESTIONS)))
+            few, many = (loops.run(_experiment(url, n)) for n in (FEW_QUESTIONS, QUESTIONS))
+            runs.append(many)
+            ours.append(Slope.of(few, many))
+            bare.append(Slope.of(*(loops.run(_bare(url, n * len(STRATEGIES))) for n in (FEW_QUESTIONS, QUESTIONS))))
         options.say(f"{MEMORY_QUESTIONS} questions × {len(STRATEGIES)} calls, for memory")
         long = loops.run(_experiment(url, MEMORY_QUESTIONS))
     growth = long.late_mib / long.early_mib
     share = median_interval([r.share for r in runs])
     return PartResult(
         name="experiments",
-        tables=(_table(runs, long, each),),
+        tables=(_table(runs, long, each), _slopes(ours, bare)),
         goals=(
             Goal("experiments: throughput over the ideal at 64 calls at a time", "at least", LEAST_SHARE, share),
+            Goal(
+                "experiments: milliseconds of processor a call, slope",
+                "at most",
+                MOST_CPU_MS,
+                median_interval([s.cpu_ms for s in ours]),
+            ),
+            Goal(
+                "experiments: milliseconds of time a call, slope",
+                "at most",
+                MOST_WALL_MS,
+                median_interval([s.wall_ms for s in ours]),
+            ),
             Goal(
                 "experiments: memory after 10,000 calls over that after 1,000",
                 "at most",
@@ -82,7 +119,13 @@ def run(options: Options) -> PartResult:
                 Interval(1, growth, growth, growth),
             ),
         ),
-        data={"runs": [asdict(r) for r in runs], "long": asdict(long), "sequential_s_per_call": each},
+        data={
+            "runs": [asdict(r) for r in runs],
+            "slopes": [asdict(s) for s in ours],
+            "bare_slopes": [asdict(s) for s in bare],
+            "long": asdict(long),
+            "sequential_s_per_call": each,
+        },
         notes=(
             f"The endpoint is a process of its own and answers after {LATENCY_S * 1000:.0f} ms. The ideal "
             f"is {CONCURRENCY / LATENCY_S:.0f} calls a second. Throughput counts until the last answer is stored; "
@@ -124,9 +167,29 @@ async def _experiment(url: str, questions: int) -> Run:
         table_s=table_s,
         share=calls * LATENCY_S / CONCURRENCY / seconds,
         cpu_ms=used * 1000 / calls,
-        early_mib=max(mib for at, mib in memory if EARLY / 2 <= at <= EARLY),
+        early_mib=max((mib for at, mib in memory if EARLY / 2 <= at <= EARLY), default=0.0),
         late_mib=max(mib for at, mib in memory if at > calls - EARLY),
     )
+
+
+async def _bare(url: str, calls: int) -> Run:
+    """The SDK alone, as many calls at a time: streamed, counted, thrown away."""
+    async with openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as client:
+        left = iter(range(calls))
+
+        async def work() -> None:
+            for i in left:
+                stream = await client.chat.completions.create(
+                    model="fixed", messages=[{"role": "user", "content": f"What is 6 times 7? Sum {i}."}],
+                    stream=True, stream_options={"include_usage": True},
+                )  # fmt: skip
+                async for _ in stream:
+                    pass
+
+        began, cpu = time.perf_counter(), time.process_time()
+        await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
+        seconds, used = time.perf_counter() - began, time.process_time() - cpu
+    return Run(calls, seconds, 0.0, calls * LATENCY_S / CONCURRENCY / seconds, used * 1000 / calls, 1.0, 1.0)
 
 
 async def _sequential(url: str) -> float:
@@ -154,6 +217,17 @@ def _table(runs: list[Run], long: Run, each: float) -> Table:
     )
     columns = ("side", "calls", "seconds", "share of the ideal", "CPU ms/call", "memory early to late, MiB")
     return Table("An experiment against a fixed latency of 200 ms, 64 calls at a time", columns, rows)
+
+
+def _slopes(ours: list[Slope], bare: list[Slope]) -> Table:
+    def row(name: str, found: list[Slope]) -> tuple[str, ...]:
+        return (name, f"{median(s.cpu_ms for s in found):.2f}", f"{median(s.wall_ms for s in found):.2f}")
+
+    ratio = median(a.cpu_ms / b.cpu_ms for a, b in zip(ours, bare, strict=True))
+    rows = (row("runner", ours), row("bare loop over the SDK", bare), ("runner over the bare loop", f"{ratio:.2f}", ""))
+    few, many = (n * len(STRATEGIES) for n in (FEW_QUESTIONS, QUESTIONS))
+    title = f"What a call takes more, between {few} and {many:,} calls, {CONCURRENCY} at a time"
+    return Table(title, ("side", "CPU ms/call", "ms/call"), rows)
 
 
 def _row(name: str, one: Run) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Medians, quartiles and bootstrap intervals. Knows numbers; knows neither models nor clocks."""
+"""Medians, quartiles and bootstrap intervals."""
 
 from __future__ import annotations
 

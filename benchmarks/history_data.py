@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tale_core.calls.budget_ledger import Spent
 from tale_core.datasets.ours import shipped
-from tale_core.elasticity_types import SweepPlan
-from tale_core.search import SearchResult
-from tale_core.search_plan import SearchPlan
-from tale_core.spending import Spent
+from tale_core.elasticity.plan import SweepPlan
+from tale_core.search.engine import SearchResult
+from tale_core.search.plan import SearchPlan
 from tale_core.store import Store, new_session_id, records
-from tale_core.store.writing_rows import Group, write_groups
+from tale_core.store.archive.writing_rows import Group, write_groups
 from tale_core.types import CallRecord, Message, Outcome, Price, Question, Sampling, SessionKind, SessionRecord
 
 MODELS = ("qwen2.5-coder-1.5b", "smollm2-135m", "gpt-4o-mini", "llama-3.1-8b-instruct")
@@ -32,7 +32,7 @@ def fill(store: Store, count: int, *, seed: int, say: Callable[[str], None] = la
     made = groups(count, seed=seed)
     for start in range(0, count, AT_ONCE):
         batch = [next(made) for _ in range(min(AT_ONCE, count - start))]
-        with store._writing() as connection:
+        with store.writing() as connection:
             write_groups(connection, batch, {})
         if start % 20_000 == 0:
             say(f"generated {start:,} of {count:,} sessions")

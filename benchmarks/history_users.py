@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tale_core.errors import NotFoundError
-from tale_core.store import History, Store, Trash, Wanted, new_session_id
+from tale_core.store import History, SessionFilter, Store, Trash, new_session_id
 from tale_core.types import CallRecord, Message, Outcome, Question, Role, Sampling, SessionRecord
 
 WORDS = ("apples", "trains", "课堂", "minutes", "triangle", "糖果", "pipes", "ribbon", "clock", "千米")
@@ -110,17 +110,19 @@ class User:
 
     def browse(self) -> None:
         """Turn a few pages of the list."""
-        wanted = Wanted(**self._rng.choice([{}, {"kind": "ask"}, {"status": "done"}, {"outcome": Outcome.WRONG}]))
+        chosen = SessionFilter(
+            **self._rng.choice([{}, {"kind": "ask"}, {"status": "done"}, {"outcome": Outcome.WRONG}])
+        )
         place = None
         for _ in range(3):
-            listing = History(self._store).listing(wanted, after=place)
+            listing = History(self._store).listing(chosen, after=place)
             if (place := listing.older) is None:
                 break
         self._store.list_sessions(limit=12)
 
     def search(self) -> None:
         """Search for words."""
-        History(self._store).listing(Wanted(text=f"{self.name} {self._rng.choice(WORDS)}"))
+        History(self._store).listing(SessionFilter(text=f"{self.name} {self._rng.choice(WORDS)}"))
 
     def delete(self) -> None:
         """Delete a session of its own; half of the time change its mind."""
@@ -172,7 +174,7 @@ def check(store: Store, crowd: list[User], seen: Seen, before: int) -> None:
                 continue
             if tuple(call.text for call in session.calls) != texts or session.status != "done":
                 seen.lost.append(f"{session_id} is not as it was written")
-        found = History(store).listing(Wanted(text=f'"{user.name} asks"'), limit=10_000)
+        found = History(store).listing(SessionFilter(text=f'"{user.name} asks"'), limit=10_000)
         if {entry.summary.id for entry in found.entries} != set(user.book):
             seen.lost.append(f"the search does not find what {user.name} asked")
     if not Path(store.where).is_file():

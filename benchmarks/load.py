@@ -31,7 +31,7 @@ from benchmarks.fixed_endpoint import fixed_endpoint
 from benchmarks.load_viewer import Viewer
 from benchmarks.machine import load as busy
 from benchmarks.parts import Options, PartResult, Table
-from tale_core.app_processes import AppProcesses, answers, command
+from tale_core.serving.haproxy import AppProcesses, answers, command
 from tale_core.settings import REPO_ROOT
 
 VIEWERS, SECONDS, LATENCY_S = 50, 300, 0.5
@@ -78,7 +78,7 @@ def run(options: Options) -> PartResult:
             seen = asyncio.run(_crowd(port, processes, seconds, random.Random(options.seed)))
         told = log.read_text(encoding="utf-8", errors="replace")
     seen.problems += [line for line in told.splitlines() if "Traceback" in line or " ERROR " in line]
-    return _result(seen, seconds, (before, busy()), options.processes)
+    return result_of(seen, seconds, (before, busy()), options.processes)
 
 
 @contextmanager
@@ -182,15 +182,21 @@ async def _pause(chance: random.Random) -> None:
     await asyncio.sleep(chance.uniform(*PAUSE_S))
 
 
-def _result(seen: Seen, seconds: float, loads: tuple[float, float], processes: int = 1) -> PartResult:
+def result_of(seen: Seen, seconds: float, loads: tuple[float, float], processes: int = 1) -> PartResult:
     every = sorted(ms for times in seen.times.values() for ms in times)
     came = sorted(ms for times in seen.coming.values() for ms in times)
     if len(every) < 20 or len(seen.rss) < 8:
         raise MeasurementError(f"nothing to measure: {seen.problems[:3]}")
-    p95, growth = _p95(every), _growth([mib for at, mib in seen.rss if at <= seconds])
+    p95, growth = p95_of(every), _growth([mib for at, mib in seen.rss if at <= seconds])
     problems, busy_share = float(len(seen.problems)), _busy(seen.cpu)
     rows = tuple(
-        (name, f"{len(times):,}", f"{statistics.median(times):.0f}", f"{_p95(sorted(times)):.0f}", f"{max(times):.0f}")
+        (
+            name,
+            f"{len(times):,}",
+            f"{statistics.median(times):.0f}",
+            f"{p95_of(sorted(times)):.0f}",
+            f"{max(times):.0f}",
+        )
         for name, times in [*seen.times.items(), ("all", every), ("while they came in", came)]
         if times
     )
@@ -217,7 +223,7 @@ def _result(seen: Seen, seconds: float, loads: tuple[float, float], processes: i
     )  # fmt: skip
 
 
-def _p95(times: list[float]) -> float:
+def p95_of(times: list[float]) -> float:
     return times[min(len(times) - 1, int(0.95 * len(times)))]
 
 

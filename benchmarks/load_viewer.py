@@ -1,7 +1,7 @@
 """A browser-like viewer of the app: one websocket that speaks Streamlit's own protocol, with Streamlit's own messages.
 
 It keeps what a browser keeps (the values of the widgets, the address, the fragments that run by the clock) and draws
-nothing. Knows the protocol; knows no page.
+nothing.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ print(json.dumps(time.perf_counter() - started))
 _OPEN = "store = open_store('sqlite:///' + sys.argv[1])"
 
 STARTS: tuple[tuple[str, str, str], ...] = (
-    ("import tale_core.cli", "", "import tale_core.cli"),
-    ("import the client and its SDK", "", "import openai, tale_core.models.client"),
+    ("import tale_core.cli.main", "", "import tale_core.cli.main"),
+    ("import the client and its SDK", "", "import openai, tale_core.models.client.openai_compatible"),
     ("import tale_core.store", "", "import tale_core.store"),
     ("open_store, no database yet", "from tale_core.store import open_store", _OPEN),
     ("open_store, schema is current", "from tale_core.store import open_store", _OPEN),

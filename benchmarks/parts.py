@@ -23,8 +23,9 @@ class Options:
         rounds: Pairs of measurements for each figure.
         tokens: Length of each answer, in tokens.
         seed: Decides every order.
-        limit: Questions of the parts `table` and `cluster`; None leaves it at a few.
+        limit: Questions of the parts `table` and `cluster`, kills of `kills`; None leaves it at a few.
         seconds: How long the part `load` takes; None leaves it at five minutes.
+        minutes: How long the part `fuzz` takes; None leaves it at one.
         processes: Of the app, in the part `load`.
         keep: Folder where a part may keep what it goes on from after a stop.
         say: Told in words what is being measured.
@@ -36,6 +37,7 @@ class Options:
     seed: int = 1024
     limit: int | None = None
     seconds: int | None = None
+    minutes: float | None = None
     processes: int = 1
     keep: Path = Path("benchmarks", "results")
     say: Callable[[str], None] = lambda words: None
@@ -90,6 +92,7 @@ PARTS: dict[str, Part] = {
     part.name: part
     for part in (
         Part("stack", "time to first token and tokens/s: a whole Ask against a bare HTTP client on the same server"),
+        Part("busy", "tokens/s of the embedded server alone and beside one and two busy processes, before and now"),
         Part("search", "the search modes on 300 simulated questions of known optimum"),
         Part("search_live", "the search modes on 12 shipped questions, live on the embedded default model"),
         Part("experiments", "the experiment runner against a fixed latency: throughput, memory, a sequential loop"),
@@ -98,6 +101,11 @@ PARTS: dict[str, Part] = {
         Part("cluster", "the engine ray against the local one: ms a call, equal tables though a worker is killed"),
         Part("load", "50 people on one app for five minutes (--seconds): errors, p95 of a page's rerun, memory"),
         Part("table", "the paper's table on the embedded default, on GSM8K questions of this machine (--limit 60)"),
+        Part(
+            "kills",
+            "kills of runs, searches, sweeps, labelling and imports: is anything lost or paid twice (--limit)?",
+        ),
+        Part("fuzz", "changed files through every reader of foreign bytes (--minutes 30); crashes become tests"),
         Part("page", "cold starts: importing the command line and the client, opening the store"),
     )
 }

@@ -1,4 +1,4 @@
-"""Results as tables for people and as one JSON document. Knows no measurement."""
+"""Results as tables for people and as one JSON document."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The questions of the measurements: new to the server's prompt cache each time, and equally long for both sides.
 
-Knows how an Ask words its prompts, so that the bare client sends the very same bodies.
+Words prompts as an Ask does, so that the bare client sends the very same bodies.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import random
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tale_core import prompts
-from tale_core.ask import AskPlan
+from tale_core.ask.plan import AskPlan
 from tale_core.grading import infer_kind
-from tale_core.models.client_params import Learnt, body
+from tale_core.models.client.params import Learnt, body
 from tale_core.models.endpoints import Endpoint
+from tale_core.prompts import messages as prompts
 from tale_core.types import Message, Question, Request, Sampling
 
 BUDGET = 5000

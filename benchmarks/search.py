@@ -1,7 +1,7 @@
 """The part `search`: the search modes on simulated questions of known optimum.
 
 300 questions of a stated population (V = 60 to 900 tokens; right from 3 to 90 % of V; 90 % of the budget is written, at
-least 12 tokens; a rebound below 1 to 25 % of V), each searched through the whole of `tale_core.search` against a
+least 12 tokens; a rebound below 1 to 25 % of V), each searched through the whole of `tale_core.search.engine` against a
 simulated client. Estimates are simulated too: the true optimal budget times a log-normal error of the stated spread.
 """
 
@@ -17,9 +17,9 @@ from dataclasses import asdict, dataclass, replace
 from benchmarks.bound import least_ratio
 from benchmarks.figures import Goal, Interval, mean_interval
 from benchmarks.parts import Options, PartResult, Table
-from tale_core.models.simulated import SimulatedClient, SimulatedModel
-from tale_core.probing import Limits
-from tale_core.search import SearchDone, SearchPlan, SearchResult, search
+from tale_core.calls.budget_ledger import Limits
+from tale_core.models.testing.simulated import SimulatedClient, SimulatedModel
+from tale_core.search.engine import SearchDone, SearchPlan, SearchResult, search
 from tale_core.types import Question
 
 QUESTIONS = 300

@@ -17,10 +17,13 @@ from benchmarks.clock import MeasurementError
 from benchmarks.figures import mean_interval
 from benchmarks.parts import Options, PartResult, Table
 from benchmarks.stack import serving
+from tale_core.calls.budget_ledger import Limits
+from tale_core.calls.cache import RecentAnswers
+from tale_core.calls.events import CallEvent, CallFinished
+from tale_core.calls.probing import Probe, ProbeKey, Prober
 from tale_core.datasets import shipped
-from tale_core.models.client import make_embedded_client
-from tale_core.probing import Limits, Probe, ProbeEvent, ProbeFinished, ProbeKey, Prober
-from tale_core.search import SearchDone, SearchPlan, SearchResult, search
+from tale_core.models.client.openai_compatible import make_embedded_client
+from tale_core.search.engine import SearchDone, SearchPlan, SearchResult, search
 from tale_core.types import CallRecord, Client, Outcome, Question, Sampling
 
 QUESTIONS = 12
@@ -29,23 +32,6 @@ MODES = ("tale", "paper", "reference")
 DEFAULT = "qwen2.5-coder-1.5b"
 TEMPLATE = "words"
 """The default model ignores a number of tokens (its curve is flat): what it ignores, no search can find."""
-
-
-class Memory:
-    """Answers known in this run; implements `tale_core.probing.ProbeCache`."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, CallRecord] = {}
-
-    async def find(self, cache_key: str) -> CallRecord | None:
-        """The answer of this fingerprint."""
-        return self.known.get(cache_key)
-
-    def keep(self, call: CallRecord) -> None:
-        """Remember a finished answer; a whole one before a cut one."""
-        key = call.cache_key
-        if key and call.status == "done" and (key not in self.known or not call.cut):
-            self.known[key] = call
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +59,7 @@ def run(options: Options) -> PartResult:
         goals=(),
         data={"rows": [asdict(r) for r in rows], "asked": asked, "model": DEFAULT},
         notes=(
-            f"{DEFAULT}, greedy, the wording {TEMPLATE!r}; {len(rows) // len(MODES)} easy shipped questions that "
+            f"{DEFAULT}, greedy, the template {TEMPLATE!r}; {len(rows) // len(MODES)} easy shipped questions that "
             f"vanilla answers right, of {asked} asked in random order. The optimum is the cheapest right answer among "
             f"{LEVELS} budgets and every probe of every mode. Means with 95 % bootstrap intervals over questions.",
         ),
@@ -94,7 +80,7 @@ async def _all(client: Client, options: Options) -> tuple[list[One], int]:
 
 
 async def _question(question: Question, client: Client) -> list[One]:
-    memory = Memory()
+    memory = RecentAnswers()
     plan = SearchPlan(question, template=TEMPLATE, limits=Limits(), sampling=Sampling(max_tokens=500), slots=1)
     found: list[tuple[SearchResult, list[CallRecord]]] = []
     for mode in MODES:
@@ -103,16 +89,16 @@ async def _question(question: Question, client: Client) -> list[One]:
             return []
         found.append((result, calls))
     await _grid(plan, client, memory, int(found[0][0].vanilla_tokens or 0))
-    right = [c.completion_tokens for c in memory.known.values() if c.outcome == Outcome.CORRECT and not c.cut]
+    right = [c.completion_tokens for c in memory.calls if c.outcome == Outcome.CORRECT and not c.cut]
     optimum = float(min(tokens for tokens in right if tokens is not None))
     return [_one(question, result, calls, optimum) for result, calls in found]
 
 
-async def _search(plan: SearchPlan, client: Client, memory: Memory) -> tuple[SearchResult, list[CallRecord]]:
+async def _search(plan: SearchPlan, client: Client, memory: RecentAnswers) -> tuple[SearchResult, list[CallRecord]]:
     calls: list[CallRecord] = []
     result: SearchResult | None = None
     async for event in search(plan, client, cache=memory):
-        if isinstance(event, ProbeFinished):
+        if isinstance(event, CallFinished):
             calls.append(event.call)
             memory.keep(event.call)
         elif isinstance(event, SearchDone):
@@ -121,15 +107,15 @@ async def _search(plan: SearchPlan, client: Client, memory: Memory) -> tuple[Sea
     return result, calls
 
 
-async def _grid(plan: SearchPlan, client: Client, memory: Memory, vanilla: int) -> None:
+async def _grid(plan: SearchPlan, client: Client, memory: RecentAnswers, vanilla: int) -> None:
     budgets = {max(1, round(vanilla ** (i / LEVELS))) for i in range(1, LEVELS)}
     question = replace(plan.question, kind=plan.question.kind or "number")
     prober = Prober(question, client, template=TEMPLATE, sampling=plan.sampling, cache=memory, slots=4)
-    events: AsyncGenerator[ProbeEvent, None] = prober.answers(
+    events: AsyncGenerator[CallEvent, None] = prober.answers(
         *(Probe(ProbeKey("probe", budget), "sweep") for budget in sorted(budgets))
     )
     async for event in events:
-        if isinstance(event, ProbeFinished):
+        if isinstance(event, CallFinished):
             memory.keep(event.call)
 
 

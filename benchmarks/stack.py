@@ -25,10 +25,10 @@ from benchmarks.machine import load
 from benchmarks.parts import Options, PartResult, Table
 from benchmarks.requests import Cases
 from benchmarks.whole import WholeStack
-from tale_core.models.adapters import Adapter
-from tale_core.models.embedded import ServerInfo, ensure_server, lease, stop_server
+from tale_core.models.adapters.registry import Adapter
+from tale_core.models.embedded.prepare import forget_all
+from tale_core.models.embedded.server import ServerInfo, ensure_server, lease, stop_server
 from tale_core.models.endpoints import Endpoint
-from tale_core.models.prepare import forget_all
 from tale_core.store import Store, open_store
 
 MIN_RATIO = 0.95

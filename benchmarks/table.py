@@ -32,10 +32,10 @@ from tale_core.experiments import (
     UnitFinished,
     run_experiment,
 )
-from tale_core.experiments.document import row_document
-from tale_core.models import adapters
-from tale_core.models.adapters import Adapter
-from tale_core.models.client import make_embedded_client
+from tale_core.experiments.export import row_document
+from tale_core.models.adapters import registry as adapters
+from tale_core.models.adapters.registry import Adapter
+from tale_core.models.client.openai_compatible import make_embedded_client
 from tale_core.settings import REPO_ROOT, get_settings
 from tale_core.store import ExperimentStore, Store, UnitFigures, open_store
 from tale_core.strategies import BudgetPredictor
@@ -79,7 +79,7 @@ def run(options: Options) -> PartResult:
     found = public_questions(options.limit or SHORT)
     if found is None:
         said = "table: passed over, since the public questions are not on this machine (gsm8k_dev.jsonl in "
-        said += f"{', '.join(map(str, _folders()))}; TALE_DATASETS_DIR names another folder)."
+        said += f"{', '.join(map(str, folders()))}; TALE_DATASETS_DIR names another folder)."
         options.say(said)
         return PartResult("table", (), (), {"skipped": said}, (said,))
     own = shipped_adapters()
@@ -156,11 +156,11 @@ def public_questions(limit: int) -> tuple[Question, ...] | None:
     known = find_set("gsm8k")
     assert known is not None
     files = known.parts[0].files
-    folder = next((f for f in _folders() if any((f / file).is_file() for file in files)), None)
+    folder = next((f for f in folders() if any((f / file).is_file() for file in files)), None)
     return None if folder is None else load("gsm8k", folder=folder, limit=limit).questions
 
 
-def _folders() -> list[Path]:
+def folders() -> list[Path]:
     given = get_settings().datasets_dir
     return [f for f in (given, REPO_ROOT.parent / "shared" / "data", REPO_ROOT / "data") if f is not None]
 
@@ -192,7 +192,7 @@ def part_result(results: ExperimentResults, figures: Sequence[UnitFigures], *, r
     best = nearest(tale)
     notes = [
         f"{results.model}, the first {n} questions of GSM8K's test set, greedy, max_tokens {SAMPLING.max_tokens}, "
-        f"wording {TEMPLATE!r} where no other is named. None of them trained or calibrated anything. Means of a "
+        f"template {TEMPLATE!r} where no other is named. None of them trained or calibrated anything. Means of a "
         "question with 95 % intervals (Wilson for shares, else bootstrap over questions); p of the accuracy by McNemar "
         "and Holm.",
     ]
@@ -244,14 +244,14 @@ def against(strategy: str, figures: Sequence[UnitFigures]) -> Measured:
         MeasurementError: There is none.
     """
     both = [
-        {u.position: u for u in figures if u.strategy == name and u.status == "done" and u.outcome is not None}
+        {u.position: u for u in figures if u.strategy == name and u.status == "done" and u.judged is not None}
         for name in (strategy, "vanilla")
     ]
     pairs = [(both[0][place], both[1][place]) for place in sorted(both[0].keys() & both[1].keys())]
     if not pairs:
         raise MeasurementError(f"{strategy} and vanilla share no answer")
     tokens = [(float(a.output_tokens or 0), float(b.output_tokens or 0)) for a, b in pairs]
-    right = [(float(a.outcome == "correct"), float(b.outcome == "correct")) for a, b in pairs]
+    right = [(float(bool(a.judged)), float(bool(b.judged))) for a, b in pairs]
     return Measured(
         strategy,
         _paired(tokens, lambda some: 1 - sum(a for a, _ in some) / max(1.0, sum(b for _, b in some))),

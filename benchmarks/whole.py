@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from benchmarks.clock import MeasurementError, Stream, Timed
 from benchmarks.requests import Case
-from tale_core.jobs import AskJob, Runner
+from tale_core.ask.run import AskRun, AskView
 from tale_core.models.choice import embedded_choice, open_client
-from tale_core.sessions import AskRun, AskView
+from tale_core.runs.runner import AskJob, Runner
 from tale_core.store import Store
 from tale_core.types import ANSWERS, AnswerRole
 

@@ -1,6 +1,6 @@
 """Estimators: budgets learnt from searches, and how well they predict."""
 
-from ui.estimators_page import draw
+from ui.estimators.page import draw
 from ui.shell import show
 
-show(draw)
+show(draw, roles=("owner",))

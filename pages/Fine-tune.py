@@ -1,6 +1,6 @@
 """Fine-tune: make the model brief by itself, and see it against its base."""
 
+from ui.finetune.page import draw
 from ui.shell import show
-from ui.tuning_page import draw
 
-show(draw)
+show(draw, roles=("owner",))

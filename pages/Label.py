@@ -1,6 +1,6 @@
 """Label: people say which answers are right, one at a time, by keyboard, and everything follows."""
 
-from ui.label_page import draw
+from ui.label.page import draw
 from ui.shell import show
 
 show(draw)

@@ -1,6 +1,6 @@
 """Search: the smallest budget that keeps the answer right, watched while it is found."""
 
-from ui.search_page import draw
+from ui.search.page import draw
 from ui.shell import show
 
 show(draw)

@@ -1,6 +1,6 @@
-"""Settings: model and endpoint, sampling, the prompts' wording."""
+"""Settings: model and endpoint, sampling, the prompt template."""
 
-from ui.settings_page import draw
+from ui.settings.page import draw
 from ui.shell import show
 
 show(draw)

@@ -1,6 +1,6 @@
 """Every error the core raises on purpose.
 
-A message says what was given, what is allowed and what to do next, in the language of whoever reads it, wherever it was
+A message says what was given, what is allowed and what to do next, in the language of its reader, wherever it was
 raised; it never carries a key, and nothing looks for a word in it: what code must tell apart is a class here. SDK,
 database and operating system errors are converted at the edge that meets them, so the page and the command line only
 know this tree:
@@ -11,6 +11,7 @@ know this tree:
     │   ├── ArchiveError             an archive is damaged, hostile or of a newer version; nothing was imported
     │   ├── TuningUnavailableError   what fine-tuning needs is not installed; the message has the command
     │   └── SettingsError            an environment variable or a settings file is wrong
+    ├── SessionFailedError           what Python asked for failed; `view` holds what there is of it
     ├── StoppedError                 the caller asked to stop; what can be resumed is kept (exit code 130)
     ├── LimitReachedError            the next call could break a limit on calls, tokens or money; it was not sent
     │   └── ShareUsedError           a student's or the whole room's share is used up
@@ -43,6 +44,7 @@ know this tree:
     ├── RecordingError               a run did not end well, so that there is nothing whole to replay
     ├── TrainingError                an estimator cannot be trained from these rows
     ├── EstimatorFileError           a saved estimator cannot be used: damaged, hostile, or of another version
+    ├── SetupError                   making TALE work for a model stopped before its end; what was found is kept
     ├── TuningError                  a fine-tuning cannot go on; what is finished of it is kept
     ├── AdapterFileError             an adapter cannot be used: damaged, hostile, or for another model
     └── StoreError                   the database
@@ -103,6 +105,22 @@ class StoppedError(TaleError):
     """The caller asked to stop while the model was being fetched or loaded; what can be resumed is kept."""
 
 
+class SetupError(TaleError):
+    """Making TALE work for a model stopped before its end; what it found so far is kept."""
+
+
+class SessionFailedError(TaleError):
+    """An Ask, search, sweep or experiment that Python asked for has failed; it is stored.
+
+    Attributes:
+        view: Its record, with whatever was answered.
+    """
+
+    def __init__(self, message: str, view: object) -> None:
+        super().__init__(message)
+        self.view = view
+
+
 class LimitReachedError(TaleError):
     """A limit of the run is reached; the call that could have broken it was not sent.
 
@@ -149,7 +167,10 @@ class ModelError(TaleError):
     Attributes:
         partial: What had arrived before the failure, with its token counts, so that the spend is booked; None when
             nothing had arrived.
+        attempts: Requests that were sent, retries included.
     """
+
+    attempts: int = 1
 
     def __init__(self, message: str, hint: str = "", *, partial: Completion | None = None) -> None:
         super().__init__(message, hint)
@@ -170,6 +191,10 @@ class ConnectionRefusedByHostError(ConnectionFailedError):
 
 class NoSecureConnectionError(ConnectionFailedError):
     """The host does not speak TLS at this port, or this machine does not trust its certificate."""
+
+
+class AddressNotAllowedError(ModelError):
+    """The address leads where this person, or nobody, may send requests."""
 
 
 class WorkerLostError(ConnectionFailedError):
@@ -212,6 +237,10 @@ class QuotaExhaustedError(ModelError):
 
 class RequestRejectedError(ModelError):
     """The endpoint refuses the request's parameters."""
+
+
+class CannotContinueError(RequestRejectedError):
+    """The endpoint begins a new message where one was to be continued, or refuses to; nothing is forced out of it."""
 
 
 class ContextTooLongError(RequestRejectedError):

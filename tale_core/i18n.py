@@ -1,24 +1,27 @@
 """Words in the reader's language: gettext catalogs and one switch.
 
 `t("Budget: {tokens} tokens", tokens=50)` looks the sentence up in the reader's language, then fills in the values. The
-sentence in the code is the English one and the key of the catalogs in `locales/<language>/*.po`, one file an area.
-Knows no page: whoever draws says by `use_language` or `ask_language` who reads; jobs run in the language of whoever
-started them. Numbers, model output and names are data and are never looked up.
+sentence in the code is the English one and the key of the catalogs in `locales/<language>/*.po`, one file an area. A
+page says by `use_language` or `ask_language` who reads; jobs run in the language of the person who started them.
+Numbers, model output and names are data and are never looked up.
 
 A sentence remembers what it was made from, so that what one thread said can be said `again` to another reader: a model
-that the whole process shares gets ready once, and each who watches reads of it in a language of their own.
+that the whole process shares gets ready once, and each who watches reads of it in a language of their own. `to_stored`
+and `from_stored` keep one in a text column or a file as `{"code": message, "values": {...}, "text": English}`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache, reduce
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tale_core.types import Language
+if TYPE_CHECKING:
+    from tale_core.types import Language
 
 LOCALES = Path(__file__).with_name("locales")
 SOURCE: Language = "en"
@@ -28,19 +31,19 @@ NAMES: dict[Language, str] = {"en": "English", "zh": "中文"}
 _STOPS = (".", "!", "?", ":", "。", "！", "？", "：")
 
 _chosen: ContextVar[Language | None] = ContextVar("language", default=None)
-_ask: list[Callable[[], Language | None]] = []
+asked_for_language: list[Callable[[], Language | None]] = []
 
 
 def language() -> Language:
-    """The language of whoever reads what is said now; English when nobody said."""
+    """The reader's language; English when nobody said."""
     if (chosen := _chosen.get()) is not None:
         return chosen
-    return (_ask[0]() if _ask else None) or SOURCE
+    return (asked_for_language[0]() if asked_for_language else None) or SOURCE
 
 
 def ask_language(who: Callable[[], Language | None]) -> None:
     """Ask this function for the reader's language wherever none was set; None means that it does not know."""
-    _ask[:] = [who]
+    asked_for_language[:] = [who]
 
 
 @contextmanager
@@ -53,19 +56,22 @@ def use_language(chosen: Language) -> Iterator[None]:
         _chosen.reset(token)
 
 
+Text = TypeVar("Text", str, str | None)
+
+
 class Sentence(str):
     """A sentence in one language that can be said again in another.
 
     Attributes:
-        message: What `t` was given, or the plural form that `tn` was given.
-        one: The singular form that `tn` was given.
+        message: What `t` was given, or the plural form that `tn` was given: the key of the catalogs.
         values: What the placeholders stand for.
+        english: The sentence in English.
     """
 
-    __slots__ = ("message", "one", "values")
+    __slots__ = ("english", "message", "values")
     message: str
-    one: str | None
     values: dict[str, Any]
+    english: str
 
 
 def t(message: str, /, **values: Any) -> str:
@@ -75,29 +81,74 @@ def t(message: str, /, **values: Any) -> str:
         message: A literal (the extractor reads the source), with format specs where a number wants one.
         values: What the placeholders stand for; without any, braces are left alone.
     """
-    return _said(message, None, values)
+    return _said(message, message, values)
 
 
 def tn(one: str, many: str, n: int, /, **values: Any) -> str:
     """`t` with a plural: `one` where n is 1, else `many`; `{n}` is filled in."""
-    return _said(many, one, {**values, "n": n})
-
-
-def again(sentence: str) -> str:
-    """A sentence that `t` or `tn` made, in the language of whoever reads it now; any other text as it is."""
-    if not isinstance(sentence, Sentence):
-        return sentence
-    values = {k: again(v) if isinstance(v, Sentence) else v for k, v in sentence.values.items()}
-    return _said(sentence.message, sentence.one, values)
-
-
-def _said(message: str, one: str | None, values: dict[str, Any]) -> Sentence:
-    spoken = language()
     # Chinese, the one other language so far, has a single form; it stands in the catalog at the plural.
-    source = one if one is not None and spoken == SOURCE and values["n"] == 1 else message
-    known = _catalog(spoken).get(source) or source
-    sentence = Sentence(known.format(**values) if values else known)
-    sentence.message, sentence.one, sentence.values = message, one, values
+    return _said(many, one if n == 1 else many, {**values, "n": n})
+
+
+def again(text: Text) -> Text:
+    """A sentence that `t` or `tn` made, in the reader's language now; anything else as it is."""
+    if not isinstance(text, Sentence):
+        return text
+    return _sentence(text.message, {name: again(value) for name, value in text.values.items()}, text.english)
+
+
+def in_english(text: Text) -> Text:
+    """A sentence that `t` or `tn` made, in English; anything else as it is."""
+    return text.english if isinstance(text, Sentence) else text
+
+
+def to_stored(text: Text) -> Text:
+    """What a column or a file keeps of a text: of a sentence the JSON that `from_stored` reads, else the text."""
+    if isinstance(text, Sentence):
+        with suppress(RecursionError):  # A list of hundreds of names.
+            return json.dumps(_document(text), ensure_ascii=False)
+    return in_english(text)
+
+
+def from_stored(stored: Text) -> Text:
+    """What `to_stored` made of a sentence, in the reader's language; any other text (of older rows, say) as it is."""
+    with suppress(ValueError, RecursionError):
+        if stored and stored.startswith(_BEGINS) and isinstance(found := _read(json.loads(stored)), Sentence):
+            return found
+    return stored
+
+
+_BEGINS = '{"code": '
+
+
+def _document(value: Any) -> Any:
+    if isinstance(value, Sentence):
+        values = {name: _document(one) for name, one in value.values.items()}
+        return {"code": value.message, "values": values, "text": value.english}
+    return value if value is None or isinstance(value, str | int | float) else str(value)
+
+
+def _read(document: Any) -> Any:
+    match document:
+        case {"code": str(message), "values": dict(values), "text": str(english)}:
+            return _sentence(message, {name: _read(value) for name, value in values.items()}, english)
+    return document
+
+
+def _said(message: str, source: str, values: dict[str, Any]) -> Sentence:
+    english = {name: in_english(value) for name, value in values.items()}
+    return _sentence(message, values, source.format(**english) if values else source)
+
+
+def _sentence(message: str, values: dict[str, Any], english: str) -> Sentence:
+    """A message may come from a hostile file: it is looked up, and only what the catalog has for it is filled in."""
+    text, known = english, _catalog(language()).get(message)
+    if known:
+        # A value from a file need not suit its placeholder: English then.
+        with suppress(ValueError, TypeError, LookupError, AttributeError, OverflowError):
+            text = known.format(**values) if values else known
+    sentence = Sentence(text)
+    sentence.message, sentence.values, sentence.english = message, values, english
     return sentence
 
 

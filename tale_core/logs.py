@@ -1,43 +1,33 @@
 """Log lines: plain or as JSON, one object a line, never with a key.
 
-Knows the logging library and which keys and passwords are in the environment; knows no page. Every line passes `scrub`
-as a whole, so that neither a message, nor its arguments, nor a traceback can carry a key.
+Every line passes `scrub` as a whole, so that neither a message, nor its arguments, nor a traceback can carry a key.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
-from tale_core.models.client_secrets import REMOVED, guarded_keys, scrub
 from tale_core.settings import Settings, get_settings
+from tale_core.text import REMOVED, json_escaped, known_keys, sanitize, scrub
 
-_OURS = "_tale"
+OURS = "_tale"
 _PLAIN = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _ELSEWHERE = ("streamlit", "uvicorn")
 """Loggers with handlers of their own."""
 _STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-
-
-_SECRET = re.compile(r"(API_?KEY|PASSWORD|PASSWD|SECRET|TOKEN)$", re.IGNORECASE)
 _USER = re.compile(r"(?<=://)[^/?#\s]*@")
 _IN_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&#\s'\"]+", re.IGNORECASE)
 
 
-def _keys() -> list[str]:
-    """The longest first: one may begin like another."""
-    named = {value for name, value in os.environ.items() if _SECRET.search(name) and value}
-    return sorted(named | guarded_keys(), key=len, reverse=True)
-
-
 def clean(line: str) -> str:
     """A line without any key that this process knows of, anything that looks like one, and users of addresses."""
-    for key in _keys():
+    # The longest first: one may begin like another.
+    for key in sorted(known_keys(), key=len, reverse=True):
         line = scrub(line, key)
     return scrub(_IN_QUERY.sub(rf"\1{REMOVED}", _USER.sub("", line)), "")
 
@@ -47,7 +37,7 @@ class PlainFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        return clean(super().format(record))
+        return sanitize(clean(super().format(record)))
 
 
 class JsonFormatter(logging.Formatter):
@@ -70,7 +60,7 @@ class JsonFormatter(logging.Formatter):
         found |= {k: v for k, v in record.__dict__.items() if k not in _STANDARD and not k.startswith("_")}
         # Each text by itself: a key may hold a character that JSON writes in another way.
         texts = {k: clean(v) if isinstance(v, str) else v for k, v in found.items()}
-        return clean(json.dumps(texts, ensure_ascii=False, default=str))
+        return json_escaped(clean(json.dumps(texts, ensure_ascii=False, default=str)))
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
@@ -97,10 +87,10 @@ def set_up_logs(settings: Settings | None = None, *, level: int | None = None, s
     as_json = settings.log_format == "json"
     form: logging.Formatter = JsonFormatter() if as_json else PlainFormatter(_PLAIN)
     root = logging.getLogger()
-    for handler in [h for h in root.handlers if getattr(h, _OURS, False)]:
+    for handler in [h for h in root.handlers if getattr(h, OURS, False)]:
         root.removeHandler(handler)
     handler = logging.StreamHandler(stream) if stream is not None else _StandardError()
-    setattr(handler, _OURS, True)
+    setattr(handler, OURS, True)
     handler.setFormatter(form)
     root.addHandler(handler)
     if level is not None:

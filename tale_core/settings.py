@@ -1,7 +1,7 @@
 """Where things live and how long we wait: environment plus defaults, read once, frozen.
 
-Knows environment variables and folders; knows no model, no database and no page. API keys are not settings: they are
-looked up by name at the moment of a call (`tale_core.models.endpoints.api_key`) and never kept here.
+API keys are not settings: they are looked up by name at the moment of a call (`tale_core.models.endpoints.api_key`) and
+never kept here.
 """
 
 from __future__ import annotations
@@ -17,8 +17,30 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from tale_core.errors import SettingsError
 from tale_core.i18n import t
 
-REPO_ROOT = Path(__file__).resolve().parent.parent
-"""The checkout; shipped data lives in REPO_ROOT / "data"."""
+_PACKAGE = Path(__file__).resolve().parent
+
+REPO_ROOT = _PACKAGE.parent
+"""Where Python finds this package: the checkout, or the site-packages that it was installed into. Read only."""
+
+INSTALLED = (_PACKAGE / "_app").is_dir()
+"""Whether this is an installed wheel, which carries the pages and the shipped data in the package's own folder."""
+
+APP_ROOT = _PACKAGE / "_app" if INSTALLED else REPO_ROOT
+"""Where app.py, pages/, ui/, data/ and .streamlit/config.toml lie, in a checkout and in a wheel. Read only."""
+
+DATA_ROOT = APP_ROOT / "data"
+"""What comes with the program: models, endpoints, questions, recordings, estimators, adapters."""
+
+PROGRAM = "tale" if INSTALLED else "python -m tale_core"
+"""How a person calls the command line here, for sentences that tell them to."""
+
+Access = Literal["alone", "class", "team"]
+Extra = Literal["tune", "ray", "postgres"]
+
+
+def install_command(extra: Extra) -> str:
+    """How a person installs what only some need; each extra is a requirements file of its own."""
+    return f'pip install "tale[{extra}]"' if INSTALLED else f"pip install -r requirements-{extra}.txt"
 
 
 class Settings(BaseSettings):
@@ -54,6 +76,19 @@ class Settings(BaseSettings):
     offline: bool = False
     """Never look outside this machine for weights."""
 
+    access: Access = "alone"
+    """Who may come to the pages: see `tale_core.access`."""
+
+    owner_token: Literal["auto", "on", "off"] = "auto"
+    """Whether an owner who works alone comes by the link of the start; "auto": only if other people work on this
+    machine too, or the server listens on more than loopback."""
+
+    allowed_hosts: str = ""
+    """More names that the pages answer to, with commas: `tale.example.org`, `*.example.org`, or `*` for all."""
+
+    class_url: str | None = None
+    """Where students reach the pages, if it is not this machine's own address: behind a proxy, say."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
     """"json": one object a line, for machines that collect logs."""
@@ -69,6 +104,14 @@ class Settings(BaseSettings):
 
     server_idle_s: float = Field(default=60.0, ge=0.0)
     """Seconds the embedded server outlives its last user."""
+
+    guard_addresses: Literal["auto", "always", "never"] = "auto"
+    """Whether an address that somebody names on a page may lead into private networks or to this machine: "always"
+    refuses it; "auto" refuses it unless the app listens on this machine alone, where its one reader is its owner."""
+
+    allowed_addresses: str = ""
+    """What may be reached all the same: networks, addresses and host names, each with a port or without, between commas
+    (10.1.0.0/16, 192.168.1.7:8000, vllm.lab, *.lab.example)."""
 
     connect_timeout_s: float = Field(default=5.0, gt=0)
     request_timeout_s: float = Field(default=120.0, gt=0)

@@ -1,6 +1,6 @@
 """The nouns of the project as frozen dataclasses, and the client protocol that everything else is written against.
 
-Knows nothing but the standard library: no SDK, no database, no page.
+Imports nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -9,19 +9,30 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 AnswerKind = Literal["number", "choice", "text"]
 Language = Literal["en", "zh"]
 Source = Literal["live", "cached", "recorded", "simulated"]
 FinishReason = Literal["stop", "length", "content_filter", "cancelled", "error", "other"]
-ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
-Role = Literal["estimate", "vanilla", "budgeted", "direct", "probe"]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "default"]
+Level = int | str
+"""What a budget is set to: a number of tokens, or a provider's word."""
+Role = Literal["estimate", "vanilla", "budgeted", "direct", "probe", "forced"]
 SessionKind = Literal["ask", "search", "sweep", "experiment"]
 ProbePhase = Literal["vanilla", "bisect", "greedy", "sweep"]
 AnswerRole = Literal["vanilla", "budgeted"]
+ExtractionMethod = Literal[
+    "tag", "brackets", "boxed", "hashes", "phrase", "last-number", "expression", "letter", "whole", "lines", "none"
+]
+GUESSED: Final[frozenset[str]] = frozenset({"last-number", "expression"})
+"""Ways of finding an answer that are a last resort: nothing in the text announced it."""
+Writes = Literal["words", "lines"]
+"""What an adapter writes: prose, or lines of assignments for the calculator."""
 TUNED: Final = "tuned:"
-"""How the strategy and the wording of an answer begin that an adapter gave."""
+"""How the strategy and the template of an answer begin that an adapter gave."""
+LINES: Final = "lines"
+"""The strategy, and in an Ask the budget's place, of answers that a calculator works out (`grading.lines`)."""
 ANSWERS: tuple[AnswerRole, AnswerRole] = ("vanilla", "budgeted")
 LabelledBy = Literal["verdict", "gold"]
 Status = Literal["running", "done", "failed", "cancelled", "interrupted"]
@@ -36,6 +47,27 @@ class Outcome(StrEnum):
     UNPARSED = "unparsed"
     ERROR = "error"
     UNGRADED = "ungraded"
+
+
+REFUSAL: Final[FinishReason] = "content_filter"
+"""How an answer ends that a content filter refused."""
+
+
+def judged(outcome: Outcome | None, *, refused: bool = False) -> bool | None:
+    """Whether an answer is right, for every accuracy of the project; None for one that belongs to no denominator.
+
+    Wrong, cut off, unreadable and refused answers are answers: they count as not right, though each is shown by its own
+    name. A call that failed at the endpoint is no answer, and an answer that nobody could grade tells nothing.
+
+    Args:
+        outcome: What became of it; None where there is no answer.
+        refused: An `ERROR` is a content filter's refusal and no failure of the endpoint.
+    """
+    if outcome is Outcome.CORRECT:
+        return True
+    if outcome is Outcome.ERROR:
+        return False if refused else None
+    return None if outcome in (None, Outcome.UNGRADED) else False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +108,8 @@ class Sampling:
     Attributes:
         max_tokens: Cap on completion tokens. Large enough that a vanilla answer is not cut.
         reasoning_effort: The provider's native knob, for models that have one.
+        knob: Another budget that is set beside the prompt: its kind and level (`tale_core.budgets.kinds`), as in
+            "thinking:1024" and "enforced:200".
     """
 
     temperature: float | None = 0.0
@@ -83,19 +117,38 @@ class Sampling:
     seed: int | None = 1024
     max_tokens: int | None = 2048
     reasoning_effort: ReasoningEffort | None = None
+    knob: str | None = None
+
+    @property
+    def level(self) -> Level | None:
+        """What a knob is set to, or the effort; None where neither is set."""
+        if self.knob is None:
+            return self.reasoning_effort
+        level = self.knob.partition(":")[2]
+        return int(level) if level.isdecimal() else level
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call to a model.
+    """One call to a model. Where its last message is the assistant's, that message is continued.
 
     Attributes:
-        adapter: Key of the adapter that answers (`tale_core.models.adapters.Adapter.key`); "" asks the model as it is.
+        adapter: Key of the adapter that answers (`tale_core.models.adapters.registry.Adapter.key`); "" asks the model
+            as it is.
+        stop: Texts that end the answer, and are no part of it.
+        logprobs: The endpoint is asked how sure it was of each token.
     """
 
     messages: tuple[Message, ...]
     sampling: Sampling = field(default_factory=Sampling)
     adapter: str = ""
+    stop: tuple[str, ...] = ()
+    logprobs: bool = False
+
+    @property
+    def continued(self) -> bool:
+        """Its last message is begun already, and the endpoint is to write on."""
+        return bool(self.messages) and self.messages[-1].role == "assistant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +157,13 @@ class Usage:
 
     Attributes:
         prompt_tokens: Tokens of the request.
-        completion_tokens: Tokens of the answer, hidden reasoning included (as OpenAI's `usage` counts).
-        reasoning_tokens: The hidden part of completion_tokens; None when the endpoint does not say.
+        completion_tokens: All billed output: the visible answer and the thinking, shown or hidden.
+        reasoning_tokens: The part of completion_tokens that is thinking; None when unknown.
         cached_prompt_tokens: The part of prompt_tokens the endpoint served from a cache; None when unknown.
         estimated: True when the numbers are ours and not the endpoint's `usage`.
+        reasoning_estimated: True when the endpoint does not say how much of the output is thinking and
+            reasoning_tokens is our own reading of the text that came.
+        cache_write_tokens: The part of prompt_tokens the endpoint put into its cache; None when unknown.
     """
 
     prompt_tokens: int
@@ -115,6 +171,25 @@ class Usage:
     reasoning_tokens: int | None = None
     cached_prompt_tokens: int | None = None
     estimated: bool = False
+    reasoning_estimated: bool = False
+    cache_write_tokens: int | None = None
+
+    @property
+    def thinking_tokens(self) -> int | None:
+        """The part of the output that is thinking; None when unknown."""
+        return self.reasoning_tokens
+
+    @property
+    def visible_tokens(self) -> int | None:
+        """The part of the output that is the answer; None when unknown. With thinking_tokens it is all of it."""
+        return visible_part(self.completion_tokens, self.reasoning_tokens)
+
+
+def visible_part(completion_tokens: int | None, reasoning_tokens: int | None) -> int | None:
+    """Tokens of the answer without the thinking; None when either count is unknown."""
+    if completion_tokens is None or reasoning_tokens is None:
+        return None
+    return max(0, completion_tokens - reasoning_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +216,7 @@ class Completion:
         attempts: Requests that were sent, retries included.
         adjustments: What was asked for but not sent, because the endpoint refuses it, in words.
         endpoint: Who answered, where the client has several endpoints; else None.
+        confidence: Geometric mean of the probabilities of its tokens, 0 to 1; None where nobody asked or told.
     """
 
     text: str
@@ -153,19 +229,42 @@ class Completion:
     attempts: int = 1
     adjustments: tuple[str, ...] = ()
     endpoint: str | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Published price in US dollars per million tokens, with the day it was read. Unknown is None, never 0."""
+    """Published price in US dollars per million tokens, with the day it was read. Unknown is None, never 0.
+
+    Attributes:
+        input_per_mtok: For the request's tokens.
+        output_per_mtok: For the answer's, thinking included.
+        cached_input_per_mtok: For the part of the request that came out of the endpoint's cache; None when no such
+            price is known: then it is charged as the rest is, which is never too little.
+        cache_write_per_mtok: For the part that was put into the cache; None as before.
+    """
 
     input_per_mtok: float
     output_per_mtok: float
     as_of: str
+    cached_input_per_mtok: float | None = None
+    cache_write_per_mtok: float | None = None
 
     def cost(self, usage: Usage) -> float:
-        """Dollars for one call (prompt plus completion, reasoning included)."""
-        return (usage.prompt_tokens * self.input_per_mtok + usage.completion_tokens * self.output_per_mtok) / 1_000_000
+        """Dollars for one call: the request, its cached part at the cache's price, and the answer with its thinking."""
+        read = usage.cached_prompt_tokens or 0
+        written = usage.cache_write_tokens or 0
+        parts = (
+            (usage.prompt_tokens - read - written, self.input_per_mtok),
+            (read, _else(self.cached_input_per_mtok, self.input_per_mtok)),
+            (written, _else(self.cache_write_per_mtok, self.input_per_mtok)),
+            (usage.completion_tokens, self.output_per_mtok),
+        )
+        return sum(tokens * price for tokens, price in parts) / 1_000_000
+
+
+def _else(price: float | None, ordinary: float) -> float:
+    return ordinary if price is None else price
 
 
 class Client(Protocol):
@@ -222,12 +321,12 @@ class Extraction:
     """
 
     value: str | None
-    method: Literal["brackets", "boxed", "hashes", "phrase", "last-number", "letter", "whole", "none"]
+    method: ExtractionMethod
 
     @property
     def last_resort(self) -> bool:
-        """True when the answer was guessed from the last number in the text."""
-        return self.method == "last-number"
+        """True when the answer was guessed from the last number or expression in the text."""
+        return self.method in GUESSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,9 +365,11 @@ class CallRecord:
         phase: For probes, the part of a search that asked for it.
         cut: A search stopped this answer because it could no longer win; its outcome is unknown, its tokens are a
             lower bound of what it would have cost.
-        cache_key: Fingerprint of the request (see `tale_core.probing`); None where answers are never reused.
+        cache_key: Fingerprint of the request (see `tale_core.calls.caller`); None where answers are never reused.
         unit: Part of an experiment that asked for it (see `tale_core.experiments.plan`); None outside experiments.
         step: Place among the calls of its unit, from 0.
+        reasoning_estimated: How much of the output is thinking is our own reading of the text; see `Usage`.
+        confidence: See `Completion`.
         labelled: Who decided the outcome: "verdict" a person, "gold" the grader against a known answer that a person
             gave; None the grader alone.
     """
@@ -296,7 +397,9 @@ class CallRecord:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cached_prompt_tokens: int | None = None
     usage_estimated: bool = False
+    reasoning_estimated: bool = False
     ttft_s: float | None = None
     latency_s: float | None = None
     finish_reason: FinishReason | None = None
@@ -310,6 +413,40 @@ class CallRecord:
     extracted_by: str | None = None
     labelled: LabelledBy | None = None
     error: str | None = None
+    confidence: float | None = None
+
+    @property
+    def thinking_tokens(self) -> int | None:
+        """The part of the output that is thinking; None when unknown. See `Usage`."""
+        return self.reasoning_tokens
+
+    @property
+    def visible_tokens(self) -> int | None:
+        """The part of the output that is the answer; None when unknown. See `Usage`."""
+        return visible_part(self.completion_tokens, self.reasoning_tokens)
+
+    @property
+    def refused(self) -> bool:
+        """A content filter refused the answer; the endpoint did not fail."""
+        return self.outcome is Outcome.ERROR and self.finish_reason == REFUSAL
+
+    @property
+    def judged(self) -> bool | None:
+        """True for a right answer, False for one that counts as not right, None for one that does not count."""
+        return judged(self.outcome, refused=self.refused)
+
+    @property
+    def level(self) -> Level | None:
+        """What the budget was set to, whatever its kind; None for answers without one."""
+        if self.requested_budget is not None:
+            return self.requested_budget
+        # The effort may be the whole run's: only a probe's is known to be its own.
+        return self.sampling.level if self.role == "probe" or self.sampling.knob else None
+
+    @property
+    def tokens_for_budget(self) -> int | None:
+        """What a budget is held against: the visible answer, or all of the output where thinking is not told apart."""
+        return self.completion_tokens if self.visible_tokens is None else self.visible_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,3 +488,10 @@ class SessionRecord:
     plan: dict[str, Any] = field(default_factory=dict)
     result: dict[str, Any] | None = None
     calls: tuple[CallRecord, ...] = ()
+
+
+class Found(NamedTuple):
+    """A finished call that answers a request; `own` when it is the very step that asks, from before a stop."""
+
+    call: CallRecord
+    own: bool

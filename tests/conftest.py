@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
+import hypothesis
 import pytest
 
-from tale_core.models import adapters
+from tale_core.models.adapters import registry as adapters
 from tale_core.settings import get_settings
-from tale_core.store import opening
-from tests.databases import postgresql
+from tale_core.store.database import opening
+from tale_core.tuning.install import PACKAGES
+from tests.support.databases import postgresql, quickly_upgraded
 
 __all__ = ["postgresql"]
 """Here and in no folder's own conftest: each of those would start another server."""
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clean_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[None]:
     for name in list(os.environ):
         if name.startswith("TALE_") or name.endswith("_API_KEY"):
             monkeypatch.delenv(name)
@@ -27,6 +32,8 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("TALE_CACHE_DIR", str(tmp_path / "cache"))
     # Whether an adapter comes with the program changes with every better one; tests/tuning/test_shipped.py is about it.
     monkeypatch.setattr(adapters, "SHIPPED", tmp_path / "nothing-shipped")
+    if request.node.get_closest_marker("empty_database") is None:
+        monkeypatch.setattr(opening, "upgrade", quickly_upgraded)
     get_settings.cache_clear()
     yield
     get_settings.cache_clear()
@@ -35,18 +42,39 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 def _close_stores(folder: Path) -> None:
     """Thousands of tests in one process would come to the end of its file descriptors."""
-    for key, (store, _) in list(opening._open.items()):
+    for key, (store, _) in list(opening.open_stores.items()):
         if str(folder) in key[0]:
             store.close()
-            del opening._open[key]
+            del opening.open_stores[key]
 
 
 def pytest_configure() -> None:
-    """Whoever starts the tests in the background of a script has them ignore interrupts, and all that they start."""
+    """Whoever starts the tests in the background of a script has them ignore interrupts, and all that they start.
+
+    Hypothesis tries the same cases in every run, so that what passed passes again; TALE_TEST_RANDOM=1 looks for new
+    ones.
+    """
+    if not os.environ.get("TALE_TEST_RANDOM"):
+        hypothesis.settings.load_profile("ci")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+EXTRAS = {"tune": PACKAGES, "ray": ("ray",)}
+"""Packages that the tests of a marker need beside those of `make test`; `make NAME` installs them."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The browser's tests last: they are the slow ones, and Playwright keeps an event loop running in this thread."""
+    """The browser's tests last: they are the slow ones, and Playwright keeps an event loop running in this thread.
+
+    What needs an extra is skipped where that is not installed; `make test-extras` has just installed it, and skips
+    nothing.
+    """
+    if "TALE_TEST_EXTRAS" not in os.environ:
+        for name, packages in EXTRAS.items():
+            if absent := [package for package in packages if find_spec(package) is None]:
+                skip = pytest.mark.skip(reason=f"{', '.join(absent)} not installed: make {name}")
+                for item in items:
+                    if item.get_closest_marker(name) is not None:
+                        item.add_marker(skip)
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)

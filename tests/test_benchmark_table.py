@@ -18,14 +18,14 @@ from benchmarks.stack import serving
 from benchmarks.table import Measured, against, measure, nearest, public_questions
 from tale_core.datasets import shipped
 from tale_core.errors import AuthenticationFailedError
-from tale_core.models import adapters
-from tale_core.models.client import make_embedded_client
-from tale_core.models.scripted import ScriptedClient
+from tale_core.models.adapters import registry as adapters
+from tale_core.models.client.openai_compatible import make_embedded_client
+from tale_core.models.testing.scripted import ScriptedClient
 from tale_core.settings import get_settings
 from tale_core.store import ExperimentStore, open_store
 from tale_core.tuning.examples import leak_key
 from tale_core.types import Question, Sampling
-from tests.fixtures_model import TEST_MODEL, smollm_cache
+from tests.support.fixtures_model import TEST_MODEL, smollm_cache
 from tests.tuning import samples
 
 __all__ = ["smollm_cache"]
@@ -138,7 +138,7 @@ def test_a_strategy_without_a_pair_cannot_be_judged():
 
 
 def test_without_the_public_questions_it_is_passed_over_with_a_message(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(table, "_folders", lambda: [tmp_path / "nowhere"])
+    monkeypatch.setattr(table, "folders", lambda: [tmp_path / "nowhere"])
     monkeypatch.setattr(table, "serving", lambda model: pytest.fail("no model may be started"))
     assert bench.main(["table", "--limit", "60", "--results", str(tmp_path)]) == 0
     out = capsys.readouterr().out

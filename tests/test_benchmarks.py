@@ -12,18 +12,19 @@ import pytest
 from pydantic import SecretStr
 
 from benchmarks import __main__ as bench
-from benchmarks import page
+from benchmarks import busy, page
 from benchmarks.clock import MeasurementError, Stream, Timed
 from benchmarks.figures import Goal, Interval, median_interval, spread
 from benchmarks.parts import PARTS, Part, PartResult, Table
 from benchmarks.report import goal_words
 from benchmarks.requests import Cases
 from benchmarks.stack import SETUPS, Pair, compare
-from tale_core.ask import CallStarted, ask
+from tale_core.ask.plan import ask
+from tale_core.calls.events import CallStarted
 from tale_core.models.endpoints import Endpoint
-from tale_core.models.scripted import ScriptedClient
+from tale_core.models.testing.scripted import ScriptedClient
 from tale_core.settings import get_settings
-from tests.fixtures_model import TEST_MODEL, smollm_cache
+from tests.support.fixtures_model import TEST_MODEL, smollm_cache
 
 __all__ = ["smollm_cache"]
 
@@ -136,6 +137,24 @@ def test_ratios_are_taken_round_by_round():
     assert found.speed["stack"].median / found.speed["bare"].median == pytest.approx(1.0)
     assert found.added_ms.value == pytest.approx(20.0)
     assert [g.limit for g in found.goals()] == [0.95, 50.0]
+
+
+def test_a_fair_share_is_what_all_who_want_the_cores_get(monkeypatch):
+    monkeypatch.setattr(busy, "cores", lambda: frozenset(range(4)))
+    shares = [busy.fair_share(threads, neighbours) for threads, neighbours in ((4, 0), (4, 1), (4, 4), (2, 1), (2, 2))]
+    assert shares == [1.0, 0.8, 0.5, 1.0, 1.0]
+
+
+def test_speed_beside_neighbours_is_held_against_the_fair_share_of_the_speed_alone_before(monkeypatch):
+    monkeypatch.setattr(busy, "cores", lambda: frozenset(range(2)))
+    found = {(busy.BEFORE.name, 0): 9.0, (busy.NOW.name, 0): 9.0, (busy.NOW.name, 1): 5.4, (busy.NOW.name, 2): 3.6}
+    speeds = [busy.Speed(side, neighbours, 50.0, rate) for (side, neighbours), rate in found.items()]
+    measured = {goal.words: (round(goal.measured.value, 2), goal.met) for goal in busy.goals("m", speeds, 2)}
+    assert measured == {
+        "busy: m alone, now over before": (1.0, True),
+        "busy: m beside 1 busy, over its fair share of the speed alone": (0.9, True),
+        "busy: m beside 2 busy, over its fair share of the speed alone": (0.8, False),
+    }
 
 
 def test_a_round_that_ended_early_or_unequal_is_not_compared():

@@ -34,12 +34,12 @@ def seen(*, ms: float = 100.0, grown: float = 1.0, problems: tuple[str, ...] = (
     ],
 )
 def test_an_error_a_slow_page_and_growing_memory_each_miss_a_goal(found: load.Seen, met: tuple[bool, ...]) -> None:
-    assert tuple(goal.met for goal in load._result(found, 80.0, (0.0, 0.0)).goals) == met
+    assert tuple(goal.met for goal in load.result_of(found, 80.0, (0.0, 0.0)).goals) == met
 
 
 def test_one_slow_rerun_in_ten_is_seen_in_the_p95_and_one_in_a_hundred_is_not() -> None:
-    assert load._p95(sorted([1.0] * 90 + [900.0] * 10)) == 900.0
-    assert load._p95(sorted([1.0] * 99 + [900.0])) == 1.0
+    assert load.p95_of(sorted([1.0] * 90 + [900.0] * 10)) == 900.0
+    assert load.p95_of(sorted([1.0] * 99 + [900.0])) == 1.0
 
 
 def message(**fields: object) -> ForwardMsg:

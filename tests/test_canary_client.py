@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import traceback
 from collections.abc import Iterator
 from contextlib import aclosing
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from tale_core.errors import ModelError
-from tale_core.models import client_params
-from tale_core.models.client import OpenAIClient
-from tale_core.models.client_retry import NO_RETRY
-from tale_core.models.client_secrets import plain, scrub
+from tale_core.models.client import params as client_params
+from tale_core.models.client.openai_compatible import OpenAIClient
+from tale_core.models.client.retry import NO_RETRY
 from tale_core.models.connection import check
 from tale_core.models.endpoints import Endpoint
 from tale_core.settings import Settings
+from tale_core.text import KeyStream, keys_to_hide, named_keys, plain, scrub
 from tale_core.types import Message, Request
-from tests.bad_endpoint import BEHAVIOURS, BadEndpoint
+from tests.support.bad_endpoint import BEHAVIOURS, BadEndpoint
 
 CANARY = "canary-7f3c9e51d2b84a60-ZxQvWtYu"
 PIECES = (CANARY, CANARY[:14], CANARY[-12:])
@@ -115,3 +118,19 @@ def test_scrubbing_knows_cut_masked_and_foreign_keys() -> None:
 def test_an_endpoints_words_become_one_short_plain_line() -> None:
     said = plain("<html><script>x()</script><h1>Bad\n\n gateway</h1>\u202e\x00 " + "pad " * 500, "")
     assert said.startswith("Bad gateway pad") and len(said) == 300 and said.endswith("…")
+
+
+@given(st.lists(st.integers(0, 60), max_size=8), st.text("ab -", max_size=20), st.text("ab -", max_size=20))
+def test_a_key_in_an_answer_is_taken_out_wherever_its_pieces_are_cut(cuts: list[int], before: str, after: str) -> None:
+    text = before + CANARY + after
+    stream = KeyStream([CANARY, "short", "not-needed"])
+    edges = [0, *sorted(cuts), len(text)]
+    shown = "".join(stream.feed(text[a:b]) for a, b in itertools.pairwise(edges)) + stream.rest()
+    assert shown == stream.clean(text) == before + "[key removed]" + after
+
+
+def test_a_password_that_is_a_word_is_not_taken_out_of_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", "postgres")
+    monkeypatch.setenv("OTHER_API_KEY", "other-key-0123456789")
+    keys = keys_to_hide(CANARY, named_keys())
+    assert {CANARY, "other-key-0123456789"} <= keys and "postgres" not in keys

@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ from hypothesis import strategies as st
 
 from tale_core.errors import InputError
 from tale_core.estimators import FALLBACK_BUDGET, MAX_BUDGET, ZeroShot, estimator, parse_budget
-from tale_core.types import Completion, Usage
+from tale_core.estimators.zero_shot import SAMPLING, estimate_sampling
+from tale_core.types import Completion, Question, Sampling, Usage
 
 CASES = json.loads((Path(__file__).parent / "cases" / "budgets.json").read_text(encoding="utf-8"))
 
@@ -65,3 +67,38 @@ def test_a_wrong_estimator_name_says_what_is_allowed(name):
 
 def test_a_fixed_budget_is_read_from_its_name():
     assert estimator("fixed:50").budget == 50
+
+
+@pytest.mark.parametrize(
+    ("raw", "budget"),
+    [
+        ("<think>A first guess would be [[5]].</think>Budget: 45 tokens", 45),
+        ("maybe [[5]], no</think>\n[[45]]", 45),
+        ("[THINK]12 tokens?[/THINK]45", 45),
+        ("<|channel|>analysis<|message|>[[5]]<|end|><|start|>assistant<|channel|>final<|message|>[[45]]", 45),
+        ("<think>It could be [[5]] or", None),
+    ],
+)
+def test_a_budget_is_read_from_the_answer_and_never_from_the_thought(raw, budget):
+    assert parse_budget(raw).budget == budget
+
+
+def test_the_estimators_call_keeps_within_the_run():
+    assert estimate_sampling(None) == SAMPLING
+    assert estimate_sampling(Sampling()).max_tokens == estimate_sampling(Sampling(max_tokens=None)).max_tokens == 1024
+    small = estimate_sampling(Sampling(temperature=1.0, max_tokens=256, reasoning_effort="low"))
+    assert (small.max_tokens, small.reasoning_effort, small.temperature) == (256, "low", 0.1)
+    request = ZeroShot().request(Question("What is 2 + 2?"), Sampling(max_tokens=256))
+    assert request.sampling.max_tokens == 256
+
+
+@pytest.mark.parametrize(
+    ("shape", "filler"),
+    [("{}", "1"), ("{} tokens", "1"), ("{}x", "1,"), ("[[{}x", " "), ("[[-{}x", " "), ("5{}x", " "), ("5 .{}x", "\n"),
+     ("{}", "[[1 "), ("{}", "budget 1,"), ("[[budget:{}x", " "), ("{}", "1 ,"), ("-{}", "-1.")],
+)  # fmt: skip
+def test_a_text_of_any_shape_is_read_in_one_pass(shape, filler):
+    started = time.process_time()
+    for _ in range(10):
+        parse_budget(shape.format(filler * 10_000))
+    assert time.process_time() - started < 1

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from tale_core import logs
-from tale_core.models.client_secrets import guard_logs
 from tale_core.settings import Settings
+from tale_core.text import guard_logs
 
 KEY = "pw.Zq8!vT2#mN5$xR7^"
 
@@ -22,7 +22,7 @@ def lines() -> Iterator[io.StringIO]:
     before = logging.getLogger("tale_core").level
     yield stream
     root = logging.getLogger()
-    for handler in [h for h in root.handlers if getattr(h, logs._OURS, False)]:
+    for handler in [h for h in root.handlers if getattr(h, logs.OURS, False)]:
         root.removeHandler(handler)
     logging.getLogger("tale_core").setLevel(before)
 

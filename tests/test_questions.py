@@ -9,6 +9,7 @@ import json
 import re
 import textwrap
 from collections import Counter
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -39,7 +40,26 @@ NUMBER_WORDS = (
 
 WORK = (ast.BinOp, ast.AugAssign, ast.Compare, ast.Subscript, ast.ListComp, ast.SetComp, ast.GeneratorExp)
 
-each_question = pytest.mark.parametrize("row", [pytest.param(row, id=row["id"]) for row in ROWS])
+
+def of_each(rows: Iterable[Any]) -> Callable[[Callable[[Any], None]], Callable[[], None]]:
+    """One test over all rows, which names those that fail: thousands of tests would take longer than what they do."""
+
+    def decorate(check: Callable[[Any], None]) -> Callable[[], None]:
+        def test() -> None:
+            failed = []
+            for row in rows:
+                try:
+                    check(row)
+                except AssertionError as e:
+                    failed.append(f"{row['id'] if isinstance(row, dict) else row.id}: {e}")
+            assert not failed, "\n".join(failed)
+
+        return test
+
+    return decorate
+
+
+each_question = of_each(ROWS)
 
 
 def numbers_in(text: str) -> set[Fraction]:
@@ -123,14 +143,14 @@ def test_no_two_texts_are_near_duplicates_even_with_other_numbers(language: str)
     assert close == []
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, id=row["id"]) for row in ROWS if row["language"] == "zh"])
+@of_each([row for row in ROWS if row["language"] == "zh"])
 def test_a_chinese_text_is_chinese_with_full_width_punctuation(row: Row) -> None:
     assert len(re.findall(r"[\u4e00-\u9fff]", row["text"])) >= 8
     assert row["text"].endswith(("？", "。"))
     assert not re.search(r"[,;?!]|:(?!\d)|[\u4e00-\u9fff]\.", shown(row))
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, id=row["id"]) for row in ROWS if row["language"] == "en"])
+@of_each([row for row in ROWS if row["language"] == "en"])
 def test_an_english_text_holds_no_chinese(row: Row) -> None:
     assert not re.search(r"[\u3000-\u9fff\uff00-\uffef]", shown(row))
 
@@ -210,14 +230,14 @@ def wrong_answer(question: Question) -> str:
     return opposite.get(question.answer, others[len(question.answer) % len(others)])
 
 
-@pytest.mark.parametrize("question", [pytest.param(q, id=q.id) for q in shipped()])
+@of_each(shipped())
 def test_the_grader_tells_the_known_answer_from_another(question: Question) -> None:
     right = grade(f"[[{question.answer}]]", question, finish_reason="stop")
     wrong = grade(f"[[{wrong_answer(question)}]]", question, finish_reason="stop")
     assert (right.outcome, wrong.outcome) == (Outcome.CORRECT, Outcome.WRONG)
 
 
-@pytest.mark.parametrize("question", [pytest.param(q, id=q.id) for q in shipped() if q.kind == "choice"])
+@of_each([q for q in shipped() if q.kind == "choice"])
 def test_the_grader_knows_an_option_by_its_text(question: Question) -> None:
     outcomes = [grade(f"[[{option}]]", question, finish_reason="stop").outcome for option in question.options]
     right = outcomes.pop("ABCD".index(question.answer or ""))

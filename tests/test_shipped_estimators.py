@@ -8,7 +8,7 @@ from tale_core.datasets import shipped
 from tale_core.estimators import saved, usual_estimator
 from tale_core.estimators.rows import fingerprint
 from tale_core.estimators.rows_file import read_rows
-from tale_core.prompts import TEMPLATES
+from tale_core.prompts.messages import TEMPLATES
 from tale_core.settings import REPO_ROOT
 from tale_core.types import Question
 

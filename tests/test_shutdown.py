@@ -17,12 +17,12 @@ from tale_core.errors import NotFoundError
 from tale_core.experiments import results
 from tale_core.settings import REPO_ROOT
 from tale_core.store import Store, open_store
-from tests.counting_endpoint import CountingEndpoint, Reply
+from tests.support.counting_endpoint import CountingEndpoint, Reply
 
 JOB = """
 import sys
 from tale_core.experiments import ExperimentPlan
-from tale_core.jobs import start_experiment
+from tale_core.runs.runner import start_experiment
 from tale_core.models.choice import endpoint_choice
 from tale_core.store import open_store
 from tale_core.types import Question

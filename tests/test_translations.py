@@ -12,6 +12,7 @@ from string import Formatter
 
 import pytest
 from babel.messages.pofile import read_po
+from jinja2 import Environment, nodes
 
 from tale_core import errors, i18n
 from tale_core.errors import InputError
@@ -35,6 +36,10 @@ def marked() -> dict[str, str]:
                 assert not isinstance(key, ast.JoinedStr), f"{path}:{node.lineno}: an f-string is in no catalog"
                 if isinstance(key, ast.Constant):
                     found.setdefault(str(key.value), str(path.relative_to(REPO_ROOT)))
+    for path in sorted((REPO_ROOT / "tale_core").rglob("*.html")):
+        for call in Environment().parse(path.read_text(encoding="utf-8")).find_all(nodes.Call):
+            if isinstance(call.node, nodes.Name) and call.node.name == "t" and isinstance(call.args[0], nodes.Const):
+                found.setdefault(call.args[0].value, str(path.relative_to(REPO_ROOT)))
     return found
 
 
@@ -114,7 +119,7 @@ def test_bold_that_would_not_close_is_noticed(message, words, fits):
 
 
 def test_who_reads_is_asked_only_where_nobody_said(monkeypatch):
-    monkeypatch.setattr(i18n, "_ask", [])
+    monkeypatch.setattr(i18n, "asked_for_language", [])
     assert language() == "en"
     ask_language(lambda: "zh")
     assert language() == "zh"
@@ -143,7 +148,7 @@ def test_values_are_filled_in_and_never_looked_up_or_interpreted():
 
 
 TRANSLATED = ("t", "tn", "N_")
-ENGLISH_BY_DESIGN = ("tale_core/cli.py", "tale_core/commands/", "tale_core/models/scripted.py")
+ENGLISH_BY_DESIGN = ("tale_core/cli/", "tale_core/models/testing/scripted.py")
 """The command line speaks English, and so does a script that a test got wrong."""
 ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.TaleError)}
 CORE = [

@@ -10,31 +10,18 @@ from typing import Literal
 import streamlit as st
 
 from tale_core import logs
+from tale_core.access.who import Role, asking
 from tale_core.errors import StoreError, TaleError
 from tale_core.estimators import load_ahead
-from tale_core.experiments.opening import title_told
-from tale_core.i18n import N_, t
-from tale_core.jobs import runner
-from tale_core.models.prepare import Readiness, preparation
-from tale_core.types import SessionKind
-from ui import state
-from ui.text import fitting, literal
+from tale_core.experiments.create import experiment_title
+from tale_core.i18n import joined, t
+from tale_core.models.embedded.prepare import Readiness, preparation
+from tale_core.runs.runner import runner
+from ui import access
+from ui.common import state
+from ui.common.nav import HISTORY, OF_KIND, pages
+from ui.common.text import fitting, literal
 
-ASK = ("app.py", N_("Ask"), ":material/forum:")
-SEARCH = ("pages/Search.py", N_("Search"), ":material/search:")
-ELASTICITY = ("pages/Elasticity.py", N_("Elasticity"), ":material/show_chart:")
-EXPERIMENTS = ("pages/Experiments.py", N_("Experiments"), ":material/science:")
-ESTIMATORS = ("pages/Estimators.py", N_("Estimators"), ":material/model_training:")
-FINE_TUNE = ("pages/Fine-tune.py", N_("Fine-tune"), ":material/exercise:")
-LABEL = ("pages/Label.py", N_("Label"), ":material/checklist:")
-HISTORY = ("pages/History.py", N_("History"), ":material/history:")
-SETTINGS = ("pages/Settings.py", N_("Settings"), ":material/tune:")
-LESSON = ("pages/Lesson.py", N_("Class"), ":material/school:")
-PAGES = (ASK, SEARCH, ELASTICITY, EXPERIMENTS, ESTIMATORS, FINE_TUNE, LABEL, LESSON, HISTORY, SETTINGS)
-OF_KIND: dict[SessionKind, tuple[str, str, str]] = {
-    "ask": ASK, "search": SEARCH, "sweep": ELASTICITY, "experiment": EXPERIMENTS,
-}  # fmt: skip
-"""Path, name (said with `t`) and icon of the page that shows a session of each kind."""
 RECENT = 12
 RECENT_LETTERS = 26
 """Of a question, as wide as Latin ones: Chinese ones take the room of two."""
@@ -42,11 +29,24 @@ RECENT_LETTERS = 26
 ICON = "data:image/png;base64," + b64encode(Path(__file__).with_name("icon.png").read_bytes()).decode()
 
 
-def show(draw: Callable[[], None]) -> None:
-    """Draw a page; what makes that impossible (a wrong value in the environment, say) is told in words."""
+def show(draw: Callable[[], None], *, roles: tuple[Role, ...] = ("owner", "member")) -> None:
+    """Draw a page for those whom it is for; what makes that impossible (a wrong setting, say) is told in words.
+
+    Nothing is read before it is known who asks: neither the address nor what is stored.
+
+    Args:
+        draw: The page.
+        roles: For whom it is; anybody else is led to a page of theirs.
+    """
     try:
         _set_up_logs()
-        draw()
+        asker = asking()
+        if asker.role == "stranger":
+            access.sign_in()
+        elif asker.role not in roles:
+            st.switch_page(pages(asker.role)[0][0])
+        else:
+            draw()
     except TaleError as e:
         st.error(literal(str(e), 800), icon=":material/error:")
 
@@ -63,13 +63,14 @@ def page(title: str, *, following: bool = False, undoing: bool = False, alone: b
         title: Shown in the browser's tab.
         following: The page will follow a running job. It then says itself how far the model is: a page that follows
             runs no fragment, so a second account in the sidebar would stand still.
-        undoing: The page offers to undo deletions; on any other they become final.
+        undoing: The page offers to undo the deletions that were just made on it.
         alone: The page needs no model and shows no sessions, and the sidebar stays folded: for a class, whose screens
             are small or on a projector.
     """
     state.keep_language()
     if not undoing:
-        state.finish_deletions()
+        state.forget_deletions()
+    state.empty_trash()
     sidebar: Literal["auto", "collapsed"] = "collapsed" if alone else "auto"
     st.set_page_config(page_title=f"{title} · TALE", page_icon=ICON, layout="wide", initial_sidebar_state=sidebar)
     with st.sidebar:
@@ -77,8 +78,10 @@ def page(title: str, *, following: bool = False, undoing: bool = False, alone: b
             st.markdown("### TALE", anchors=False, width="content")
             state.language_switch(t("Language"))
         st.caption(t("See, measure and shrink what a model spends on reasoning."))
-        for path, label, icon in PAGES:
+        for path, label, icon in pages(asking().role):
             st.page_link(path, label=t(label), icon=icon, query_params=state.address() or None)
+        if asking().account and asking().role != "student":
+            access.who_is_here(asking().account)
         if alone:
             return
         choice = state.current_choice()
@@ -99,25 +102,30 @@ def _begin_embedded(name: str) -> None:
     load_ahead(name)
 
 
-def model_status(name: str) -> None:
-    """The embedded model's state; follows it while something happens."""
+def model_status(name: str, *, meanwhile: str = "") -> None:
+    """The embedded model's state; follows it while something happens.
+
+    Args:
+        name: Of the model.
+        meanwhile: What can be done until it is there.
+    """
     busy = preparation(name).status().busy
     # A run of the whole page shows the new state anyway; starting it again would lose the click that caused it.
     st.session_state["status_was_busy"] = busy
-    st.fragment(_status_line, run_every=1.0 if busy else None)(name)
+    st.fragment(_status_line, run_every=1.0 if busy else None)(name, meanwhile)
 
 
-def _status_line(name: str) -> None:
+def _status_line(name: str, meanwhile: str) -> None:
     status = preparation(name).status()
-    draw_status(status)
+    draw_status(status, meanwhile=meanwhile)
     if not status.busy and st.session_state.get("status_was_busy"):
         st.session_state["status_was_busy"] = False
         st.rerun()
     st.session_state["status_was_busy"] = status.busy
 
 
-def draw_status(status: Readiness) -> None:
-    """One readiness as a line, with a bar while bytes are counted."""
+def draw_status(status: Readiness, *, meanwhile: str = "") -> None:
+    """One readiness as a line, with a bar while bytes are counted, and what can be done meanwhile."""
     if status.state == "ready":
         st.caption(f":green[:material/check_circle:] {literal(status.message)}")
         return
@@ -127,10 +135,11 @@ def draw_status(status: Readiness) -> None:
             preparation(status.name).start()
             st.rerun()
         return
+    words = literal(joined(status.message, meanwhile), 600)
     if status.fraction is not None:
-        st.progress(min(1.0, status.fraction), text=literal(status.message))
+        st.progress(min(1.0, status.fraction), text=words)
     else:
-        st.caption(f":material/hourglass_top: {literal(status.message)}")
+        st.caption(f":material/hourglass_top: {words}")
 
 
 def _recent() -> None:
@@ -149,7 +158,7 @@ def _recent() -> None:
             icon = ":material/pending:" if running else icon
             # Sessions of one question look alike in a list this narrow: the rest is told on pointing at one.
             when = t("{when:%d %b %H:%M}", when=s.created_at.astimezone())
-            name = title_told(s.question_text) if s.kind == "experiment" else s.question_text
+            name = experiment_title(s.question_text) if s.kind == "experiment" else s.question_text
             about = f"{t(title)} · {s.model} · {when} · {name}"
             label = literal(fitting(name, RECENT_LETTERS))
             # Buttons, not page links: every link to the page that is open would be drawn as the chosen one.

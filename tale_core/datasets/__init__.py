@@ -1,6 +1,6 @@
-"""Data sets: names, files and uploads -> `Question`. Knows files and the hub; knows no model and no store.
+"""Data sets: names, files and uploads -> `Question`.
 
-What it leans on: `ours` reads the project's own questions, `named` knows the public sets, `loading` finds and opens
+What it leans on: `ours` reads the project's own questions, `named` lists the public sets, `loading` finds and opens
 files, `tables` and `parquet` make rows of bytes, `columns` and `rows` make questions of rows, `collect` counts, `hub`
 fetches.
 

@@ -1,4 +1,4 @@
-"""Rows -> `Loaded`: repetitions, caps, limit and offset. Knows tables and questions; knows no names and no hub."""
+"""Rows -> `Loaded`: repetitions, caps, limit and offset."""
 
 from __future__ import annotations
 
@@ -7,24 +7,29 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
-from tale_core.datasets.columns import find_columns
-from tale_core.datasets.results import Loaded, RowProblem, fingerprint
+from tale_core.datasets.answers import Meaning, meaning_of, whole
+from tale_core.datasets.columns import Columns, find_columns
+from tale_core.datasets.results import Loaded, Row, RowProblem, fingerprint
 from tale_core.datasets.rows import (
     GPQA_COLUMNS,
     BadRow,
     Layout,
+    is_label_export,
+    options_of,
+    same_answer,
     to_gpqa_question,
+    to_labelled_question,
     to_question,
     worked_solution,
 )
-from tale_core.datasets.tables import Item, Row
+from tale_core.datasets.tables import Item
 from tale_core.errors import InputError
 from tale_core.i18n import t
 from tale_core.types import AnswerKind, Language, Question
 
 MAX_ROWS = 200_000
-_LOOKED_AT = 20
-"""Rows whose fields decide what columns a file has: JSON rows need not all have the same."""
+LOOKED_AT = 200
+"""Rows that decide what columns a file has (JSON rows need not all have the same) and how it writes its answers."""
 
 _NAMED = {"question": "question", "answer": "answer"}
 """Columns of every named set that is a table: what else it holds (a worked solution, say) is no answer."""
@@ -91,7 +96,7 @@ class Collector:
         convert: Convert | None = None
         # Closed at once: a reader that is left in the middle holds on to the file.
         with closing(_generator(items)) as rows:
-            head = [] if self.full else list(islice(rows, _LOOKED_AT))
+            head = [] if self.full else list(islice(rows, LOOKED_AT))
             for item in chain(head, rows):
                 if self.full:
                     return
@@ -116,7 +121,11 @@ class Collector:
         key = (" ".join(question.text.split()), *question.options)
         if key in self._texts:
             there, answer = self._texts[key]
-            if answer == question.answer:
+            if answer == question.answer or (
+                answer is not None
+                and question.answer is not None
+                and same_answer(answer, question.answer, question.options)
+            ):
                 return self._note(row.line, where, t("repeats the question of {place}", place=there))
             return self._note(row.line, where, t("repeats the question of {place}, with another answer", place=there))
         if question.id in self._ids:
@@ -141,8 +150,8 @@ class Collector:
         if not self.good:
             lines = [t("line {line}: {reason}", line=p.line, reason=p.reason) for p in self.problems[:3]]
             first = "; ".join(lines) or t("it has no rows")
-            told = t("No question could be read from {source}.", source=source)
-            raise InputError(told, f"{first[:1].upper()}{first[1:]}.")
+            message = t("No question could be read from {source}.", source=source)
+            raise InputError(message, f"{first[:1].upper()}{first[1:]}.")
         if not self.questions:
             raise InputError(behind_the_last(self.offset), t("There are {n:,}.", n=self.good))
         questions = tuple(self.questions)
@@ -163,16 +172,46 @@ def _converter(head: Sequence[Item], reading: Reading) -> Convert:
     if reading.layout == "gpqa":
         missing = [c for c in GPQA_COLUMNS if c not in there]
         if missing:
-            told = t("{source} has no column {column!r}.", source=reading.source, column=missing[0])
-            raise InputError(told, t("Take the publishers' file unchanged."))
+            message = t("{source} has no column {column!r}.", source=reading.source, column=missing[0])
+            raise InputError(message, t("Take the publishers' file unchanged."))
         return lambda values: (to_gpqa_question(values, source=reading.source), None)
+    if is_label_export(there) and not reading.mapping:
+        return lambda values: (to_labelled_question(values, source=reading.source), None)
     if reading.named and not {"question", "answer"} <= set(there):
         raise InputError(
             t("{source} has no columns question and answer.", source=reading.source),
             t("Take the publishers' file unchanged."),
         )
-    columns = find_columns(there, _NAMED if reading.named else reading.mapping)
+    rows = [item for item in head if isinstance(item, Row)]
+    given = _NAMED if reading.named else reading.mapping
+    columns = find_columns(there, given, sample=[row.values for row in rows])
+    meaning = file_meaning(rows, columns, given)
     return lambda values: (
-        to_question(values, columns, source=reading.source, kind=reading.kind, language=reading.language),
+        to_question(
+            values, columns, source=reading.source, kind=reading.kind, language=reading.language, meaning=meaning
+        ),
         worked_solution(values, columns),
     )
+
+
+def file_meaning(rows: Sequence[Row], columns: Columns, given: Mapping[str, object] | None) -> Meaning:
+    """How a file writes its known answers, by its first rows.
+
+    Raises:
+        InputError: They leave several readings.
+    """
+    cells: list[tuple[object, tuple[str, ...]]] = []
+    for row in rows if columns.answer and not columns.wrong else ():
+        try:
+            options, labels = options_of([row.values.get(c) for c in columns.options])
+        except BadRow:
+            continue
+        cell = row.values.get(columns.answer or "")
+        if not labels:
+            cells.append((cell, options))
+    there = {column.casefold() for row in rows for column in row.values}
+    # MMLU's own columns; elsewhere a file that counts from 0 has to show it.
+    mmlu = {"question", "choices", "answer", "subject"} <= there and len(columns.options) == 1
+    places = all(whole(cell) is not None for cell, _ in cells if cell not in (None, ""))
+    semicolons = any(row.semicolons for row in rows)
+    return meaning_of(cells, answer=columns.answer or "", given=given, semicolons=semicolons, from_zero=mmlu and places)

@@ -1,7 +1,7 @@
 """Rows of a set on the Hugging Face hub, through the `datasets` package where it is installed.
 
-Knows the package's one call and its manners: it may hang for minutes without a network, so it runs in a thread that is
-left behind when its time is up. Nothing of its errors is shown but their kind: they may quote addresses and rows.
+The package's one call may hang for minutes without a network, so it runs in a thread that is left behind when its time
+is up. Nothing of its errors is shown but their kind: they may quote addresses and rows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from itertools import islice
 from typing import Any
 
 from tale_core.datasets.collect import MAX_ROWS
-from tale_core.datasets.tables import Item, Row
+from tale_core.datasets.results import Row
+from tale_core.datasets.tables import Item
 from tale_core.errors import InputError
 from tale_core.i18n import t
 from tale_core.settings import get_settings
@@ -49,19 +50,19 @@ def hub_rows(where: HubSet, *, hint: str) -> Iterator[Item]:
     try:
         package: Any = importlib.import_module("datasets")
     except ImportError as e:
-        told = t("{set} is on the Hugging Face hub: to fetch it, {command}.", set=where.repo, command=INSTALL)
-        raise InputError(told, t("Or: {hint}", hint=hint)) from e
+        message = t("{set} is on the Hugging Face hub: to fetch it, {command}.", set=where.repo, command=INSTALL)
+        raise InputError(message, t("Or: {hint}", hint=hint)) from e
     answer: queue.SimpleQueue[list[dict[str, object]] | Exception] = queue.SimpleQueue()
     threading.Thread(target=_fetch, args=(package, where, answer), name="tale-hub", daemon=True).start()
     try:
         found = answer.get(timeout=HUB_S)
     except queue.Empty:
-        told = t("The hub did not give {set} within {seconds:.0f} s.", set=where.repo, seconds=HUB_S)
-        raise InputError(told, hint) from None
+        message = t("The hub did not give {set} within {seconds:.0f} s.", set=where.repo, seconds=HUB_S)
+        raise InputError(message, hint) from None
     if isinstance(found, Exception):
         # Without the cause: a traceback of it could hold a token or a row.
-        told = t("The hub did not give {set}: {why}.", set=where.repo, why=_in_words(found))
-        raise InputError(told, hint) from None
+        message = t("The hub did not give {set}: {why}.", set=where.repo, why=_in_words(found))
+        raise InputError(message, hint) from None
     return (Row(number, row) for number, row in enumerate(found, start=1))
 
 

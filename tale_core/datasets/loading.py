@@ -1,4 +1,4 @@
-"""`load` and `read_upload`: a name, a path or the bytes of a file -> `Loaded`. Knows folders and endings of names."""
+"""`load` and `read_upload`: a name, a path or the bytes of a file -> `Loaded`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def load(
         _no_mapping(mapping, named.info.name)
         return _named(named, collector, folder)
     path = Path(name_or_path)
-    with _opened(path) as stream:
+    with _open(path) as stream:
         suffix = _suffix(path)
         shown = _printable(path.name)
         stem = PurePath(shown).stem
@@ -143,15 +143,15 @@ def _feed_part(
     """Read one part from the first place that has it; returns that place in words."""
     path = _first_there(folders, part.files)
     if path:
-        with _opened(path) as stream:
+        with _open(path) as stream:
             collector.feed(read_table(stream, _suffix(path)), reading, where=where)
         return _printable("/".join(path.parts[-2:]))
     looked = ", ".join(str(f) for f in folders)
     hint = t("Get it from {origin} and put it into {folders} (or TALE_DATASETS_DIR) as {file}.",
              origin=named.info.origin, folders=looked, file=part.files[0])  # fmt: skip
     if part.hub is None:
-        told = t("{set} is not here, and its publishers have not put it on the hub.", set=part.name)
-        raise InputError(told, hint)
+        message = t("{set} is not here, and its publishers have not put it on the hub.", set=part.name)
+        raise InputError(message, hint)
     collector.feed(hub_rows(part.hub, hint=hint), reading, where=where)
     return f"https://huggingface.co/datasets/{part.hub.repo}"
 
@@ -160,8 +160,8 @@ def _first_there(folders: tuple[Path, ...], files: tuple[str, ...]) -> Path | No
     try:
         return next((base / file for base in folders for file in files if (base / file).is_file()), None)
     except (OSError, ValueError) as e:
-        told = t("The folders {folders} cannot be searched.", folders=", ".join(map(str, folders)))
-        raise InputError(told, t("Give another one.")) from e
+        message = t("The folders {folders} cannot be searched.", folders=", ".join(map(str, folders)))
+        raise InputError(message, t("Give another one.")) from e
 
 
 def _folders(folder: Path | None) -> tuple[Path, ...]:
@@ -169,18 +169,18 @@ def _folders(folder: Path | None) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((*found, Path("data"))))
 
 
-def _suffix(path: PurePath) -> str:
+def _suffix(path: PurePath, allowed: Sequence[str] = SUFFIXES) -> str:
     suffix = path.suffix.casefold()
-    if suffix not in SUFFIXES:
+    if suffix not in allowed:
         raise InputError(
             t("A file that ends in {suffix!r} was given.", suffix=path.suffix[:20]),
-            t("Files end in {suffixes}.", suffixes=", ".join(SUFFIXES)),
+            t("Files end in {suffixes}.", suffixes=", ".join(allowed)),
         )
     return suffix
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _open(path: Path) -> Iterator[BinaryIO]:
     """The file, if it is a plain file of a size that is read."""
     shown = repr(str(path)[:200])
     try:

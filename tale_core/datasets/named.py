@@ -1,7 +1,7 @@
 """The sets that have a name: what their files are called, how they are laid out, where they come from.
 
-Knows facts about public sets, no reading. MathBench's files are those of its release v0.1.0 as OpenCompass lists them;
-sizes are the publishers' own. GSM8K-Zero's card and repository state no licence.
+MathBench's files are those of its release v0.1.0 as OpenCompass lists them; sizes are the publishers' own. GSM8K-Zero's
+card and repository state no licence.
 """
 
 from __future__ import annotations

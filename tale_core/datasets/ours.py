@@ -1,4 +1,4 @@
-"""The project's own questions, and telling the language of a text. Knows the shipped files' layout only.
+"""The project's own questions, and telling the language of a text.
 
 The project's own questions (`data/questions.jsonl`) are checked by an independent computation in the tests.
 """
@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tale_core.errors import InputError
 from tale_core.i18n import t
-from tale_core.settings import REPO_ROOT
+from tale_core.settings import DATA_ROOT
 from tale_core.types import AnswerKind, Language, Question
 
-SHIPPED = REPO_ROOT / "data" / "questions.jsonl"
-FEATURED = REPO_ROOT / "data" / "featured.json"
+SHIPPED = DATA_ROOT / "questions.jsonl"
+FEATURED = DATA_ROOT / "featured.json"
 
 
 class _Row(BaseModel):

@@ -1,6 +1,6 @@
 """Predictions that others made: a file of answers -> `Prediction`s, row by row, with what is wrong told by line.
 
-Two shapes are read. The JSON Lines of the paper's public repository (github.com/GeniusHTX/TALE), whose scripts write
+Three shapes are read. The JSON Lines of the paper's public repository (github.com/GeniusHTX/TALE), whose scripts write
 
 * `inference.py`: `question` (the whole prompt), `ground truth`, `prediction`;
 * `TALE-EP.py`: these, `budget_TALE` (-1 where the model's estimate could not be read) and `token_cost`;
@@ -8,8 +8,8 @@ Two shapes are read. The JSON Lines of the paper's public repository (github.com
   smaller budget worked), `budget`, `budget_list`, `token_list`;
 * `TALE-PT.py --eval`: as `inference.py`, the question with no more than a format.
 
-And any table with columns for question and prediction, mapped or of usual names. Reasons never quote the file. Knows
-files and questions; knows no store, and grades nothing.
+The logs of other evaluation tools (see `logs`). And any table with columns for question and prediction, mapped or of
+usual names. Reasons never quote the file.
 """
 
 from __future__ import annotations
@@ -22,18 +22,23 @@ from itertools import chain, islice
 from pathlib import Path, PurePath
 from typing import BinaryIO, Literal
 
+from tale_core.datasets.answers import Meaning
+from tale_core.datasets.collect import LOOKED_AT, file_meaning
 from tale_core.datasets.columns import Columns
-from tale_core.datasets.loading import _printable, _suffix
+from tale_core.datasets.loading import SUFFIXES, _printable, _suffix
+from tale_core.datasets.logs import ARCHIVE, Log, Sample, Tool, read_log
+from tale_core.datasets.ours import language_of
 from tale_core.datasets.prediction_columns import PredictionColumns, find_prediction_columns
 from tale_core.datasets.reference_prompts import Unwrapped, unwrap
-from tale_core.datasets.results import RowProblem
+from tale_core.datasets.results import Row, RowProblem
 from tale_core.datasets.rows import BadRow, to_question
-from tale_core.datasets.tables import Item, Row, read_table
+from tale_core.datasets.tables import Item, read_table
 from tale_core.errors import InputError
 from tale_core.i18n import t
-from tale_core.types import Question
+from tale_core.types import FinishReason, Question
 
-Shape = Literal["reference", "mapped"]
+Shape = Literal["reference", "mapped", Tool]
+PREDICTION_SUFFIXES = (*SUFFIXES, ARCHIVE)
 
 MAX_ROWS = 20_000
 """Rows of one file."""
@@ -43,8 +48,9 @@ MAX_ANSWER = 200_000
 MAX_STRATEGIES = 20
 MAX_COUNT = 10_000_000
 """Tokens that a row may name."""
-_LOOKED_AT = 20
 _REFERENCE = ("question", "ground truth", "prediction")
+_HARNESS = re.compile(r"samples_(.+?)_\d{4}-\d{2}-\d{2}T.*\.jsonl")
+"""How lm-evaluation-harness calls a file of samples, after the task."""
 _NOTHING = "None"
 """What the repository's search writes where it has found nothing."""
 _NAME = re.compile(r"[\w:.@+ -]{1,60}")
@@ -66,6 +72,7 @@ class Prediction:
         unread: The number in the place of a budget that is none (-1: the estimate could not be read); else None.
         no_optimum: A search found no smaller budget that works: the vanilla answer stands here.
         searched: It comes from a search, which keeps only what was right without a budget.
+        prompt_tokens: As the file says, as `reasoning_tokens` (part of `tokens`) and `finish`; None where it does not.
     """
 
     line: int
@@ -78,6 +85,9 @@ class Prediction:
     unread: int | None = None
     no_optimum: bool = False
     searched: bool = False
+    prompt_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    finish: FinishReason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +97,18 @@ class Predictions:
     Attributes:
         file: Its name, for messages.
         problems: Rows that were passed over, by line.
+        model: Who answered, where the file says it; else "".
+        dataset: What was asked, likewise.
+        more: Further responses to the same questions that the file holds and that were not taken.
     """
 
     file: str
     shape: Shape
     rows: tuple[Prediction, ...]
     problems: tuple[RowProblem, ...]
+    model: str = ""
+    dataset: str = ""
+    more: int = 0
 
     @property
     def strategies(self) -> tuple[str, ...]:
@@ -101,7 +117,7 @@ class Predictions:
 
 
 def load_predictions(
-    path: Path, *, mapping: Mapping[str, str] | None = None, strategy: str | None = None
+    path: Path, *, mapping: Mapping[str, str | Sequence[str]] | None = None, strategy: str | None = None
 ) -> Predictions:
     """Read a file of predictions; see `read_predictions`.
 
@@ -120,7 +136,7 @@ def load_predictions(
 
 
 def read_predictions(
-    name: str, data: bytes, *, mapping: Mapping[str, str] | None = None, strategy: str | None = None
+    name: str, data: bytes, *, mapping: Mapping[str, str | Sequence[str]] | None = None, strategy: str | None = None
 ) -> Predictions:
     """Read the bytes of a file. Nothing is written, and no path is made of `name`.
 
@@ -143,7 +159,12 @@ def read_predictions(
         )
     shown = PurePath(_printable(name).replace("\\", "/")).name[-80:] or "file"
     reader = _Reader(shown, strategy)
-    return reader.read(io.BytesIO(data), _suffix(PurePath(shown)), mapping)
+    suffix = _suffix(PurePath(shown), PREDICTION_SUFFIXES)
+    log = None if mapping else read_log(data, suffix)
+    if log is None:
+        return reader.read(io.BytesIO(data), suffix, mapping)
+    found, by_name = reader.read_log(log), _HARNESS.fullmatch(shown)
+    return replace(found, dataset=by_name.group(1)) if log.tool == "lm-eval" and by_name else found
 
 
 @dataclass(slots=True)
@@ -153,23 +174,68 @@ class _Reader:
     rows: list[Prediction] = field(default_factory=list)
     problems: list[RowProblem] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
+    meaning: Meaning | None = None
 
-    def read(self, stream: BinaryIO, suffix: str, mapping: Mapping[str, str] | None) -> Predictions:
+    def read(self, stream: BinaryIO, suffix: str, mapping: Mapping[str, str | Sequence[str]] | None) -> Predictions:
         items = read_table(stream, suffix)
-        head = list(islice(items, _LOOKED_AT))
-        there = list(dict.fromkeys(column for item in head if isinstance(item, Row) for column in item.values))
+        head = list(islice(items, LOOKED_AT))
+        rows = [item for item in head if isinstance(item, Row)]
+        there = list(dict.fromkeys(column for row in rows for column in row.values))
         reference = not mapping and all(column in there for column in _REFERENCE)
-        columns = None if reference else find_prediction_columns(there, mapping)
+        columns = None if reference else find_prediction_columns(there, mapping, sample=[row.values for row in rows])
+        if columns is not None:
+            known = Columns(columns.question, columns.answer, columns.options)
+            self.meaning = file_meaning(rows, known, mapping)
         for number, item in enumerate(chain(head, items), start=1):
-            if number > MAX_ROWS:
-                raise InputError(t("There are more than {n:,} rows.", n=MAX_ROWS), t("Split the file."))
+            self._count(number)
             self._take(item, columns)
+        return self._found("reference" if reference else "mapped")
+
+    def read_log(self, log: Log) -> Predictions:
+        more = 0
+        for number, one in enumerate(log.samples, start=1):
+            self._count(number)
+            if isinstance(one, RowProblem):
+                self.problems.append(one)
+                continue
+            try:
+                self.rows.append(self._of_log(one, log.tool))
+                more += one.more
+            except BadRow as e:
+                self.problems.append(RowProblem(one.line, str(e)))
+        return replace(self._found(log.tool), model=log.model, dataset=log.dataset, more=more)
+
+    @staticmethod
+    def _count(number: int) -> None:
+        if number > MAX_ROWS:
+            raise InputError(t("There are more than {n:,} rows.", n=MAX_ROWS), t("Split the file."))
+
+    def _found(self, shape: Shape) -> Predictions:
         if not self.rows:
             first = "; ".join(t("line {n}: {reason}", n=p.line, reason=p.reason) for p in self.problems[:3])
             raise InputError(
                 t("No prediction could be read from {file}.", file=self.file), first or t("It has no rows.")
             )
-        return Predictions(self.file, "reference" if reference else "mapped", tuple(self.rows), tuple(self.problems))
+        return Predictions(self.file, shape, tuple(self.rows), tuple(self.problems))
+
+    def _of_log(self, one: Sample, tool: Tool) -> Prediction:
+        """The answer of a sample; what the log says of its tokens counts where it is a count."""
+        way = re.sub(r"[^\w:.@+ -]", "-", one.way)[:60].strip()
+        if one.question is None:
+            raise BadRow(t("the question holds more than text"))
+        question = _said(one.question, t("question"))
+        parts = Unwrapped(question, (), "bare", None, language_of(question))
+        return Prediction(
+            one.line,
+            _question(parts, one.answer, one.options, meaning=one.meaning),
+            self._name(way or tool),
+            _said(one.text, t("prediction"), empty=True),
+            one.prompt[:MAX_ANSWER],
+            _count_or_none(one.tokens),
+            prompt_tokens=_count_or_none(one.prompt_tokens),
+            reasoning_tokens=_count_or_none(one.reasoning_tokens),
+            finish=one.finish,
+        )
 
     def _take(self, item: Item, columns: PredictionColumns | None) -> None:
         if isinstance(item, RowProblem):
@@ -220,13 +286,20 @@ class _Reader:
         values = row.values
         prompt = _said(values.get(columns.question), t("question"))
         parts = unwrap(prompt)
-        options = values.get(columns.options) if columns.options else None
+        cells = [values.get(c) for c in columns.options]
+        options = cells[0] if len(cells) == 1 else cells or None
         answer = values.get(columns.answer) if columns.answer else None
         named = values.get(columns.strategy) if columns.strategy else None
         budget, unread = _budget(values.get(columns.budget) if columns.budget else parts.budget)
         yield Prediction(
             row.line,
-            _question(parts if options is None else parts._replace(options=()), answer, options),
+            _question(
+                parts if options is None else parts._replace(options=()),
+                answer,
+                options,
+                meaning=self.meaning,
+                column=columns.answer or "",
+            ),
             self._name(self._asked(parts) if named is None else _said(named, t("strategy"))),
             _said(values.get(columns.prediction), t("prediction"), empty=True),
             prompt,
@@ -251,12 +324,20 @@ class _Reader:
         return name
 
 
-def _question(parts: Unwrapped, answer: object, options: object = None) -> Question:
+def _question(
+    parts: Unwrapped, answer: object, options: object = None, *, meaning: Meaning | None = None, column: str = ""
+) -> Question:
     """The question with its known answer, checked as those of data sets are."""
-    values = {"question": parts.text, "options": list(parts.options) or options, "answer": answer}
-    known = answer is not None and answer != ""
-    columns = Columns("question", "answer" if known else None, ("options",))
-    return to_question(values, columns, source="imported", language=parts.language)
+    known = answer is not None and answer != "" and answer != []
+    name = column if known and column not in ("", "question", "options") else "answer"
+    values = {"question": parts.text, "options": list(parts.options) or options, name: answer}
+    columns = Columns("question", name if known else None, ("options",))
+    return to_question(values, columns, source="imported", language=parts.language, meaning=meaning)
+
+
+def _count_or_none(value: object) -> int | None:
+    number = _whole(value)
+    return number if number is not None and number >= 0 else None
 
 
 def _said(value: object, what: str, *, empty: bool = False) -> str:
@@ -312,6 +393,15 @@ def _budget(value: object) -> tuple[int | None, int | None]:
     if number is None:
         raise BadRow(t("the budget is not a whole number"))
     return (number, None) if number >= 1 else (None, number)
+
+
+def is_log(name: str, data: bytes) -> bool:
+    """Whether a file is a log of another evaluation tool: it needs no mapping.
+
+    Raises:
+        InputError: It is one that cannot be read.
+    """
+    return read_log(data, PurePath(name).suffix.casefold()) is not None
 
 
 def known_shape(columns: Sequence[str]) -> bool:

@@ -1,7 +1,7 @@
 """The prompts of the paper's public repository, taken apart: the question, its options, how it was asked, the budget.
 
-Its files of predictions hold the whole prompt as `question`. Knows the wrapping texts of its prompt file (github.com/
-GeniusHTX/TALE, `utils/prompt_template.py`, and the older ones of OpenCompass that it mentions); knows no files.
+Its files of predictions hold the whole prompt as `question`. The texts around it are those of its prompt file
+(github.com/GeniusHTX/TALE, `utils/prompt_template.py`) and the older ones of OpenCompass that it mentions.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What loading gives back: questions, the rows that were passed over with their reasons, and a fingerprint.
-
-Knows questions only: no files, no hub.
-"""
+"""What loading gives back: questions, the rows that were passed over with their reasons, and a fingerprint."""
 
 from __future__ import annotations
 
@@ -81,3 +78,22 @@ def fingerprint(questions: Iterable[Question]) -> str:
     for q in questions:
         digest.update(json.dumps([q.text, list(q.options), q.answer], ensure_ascii=False).encode() + b"\n")
     return digest.hexdigest()
+
+
+MAX_LINE = 2_000_000
+"""Bytes of one line of JSON Lines."""
+
+
+MAX_COLUMNS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as read: `values` by column. `line` counts from 1.
+
+    `semicolons` says that they stood between cells, as spreadsheets write them where the comma is the decimal sign.
+    """
+
+    line: int
+    values: dict[str, object]
+    semicolons: bool = False

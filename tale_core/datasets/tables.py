@@ -1,4 +1,4 @@
-"""Bytes of a file -> rows, one at a time. Knows JSON Lines, JSON, CSV and TSV; knows nothing of questions.
+"""Bytes of a file -> rows, one at a time.
 
 Written for files nobody has checked: a row that cannot be read becomes a `RowProblem` and reading goes on behind it.
 Reasons never quote the file. Parquet is read in `parquet`.
@@ -11,26 +11,19 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from tale_core.datasets.results import RowProblem
+from tale_core.datasets.results import MAX_COLUMNS, MAX_LINE, Row, RowProblem
 from tale_core.errors import InputError
-from tale_core.i18n import N_, t
+from tale_core.i18n import N_, joined, t
 
-MAX_LINE = 2_000_000
-"""Bytes of one line of JSON Lines."""
-MAX_COLUMNS = 1_000
+# Python's own limit of a cell (131,072 characters) is below that of an answer. How long a row may be is decided here,
+# when it has been read whole: a reader that stops within a cell has lost its place.
+csv.field_size_limit(1_000_000_000)
+_DELIMITERS = ",;\t|"
+_SEP_LINE = re.compile(r'\ufeff?"?sep=(.)"?\r?\n?', re.IGNORECASE)
 _SPACE = re.compile(r"[ \t\r\n]*")
 _UTF8 = N_("Save the file as UTF-8.")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row as read: `values` by column. `line` counts from 1."""
-
-    line: int
-    values: dict[str, object]
 
 
 Item = Row | RowProblem
@@ -73,20 +66,33 @@ def _json_lines(stream: BinaryIO) -> Iterator[Item]:
 def _json_row(raw: bytes, line: int) -> Item:
     try:
         text = raw.decode("utf-8-sig" if line == 1 else "utf-8")
-        return _row(json.loads(text), line)
+        return _row(json.loads(text, object_pairs_hook=_once), line)
     except UnicodeDecodeError as e:
-        told = t(
+        message = t(
             "byte {place} (0x{byte:02x}) is not UTF-8: save the file as UTF-8", place=e.start + 1, byte=raw[e.start]
         )
-        return RowProblem(line, told)
+        return RowProblem(line, message)
     except (ValueError, RecursionError) as e:
         return RowProblem(line, t("broken JSON: {why}", why=_why(e)))
+
+
+class _Twice(ValueError):
+    """A JSON object that names a field twice with different values: neither is taken for the other."""
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    made = dict(pairs)
+    if len(made) < len(pairs) and any(made[name] != value for name, value in pairs):
+        raise _Twice
+    return made
 
 
 def _why(error: Exception) -> str:
     """The parser's reason, without the text around it."""
     if isinstance(error, json.JSONDecodeError):
         return t("{error} at character {place}", error=error.msg, place=error.colno)
+    if isinstance(error, _Twice):
+        return t("a field is named twice with different values")
     return t("nested too deeply") if isinstance(error, RecursionError) else t("a number is too long")
 
 
@@ -108,8 +114,8 @@ def _json(stream: BinaryIO) -> Iterator[Item]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
         line = data.count(b"\n", 0, e.start) + 1
-        told = t("Line {line} holds a byte (0x{byte:02x}) that is not UTF-8.", line=line, byte=data[e.start])
-        raise InputError(told, t(_UTF8)) from e
+        message = t("Line {line} holds a byte (0x{byte:02x}) that is not UTF-8.", line=line, byte=data[e.start])
+        raise InputError(message, t(_UTF8)) from e
     start = _skip(text, 0)
     return _json_array(text, start) if text.startswith("[", start) else _json_document(text)
 
@@ -120,7 +126,7 @@ def _skip(text: str, at: int) -> int:
 
 
 def _json_array(text: str, start: int) -> Iterator[Item]:
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(object_pairs_hook=_once)
     at, counted, line = _skip(text, start + 1), 0, 1
     if text.startswith("]", at):
         return
@@ -144,10 +150,10 @@ def _json_array(text: str, start: int) -> Iterator[Item]:
 
 def _json_document(text: str) -> Iterator[Item]:
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as e:
-        told = t("The file is not JSON: {why}.", why=_why(e))
-        raise InputError(told, t("Give an array of objects, or one object a line.")) from e
+        message = t("The file is not JSON: {why}.", why=_why(e))
+        raise InputError(message, t("Give an array of objects, or one object a line.")) from e
     lists = [v for v in value.values() if isinstance(v, list)] if isinstance(value, dict) else []
     rows = lists[0] if len(lists) == 1 and any(isinstance(v, dict) for v in lists[0]) else [value]
     for number, row in enumerate(rows, start=1):
@@ -159,46 +165,67 @@ def _separated(stream: BinaryIO, delimiter: str) -> Iterator[Item]:
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
         first = text.readline(MAX_LINE)
-        text.seek(0)
-        if delimiter == "," and "," not in first and ";" in first:
-            delimiter = ";"  # what spreadsheets write where the comma is the decimal sign
-        yield from _records(csv.reader(text, delimiter=delimiter, strict=True))
+        named = _SEP_LINE.fullmatch(first)
+        if named is None:
+            text.seek(0)
+        found = named.group(1) if named else _delimiter(first, delimiter)
+        yield from _records(csv.reader(text, delimiter=found, strict=True), found, skipped=1 if named else 0)
     finally:
         text.detach()
 
 
-def _records(reader: Any) -> Iterator[Item]:  # a csv.reader, whose type has no public name before Python 3.13
+def _delimiter(header: str, usual: str) -> str:
+    """What stands between the names of the columns: what is there most often, of equals the usual one."""
+    bare = re.sub(r'"[^"]*"', "", header)
+    most = max(_DELIMITERS, key=lambda sign: (bare.count(sign), sign == usual))
+    return most if bare.count(most) else usual
+
+
+def _records(reader: Any, delimiter: str, *, skipped: int) -> Iterator[Item]:
+    # `reader` is a csv.reader, whose type has no public name before Python 3.13.
     header: list[str] | None = None
     while True:
-        line = reader.line_num + 1
+        line = skipped + reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as e:
             if header is None:
-                told = t("The header line cannot be read: {why}.", why=str(e))
-                raise InputError(told, t("The first line names the columns.")) from e
-            yield RowProblem(line, t("broken row: {why}", why=str(e)))
-            continue
+                message = t("The header line cannot be read: {why}.", why=str(e))
+                raise InputError(message, t("The first line names the columns.")) from e
+            # Where a quote is open or closed at the wrong place, the next line may be the middle of a cell.
+            why = t("broken row, nothing behind it was read: {why}", why=str(e))
+            yield RowProblem(line, joined(why, t("(double the quotes within a quoted cell)")))
+            return
         if not any(cells):
             continue
         if header is None:
             header = _header(cells)
-        elif len(cells) > len(header):
-            told = t("{cells} cells in a table of {columns} columns: quote cells with commas", cells=len(cells),
+        elif any(cell.strip() for cell in cells[len(header) :]):
+            message = t("{cells} cells in a table of {columns} columns: quote cells with commas", cells=len(cells),
                      columns=len(header))  # fmt: skip
-            yield RowProblem(line, told)
+            yield RowProblem(line, message)
+        elif sum(map(len, cells)) > MAX_LINE:
+            yield RowProblem(line, t("the row is longer than {most:,} characters", most=MAX_LINE))
         else:
-            yield Row(line, dict(zip(header, cells, strict=False)))
+            values = {name: cell for name, cell in zip(header, cells, strict=False) if name}
+            yield Row(line, values, semicolons=delimiter == ";")
 
 
 def _header(cells: list[str]) -> list[str]:
+    """The names of the columns. One without a name says nothing (an index, or a comma at the line's end)."""
     names = [cell.strip() for cell in cells]
+    while names and not names[-1]:
+        names.pop()
     if len(names) > MAX_COLUMNS:
         raise InputError(
             t("The table has {n:,} columns.", n=len(names)), t("At most {most:,} are read.", most=MAX_COLUMNS)
         )
-    if len(set(names)) < len(names):
-        raise InputError(t("Two columns of the table have the same name."), t("Rename one of them."))
+    named = [name for name in names if name]
+    if len(set(named)) < len(named):
+        twice = next(name for name in named if named.count(name) > 1)
+        places = ", ".join(str(i) for i, name in enumerate(names, start=1) if name == twice)
+        message = t("Two columns of the table have the same name.")
+        raise InputError(message, joined(t("They are columns {places}.", places=places), t("Rename one of them.")))
     return names

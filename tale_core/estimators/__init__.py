@@ -1,7 +1,7 @@
 """Budget estimators, by name.
 
-`zero-shot` asks the model; `fixed:N` uses N tokens; `regression` and `calibrated` are trained on searches, for one
-model and wording each (`tale_core.estimators.saved` keeps them). scikit-learn is imported when one of these predicts.
+`tale_core.estimators.kinds` says which there are. Some are trained on searches, for one model and prompt template each
+(`tale_core.estimators.saved` keeps them); scikit-learn is imported when one of these predicts.
 """
 
 from __future__ import annotations
@@ -16,43 +16,31 @@ from pathlib import Path
 
 from tale_core.errors import EstimatorFileError, InputError, TaleError
 from tale_core.estimators.base import FALLBACK_BUDGET, MAX_BUDGET, Estimator, parse_budget
-from tale_core.estimators.predictor import KINDS, Kind, TrainedEstimator
+from tale_core.estimators.kinds import KINDS, Fixed, patterns
+from tale_core.estimators.predictor import TrainedEstimator
 from tale_core.estimators.zero_shot import ZeroShot
 from tale_core.i18n import t
-from tale_core.types import Client, Delta, Estimate, Question
+from tale_core.types import Client, Delta, Estimate, Question, Sampling
 
 __all__ = [
     "FALLBACK_BUDGET",
+    "KINDS",
     "MAX_BUDGET",
     "Estimator",
     "Fixed",
     "Saved",
     "TrainedEstimator",
     "ZeroShot",
+    "chosen_estimator",
     "estimator",
     "load_ahead",
+    "offered",
     "parse_budget",
+    "patterns",
     "trained",
     "trained_kinds",
     "usual_estimator",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """The same budget for every question; costs nothing."""
-
-    budget: int
-    asks_model: bool = False
-
-    @property
-    def name(self) -> str:
-        """Registry name, with the budget."""
-        return f"fixed:{self.budget}"
-
-    async def estimate(self, question: Question, client: Client) -> AsyncGenerator[Delta | Estimate, None]:
-        """The fixed budget."""
-        yield Estimate(estimator=self.name, budget=self.budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +51,9 @@ class Saved:
     name: str
     asks_model: bool
 
-    async def estimate(self, question: Question, client: Client) -> AsyncGenerator[Delta | Estimate, None]:
+    async def estimate(
+        self, question: Question, client: Client, *, run: Sampling | None = None
+    ) -> AsyncGenerator[Delta | Estimate, None]:
         """See `Estimator.estimate`.
 
         Raises:
@@ -73,7 +63,7 @@ class Saved:
 
         # In a thread: it imports scikit-learn, and answers of others are streaming.
         loaded = await asyncio.to_thread(saved.load, self.path)
-        async with aclosing(loaded.estimate(question, client)) as stream:
+        async with aclosing(loaded.estimate(question, client, run=run)) as stream:
             async for item in stream:
                 yield item
 
@@ -82,47 +72,45 @@ def estimator(name: str, *, model: str = "", template: str = "") -> Estimator:
     """The estimator of this name.
 
     Args:
-        name: zero-shot, fixed:N, regression or calibrated; the last two with :VERSION or :FILE.skops to name which.
+        name: See `patterns`; a trained one with :VERSION or :FILE.skops to name which.
         model: Whose answers the budget is for; only trained ones need it.
-        template: The answers' wording; likewise.
+        template: The answers' prompt template; likewise.
 
     Raises:
         InputError: No such name; a budget that is not a whole number from 1 to MAX_BUDGET; nothing trained for this
-            model and wording, or a file for another one.
+            model and prompt template, or a file for another one.
         EstimatorFileError: The named file cannot be used.
     """
-    if name == "zero-shot":
-        return ZeroShot()
-    head, colon, rest = name.partition(":")
-    if (kind := _kind(head)) and (rest or not colon):
-        return _saved(kind, rest, model, template)
-    if head != "fixed":
+    head, colon, argument = name.partition(":")
+    kind = KINDS.get(head)
+    if kind is None or (colon and not kind.argument and not (argument and kind.training)):
         raise InputError(
             t("There is no estimator {name!r}.", name=name[:60]),
-            t("Choose zero-shot, fixed:N, for example fixed:50, or a trained one: regression or calibrated."),
+            t("Choose from: {names}. For example fixed:50.", names=patterns()),
         )
-    if not rest.isascii() or not rest.isdigit() or not 1 <= int(rest[:9]) <= MAX_BUDGET:
-        raise InputError(
-            t("{name!r} is not a fixed budget.", name=name[:60]),
-            t("Give a whole number from 1 to {most:,}: fixed:50.", most=MAX_BUDGET),
-        )
-    return Fixed(int(rest))
+    return kind.make(argument) if kind.make else _saved(kind.name, argument, model, template)
 
 
 def trained(*, model: str, template: str) -> dict[str, TrainedEstimator]:
-    """The estimators in use for a model and wording, loaded, by "regression" and "calibrated"; only those there are."""
+    """The estimators in use for a model and template, loaded, by kind; only those there are."""
     from tale_core.estimators import saved
 
-    kinds = [kind for kind in KINDS if kind in trained_kinds(model=model, template=template)]
-    return {str(kind): saved.find(saved.Use(kind, model, template)).load() for kind in kinds}
+    kinds = trained_kinds(model=model, template=template)
+    return {kind: saved.find(saved.Use(kind, model, template)).load() for kind in kinds}
 
 
 def trained_kinds(*, model: str, template: str) -> tuple[str, ...]:
-    """Which of "regression" and "calibrated" there are for a model and wording, the better informed first."""
+    """Which kinds are trained for a model and template, the better informed first."""
     from tale_core.estimators import saved
 
     there = {s.use.kind for s in saved.listing().estimators if s.use[1:] == (model, template)}
     return tuple(kind for kind in KINDS if kind in there)
+
+
+def offered(*, model: str, template: str) -> list[str]:
+    """The kinds that can be used for a model and template, in order: all that need no training, and what is trained."""
+    there = trained_kinds(model=model, template=template)
+    return [name for name, kind in KINDS.items() if kind.make or name in there]
 
 
 @lru_cache(maxsize=32)
@@ -145,19 +133,21 @@ def _load_ahead(model: str) -> None:
 
 def usual_estimator(*, model: str, template: str) -> str:
     """The estimator to use while nobody has chosen one: a trained one if there is any, else the model's own."""
-    return next(iter(trained_kinds(model=model, template=template)), "zero-shot")
+    return offered(model=model, template=template)[0]
 
 
-def _kind(name: str) -> Kind | None:
-    return next((kind for kind in KINDS if kind == name), None)
+def chosen_estimator(name: str | None, budget: int | None, *, model: str, template: str) -> str:
+    """The estimator's name where a budget may be given in its place, or neither."""
+    return f"fixed:{budget}" if budget is not None else name or usual_estimator(model=model, template=template)
 
 
-def _saved(kind: Kind, which: str, model: str, template: str) -> Saved:
+def _saved(kind: str, which: str, model: str, template: str) -> Saved:
     from tale_core.estimators import archive, saved
 
     if not model or not template:
         raise InputError(
-            t("The estimator {kind!r} is trained for one model and wording.", kind=kind), t("Name a model as well.")
+            t("The estimator {kind!r} is trained for one model and prompt template.", kind=kind),
+            t("Name a model as well."),
         )
     use = saved.Use(kind, model, template)
     if not which.endswith(saved.SUFFIX):
@@ -180,4 +170,4 @@ def _saved(kind: Kind, which: str, model: str, template: str) -> Saved:
 
 
 def _use_words(kind: str, model: str, template: str) -> str:
-    return t("{kind} for {model} with the wording {template!r}", kind=kind, model=model, template=template)
+    return t("{kind} for {model} with the template {template!r}", kind=kind, model=model, template=template)

@@ -11,14 +11,16 @@ import io
 import json
 import math
 import zipfile
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from tale_core.errors import EstimatorFileError
 from tale_core.estimators import features
 from tale_core.estimators.base import MAX_BUDGET
+from tale_core.estimators.kinds import trainings
 from tale_core.estimators.predictor import FORMAT, Metadata, TrainedEstimator, probe_values
-from tale_core.i18n import N_, t
+from tale_core.i18n import N_, from_stored, t, to_stored
 
 MAX_BYTES = 50_000_000
 MAX_UNPACKED = 200_000_000
@@ -70,7 +72,8 @@ def to_bytes(estimator: TrainedEstimator) -> bytes:
     packed = skops.io.dumps(estimator.state, compression=zipfile.ZIP_DEFLATED)
     buffer = io.BytesIO(packed)
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(_METADATA, json.dumps(estimator.metadata.document(), ensure_ascii=False, allow_nan=False))
+        document = estimator.metadata.document(to_stored)
+        archive.writestr(_METADATA, json.dumps(document, ensure_ascii=False, allow_nan=False))
     return buffer.getvalue()
 
 
@@ -141,10 +144,10 @@ def _metadata(archive: zipfile.ZipFile, where: str) -> Metadata:
         if theirs != ours:
             newer = isinstance(theirs, int) and theirs > ours
             what = t("a newer version of this program") if newer else t("another version of this program")
-            told = t("{file} was written by {what} ({name} {theirs!r:.20}, known is {ours}).", file=where, what=what,
+            message = t("{file} was written by {what} ({name} {theirs!r:.20}, known is {ours}).", file=where, what=what,
                      name=name, theirs=theirs, ours=ours)  # fmt: skip
             raise EstimatorFileError(
-                told, t("Update this program, or train the estimator again.") if newer else t(_AGAIN)
+                message, t("Update this program, or train the estimator again.") if newer else t(_AGAIN)
             )
     try:
         metadata: Metadata = _adapter().validate_python(document)
@@ -152,7 +155,7 @@ def _metadata(archive: zipfile.ZipFile, where: str) -> Metadata:
         place = ".".join(map(str, e.errors(include_url=False, include_input=False)[0]["loc"]))
         raise _damaged(where, t("its metadata is wrong at {place}", place=place)) from e
     _check_metadata(metadata, where)
-    return metadata
+    return replace(metadata, report=metadata.report.with_sentences(from_stored))
 
 
 @cache
@@ -164,6 +167,8 @@ def _adapter() -> Any:
 
 def _check_metadata(metadata: Metadata, where: str) -> None:
     radius = metadata.radius
+    if metadata.kind not in trainings():
+        raise _damaged(where, t("its metadata is wrong at {place}", place="kind"))
     if not 1 <= metadata.fallback <= MAX_BUDGET or not all(map(math.isfinite, metadata.probes)):
         raise _damaged(where, t("its metadata is out of range"))
     if radius is not None and not 0 <= radius <= 100:  # Holds for no nan either.
@@ -238,7 +243,7 @@ def _check_predictions(estimator: TrainedEstimator, where: str) -> None:
         raise _damaged(where, t("it cannot predict")) from e
     if len(now) != len(stored) or not all(math.isclose(a, b, abs_tol=1e-6) for a, b in zip(now, stored, strict=True)):
         with_versions = ", ".join(f"{k} {v}" for k, v in sorted(estimator.metadata.libraries.items()))
-        told = t(
+        message = t(
             "it no longer predicts what it did when it was trained (with {versions})", versions=with_versions[:120]
         )
-        raise _damaged(where, told)
+        raise _damaged(where, message)

@@ -1,7 +1,4 @@
-"""What an estimator is, and how a budget is read from a model's words.
-
-Knows the client protocol and prompts; knows no store and no page.
-"""
+"""What an estimator is, and how a budget is read from a model's words."""
 
 from __future__ import annotations
 
@@ -9,8 +6,9 @@ import re
 from collections.abc import AsyncGenerator
 from typing import NamedTuple, Protocol
 
+from tale_core.grading.thinking import split_thinking
 from tale_core.i18n import t
-from tale_core.types import Client, Delta, Estimate, Question
+from tale_core.types import Client, Delta, Estimate, Question, Sampling
 
 FALLBACK_BUDGET = 100
 """Tokens used, and said to be used, when a model's own estimate cannot be: about a third of the paper's vanilla answer
@@ -19,12 +17,12 @@ on GSM8K (318 tokens, Table 3), so it still shortens without starving."""
 MAX_BUDGET = 20_000
 """Tokens above which an estimate is called absurd: no vanilla answer in the paper comes near a tenth of it."""
 
-_BRACKETS = re.compile(
-    r"\[\[\s*(?:budget\s*[:=]\s*)?([-−–]?\s*\d[\d,]*(?:\.\d+)?)\s*(?:tokens?)?\s*\]\]", re.IGNORECASE
-)
-_LABELLED = re.compile(r"budget\W{0,6}([-−–]?\d[\d,]*(?:\.\d+)?)", re.IGNORECASE)
-_TOKENS = re.compile(r"([-−–]?\d[\d,]*(?:\.\d+)?)\s*tokens?\b", re.IGNORECASE)
-_BARE = re.compile(r"\s*([-−–]?\d[\d,]*(?:\.\d+)?)\s*\.?\s*")
+# Possessive quantifiers, and numbers that are taken whole: a text of any shape is read in one pass.
+_NUMBER = r"\d[\d,]*+(?:\.\d++)?"
+_BRACKETS = re.compile(rf"\[\[\s*+(?:budget\s*+[:=]\s*+)?([-−–]?\s*+{_NUMBER})\s*+(?:tokens?)?\s*+\]\]", re.IGNORECASE)
+_LABELLED = re.compile(rf"budget\W{{0,6}}([-−–]?{_NUMBER})", re.IGNORECASE)
+_TOKENS = re.compile(rf"([-−–]?{_NUMBER})(\s*+tokens?\b)?", re.IGNORECASE)
+_BARE = re.compile(rf"\s*+([-−–]?{_NUMBER})\s*+\.?\s*+")
 
 
 class ParsedBudget(NamedTuple):
@@ -35,13 +33,16 @@ class ParsedBudget(NamedTuple):
 
 
 def parse_budget(raw: str) -> ParsedBudget:
-    """Read a budget from a model's words: `[[12]]` first, then "Budget: 12", "12 tokens", or a bare number.
+    """Read a budget from a model's answer: `[[12]]` first, then "Budget: 12", "12 tokens", or a bare number.
+
+    What it thinks before it answers names no budget.
 
     Returns:
         A positive budget up to MAX_BUDGET, or the reason in words why the text cannot be used.
     """
-    text = raw[:10_000]
-    found = _BRACKETS.findall(text) or _LABELLED.findall(text) or _TOKENS.findall(text)
+    text = split_thinking(raw).answer[:10_000]
+    found = _BRACKETS.findall(text) or _LABELLED.findall(text)
+    found = found or [number for number, unit in _TOKENS.findall(text) if unit]
     if not found and (bare := _BARE.fullmatch(text)):
         found = [bare.group(1)]
     if not found:
@@ -75,8 +76,15 @@ class Estimator(Protocol):
         """True when an estimate costs a call."""
         ...
 
-    def estimate(self, question: Question, client: Client) -> AsyncGenerator[Delta | Estimate, None]:
+    def estimate(
+        self, question: Question, client: Client, *, run: Sampling | None = None
+    ) -> AsyncGenerator[Delta | Estimate, None]:
         """Yield what the model writes while it estimates, if it is asked, then exactly one `Estimate`.
+
+        Args:
+            question: To be answered.
+            client: Who will answer it.
+            run: How the answers are sampled; the estimator's call keeps within it (`zero_shot.estimate_sampling`).
 
         Raises:
             ModelError: The estimator's own call failed.

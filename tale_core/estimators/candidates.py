@@ -2,7 +2,7 @@
 
 Every candidate fits `Data` to a state (plain numbers, arrays and scikit-learn objects, so that skops can store it) and
 predicts two quantiles from it. All of it is on the scale of logarithms: an error is a factor, whatever the size of the
-budget. Knows no file and no model; imports scikit-learn, so it is imported when something is trained or predicted.
+budget. It imports scikit-learn, so it is imported when something is trained or predicted.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from sklearn.neighbors import NearestNeighbors  # type: ignore[import-untyped]
 from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
 from tale_core.estimators import features
+from tale_core.estimators.kinds import TITLES
 from tale_core.estimators.rows import TrainingRow
-from tale_core.estimators.words import TITLES
 
 UPPER = 0.9
 """The upper quantile: a budget that is enough for nine questions out of ten."""
@@ -70,17 +70,21 @@ class Candidate:
     """One way to predict.
 
     Attributes:
-        title: What it is called in a report, in English.
+        name: Stored in a report; `TITLES` says it for people.
         settings: What nested cross-validation chooses from.
         needs_estimate: True when it reads the model's own estimate.
     """
 
     name: str
-    title: str
     fit: Callable[[Data, Setting], State]
     predict: Callable[[State, Data], Quantiles]
     settings: tuple[Setting, ...] = field(default_factory=lambda: ({},))
     needs_estimate: bool = False
+
+    @property
+    def title(self) -> str:
+        """What it is called in a report, in English."""
+        return TITLES[self.name]
 
 
 def _fit_constant(data: Data, _: Setting) -> State:
@@ -120,11 +124,11 @@ def _fit_ridge(data: Data, setting: Setting) -> State:
     scaler = StandardScaler()
     x = scaler.fit_transform(reduced)
     line = Ridge(alpha=setting["alpha"]).fit(x, data.y)
-    above = max(0.0, float(np.quantile(_left_out(x, data.y - line.predict(x), setting["alpha"]), UPPER)))
+    above = max(0.0, float(np.quantile(left_out(x, data.y - line.predict(x), setting["alpha"]), UPPER)))
     return {"features": reducer, "scaler": scaler, "line": line, "above": above} | _range(data)
 
 
-def _left_out(x: Numbers, residuals: Numbers, alpha: float) -> Numbers:
+def left_out(x: Numbers, residuals: Numbers, alpha: float) -> Numbers:
     """Residuals of each row when the line is fitted without it, for centred columns; in-sample ones are too small."""
     inverse = np.linalg.inv(x.T @ x + alpha * np.eye(x.shape[1]))
     leverage = np.einsum("ij,jk,ik->i", x, inverse, x) + 1 / len(x)
@@ -188,26 +192,18 @@ def _calibrated(state: State, data: Data) -> Quantiles:
     return Quantiles(median, median + max(0.0, state["above"]))
 
 
-CONSTANT = Candidate("constant", TITLES["constant"], _fit_constant, _constant)
-NEIGHBOURS = Candidate(
-    "neighbours",
-    TITLES["neighbours"],
-    _fit_neighbours,
-    _neighbours,
-    tuple({"neighbours": k} for k in (3, 7, 15)),
-)
-RIDGE = Candidate("ridge", TITLES["ridge"], _fit_ridge, _ridge, tuple({"alpha": alpha} for alpha in (3.0, 30.0, 300.0)))
+CONSTANT = Candidate("constant", _fit_constant, _constant)
+NEIGHBOURS = Candidate("neighbours", _fit_neighbours, _neighbours, tuple({"neighbours": k} for k in (3, 7, 15)))
+RIDGE = Candidate("ridge", _fit_ridge, _ridge, tuple({"alpha": alpha} for alpha in (3.0, 30.0, 300.0)))
 BOOSTING = Candidate(
     "boosting",
-    TITLES["boosting"],
     _fit_boosting,
     _boosting,
     ({"max_depth": 1, "max_iter": 60, "learning_rate": 0.12}, {"max_depth": 3, "max_iter": 40, "learning_rate": 0.12}),
 )
-ZERO_SHOT = Candidate("zero-shot", TITLES["zero-shot"], lambda data, _: {}, _zero_shot, needs_estimate=True)
+ZERO_SHOT = Candidate("zero-shot", lambda data, _: {}, _zero_shot, needs_estimate=True)
 CALIBRATED = Candidate(
     "calibrated",
-    TITLES["calibrated"],
     _fit_calibrated,
     _calibrated,
     tuple({"shape": shape} for shape in ("monotone", "ratio", "constant")),

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import rankdata  # type: ignore[import-untyped]
 
-from tale_core.elasticity_stats import wilson
 from tale_core.estimators.candidates import UPPER, Candidate, Data, Numbers, Quantiles, Setting, State
 from tale_core.estimators.report import Aim, CandidateScore, Figure
+from tale_core.stats import wilson
 
 LEVEL = 0.9
 """Share of optima that an interval shall hold."""

@@ -30,7 +30,7 @@ MAX_CHARS = 20_000
 
 _CJK = re.compile(r"[\u3400-\u9fff]")
 _WORD = re.compile(r"[^\W\d_\u3400-\u9fff]+")
-_SENTENCE = re.compile(r"[.!?。！？]+(?=\s|$|[\u3400-\u9fff])")
+_SENTENCE = re.compile(r"(?<![.!?。！？])[.!?。！？]++(?=\s|$|[\u3400-\u9fff])")
 _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 _CLAUSE = re.compile(r"[,;:，；：、]")
 _SYMBOL = re.compile(r"[-+−*/×÷=^<>√]")

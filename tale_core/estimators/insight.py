@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tale_core.estimators import features, words
+from tale_core.estimators import features, text
 from tale_core.estimators.candidates import Candidate, Data, Numbers, Setting
 from tale_core.estimators.evaluation import SEED, HeldOut, bootstrap, folds
 from tale_core.estimators.report import (
@@ -21,6 +21,7 @@ from tale_core.estimators.report import (
     TopicResidual,
 )
 from tale_core.estimators.rows import TrainingRow
+from tale_core.i18n import t
 
 _DRAWS = 2
 _SHUFFLES = 5
@@ -66,9 +67,9 @@ def _cut(sizes: Numbers, errors: Numbers, rows: int) -> Figure | None:
 
 def _words(cut: Figure | None) -> str:
     if cut is None:
-        return words.TOO_FEW
-    message = words.CANNOT_TELL if cut.low <= 0 else words.WOULD_CUT
-    return message.format(more=MORE, cut=f"{cut.value:.0%}", low=f"{cut.low:.0%}", high=f"{cut.high:.0%}")
+        return t(text.TOO_FEW)
+    message = text.CANNOT_TELL if cut.low <= 0 else text.WOULD_CUT
+    return t(message, more=MORE, cut=f"{cut.value:.0%}", low=f"{cut.low:.0%}", high=f"{cut.high:.0%}")
 
 
 def importances(held: HeldOut, data: Data, *, seed: int = SEED) -> tuple[Importance, ...]:
@@ -94,8 +95,8 @@ def residuals(held: HeldOut, data: Data, rows: Sequence[TrainingRow]) -> tuple[T
     by_topic: dict[str, list[float]] = defaultdict(list)
     for row, off in zip(rows, held.median - data.y, strict=True):
         if not np.isnan(off):
-            by_topic[row.question.topic or words.NO_TOPIC].append(float(off))
-    found = [TopicResidual(t, len(offs), float(np.exp(np.median(offs)))) for t, offs in by_topic.items()]
+            by_topic[row.question.topic or text.NO_TOPIC].append(float(off))
+    found = [TopicResidual(topic, len(offs), float(np.exp(np.median(offs)))) for topic, offs in by_topic.items()]
     return tuple(sorted(found, key=lambda r: (-r.n, r.topic)))
 
 

@@ -6,23 +6,21 @@ import asyncio
 import hashlib
 import json
 import math
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tale_core.estimators import features
 from tale_core.estimators.base import MAX_BUDGET
 from tale_core.estimators.report import Aim, TrainingReport
 from tale_core.estimators.zero_shot import ZeroShot, named_budget
-from tale_core.i18n import t
-from tale_core.types import Client, Completion, Delta, Estimate, Question
+from tale_core.i18n import in_english, t
+from tale_core.types import Client, Completion, Delta, Estimate, Question, Sampling
 
 if TYPE_CHECKING:
     from tale_core.estimators.candidates import Quantiles
 
-Kind = Literal["regression", "calibrated"]
-KINDS: tuple[Kind, ...] = ("regression", "calibrated")
 FORMAT = 1
 """Goes up when metadata or state change; a file of a later format is refused."""
 
@@ -39,6 +37,7 @@ class Metadata:
     """What is known of a trained estimator without loading it.
 
     Attributes:
+        kind: A name of `kinds.trainings()`.
         candidate: The predictor that was kept (see `candidates.CANDIDATES`).
         reads_estimate: It needs the model's own estimate, which costs a call.
         trained_on: When, in ISO 8601; "" when nobody said.
@@ -49,7 +48,7 @@ class Metadata:
         probes: Its middle predictions for three fixed questions, in logarithms.
     """
 
-    kind: Kind
+    kind: str
     model: str
     template: str
     candidate: str
@@ -68,14 +67,14 @@ class Metadata:
     format: int = FORMAT
     features: int = features.VERSION
 
-    def document(self) -> dict[str, Any]:
-        """JSON-safe."""
-        return asdict(self)
+    def document(self, say: Callable[[str], str] = in_english) -> dict[str, Any]:
+        """JSON-safe, with the report's sentences as `say` says them."""
+        return asdict(replace(self, report=self.report.with_sentences(say)))
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedEstimator:
-    """Predicts budgets for one model and wording. A `BudgetPredictor` for experiments and an `Estimator` for an Ask."""
+    """Predicts budgets for one model and template: `BudgetPredictor` for experiments, and `Estimator` for an Ask."""
 
     metadata: Metadata
     state: dict[str, Any] = field(repr=False)
@@ -123,17 +122,22 @@ class TrainedEstimator:
         median = float(self._quantiles(question, zero_shot).median[0])
         return (_tokens(median - radius), _tokens(median + radius)) if math.isfinite(median) else None
 
-    async def estimate(self, question: Question, client: Client) -> AsyncGenerator[Delta | Estimate, None]:
+    async def estimate(
+        self, question: Question, client: Client, *, run: Sampling | None = None
+    ) -> AsyncGenerator[Delta | Estimate, None]:
         """See `Estimator.estimate`. The model's own estimate is asked for, and counted, only where it is read."""
         if not self.needs_zero_shot:
             yield await self._estimated(question, None)
             return
-        async with aclosing(client.stream(ZeroShot().request(question))) as stream:
+        async with aclosing(client.stream(ZeroShot().request(question, run))) as stream:
             async for item in stream:
                 yield await self._estimated(question, item) if isinstance(item, Completion) else item
 
     async def _estimated(self, question: Question, completion: Completion | None) -> Estimate:
-        own, reason = named_budget(completion) if completion else (None, None)
+        own, reason = None, None
+        if completion:
+            tokens = completion.usage.completion_tokens
+            own, reason = named_budget(completion.text, completion.finish_reason, tokens=tokens)
         # In a thread: the first prediction imports scikit-learn, and answers of others are streaming.
         budget, problem = await asyncio.to_thread(self.budget, question, own)
         if problem and reason:

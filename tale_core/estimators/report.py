@@ -1,9 +1,10 @@
-"""What a training found out, as plain numbers that JSON can hold. Knows nothing but the standard library."""
+"""What a training found out, as plain numbers that JSON can hold. Imports nothing but the standard library."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
 
 Aim = Literal["median", "upper"]
 AIMS: tuple[Aim, ...] = ("median", "upper")
@@ -148,6 +149,7 @@ class TrainingReport:
     predictions: tuple[Predicted, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def document(self) -> dict[str, Any]:
-        """JSON-safe."""
-        return asdict(self)
+    def with_sentences(self, say: Callable[[str], str]) -> TrainingReport:
+        """The same report, each of its sentences as `say` says it (`to_stored`, `from_stored` or `in_english`)."""
+        curve = self.learning_curve and replace(self.learning_curve, words=say(self.learning_curve.words))
+        return replace(self, reason=say(self.reason), notes=tuple(map(say, self.notes)), learning_curve=curve)

@@ -1,4 +1,4 @@
-"""Training rows: what stored searches teach an estimator. Knows records; knows no database, no model and no page.
+"""Training rows: what stored searches teach an estimator.
 
 A row is a search that found an optimum. Searches that failed, were stopped, or whose vanilla answer was not right are
 never rows: their best number is no optimum.
@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
-from tale_core import prompts
 from tale_core.errors import TrainingError
 from tale_core.estimators.base import MAX_BUDGET, parse_budget
 from tale_core.i18n import N_, joined, t, tn
+from tale_core.prompts import messages as prompts
 from tale_core.types import Question, SessionRecord
 
 MIN_ROWS = 20
@@ -130,6 +130,8 @@ def _row(session: SessionRecord) -> TrainingRow | None:
     budget, tokens, vanilla = (_positive(done.get(n)) for n in ("optimal_budget", "optimal_tokens", "vanilla_tokens"))
     if not (budget and tokens and vanilla) or round(budget) > MAX_BUDGET:
         return None
+    if done.get("knob", "asked") != "asked":
+        return None  # Another kind of budget tells nothing about what to ask for.
     mode = session.plan.get("mode")
     return TrainingRow(
         session.question,
@@ -151,7 +153,7 @@ def _positive(value: Any) -> float | None:
 
 
 def select_rows(rows: Iterable[TrainingRow], *, model: str, template: str) -> list[TrainingRow]:
-    """The rows of one model and one wording, each question once (the last): an optimum of one tells nothing of another.
+    """The rows of one model and one template, each question once (the last): an optimum says nothing of others.
 
     A question that stands twice would be in a training and a test fold at once.
     """
@@ -159,34 +161,39 @@ def select_rows(rows: Iterable[TrainingRow], *, model: str, template: str) -> li
     return list({(row.question.text.strip(), row.question.options): row for row in chosen}.values())
 
 
-SEARCHED = N_("finished searches")
-ESTIMATED = N_("finished searches with its own estimate of the same question")
+_SEARCHED = N_("finished searches")
+_ESTIMATED = N_("finished searches with its own estimate of the same question")
 
 
-def require_rows(rows: Sequence[TrainingRow], *, model: str, template: str, what: str = SEARCHED) -> None:
-    """Check that there is enough to learn from.
+def require_rows(
+    rows: Sequence[TrainingRow], *, model: str, template: str, needs_estimate: bool = False
+) -> Sequence[TrainingRow]:
+    """Those of the rows that can be learnt from, if they are enough.
 
     Args:
         rows: What is there.
         model: Named in the message, as is `template`.
-        template: The wording.
-        what: What the rows are: SEARCHED or ESTIMATED.
+        template: The template.
+        needs_estimate: Only questions that the model has named a budget for count.
 
     Raises:
         TooFewRowsError: Fewer than MIN_ROWS, with what to use meanwhile.
         TrainingError: More than MAX_ROWS.
     """
+    if needs_estimate:
+        rows = [row for row in rows if row.zero_shot is not None]
+    what = t(_ESTIMATED if needs_estimate else _SEARCHED)
     if len(rows) > MAX_ROWS:
         raise TrainingError(
-            t("{n:,} {what} are more than can be trained on.", n=len(rows), what=t(what)),
+            t("{n:,} {what} are more than can be trained on.", n=len(rows), what=what),
             t("At most {most:,} can be.", most=MAX_ROWS),
         )
     if len(rows) >= MIN_ROWS:
-        return
-    told = t("{model} has {n} {what} with the wording {template!r}; at least {least} are needed.", model=model,
-             n=len(rows), what=t(what), template=template, least=MIN_ROWS)  # fmt: skip
+        return rows
+    message = t("{model} has {n} {what} with the template {template!r}; at least {least} are needed.", model=model,
+             n=len(rows), what=what, template=template, least=MIN_ROWS)  # fmt: skip
     more = t("Search more questions that the model answers right.")
-    raise TooFewRowsError(told, joined(more, _meanwhile(rows)))
+    raise TooFewRowsError(message, joined(more, _meanwhile(rows)))
 
 
 def _meanwhile(rows: Sequence[TrainingRow]) -> str:
@@ -206,7 +213,7 @@ def middle_budget(rows: Sequence[TrainingRow]) -> int:
 
 
 def available(rows: Iterable[TrainingRow]) -> Counter[tuple[str, str]]:
-    """How many rows each model and wording has."""
+    """How many rows each model and prompt template has."""
     return Counter((row.model, row.template) for row in rows)
 
 

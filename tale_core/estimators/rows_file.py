@@ -1,4 +1,4 @@
-"""Training rows as JSON Lines, so that they can be shipped, shared and trained from elsewhere. Knows files only.
+"""Training rows as JSON Lines, so that they can be shipped, shared and trained from elsewhere.
 
 One row a line: `question` (as in `data/questions.jsonl`: text, options, language, topic, …), `optimal_budget`,
 `optimal_tokens`, `vanilla_tokens`, `model`, `template`, and where known `zero_shot` and `mode`.
@@ -64,8 +64,8 @@ def read_rows(path: Path) -> list[TrainingRow]:
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            told = t("{file} is larger than {most} MB.", file=path, most=MAX_BYTES // 1_000_000)
-            raise InputError(told, t("Give a smaller file of rows."))
+            message = t("{file} is larger than {most} MB.", file=path, most=MAX_BYTES // 1_000_000)
+            raise InputError(message, t("Give a smaller file of rows."))
         text = path.read_text(encoding="utf-8-sig")
     except OSError as e:
         raise InputError(t("The rows in {path} cannot be read: {why}.", path=path, why=e.strerror)) from e

@@ -1,17 +1,14 @@
 """Saved estimators: in the user data folder, and those shipped in `data/estimators/`; which one is used by default.
 
-Files are written beside their place and renamed, so a crash leaves the old one or the new one. Knows files and
-metadata; scikit-learn is imported when an estimator is loaded.
+Files are written beside their place and renamed, so a crash leaves the old one or the new one. scikit-learn is imported
+when an estimator is loaded.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,20 +16,21 @@ from typing import Any, NamedTuple
 
 from tale_core.errors import EstimatorFileError, InputError, TaleError
 from tale_core.estimators import archive
-from tale_core.estimators.predictor import Kind, Metadata, TrainedEstimator
+from tale_core.estimators.predictor import Metadata, TrainedEstimator
+from tale_core.files import write_whole
 from tale_core.i18n import t
-from tale_core.settings import REPO_ROOT, get_settings
+from tale_core.settings import DATA_ROOT, PROGRAM, get_settings
 
-SHIPPED = REPO_ROOT / "data" / "estimators"
+SHIPPED = DATA_ROOT / "estimators"
 SUFFIX = ".skops"
 _DEFAULTS = "defaults.json"
 _DEFAULTS_FORMAT = 1
 
 
 class Use(NamedTuple):
-    """What an estimator is for: an optimum of one model and wording says nothing about another."""
+    """What an estimator is for: an optimum of one model and prompt template says nothing about another."""
 
-    kind: Kind
+    kind: str
     model: str
     template: str
 
@@ -137,25 +135,34 @@ def find(use: Use, version: str = "") -> SavedEstimator:
         InputError: There is none.
         EstimatorFileError: The file of defaults is damaged.
     """
-    mine = [saved for saved in listing().estimators if saved.use == use]
-    wanted = version or _defaults().get(use, "")
-    for saved in mine:
-        if saved.metadata.version == wanted:
-            return saved
-    if mine and not version:
-        return mine[0]
+    found = in_use(listing().estimators, use, version or _defaults().get(use, ""))
+    if found is not None and version in ("", found.metadata.version):
+        return found
     asked = use._asdict()
     if version:
-        told = t("There is no version {version!r} of the {kind} estimator for {model} with the wording {template!r}.",
+        words = t("There is no version {version!r} of the {kind} estimator for {model} with the template {template!r}.",
                  version=version[:40], **asked)  # fmt: skip
     else:
-        told = t("There is no {kind} estimator for {model} with the wording {template!r}.", **asked)
+        words = t("There is no {kind} estimator for {model} with the template {template!r}.", **asked)
     hint = t(
-        "Train one: python -m tale_core train-estimator --model {model} --template {template} --kind {kind}. Or choose "
+        "Train one: {program} train-estimator --model {model} --template {template} --kind {kind}. Or choose "
         "zero-shot or fixed:N.",
+        program=PROGRAM,
         **asked,
     )
-    raise InputError(told, hint)
+    raise InputError(words, hint)
+
+
+def in_use(estimators: Iterable[SavedEstimator], use: Use, version: str) -> SavedEstimator | None:
+    """The one of this version, or else the first of those for a use; None where there is none.
+
+    Args:
+        estimators: In the order of `listing`.
+        use: What it is for.
+        version: The default that somebody chose; "" for none.
+    """
+    mine = [saved for saved in estimators if saved.use == use]
+    return next((saved for saved in mine if saved.metadata.version == version), mine[0] if mine else None)
 
 
 def default_version(use: Use) -> str | None:
@@ -164,7 +171,7 @@ def default_version(use: Use) -> str | None:
 
 
 def set_default(saved: SavedEstimator) -> None:
-    """Use this one from now on for its kind, model and wording.
+    """Use this one from now on for its kind, model and prompt template.
 
     Raises:
         EstimatorFileError: The file of defaults is damaged or cannot be written.
@@ -211,7 +218,7 @@ def _defaults() -> dict[Use, str]:
 
 def _entries(entries: Any) -> Iterator[tuple[Use, str]]:
     for entry in entries:
-        yield Use(*(str(entry[name]) for name in Use._fields)), str(entry["version"])  # type: ignore[arg-type]
+        yield Use(*(str(entry[name]) for name in Use._fields)), str(entry["version"])
 
 
 def _write_defaults(defaults: dict[Use, str]) -> None:
@@ -223,32 +230,22 @@ def _write_defaults(defaults: dict[Use, str]) -> None:
 def _read(path: Path) -> bytes:
     try:
         if path.stat().st_size > archive.MAX_BYTES:
-            told = t("{file} is larger than {most} MB.", file=path.name, most=archive.MAX_BYTES // 1_000_000)
-            raise EstimatorFileError(told, t("Delete it."))
+            message = t("{file} is larger than {most} MB.", file=path.name, most=archive.MAX_BYTES // 1_000_000)
+            raise EstimatorFileError(message, t("Delete it."))
         return path.read_bytes()
     except OSError as e:
         raise EstimatorFileError(t("{path} cannot be read: {why}.", path=path, why=e.strerror)) from e
 
 
 def _write(path: Path, content: bytes) -> None:
-    temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        write_whole(path, content, private=True)
     except OSError as e:
         raise EstimatorFileError(
             t("{path} cannot be written: {why}.", path=path, why=e.strerror),
             t("Free some room, or set TALE_DATA_DIR."),
         ) from e
-    finally:
-        if temporary:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
 
 
 def _slug(text: str) -> str:

@@ -1,68 +1,68 @@
 """Training: compare the candidates on questions they have not seen, keep the best that beats the constant beyond noise.
 
-`regression.train` and `calibrated.train` are its two uses. A report's sentences are English, since it is stored (see
-`words`); errors are in the reader's language. Imports scikit-learn; everything runs on one thread, so the
-same rows and seed give the same numbers, and nothing else on the machine is slowed down.
+The sentences of a report are in `text`. Imports scikit-learn; everything runs on one thread, so the same rows and
+seed give the same numbers, and nothing else on the machine is slowed down.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tale_core.errors import TrainingError
-from tale_core.estimators import evaluation, insight, words
+from tale_core.estimators import evaluation, insight, text
 from tale_core.estimators.candidates import CANDIDATES, CONSTANT, UPPER, Candidate, Data
 from tale_core.estimators.evaluation import HeldOut, by_loss, held_out, score, tuned
-from tale_core.estimators.predictor import Kind, Metadata, TrainedEstimator, libraries, probe_values, version_of
+from tale_core.estimators.kinds import Training, trainings
+from tale_core.estimators.predictor import Metadata, TrainedEstimator, libraries, probe_values, version_of
 from tale_core.estimators.report import Aim, CandidateScore, LearningCurve, TrainingReport
-from tale_core.estimators.rows import MIN_ROWS, TrainingRow, fingerprint, middle_budget
+from tale_core.estimators.rows import MIN_ROWS, TrainingRow, fingerprint, middle_budget, require_rows, select_rows
 from tale_core.i18n import t
 
 
-@dataclass(frozen=True, slots=True)
-class Contest:
-    """Who is compared, and who may be kept.
-
-    Attributes:
-        shown: Compared only.
-        eligible: May be kept; the constant always may.
-    """
-
-    kind: Kind
-    eligible: tuple[Candidate, ...]
-    shown: tuple[Candidate, ...] = ()
-
-
-def run(
-    contest: Contest,
+def train(
+    kind: str,
     rows: Sequence[TrainingRow],
     *,
     model: str,
     template: str,
-    trained_on: str,
-    aim: Aim,
-    seed: int,
-    notes: Sequence[str] = (),
+    trained_on: str = "",
+    aim: Aim = "median",
+    seed: int = evaluation.SEED,
 ) -> TrainedEstimator:
-    """Train on rows of one model and wording.
+    """Train on the searches of one model and prompt template.
+
+    Args:
+        kind: A name of `trainings()`.
+        rows: Of any models and prompt templates; those of others are left out.
+        model: The model whose optima are predicted.
+        template: The template they were searched with.
+        trained_on: When, in ISO 8601; stored, and part of the version.
+        aim: Hand out the middle prediction, or one that is enough for nine questions out of ten.
+        seed: The same rows and seed give the same estimator.
 
     Raises:
-        TrainingError: The optima or the questions are all the same.
+        TooFewRowsError: Fewer than MIN_ROWS rows that it can learn from.
+        TrainingError: Too many rows, or all optima or all questions the same.
     """
+    how = trainings()[kind]
+    mine = select_rows(rows, model=model, template=template)
+    rows = require_rows(mine, model=model, template=template, needs_estimate=how.needs_estimate)
     require_variety(rows)
     with threadpool_limits(limits=1):
         data = Data.of(rows)
-        report, chosen, curve = _compared(contest, rows, data, aim=aim, seed=seed)
+        report, chosen, curve = _compared(how, rows, data, aim=aim, seed=seed)
         setting, radius = tuned(chosen, data, aim, seed=seed)
         state = chosen.fit(data, setting)
-    report = replace(report, model=model, template=template, learning_curve=curve, notes=(*notes, *report.notes))
+    left = len(mine) - len(rows)
+    notes = (t(text.NEVER_ASKED, n=left), *report.notes) if left else report.notes
+    report = replace(report, kind=kind, model=model, template=template, learning_curve=curve, notes=notes)
     metadata = Metadata(
-        kind=contest.kind,
+        kind=kind,
         model=model,
         template=template,
         candidate=chosen.name,
@@ -105,17 +105,17 @@ def require_variety(rows: Sequence[TrainingRow]) -> None:
 
 
 def _compared(
-    contest: Contest, rows: Sequence[TrainingRow], data: Data, *, aim: Aim, seed: int
+    how: Training, rows: Sequence[TrainingRow], data: Data, *, aim: Aim, seed: int
 ) -> tuple[TrainingReport, Candidate, LearningCurve | None]:
     estimates = int((~np.isnan(data.zero)).sum())
-    wanted = (CONSTANT, *contest.eligible, *contest.shown)
+    wanted = [CANDIDATES[name] for name in ("constant", *how.eligible, *how.shown)]
     there = [c for c in wanted if not c.needs_estimate or estimates >= MIN_ROWS]
     held = {c.name: held_out(c, data, aim, seed=seed) for c in there}
     settings = {c.name: tuned(c, data.take(~np.isnan(held[c.name].median)), aim, seed=seed).setting for c in there}
     scores = [score(h, held["constant"], data, aim, settings[name]) for name, h in held.items()]
-    best = by_loss([s for s in scores if s.name in {c.name for c in contest.eligible}])[0]
+    best = by_loss([s for s in scores if s.name in how.eligible])[0]
     chosen = CANDIDATES[best.name] if best.gain is not None and best.gain.low > 0 else CONSTANT
-    report = _report(contest, rows, scores, held, data, aim=aim, chosen=chosen, seed=seed)
+    report = _report(rows, scores, held, data, aim=aim, chosen=chosen, seed=seed)
     report = replace(report, reason=_reason(chosen, best, rows, aim), notes=_notes(wanted, there, estimates, rows))
     curve = None
     if not CANDIDATES[best.name].needs_estimate:
@@ -124,7 +124,6 @@ def _compared(
 
 
 def _report(
-    contest: Contest,
     rows: Sequence[TrainingRow],
     scores: Sequence[CandidateScore],
     held: dict[str, HeldOut],
@@ -137,7 +136,7 @@ def _report(
     budgets = [row.optimal_budget for row in rows]
     reads_text = chosen is not CONSTANT and not chosen.needs_estimate
     return TrainingReport(
-        kind=contest.kind,
+        kind="",
         model="",
         template="",
         rows=len(rows),
@@ -157,22 +156,22 @@ def _report(
 def _reason(chosen: Candidate, best: CandidateScore, rows: Sequence[TrainingRow], aim: Aim) -> str:
     gain = best.gain
     span = {name: "" if gain is None else f"{getattr(gain, name):.0%}" for name in ("value", "low", "high")}
-    facts = {"title": best.title, "gain": span["value"], "low": span["low"], "high": span["high"]}
+    facts = {"title": t(best.title), "gain": span["value"], "low": span["low"], "high": span["high"]}
     if chosen is not CONSTANT:
-        return (words.CALIBRATING_HELPS if best.asks_model else words.LEARNING_HELPS).format(**facts)
+        return t(text.CALIBRATING_HELPS if best.asks_model else text.LEARNING_HELPS, **facts)
     used = _constant_words(rows, aim)
     same = _same_estimate(rows)
     if best.asks_model and same is not None:
         budget, count = same
-        return words.TELLS_NOTHING.format(budget=budget, count=count, n=len(rows), used=used)
-    return (words.NOTHING_COMPARED if gain is None else words.NOTHING_HELPS).format(**facts, used=used)
+        return t(text.TELLS_NOTHING, budget=budget, count=count, n=len(rows), used=used)
+    return t(text.NOTHING_COMPARED if gain is None else text.NOTHING_HELPS, **facts, used=used)
 
 
 def _constant_words(rows: Sequence[TrainingRow], aim: Aim) -> str:
     if aim == "median":
-        return words.GETS_THE_MIDDLE.format(budget=middle_budget(rows), n=len(rows))
+        return t(text.GETS_THE_MIDDLE, budget=middle_budget(rows), n=len(rows))
     enough = round(float(np.exp(np.quantile(np.log([row.optimal_budget for row in rows]), UPPER))))
-    return words.GETS_ENOUGH.format(budget=enough, share=f"{UPPER:.0%}", n=len(rows))
+    return t(text.GETS_ENOUGH, budget=enough, share=f"{UPPER:.0%}", n=len(rows))
 
 
 def _same_estimate(rows: Sequence[TrainingRow]) -> tuple[int, int] | None:
@@ -189,12 +188,9 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = []
     if left := [c.title for c in wanted if c not in there]:
-        titles = " and ".join(left)
-        notes.append(words.NOT_COMPARED.format(titles=titles, estimates=estimates, n=len(rows), least=MIN_ROWS))
+        titles = t(" and ".join(left))
+        notes.append(t(text.NOT_COMPARED, titles=titles, estimates=estimates, n=len(rows), least=MIN_ROWS))
     if len(modes := {row.mode for row in rows if row.mode}) > 1:
-        notes.append(words.OTHER_MODES.format(modes=", ".join(sorted(modes))))
-    notes.append(words.LOOKS_BETTER)
+        notes.append(t(text.OTHER_MODES, modes=", ".join(sorted(modes))))
+    notes.append(t(text.LOOKS_BETTER))
     return tuple(notes)
-
-
-SEED = evaluation.SEED

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tale_core.calls.budget_ledger import Spent
+from tale_core.calls.events import CallFinished, RateLimited
 from tale_core.experiments.results import ExperimentResults
-from tale_core.spending import Spent
 from tale_core.store import UnitRecord
-from tale_core.types import CallRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,6 @@ class ExperimentStarted:
     experiment_id: str
     planned: int
     finished: int
-
-
-@dataclass(frozen=True, slots=True)
-class CallFinished:
-    """A call has ended and is stored: made, reused, or failed with tokens spent."""
-
-    call: CallRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +48,6 @@ class Progress:
     spent: Spent
     eta_s: float | None
     concurrency: int
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimited:
-    """The endpoint asked for fewer calls, or failed under them; the call is tried again.
-
-    Attributes:
-        wait_s: Seconds until then.
-        concurrency: Calls that may run at the same time from now on.
-        words: What the endpoint said, in a sentence.
-    """
-
-    wait_s: float
-    concurrency: int
-    words: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tale_core.settings import REPO_ROOT
+from tale_core.settings import DATA_ROOT
 
-TABLES = REPO_ROOT / "data" / "paper_tables.json"
+TABLES = DATA_ROOT / "paper_tables.json"
 
 
 @dataclass(frozen=True, slots=True)

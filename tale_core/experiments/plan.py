@@ -1,6 +1,6 @@
 """What an experiment is asked to do: questions × strategies × repeats, with everything that decides a number.
 
-A unit is one question answered once by one strategy. Knows names and limits; knows no client and no store.
+A unit is one question answered once by one strategy.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
-from tale_core import prompts
+from tale_core.budgets.kinds import ASKED, kind
+from tale_core.calls.budget_ledger import Limits
 from tale_core.errors import InputError
 from tale_core.grading import known_answer
 from tale_core.i18n import t
-from tale_core.spending import Limits
-from tale_core.strategies import BudgetPredictor, Strategy, Tuned, check_base, strategy
+from tale_core.prompts import messages as prompts
+from tale_core.strategies import BudgetPredictor, Strategy, Tuned, estimator_key, strategy
 from tale_core.types import TUNED, Price, Question, Sampling
 
 MAX_REPEATS = 100
@@ -22,8 +23,12 @@ MAX_CONCURRENCY = 256
 MAX_UNITS = 1_000_000
 ROUNDS = 4
 """Answers of each strategy for every call at the same time, before the next adapter has its turn."""
-_SAME = ("dataset", "fingerprint", "strategies", "repeats", "template", "sampling", "estimators")
+_SAME = ("dataset", "fingerprint", "strategies", "repeats", "template", "knob", "sampling", "estimators")
 """What a resumed experiment must have in common with its beginning: all that decides a number."""
+
+
+_NEWER = {"knob": ASKED.NAME}
+"""What experiments said nothing of that were begun before it could be chosen."""
 
 
 class Unit(NamedTuple):
@@ -47,15 +52,15 @@ class ExperimentPlan:
         questions: In the order they are asked.
         dataset: Name of the data set, for people and results.
         fingerprint: Of its content; "" when unknown.
-        strategies: Names, see `tale_core.strategies`; each may end in @ and a wording.
+        strategies: Names, see `tale_core.strategies`; each may end in @ and a template.
         repeats: Answers by each strategy to each question; repeat i samples with the seed plus i.
         sampling: Shared by all answers of all strategies.
-        template: Wording of the prompts, for strategies without one of their own.
+        template: Prompt template, for strategies without one of their own.
         limits: Hard limits of the whole experiment, what was spent before a resume included.
         concurrency: Calls at the same time, at most.
         start: Calls at the same time at first; None starts at `concurrency`. An endpoint that asks for fewer halves it.
         reuse: Take finished answers of earlier experiments and sessions, marked as cached.
-        estimators: Trained ones, by "calibrated" and "regression"; for another wording by "calibrated@words".
+        estimators: Trained ones, by "calibrated" and "regression"; for another template by "calibrated@words".
         resume_of: The experiment to go on with.
         only_failed: Of it, try again what failed and nothing else; not part of what is stored.
     """
@@ -67,6 +72,7 @@ class ExperimentPlan:
     repeats: int = 1
     sampling: Sampling = field(default_factory=Sampling)
     template: str = prompts.DEFAULT_TEMPLATE
+    knob: str = ASKED.NAME
     limits: Limits = field(default_factory=Limits)
     concurrency: int = 4
     start: int | None = None
@@ -80,13 +86,21 @@ class ExperimentPlan:
         """Units in all."""
         return len(self.questions) * self.repeats * len(self.strategies)
 
-    def validate(self) -> dict[str, Strategy]:
+    def by_name(self) -> dict[str, Strategy]:
         """The strategies by their full names, in order.
+
+        Raises:
+            InputError: One of them is none.
+        """
+        return {name: strategy(name, self.estimators) for name in self.strategies}
+
+    def validate(self) -> None:
+        """Check everything that can be known without a model. Whatever runs a plan takes one that was checked.
 
         Raises:
             InputError: Something is missing, doubled or out of range.
         """
-        found = {name: strategy(name, self.estimators) for name in self.strategies}
+        found = self.by_name()
         if not self.questions:
             raise InputError(
                 t("The data set {dataset!r} gave no questions.", dataset=self.dataset), t("Check --limit and --offset.")
@@ -100,10 +114,14 @@ class ExperimentPlan:
         self._check_numbers()
         self._check_questions(found)
         prompts.template(self.template)
+        if not kind(self.knob).NUMBERS:
+            raise InputError(
+                t("The budgets of strategies are numbers, and those of {kind} are words.", kind=self.knob),
+                t("Name each level as a strategy of its own: {example}.", example=f"{self.knob}:low"),
+            )
         self.limits.validate()
         if self.only_failed and self.resume_of is None:
             raise InputError(t("Only what failed was asked for, of no experiment."), t("Name the one to resume."))
-        return found
 
     def _check_numbers(self) -> None:
         ranges = (("repeats", self.repeats, MAX_REPEATS), ("concurrency", self.concurrency, MAX_CONCURRENCY))
@@ -118,8 +136,8 @@ class ExperimentPlan:
                 t("The experiment would start with {n} calls at a time.", n=self.start), t("Give 1 to the most.")
             )
         if self.sampling.max_tokens is not None and self.sampling.max_tokens < 1:
-            told = t("{name} is {value}.", name="max_tokens", value=self.sampling.max_tokens)
-            raise InputError(told, t("Give a whole number from 1."))
+            message = t("{name} is {value}.", name="max_tokens", value=self.sampling.max_tokens)
+            raise InputError(message, t("Give a whole number from 1."))
         if self.planned > MAX_UNITS:
             raise InputError(
                 t("{n:,} answers were asked for.", n=self.planned),
@@ -150,15 +168,7 @@ class ExperimentPlan:
         Raises:
             InputError: There is one, and the model's price is unknown.
         """
-        if self.limits.max_cost_usd is not None and price is None:
-            raise InputError(
-                t(
-                    "A limit of ${usd:g} was set, but the price of {model!r} is unknown.",
-                    usd=self.limits.max_cost_usd,
-                    model=model,
-                ),
-                t("Limit the tokens instead."),
-            )
+        self.limits.check_price(price, model)
 
     def check_model(self, model: str) -> None:
         """Check that the model is the one whose adapters are to answer.
@@ -166,9 +176,9 @@ class ExperimentPlan:
         Raises:
             InputError: An adapter belongs to another model.
         """
-        for one in self.validate().values():
+        for one in self.by_name().values():
             if isinstance(one, Tuned):
-                check_base(one, model)
+                one.check_base(model)
 
     def units(self) -> Iterator[Unit]:
         """All units, question by question, so that whatever is finished can be compared in pairs.
@@ -195,6 +205,7 @@ class ExperimentPlan:
             "repeats": self.repeats,
             "sampling": asdict(self.sampling),
             "template": self.template,
+            "knob": self.knob,
             "limits": asdict(self.limits),
             "concurrency": self.concurrency,
             "start": self.start,
@@ -208,7 +219,8 @@ class ExperimentPlan:
         return {one.name: [one.name, one.adapter] for one in named if isinstance(one, Tuned)}
 
     def _used(self) -> dict[str, BudgetPredictor]:
-        return {key: e for key, e in self.estimators.items() if f"tale-{key}" in self.strategies}
+        wanted = {estimator_key(name) for name in self.strategies}
+        return {key: e for key, e in self.estimators.items() if key in wanted}
 
     @classmethod
     def from_document(
@@ -232,6 +244,7 @@ class ExperimentPlan:
             limits=Limits(**_known(Limits, document["limits"])),
             estimators=estimators or {},
             resume_of=resume_of,
+            knob=document.get("knob", ASKED.NAME),
             **{name: document[name] for name in plain},
         )
 
@@ -243,7 +256,8 @@ class ExperimentPlan:
         """
         if stored.get("imported"):
             raise InputError(t("Experiment {id!r} was imported.", id=self.resume_of), t("There is nothing to resume."))
-        mine = self.document()
+        mine, stored = self.document(), _NEWER | dict(stored)
+        stored["sampling"] = asdict(Sampling(**_known(Sampling, stored.get("sampling") or {})))
         for name in _SAME:
             if mine[name] != stored.get(name):
                 raise InputError(

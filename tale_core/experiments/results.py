@@ -1,17 +1,17 @@
-"""The results of an experiment, read from what is stored, finished or not. The table itself is made in `rows`."""
+"""The results of an experiment, read from what is stored, finished or not. The rows are made in `table`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from tale_core.calls.budget_ledger import Spent
 from tale_core.errors import StoreError
-from tale_core.experiments import imported
-from tale_core.experiments.imported import ImportInfo
+from tale_core.experiments import import_notes as imported
+from tale_core.experiments.import_notes import ImportInfo
 from tale_core.experiments.plan import ExperimentPlan
-from tale_core.experiments.rows import StrategyRow, rows_of
+from tale_core.experiments.table import StrategyRow, rows_of
 from tale_core.i18n import t
-from tale_core.spending import Spent
 from tale_core.store import ExperimentStore, Store
 from tale_core.types import Status
 

@@ -1,22 +1,29 @@
 """`run_experiment`: questions × strategies × repeats against one model, stored call by call and resumed.
 
-A pool of workers pulls units from an iterator, so nothing grows with their number. Knows the client protocol and the
-store; knows no thread (see `tale_core.jobs`), no page and no command line.
+A pool of workers pulls units from an iterator, so nothing grows with their number.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from tale_core.calls.budget_ledger import Ledger, Spent
+from tale_core.calls.caller import Caller, RunStoppedError
+from tale_core.calls.concurrency import Throttle
+from tale_core.calls.events import CallFinished, RateLimited
+from tale_core.calls.recorder import Recorder, failed_words, to_the_end
+from tale_core.calls.retry import FATAL, RetryPolicy
+from tale_core.calls.stored_answers import StoredAnswers
 from tale_core.errors import InputError, LimitReachedError, ModelError, StoreError, TaleError
-from tale_core.experiments.asking import Asker, RunStoppedError
+from tale_core.experiments.create import create_experiment
 from tale_core.experiments.events import (
     ExperimentDone,
     ExperimentEvent,
@@ -24,23 +31,19 @@ from tale_core.experiments.events import (
     Progress,
     UnitFinished,
 )
-from tale_core.experiments.journal import Journal, to_the_end
-from tale_core.experiments.known import Known
-from tale_core.experiments.opening import create_experiment
-from tale_core.experiments.patience import FATAL, Patience
 from tale_core.experiments.plan import ExperimentPlan, Unit
 from tale_core.experiments.results import results
-from tale_core.experiments.throttle import Throttle
 from tale_core.grading import infer_kind, known_answer
 from tale_core.i18n import t
 from tale_core.labels import catch_up
-from tale_core.presheet import seconds_left
-from tale_core.recording import BEAT_S
-from tale_core.shutdown import stopped_status
-from tale_core.spending import Ledger, Spent
+from tale_core.process import stopped_status
 from tale_core.store import ExperimentStore, Store, UnitRecord, through_outage
+from tale_core.store.answers import stored_answers
+from tale_core.store.labels.keys import question_key
 from tale_core.strategies import Attempt, Step, Strategy
-from tale_core.types import CallRecord, Client, Question, Sampling, Status
+from tale_core.strategies.kinds import threshold_document
+from tale_core.text import seconds_left
+from tale_core.types import CallRecord, Client, Outcome, Question, Sampling, Status
 
 FAILURES_IN_A_ROW = 8
 """Units that fail one after the other, with none between that works, until the experiment stops."""
@@ -49,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 async def run_experiment(
-    plan: ExperimentPlan, client: Client, store: Store, *, patience: Patience | None = None, created: bool = False
+    plan: ExperimentPlan, client: Client, store: Store, *, retry: RetryPolicy | None = None, created: bool = False
 ) -> AsyncGenerator[ExperimentEvent, None]:
     """Run an experiment to its end; everything is stored on the way, and its last state at the end.
 
@@ -62,7 +65,7 @@ async def run_experiment(
             are tried again; with `only_failed` they alone.
         client: Whom to ask; best one that does not retry by itself, so that every "too many requests" is seen here.
         store: Where everything goes.
-        patience: How often a call is tried again.
+        retry: How often a call is tried again.
         created: `create_experiment` was called for this plan already.
 
     Yields:
@@ -73,45 +76,46 @@ async def run_experiment(
         StoreError: The store fails: nothing more is spent.
     """
     if not created:
+        plan.validate()
         plan.check_price(client.price, client.model)
         plan.check_model(client.model)
         plan = await asyncio.to_thread(create_experiment, plan, store, model=client.model, endpoint=client.endpoint)
-    run = _Run(plan, client, store, patience or Patience())
+    run = _Run(plan, client, store, retry or RetryPolicy())
     async with aclosing(run.events()) as events:
         async for event in events:
             yield event
 
 
-def failed_words(error: Exception) -> str:
-    """What a person is told of a mistake in the program itself."""
-    return t("The program failed ({error}). The log has the details.", error=type(error).__name__)
-
-
 @dataclass(slots=True)
 class _UnitCaller:
-    """The `Caller` of one unit."""
+    """The `QuestionCaller` of one unit."""
 
-    asker: Asker
+    run: _Run
     unit: Unit
     question: Question
     template: str
     sampling: Sampling
+    knob: str
     made: int = 0
+
+    async def sure_and_right(self, template: str) -> Sequence[tuple[float, bool]]:
+        return await self.run.sure_and_right(template)
 
     async def call(self, step: Step) -> CallRecord:
         index = self.made
         self.made += 1
-        return await self.asker.call(self.unit, self.question, index, step)
+        return await self.run.call(self.unit, self.question, index, step)
 
 
 class _Run:
-    def __init__(self, plan: ExperimentPlan, client: Client, store: Store, patience: Patience) -> None:
+    def __init__(self, plan: ExperimentPlan, client: Client, store: Store, retry: RetryPolicy) -> None:
         assert plan.resume_of is not None, "stored first"
-        self._plan, self._client, self._store, self._patience = plan, client, store, patience
+        self._plan, self._client, self._store, self._retry = plan, client, store, retry
         self.id = plan.resume_of
-        self._strategies: dict[str, Strategy] = plan.validate()
+        self._strategies: dict[str, Strategy] = plan.by_name()
         self._experiments = ExperimentStore(store)
-        self._journal = Journal(self._experiments)
+        self._recorder: Recorder[int] = Recorder(store, self.id, at_end=catch_up, many=True)
+        self._keys = itertools.count()
         self._throttle = Throttle(start=plan.start or plan.concurrency, most=plan.concurrency)
         self._ledger = Ledger(plan.limits, client.price, plan.sampling.max_tokens)
         # Bounded: a consumer that is slow slows the calls, instead of filling the memory.
@@ -120,7 +124,23 @@ class _Run:
         self._wanted = plan.planned
         self._stop: TaleError | None = None
         self._began = time.monotonic()
-        self._asker: Asker
+        self._caller: Caller
+        self._reading, self._sure = asyncio.Lock(), dict[str, list[tuple[float, bool]]]()
+
+    async def sure_and_right(self, template: str) -> Sequence[tuple[float, bool]]:
+        """Read once, before the run's own answers could tell anything about its questions."""
+        async with self._reading:
+            if template not in self._sure:
+                asked = {question_key(q.text, q.options) for q in self._plan.questions}
+                known = await asyncio.to_thread(stored_answers, self._store, model=self._client.model)
+                self._sure[template] = [
+                    (one.confidence, one.outcome is Outcome.CORRECT)
+                    for one in known
+                    if one.confidence is not None and one.template == template
+                    and one.outcome in (Outcome.CORRECT, Outcome.WRONG)
+                    and question_key(one.question.text, one.question.options) not in asked
+                ]  # fmt: skip
+            return self._sure[template]
 
     async def events(self) -> AsyncGenerator[ExperimentEvent, None]:
         status: Status = "failed"
@@ -132,7 +152,7 @@ class _Run:
             most = self._plan.concurrency
             # Half as many again: an answer that is being graded or written leaves its place to the next call.
             workers = [asyncio.create_task(self._work(units)) for _ in range(most + most // 2)]
-            helpers = [*workers, asyncio.create_task(self._beat()), asyncio.create_task(self._asker.flush_for_ever())]
+            helpers = [*workers, asyncio.create_task(self._recorder.flush_for_ever())]
             async for event in self._from_workers(len(workers)):
                 yield event
             error = self._why_not_all()
@@ -178,16 +198,14 @@ class _Run:
                 self._experiments.has_calls, model=self._client.model, endpoint=self._client.endpoint
             )
         )
-        self._asker = Asker(
-            self._plan,
+        stored = StoredAnswers(self._store, self.id, anywhere=self._plan.reuse, strict=True) if look_up else None
+        self._caller = Caller(
             self._client,
-            known=Known(self._experiments, self.id, look_up=look_up, anywhere=self._plan.reuse),
-            journal=self._journal,
-            ledger=self._ledger,
+            self._ledger,
+            session_id=self.id,
+            cache=stored,
+            retry=self._retry,
             throttle=self._throttle,
-            experiment_id=self.id,
-            patience=self._patience,
-            tell=self._queue.put,
         )
         self._began = time.monotonic()
         if not self._plan.only_failed:
@@ -195,6 +213,20 @@ class _Run:
         failed = await asyncio.to_thread(self._experiments.failed_units, self.id)
         self._wanted = len(done) + len(failed)
         return (unit for unit in self._plan.units() if unit.key in failed)
+
+    async def call(self, unit: Unit, question: Question, index: int, step: Step) -> CallRecord:
+        """The ended call, stored; see `tale_core.strategies.QuestionCaller.call`."""
+        stored: CallRecord | None = None
+        events = self._caller.stream(next(self._keys), step, question, repeat=unit.repeat, unit=unit.key, index=index)
+        async with aclosing(events):
+            async for event in events:
+                stored = await self._recorder.take(event)
+                if isinstance(event, RateLimited):
+                    await self._queue.put(event)
+                elif isinstance(event, CallFinished) and stored is not None and stored.id != event.call.id:
+                    await self._queue.put(replace(event, call=stored))
+        assert stored is not None, "the last event is the end of the call"
+        return stored
 
     async def _from_workers(self, running: int) -> AsyncGenerator[ExperimentEvent, None]:
         while running:
@@ -214,14 +246,14 @@ class _Run:
             while self._stop is None and (unit := next(units, None)) is not None:
                 await self._unit(unit)
         except Exception as e:
-            self._asker.stopping = True
+            self._caller.stopping = True
             await self._queue.put(e)
         await self._queue.put(None)
 
     async def _unit(self, unit: Unit) -> None:
         question = self._plan.questions[unit.position]
         question = replace(question, kind=infer_kind(question))
-        caller = _UnitCaller(self._asker, unit, question, self._plan.template, self._plan.sampling)
+        caller = _UnitCaller(self, unit, question, self._plan.template, self._plan.sampling, self._plan.knob)
         try:
             attempt = await self._strategies[unit.strategy].answer(question, caller)
         except RunStoppedError:
@@ -246,7 +278,7 @@ class _Run:
             self._end_early(error)
 
     async def _unit_ended(self, record: UnitRecord) -> None:
-        await self._journal.put(record)
+        await self._recorder.writer.put(record)
         await self._queue.put(UnitFinished(record))
 
     def _record(self, unit: Unit, question: Question, attempt: Attempt | None) -> UnitRecord:
@@ -266,7 +298,7 @@ class _Run:
     def _end_early(self, why: TaleError) -> None:
         """Begin nothing more; what is in flight is paid for and may end."""
         self._stop = self._stop or why
-        self._asker.stopping = True
+        self._caller.stopping = True
 
     def _progress(self) -> Progress:
         left = seconds_left(
@@ -289,24 +321,16 @@ class _Run:
             planned=self._plan.planned,
         )
 
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(BEAT_S)
-            with suppress(StoreError):
-                await self._journal.do(lambda: self._store.heartbeat([self.id]))
-
     async def _close(self, helpers: list[asyncio.Task[None]], status: Status, error: str | None) -> None:
         """Close every stream, book what was written, write the end."""
         for task in helpers:
             task.cancel()
         await asyncio.gather(*helpers, return_exceptions=True)
-        with suppress(StoreError):  # What could not be written is told by whoever met it first.
-            if hasattr(self, "_asker"):
-                await self._asker.book_stopped()
-            spent = self._ledger.spent
-            found: dict[str, Any] = {"finished": self._finished, "failed": self._failed, "calls": spent.calls}
-            found["ended_at"] = datetime.now(UTC).isoformat()
-            await self._journal.do(lambda: self._store.update_session(self.id, result=found))
-            await self._journal.do(lambda: self._store.finish_session(self.id, status, error=error))
-            await self._journal.do(lambda: catch_up(self._store))
-        await self._journal.close()
+        with suppress(StoreError):  # What could not be written is reported where it was met first.
+            for call in await self._recorder.book_stopped(self._client):
+                self._ledger.book(None, call)
+        found: dict[str, Any] = {"finished": self._finished, "failed": self._failed}
+        found |= {"calls": self._ledger.spent.calls, "ended_at": datetime.now(UTC).isoformat()}
+        if self._sure:  # Where the threshold of a cascade came from.
+            found["thresholds"] = {name: threshold_document(rows) for name, rows in self._sure.items()}
+        await self._recorder.end(status, error, result=found)

@@ -1,28 +1,35 @@
 """Grading: which answer a text gives, and whether it is the known one.
 
-Knows questions, known answers and outcomes. What it leans on: `extract` finds the answer in a text,
-`numbers`, `choice` and `text` compare, `expressions` asks math-verify where numbers do not
-decide. It makes no call to a model. All functions are synchronous and safe in any thread; `grade` and `equivalent` may
-wait up to a few seconds for another process when both sides are mathematical expressions.
+What it leans on: `extract` finds the answer in a text, `numbers`, `choice` and `text` compare, `expressions` asks
+math-verify where numbers do not decide. It makes no call to a model. All functions are safe in any thread; `grade` and
+`equivalent` may wait up to a few seconds for another process when both sides are mathematical expressions, and `graded`
+is `grade` for an event loop.
 
 The kinds never mix: letters are looked for only in questions with options, numbers only in questions about numbers.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Callable
+from functools import lru_cache
 
 from tale_core.grading.choice import chosen
-from tale_core.grading.clean import clean, looks_like_math, to_latex
-from tale_core.grading.expressions import math_equal
-from tale_core.grading.extract import NOTHING, extract_answer, is_one_sentence
-from tale_core.grading.numbers import MAX_ANSWER_CHARS, readings, same_number, strict_number
-from tale_core.grading.text import same_text, words
+from tale_core.grading.clean import clean, looks_like_math
+from tale_core.grading.compare import same_quantity, without_unit
+from tale_core.grading.expressions import WouldWaitError, at_once
+from tale_core.grading.extract import NOTHING, boxed_answer, extract_answer, is_one_sentence
+from tale_core.grading.numbers import after_equals, strict_number
+from tale_core.grading.text import same_text
+from tale_core.grading.thinking import split_thinking
 from tale_core.types import AnswerKind, Extraction, FinishReason, Grade, Outcome, Question
 
-_MAX_SEVERAL = 3
-"""Numbers in one answer up to which a person is asked which is meant; more is a list, and wrong."""
-
+Reader = Callable[[str, AnswerKind, tuple[str, ...]], Extraction]
+"""Finds the final answer in a text, as `extract` does."""
+_SHORT = 4_000
+"""Characters of an answer that is graded within three milliseconds."""
+_LETTER = re.compile(r"\(?[A-E]\)?")
 _ASKS_FOR_A_NUMBER = re.compile(
     r"\bhow (?:many|much|far|long|old|tall|fast|often)\b|\bwhat (?:percent|fraction|number)|"
     r"\b(?:calculate|compute|evaluate)\b|"
@@ -34,18 +41,28 @@ _ASKS_FOR_A_NUMBER = re.compile(
 def infer_kind(question: Question) -> AnswerKind:
     """How answers to a question are compared.
 
-    Its own `kind` if it has one; choice with options; number when the known answer is a number or an expression, or,
-    while nobody knows the answer, when the question asks for a quantity; else text.
+    Its own `kind` if it has one; choice with options, or when the known answer is a letter alone; number when the known
+    answer is a number or an expression, or, while nobody knows the answer, when the question asks for a quantity; else
+    text.
     """
-    if question.kind is not None:
-        return question.kind
+    return question.kind or _inferred(question)
+
+
+@lru_cache(maxsize=1024)
+def _inferred(question: Question) -> AnswerKind:
+    """For a question without a kind of its own; an experiment asks for each of its strategies."""
     if question.options:
         return "choice"
     gold = known_answer(question)
     if gold is None:
         return "number" if _asks_for_a_number(question.text) else "text"
     has_digit = any(ch.isdigit() for ch in clean(gold))
-    return "number" if (has_digit and strict_number(gold)) or looks_like_math(clean(gold)) else "text"
+    bare = clean(gold)
+    if _LETTER.fullmatch(bare):
+        return "choice"
+    value = after_equals(bare) or bare
+    number = has_digit and (strict_number(value) or strict_number(value.strip("()[]{} ")))
+    return "number" if number or any(map(looks_like_math, (bare, value, without_unit(value)[0]))) else "text"
 
 
 def _asks_for_a_number(text: str) -> bool:
@@ -56,8 +73,10 @@ def _asks_for_a_number(text: str) -> bool:
 
 
 def known_answer(question: Question) -> str | None:
-    """The known answer without GSM8K's worked solution before `####`; None when there is none."""
+    r"""The known answer without the worked solution around it (`####` or `\boxed`); None when there is none."""
     answer = (question.answer or "").rpartition("####")[2].strip()
+    if "boxed" in answer or "fbox" in answer:
+        answer = boxed_answer(answer) or answer
     return answer or None
 
 
@@ -83,50 +102,72 @@ def equivalent(given: str, gold: str, kind: AnswerKind, options: tuple[str, ...]
     option text, free text word for word (rules: `text.same_text`).
     """
     if kind == "number":
-        return _same_quantity(given, gold)
+        return same_quantity(given, gold)
     if kind == "choice":
         known = chosen(gold, options)
         return chosen(given, options) == known if known else same_text(given, gold)
-    return same_text(given, gold)
+    return _same_words(given, gold)
 
 
-def grade(text: str, question: Question, *, finish_reason: FinishReason | None) -> Grade:
+def _same_words(given: str, gold: str) -> bool | None:
+    verdict = same_text(given, gold)
+    if verdict is not True and (value := after_equals(clean(gold))):
+        verdict = same_text(after_equals(clean(given)) or given, value)  # "V_1 : V_2 = 11 : 21"
+    return verdict
+
+
+def grade(
+    text: str,
+    question: Question,
+    *,
+    finish_reason: FinishReason | None,
+    read: Reader = extract,
+) -> Grade:
     """The outcome of one answer, with what was extracted from it. Never raises.
 
     A call that failed or was filtered is an error, one that was cancelled is ungraded, and one that was cut by the
     token limit is truncated even if an answer can be read from it: it was not finished, so it is neither right nor
     wrong. These three need no known answer; without one the rest is ungraded. A `finish_reason` of None is unknown.
+    `read` finds the answer where a text is written in a way of its own (`tale_core.grading.lines.reader`).
     """
     kind = infer_kind(question)
-    extraction = extract(text, kind, question.options)
     gold = known_answer(question)
+    extraction = read(text, kind, question.options)
     if finish_reason in ("error", "content_filter"):
         return Grade(Outcome.ERROR, extraction)
     if finish_reason == "length":
         return Grade(Outcome.TRUNCATED, extraction)
     if finish_reason == "cancelled" or gold is None:
         return Grade(Outcome.UNGRADED, extraction)
+    verdict = None if extraction.value is None else equivalent(extraction.value, gold, kind, question.options)
+    bare = split_thinking(text).answer.strip()
+    if bare == gold and verdict is not True:
+        # A bare answer that is the known answer to the letter is right, whatever could be read from it.
+        return Grade(Outcome.CORRECT, Extraction(bare, "whole"))
     if extraction.value is None:
         return Grade(Outcome.UNPARSED, extraction)
-    verdict = equivalent(extraction.value, gold, kind, question.options)
+    if verdict is False and _exclaimed(text, extraction, gold, kind):
+        verdict = None
     if extraction.method == "whole" and verdict is not True and not is_one_sentence(text):
         # The last sentence of a long text is an answer only when it turns out to be the known one.
         return Grade(Outcome.UNPARSED, NOTHING)
     return Grade({True: Outcome.CORRECT, False: Outcome.WRONG, None: Outcome.UNGRADED}[verdict], extraction)
 
 
-def _same_quantity(given: str, gold: str) -> bool | None:
-    if len(given) > MAX_ANSWER_CHARS or len(gold) > MAX_ANSWER_CHARS:
-        return words(given) == words(gold)
-    a, b = readings(given), readings(gold)
-    if len(a) == 1 and len(b) == 1:
-        return same_number(a[0], b[0])
-    left, right = clean(given), clean(gold)
-    if left == right:
-        return True
-    if (len(a) == 1 or looks_like_math(left)) and (len(b) == 1 or looks_like_math(right)):
-        return math_equal(to_latex(right), to_latex(left))
-    if words(left) == words(right) and not looks_like_math(left):
-        return True
-    meant = len(b) == 1 and len(a) <= _MAX_SEVERAL and any(same_number(x, b[0]) for x in a)
-    return None if meant else False
+async def graded(text: str, question: Question, *, finish_reason: FinishReason | None, read: Reader = extract) -> Grade:
+    """`grade` in an event loop: in a thread only where it takes time, for handing work over costs more than most."""
+    if len(text) <= _SHORT:
+        try:
+            with at_once():
+                return grade(text, question, finish_reason=finish_reason, read=read)
+        except WouldWaitError:
+            pass
+    return await asyncio.to_thread(grade, text, question, finish_reason=finish_reason, read=read)
+
+
+def _exclaimed(text: str, extraction: Extraction, gold: str, kind: AnswerKind) -> bool:
+    """Whether the "!" behind a number in a sentence makes it right if it is a factorial's: "It is 5!" for 120."""
+    value = extraction.value or ""
+    if kind != "number" or extraction.method not in ("phrase", "last-number") or f"{value}!" not in text:
+        return False
+    return equivalent(f"{value}!", gold, kind) is True

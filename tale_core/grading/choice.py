@@ -1,7 +1,6 @@
 """Telling which option an answer means.
 
-Knows letters and option texts; knows nothing of where in a model's text an answer stands. Never asked about questions
-that have no options.
+Never asked about questions that have no options.
 """
 
 from __future__ import annotations
@@ -17,9 +16,25 @@ _DEFAULT_OPTIONS = 5
 """Letters allowed when the option texts are not known: A to E."""
 
 _LEAD = re.compile(
+    r"(?:(?:for sure|definitely|clearly|probably|most likely|likely|certainly|obviously|indeed|simply),?\s+)?"
     r"(?:(?:the )?(?:final |correct |right |best )?(?:answer|option|choice|letter)(?: is| are|:|=)?|"
     r"(?:正确|最终)?(?:答案|选项)[是为:]*|故选|应选|选择?)\s*[:=]?\s*(?:option |choice |选项)?",
     re.IGNORECASE,
+)
+_NOT = (
+    r"(?:\b(?:not|never|neither|nor|rather than|instead of|rules? out|ruled out|eliminates?d?|excludes?d?"
+    r"|except)\b|\b\w{2,6}n't"
+    r"(?: be)?|不能?选择?|不会?是|并?非|排除|而不是|除了?)"
+)
+_A_LETTER = r"\(?\b[A-Z]\)?(?![\w'])"
+_DENIED = re.compile(
+    rf"[,;、]?\s*{_NOT}\s*(?:the )?(?:option |choice |answer |选项)?{_A_LETTER}"
+    rf"(?:\s*(?:,|/|、|or|nor|and|和|或)\s*(?:option |choice )?{_A_LETTER})*[,;、.]?"
+    rf"|\(?\b[A-Z]\)?\s*(?:(?:is|are|seems|looks)\s*(?:not|n't|wrong|incorrect|false|too)\b[^,;.]{{0,40}}[,;.]?"
+    rf"|(?:选项|项)?(?:不对|不正确|错误|错|不成立|不符合)[^,;。]{{0,20}}[,;。]?)",
+)
+_IT_IS = re.compile(
+    r"(?:so |but |therefore )?(?:it(?:'s| is| must be| should be)|but|rather|是|而是|应该是)\s*", re.IGNORECASE
 )
 _REASONS = r"because|since|as|which|where|given|due|with|and it|is (?:the )?(?:correct|right|best)|due to"
 
@@ -29,22 +44,30 @@ def last_letter(options: tuple[str, ...]) -> str:
     return chr(ord("A") + min(len(options) or _DEFAULT_OPTIONS, 26) - 1)
 
 
-def chosen(answer: str, options: tuple[str, ...]) -> str | None:
+def undenied(s: str) -> str:
+    """The text without the letters that it denies ("选A，不选B", "not A but D"); the very text when none is left."""
+    return _DENIED.sub(" ", s).strip()
+
+
+def chosen(answer: str, options: tuple[str, ...], *, leads: int = 2) -> str | None:
     """The letter or letters ("B", "AC") that an answer means, by letter or by option text; None when it means none.
 
-    The letter decides when letter and text contradict each other ("A. 12" where 12 is option B).
+    The letter decides when letter and text contradict each other ("A. 12" where 12 is option B). `leads` is how many
+    phrases like "the answer is" may stand in front.
     """
     if len(answer) > _MAX_CHARS:
         return None
     s = clean(answer)
     s = clean(s[1:-1]) if s[:1] in "([{" and s[-1:] in ")]}" and ")" not in s[1:-1] else s
+    if _DENIED.search(s):
+        s = _IT_IS.sub("", clean(undenied(s)))
     lead = _LEAD.match(s)
     rest = clean(s[lead.end() :]) if lead else ""
     return (
         _letters(s, options)
         or _by_text(s, options)
         or _letter_first(s, options)
-        or (rest and chosen(rest, options))
+        or (chosen(rest, options, leads=leads - 1) if rest and leads else None)
         or None
     )
 
@@ -60,7 +83,11 @@ def _letters(s: str, options: tuple[str, ...]) -> str | None:
     if alone:
         return alone.group(1).upper()
     # "A. 12", "(B) Paris", "C because …". A bare "A" before a word may be the article, so it needs a reason behind it.
-    m = re.match(rf"\(({letter})\)|\[({letter})\]|({letter})\s*[.):、,，]|({letter})(?=\s+(?:{_REASONS})\b|[㐀-鿿])", s)
+    m = re.match(
+        rf"\(({letter})\)|\[({letter})\]|({letter})\s*[.):、,，]|({letter})\s+[-—]\s"
+        rf"|({letter})(?=\s+(?:{_REASONS})\b|[㐀-鿿])",
+        s,
+    )
     if m:
         return next(g for g in m.groups() if g)
     m = re.match(rf"\(?([a-{z.lower()}])\)\s*\S", s)
@@ -69,7 +96,7 @@ def _letters(s: str, options: tuple[str, ...]) -> str | None:
 
 def _letter_first(s: str, options: tuple[str, ...]) -> str | None:
     """A capital before other words ("B Paris"); an "A" or "I" before a small letter is a word of its own."""
-    m = re.match(rf"([A-{last_letter(options)}])(?=\s)(?!(?<=[AI])\s+[a-z])", s)
+    m = re.match(rf"([A-{last_letter(options)}])(?=\s+[^\W_])(?!\s+[A-Z]\b)(?!(?<=[AI])\s+[a-z])", s)
     return m.group(1) if m else None
 
 

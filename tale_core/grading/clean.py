@@ -1,6 +1,6 @@
 r"""Stripping the markup around an answer, and telling mathematics from words.
 
-Knows Markdown, LaTeX's wrappers and the ways people type expressions; knows no values. `clean` is linear in its input.
+`clean` is linear in its input.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ import re
 
 from tale_core.grading.text import tidy
 
-_WRAPPED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mathsf|mbox|operatorname) ?\{([^{}]*)\}")
+_WRAPPED = re.compile(
+    r"\\(?:text|textbf|textit|textnormal|textrm|textsf|texttt|mathrm|mathbf|mathit|mathsf|mbox"
+    r"|operatorname) ?\{([^{}]*(?:\{[^{}]*\}[^{}]*)?)\}"
+)
 _REPLACED = tuple(
     (re.compile(pattern), by)
     for pattern, by in (
         (r"\\[dtc]frac\b", r"\\frac"),
-        (r"\{,\}|(?<=\d)\\,(?=\d{3})", ","),
-        (r"\\(?:left|right|displaystyle|quad|qquad|big|Big)(?![a-zA-Z])|\\[,;: ]|~", " "),
+        # LaTeX's thin spaces between thousands: 2,\! 450 and 10{\,}000 and 10\ 000
+        (r"\{,\}|(?<=\d)(?:,\\! ?|\{\\[,;: ]\}|\\[,;:! ]|~|\{ \})(?=\d{3}(?!\d))", ","),
+        (r"\\(?:left|right|displaystyle|big|Big|bigg|Bigg)(?![a-zA-Z])|\\q?quad|(?<!\\)\\[,;: ]|~", " "),
         (r"\\!", ""),
         (r"\\%", "%"),
         (r"\^ ?(?:\\circ(?![a-zA-Z])|\{ ?\\circ ?\})|\\degree(?![a-zA-Z])", "°"),
@@ -28,15 +32,20 @@ _REPLACED = tuple(
 )
 _LEFT_EDGE = " \t\n\"'“”‘’「」《》,;:!?。、"
 _RIGHT_EDGE = _LEFT_EDGE + "."
+_FACTORIAL = re.compile(r"(?:\d|[)}]|(?<![a-zA-Z])[a-z])!$")
+_SPACED_SIGN = re.compile(r"(?:^|(?<=[=(,{\[&]))\s?-\s+(?=[\d.\\a-zA-Z(])")
+_WORDED_SIGN = re.compile(r"(?:^|(?<=[\s=(,{\[]))(?:(?:negative|minus)\s+|(?:负|零下)\s?)(?=[\d.\\])", re.IGNORECASE)
 _BOX = re.compile(r"\\(?:boxed|fbox) ?\{")
 
 _MAX_CHARS = 400
 _DATE = re.compile(r"\d{1,4}([-/])\d{1,2}\1\d{1,4}")
+_ENVIRONMENT = re.compile(r"\\(?:begin|end) ?\{[a-zA-Z]{1,20}\*?\}(?:\{[clr|]{1,20}\})?")
 _FUNCTIONS = "arcsin|arccos|arctan|sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp"
-_NAMES = re.compile(rf"\\[a-zA-Z]+|(?<![a-zA-Z])(?:{_FUNCTIONS}|pi|inf|and|or)(?![a-zA-Z])")
+_NAMES = re.compile(rf"\\[a-zA-Z]+|(?<![a-zA-Z])(?:{_FUNCTIONS}|pi|inf|infty|infinity|and|or)(?![a-zA-Z])")
 _PRODUCT = re.compile(r"(?<=[\d)^*+/=-])[abcnxyz]{2,3}(?![a-zA-Z])")
 _SIGN = re.compile(
-    r"\\[a-zA-Z{]|[\^√π∞≤≥<>∪∩×÷]|[\w)}\]]\s*[-+*/=]\s*[\w({\\]|,|\d[a-z]|(?<![a-zA-Z])(?:sqrt|pi)(?![a-zA-Z])"
+    r"[±]|[\d)}]!|[\w)}]\s*(?:!=|<|>)\s*[\w(\\-]|\\[a-zA-Z{]|[\^√π∞≤≥<>∪∩×÷]|[\w)}\]]\s*[-+*/=]\s*[\w({\\]|,"
+    r"|\d[a-z]|\d [a-z](?![a-zA-Z])|(?<![a-zA-Z])(?:sqrt|pi|inf(?:ty|inity)?)(?![a-zA-Z])"
     r"|\d\s{1,3}(?:or|and)\s{1,3}[-\d]"
 )
 _TYPED = tuple(
@@ -47,9 +56,12 @@ _TYPED = tuple(
         (r"(?<![\\a-zA-Z])sqrt ?\(([^()]*)\)", r"\\sqrt{\1}"),
         (rf"(?<![\\a-zA-Z])({_FUNCTIONS}|pi)(?![a-zA-Z])", r"\\\1 "),
         (r"π", r"\\pi "),
-        (r"∞|(?<![\\a-zA-Z])inf(?![a-zA-Z])", r"\\infty "),
+        (r"±|\+/-", r"\\pm "),
+        (r"∞|(?<![\\a-zA-Z])inf(?:ty|inity)?(?![a-zA-Z])", r"\\infty "),
+        (r"(?<=[\w)}])\s?\*\s?(?=[\w({\\])", r"\\cdot "),
         (r"×", r"\\times "),
         (r"÷", r"\\div "),
+        (r"!=|≠", r"\\ne "),
         (r"≤|<=", r"\\le "),
         (r"≥|>=", r"\\ge "),
         (r"∪", r"\\cup "),
@@ -71,7 +83,7 @@ def strip_markup(text: str) -> str:
     s = _WRAPPED.sub(r" \1 ", text)
     for pattern, by in _REPLACED:
         s = pattern.sub(by, s)
-    s = s.lstrip(_LEFT_EDGE).rstrip(_RIGHT_EDGE)
+    s = _stripped(s)
     box = _BOX.match(s)
     if box and s.endswith("}"):
         s = s[box.end() : -1].strip()
@@ -82,6 +94,14 @@ def strip_markup(text: str) -> str:
     return s
 
 
+def _stripped(s: str) -> str:
+    """Without punctuation at the ends, but for a factorial's mark; a minus before a space is a sign."""
+    s = s.lstrip(_LEFT_EDGE)
+    marks = s.rstrip(_RIGHT_EDGE.replace("!", ""))
+    s = marks if _FACTORIAL.search(marks) else s.rstrip(_RIGHT_EDGE)
+    return _SPACED_SIGN.sub("-", _WORDED_SIGN.sub("-", s))
+
+
 def looks_like_math(s: str) -> bool:
     """Whether a cleaned answer reads as an expression, interval, set or equation rather than as words.
 
@@ -89,10 +109,10 @@ def looks_like_math(s: str) -> bool:
     """
     if not s or len(s) > _MAX_CHARS or ":" in s or _DATE.fullmatch(s) or not _SIGN.search(s):
         return False
-    bare = _PRODUCT.sub("x", _NAMES.sub(" ", s))
+    bare = _PRODUCT.sub("x", _NAMES.sub(" ", _ENVIRONMENT.sub(" ", s)))
     if re.search(r"[^\W\d_]{2}|[㐀-鿿]", bare.replace("π", " ")):
         return False
-    return bool(re.search(r"[\d\\π∞√]|(?<![a-zA-Z])[a-z](?![a-zA-Z])", s))
+    return bool(re.search(r"[\d\\π∞√]|(?<![a-zA-Z])(?:[a-z]|pi|inf(?:ty|inity)?)(?![a-zA-Z])", s))
 
 
 def to_latex(s: str) -> str:

@@ -1,8 +1,8 @@
 """Asks math-verify whether two expressions are the same, in a process of its own, from any thread.
 
-Knows the process and its time limits; knows no answers and no questions. math-verify interrupts itself with
-`signal.alarm`, which only a main thread may do, and takes its own time-out for "different". So it runs in a small
-script (`expressions_worker`) in the main thread of another process, with our time limit.
+math-verify interrupts itself with `signal.alarm`, which only a main thread may do, and takes its own time-out for
+"different". So it runs in a small script (`expressions_worker`) in the main thread of another process, with our time
+limit.
 
 The process is a plain child with pipes rather than a `ProcessPoolExecutor`: spawn runs the parent's `__main__` again in
 the child, and under Streamlit that is the page itself. A child with pipes also ends by itself when its parent is gone.
@@ -20,11 +20,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Literal
 
-_WORKER = Path(__file__).with_name("expressions_worker.py")
-_GRACE_S = 2.0
+WORKER = Path(__file__).with_name("expressions_worker.py")
+GRACE_S = 2.0
 """The worker stops itself at the limit; after this much more it is killed."""
 _START_LIMIT_S = 60.0
 _MAX_FAILED_STARTS = 3
@@ -44,7 +46,7 @@ class _Worker:
     def __init__(self) -> None:
         # -P: without it the script's folder comes first on sys.path, and its types.py hides the standard one.
         self.process = subprocess.Popen(
-            [sys.executable, "-P", str(_WORKER)],
+            [sys.executable, "-P", str(WORKER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -143,7 +145,7 @@ class MathChecker:
             self._jobs += 1
             try:
                 worker.send({"id": self._jobs, "gold": gold, "given": given, "limit_s": self.limit_s})
-                return worker.answer(self._jobs, self.limit_s + _GRACE_S)
+                return worker.answer(self._jobs, self.limit_s + GRACE_S)
             except TimeoutError:
                 self._drop()
                 return "timeout"
@@ -188,25 +190,48 @@ class MathChecker:
             self._lock.release()
 
 
-_checker = MathChecker()
+shared_checker = MathChecker()
 _inherited: list[MathChecker] = []
 
 
+_at_once: ContextVar[bool] = ContextVar("at_once", default=False)
+
+
+class WouldWaitError(Exception):
+    """The other process has to be asked, and nobody may wait for it here."""
+
+
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """Let `math_equal` raise `WouldWaitError` within the block instead of asking."""
+    token = _at_once.set(True)
+    try:
+        yield
+    finally:
+        _at_once.reset(token)
+
+
 def math_equal(gold: str, given: str) -> bool | None:
-    """`MathChecker.same` of the checker that this process shares."""
-    return _checker.same(gold, given)
+    """`MathChecker.same` of the checker that this process shares.
+
+    Raises:
+        WouldWaitError: See `at_once`.
+    """
+    if _at_once.get():
+        raise WouldWaitError
+    return shared_checker.same(gold, given)
 
 
 def shut_down() -> None:
     """Stop the shared worker; runs by itself at exit."""
-    _checker.close()
+    shared_checker.close()
 
 
 def _after_fork() -> None:
     # The pipes are the parent's: two readers of one pipe would swap answers. Kept, so that nothing closes them.
-    global _checker
-    _inherited.append(_checker)
-    _checker = MathChecker()
+    global shared_checker
+    _inherited.append(shared_checker)
+    shared_checker = MathChecker()
 
 
 atexit.register(shut_down)

@@ -1,6 +1,6 @@
 """The process that compares mathematical expressions with math-verify. Started by `expressions`, never imported.
 
-Runs alone, as a script: it imports nothing of the project and nothing of whoever started it. It reads one JSON object a
+Runs alone, as a script: it imports nothing of the project and nothing of its parent process. It reads one JSON object a
 line on standard input ({"id", "gold", "given", "limit_s"}) and answers each with one line ({"id", "verdict"}). The
 verdict is "same", "different", "timeout", or "unreadable" when one side is no mathematics to math-verify.
 """
@@ -55,12 +55,24 @@ def _timed(compare: Callable[[str, str], str], gold: str, given: str, limit_s: f
 
 
 def _comparer() -> Callable[[str, str], str]:
+    from latex2sympy2_extended.latex2sympy2 import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse, verify
+    from sympy import Eq, simplify
 
-    config = [LatexExtractionConfig()]
+    # Its way with units takes the "c" of "5 - 5c" for cents; units are taken off before an expression comes here.
+    normalization = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all")
+    config = [LatexExtractionConfig(normalization_config=normalization)]
 
     def read(latex: str) -> list[Any]:
         return list(parse(f"${latex}$", config, fallback_mode="no_fallback", parsing_timeout=None))
+
+    def same_solutions(a: list[Any], b: list[Any]) -> bool:
+        """Whether one equation is a multiple of the other: "y = 2 - x/2" and "x + 2y = 4"."""
+        left, right = ([x.lhs - x.rhs for x in side if isinstance(x, Eq)] for side in (a, b))
+        if not left or not right or right[0] == 0:
+            return False
+        ratio = simplify(left[0] / right[0])
+        return bool(ratio.is_number and ratio != 0)
 
     def compare(gold: str, given: str) -> str:
         try:
@@ -68,7 +80,7 @@ def _comparer() -> Callable[[str, str], str]:
             if not a or not b:
                 return "unreadable"
             # verify() simplifies assignments on one side only, so both directions are asked.
-            same = verify(a, b, timeout_seconds=None) or verify(b, a, timeout_seconds=None)
+            same = verify(a, b, timeout_seconds=None) or verify(b, a, timeout_seconds=None) or same_solutions(a, b)
         except (Exception, MemoryError, RecursionError):
             return "unreadable"
         return "same" if same else "different"

@@ -1,6 +1,5 @@
 r"""Reading numbers out of answers and comparing them exactly.
 
-Knows digits, separators, fractions, percent signs, units and the LaTeX around them; knows no questions and no letters.
 Decisions that are matters of taste, made once here:
 
 - A percent sign is a hint, not a factor: "50%" equals "50%", "50" and "0.5", because questions ask "what percentage"
@@ -8,28 +7,42 @@ Decisions that are matters of taste, made once here:
 - Rounding: a decimal with two decimals or more that is no whole number equals what it is the rounding of ("66.67" and
   200/3), if it has three significant digits, or the other is far more precise or cannot be written as a decimal ("0.33"
   and 1/3). Nothing is rounded to a whole number. Floating point noise (8 decimals or more) is forgiven up to 1e-9.
-- Units are ignored; 万, 亿, thousand, million … are factors. Times ("3:30"), dates and versions are no numbers.
+- A unit that one side alone names is ignored; where both do, see `units`. 万, 亿, dozen, hundred, million … are
+  factors; so are K, M and B glued to a number ("5K"), which may also be a unit: 5 for "5K" is for a person to say.
+- Times ("3:30"), ratios ("1:2"), dates and versions are no numbers, "±5" is not 5 and "5!" is 120.
 - In a phrase with several numbers and no "=" nothing is read: which one is meant is for a person to say.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from tale_core.grading.clean import clean, looks_like_math, strip_markup
+from tale_core.grading.clean import clean, looks_like_math
 from tale_core.grading.text import is_negated
-from tale_core.grading.words import number_word
+from tale_core.grading.units import Unit, compound, conversion, parse_unit, relatives
+from tale_core.grading.words import PARTS, number_word
 
 MAX_ANSWER_CHARS = 400
 """A longer string is no number and no expression, so only the scanner has to be linear."""
 
 _FACTORS = {
+    "dozen": 12,
+    "hundred": 100,
     "thousand": 10**3,
     "million": 10**6,
     "billion": 10**9,
     "trillion": 10**12,
+    "lakh": 10**5,
+    "crore": 10**7,
+    "k": 10**3,
+    "m": 10**6,
+    "mil": 10**6,
+    "mn": 10**6,
+    "b": 10**9,
+    "bn": 10**9,
+    "百": 10**2,
     "千": 10**3,
     "万": 10**4,
     "百万": 10**6,
@@ -42,6 +55,11 @@ _FACTORS = {
 _D = r"\d{1,60}(?!\d)"
 _INT = rf"(?:\d{{1,3}}(?:,\d{{2,3}}){{0,12}},\d{{3}}(?!\d)|\d{{1,3}}(?:[ ']\d{{3}}){{1,12}}(?!\d)|{_D})"
 _DEC = rf"(?:{_INT}(?:\.\d{{1,60}}(?!\d))?|(?<![\w.])\.\d{{1,60}}(?!\d))"
+_FACTOR_WORD = (
+    r"(?:dozen|hundred|thousand|million|billion|trillion|lakh|crore)\b"
+    r"|万亿|千万|百万|亿|万|百(?!分)|千(?![克米瓦卡帕焦赫伏牛])"
+)
+_PARTS = "|".join(sorted(PARTS, key=len, reverse=True))
 _NUMBER = rf"""
     (?P<zhpct>百分之\ ?)?
     (?P<sign>(?<![\w).\]}}])[-+])?
@@ -57,11 +75,14 @@ _NUMBER = rf"""
       | (?P<x>{_DEC})(?:[eE](?P<e>[-+]?\d{{1,3}})(?![\w.]))?(?!\ ?\^)
     )
     (?P<pct>\ ?(?:%|percent\b|per\ cent\b))?
-    (?:\ ?(?P<factor>(?:thousand|million|billion|trillion)\b|万亿|千万|百万|亿|万|千(?![克米瓦卡帕焦赫伏牛])))?
+    (?:(?P<glued>(?:[KkMB]|bn|mn|mil)(?![A-Za-z/^·*]))     # 5K, 1.2M
+      |(?:\ |-)?(?P<part>{_PARTS})\b                        # 2 thirds
+      |\ and\ a\ (?P<more>half|quarter|third)\b             # 2 and a half
+      |(?:\ ?(?P<factor>{_FACTOR_WORD}))?(?:\ ?(?P<again>{_FACTOR_WORD}))?)
 """
-# Times, dates, versions and names with digits in them are swallowed whole, so that no part of them is read.
+# Times, ratios, dates, versions and names with digits in them are swallowed whole, so that no part of them is read.
 _OPAQUE = r"""
-    (?<!\d)\d{1,4}(?::\d{2}){1,3}(?![\d:])
+    (?<![\d.])\d{1,6}(?:\.\d{1,6})?(?:(?::|\ :\ )\d{1,6}(?:\.\d{1,6})?){1,4}(?![\d:])
   | (?<!\d)\d{1,4}(?P<sep>[-/])\d{1,2}(?P=sep)\d{1,4}(?!\d)
   | (?<!\d)\d{1,6}(?:\.\d{1,6}){2,4}(?!\d)
 """
@@ -81,7 +102,25 @@ _PREFIX = re.compile(
     re.IGNORECASE,
 )
 _VARIABLE = re.compile(r"(?<![a-zA-Z\\])[b-chkn-rt-z](?![a-zA-Z])")
-_BARE_NAME = re.compile(r"[A-Za-z](?:_?\{?\w{1,9}\}?)?(?:\(\w{1,9}\))?")
+_BARE_NAME = re.compile(r"\\?[A-Za-z]+'?(?:_?\{?\w{1,9}\}?)?(?:\([\w, ]{1,9}\))?|\([a-z](?:, ?[a-z]){1,3}\)")
+_BELOW_ZERO = re.compile(r"\s*(?:below|under) zero|(?:在)?零度?以下|^零下", re.IGNORECASE)
+_OPERATOR = re.compile(r"[±√^*=<>≤≥≠|∞×÷+!]|\\[a-zA-Z]")
+_SYMBOLS = frozenset({"C", "T", "F", "S", "Ω"})
+"""Units whose letter is a variable's, unless it stands apart."""
+_UNIT_BEHIND = re.compile(
+    r"(?P<first>[ -]?(?:(?:square|cubic|sq\.?) )?°?[^\W\d_]{1,13}(?:\^\{?-?\d\}?)?)(?:(?: ?/ ?"
+    r"| per )[^\W\d_]{1,13}(?:\^\{?-?\d\}?)?)?"
+)
+_NO_UNIT = r"(?!(?:in|for|per|of|out|over|after|on|at|by|from|with|when|if|is|are|was|which|that|since|as|each|than)\b)"
+_JOINED = re.compile(
+    rf"\s*(?:{_NO_UNIT}[^\W\d_]{{1,12}}\.?\s*)?(?:(?:,\s*)?(?:to|or|and|through|by|x|至|到|或|和|与|零|又)"
+    rf"|[-~:,/&×(])?\s*\$?(?=-?\.?\d)",
+    re.IGNORECASE,
+)
+_COMMA = re.compile(
+    r"(?P<sign>-?)(?P<whole>\d{1,3}(?:(?P<dots>\.)\d{3}(?:\.\d{3}){0,9})"
+    r"|\d{1,12})(?:,(?P<comma>\d{1,12}))?(?P<rest>\D{0,40})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +131,15 @@ class Number:
         value: Exact value, percent sign ignored.
         places: Decimals as written; None for fractions and powers of ten.
         percent: Whether a percent sign stood beside it.
+        unit: The unit behind it; None where there is none, or none that is understood.
+        perhaps: What it may mean as well ("5K" may be 5 of a unit), for a person to say.
     """
 
     value: Fraction
     places: int | None = None
     percent: bool = False
+    unit: Unit | None = None
+    perhaps: Fraction | None = None
 
 
 def _fraction(numerator: str, denominator: str) -> Fraction | None:
@@ -128,9 +171,17 @@ def _number(m: re.Match[str]) -> Number | None:
             places = len(g["x"].partition(".")[2])
     if value is None:
         return None
-    factor = _FACTORS.get((g["factor"] or "").lower(), 1)
     sign = -1 if g["sign"] == "-" else 1
-    return Number(sign * value * factor, places if factor == 1 else None, bool(g["pct"] or g["zhpct"]))
+    factor: Fraction | int = 1
+    for word in (g["factor"], g["again"], g["glued"]):
+        factor *= _FACTORS.get((word or "").lower(), 1)
+    if g["part"]:
+        factor = Fraction(1, PARTS[g["part"]])
+    if g["more"]:
+        value, places = value + Fraction(1, PARTS[g["more"]]), None
+    perhaps = sign * value if g["glued"] or g["part"] else None
+    places = places if factor == 1 else None
+    return Number(sign * value * factor, places, bool(g["pct"] or g["zhpct"]), perhaps=perhaps)
 
 
 _STRICT = re.compile(_NUMBER, re.VERBOSE)
@@ -142,13 +193,29 @@ def strict_number(text: str) -> Number | None:
 
 
 def _strict(s: str) -> Number | None:
+    below = _BELOW_ZERO.search(s)
+    s = _BELOW_ZERO.sub("", s).strip() if below else s
     start = _PREFIX.match(s)
     m = _STRICT.match(s, start.end() if start else 0)
     if not m:
         spelt = number_word(s)
-        return None if spelt is None else Number(Fraction(spelt), 0)
-    rest = s[m.end() :].rstrip()
-    return _number(m) if not rest or _UNIT.fullmatch(rest) else None
+        number = None if spelt is None else Number(spelt, 0 if spelt.denominator == 1 else None)
+    else:
+        number = _with_unit(m, s[m.end() :].strip())
+    return replace(number, value=-number.value) if number and below and number.value > 0 else number
+
+
+def _with_unit(m: re.Match[str], rest: str) -> Number | None:
+    """The number of a match, if what follows it is a unit and nothing else."""
+    if rest.startswith("(") and rest.endswith(")"):
+        rest = rest[1:-1].strip()
+    unit = parse_unit(rest)
+    if rest in _SYMBOLS and m.string[m.end() : m.end() + 1] == " ":
+        rest = ""
+    if rest and not _UNIT.fullmatch(rest) and not (unit and unit.known):
+        return None
+    number = _number(m)
+    return replace(number, unit=unit) if number else None
 
 
 def readings(text: str) -> tuple[Number, ...]:
@@ -156,32 +223,76 @@ def readings(text: str) -> tuple[Number, ...]:
     if len(text) > MAX_ANSWER_CHARS:
         return ()
     s = clean(text)
+    if quantity := compound(s):
+        return (Number(quantity[0], unit=quantity[1]),)
     inside = s[1:-1] if s[:1] in "([{" and s[-1:] in ")]}" and "," not in s else ""
-    for candidate in (s, inside, _after_equals(s), re.sub(r"\([^()]*\)", " ", s).strip()):
+    for candidate in (s, inside, after_equals(s), re.sub(r"\([^()]*\)", " ", s).strip()):
         number = _strict(clean(candidate)) if candidate else None
         if number is not None:
             return (number,)
-    if looks_like_math(s) or is_negated(s):
+    if looks_like_math(s) or is_negated(s) or _OPERATOR.search(s):
         return ()
+    return all_numbers(s)
+
+
+def all_numbers(s: str) -> tuple[Number, ...]:
+    """The different numbers in a cleaned text, in order."""
     return tuple({n: None for m in _SCAN.finditer(s) if m["number"] and (n := _number(m)) is not None})
 
 
-def _after_equals(s: str) -> str:
+def decimal_comma(text: str) -> Fraction | None:
+    """The value of a number written with a decimal comma or with dots between thousands, as one reading of it."""
+    m = _COMMA.fullmatch(clean(text)) if len(text) <= MAX_ANSWER_CHARS else None
+    if not m or not (m["comma"] or m["dots"]) or (m["rest"].strip() and parse_unit(m["rest"]) is None):
+        return None
+    if m["comma"] and len(m["comma"]) == 3 and not m["dots"]:
+        return None  # thousands
+    whole = m["whole"].replace(".", "")
+    return (-1 if m["sign"] == "-" else 1) * Fraction(f"{whole}.{m['comma'] or 0}")
+
+
+def after_equals(s: str) -> str:
     """What follows the last "=", unless the left side makes it an equation rather than a result ("x^2 = 18")."""
-    *left, right = re.sub(r"≈|≒|\\approx", "=", s).split("=")
-    if any(part.rstrip().endswith(("<", ">", "!")) for part in left):
+    *left, right = _sides(re.sub(r"≒|\\(?:equiv|simeq)(?![a-z])", "=", s))
+    if not left or any(part.rstrip().endswith(("<", ">", "!", ":", "\\ne", "\\neq", "\\le", "\\ge")) for part in left):
         return ""
+    if len(left) == 1 and _BARE_NAME.fullmatch(right.strip()) and not re.search(r"[a-zA-Z\\]", left[0]):
+        return left[0].strip()  # "2 = x"
     equation = any(_VARIABLE.search(part) and not _BARE_NAME.fullmatch(part.strip()) for part in left)
-    return "" if equation or not left else right
+    if not re.search(r"[a-zA-Z]", left[0]) and _VARIABLE.search(right):
+        equation = True  # "7 = 11a + c"
+    return "" if equation else right.strip()
 
 
-def last_number(text: str) -> str | None:
-    """The last number in running text that is tidy already, as written. Linear in the length of `text`."""
+def _sides(s: str) -> list[str]:
+    """An expression taken apart at its equals and almost-equals signs outside of braces."""
+    parts, depth, start = [], 0, 0
+    s = re.sub(r"\\approx(?![a-z])", "≈", s)
+    for i, ch in enumerate(s):
+        depth += (ch == "{") - (ch == "}")
+        if ch in "=≈" and depth <= 0:
+            parts.append(s[start:i])
+            start = i + 1
+    return [*parts, s[start:]]
+
+
+def last_number(s: str) -> re.Match[str] | None:
+    """The last number (group "number") in running text without markup. Linear in the length of `s`."""
     last = None
-    for m in _SCAN.finditer(strip_markup(text)):
+    for m in _SCAN.finditer(s):
         if m["number"]:
-            last = m["number"].strip()
+            last = m
     return last
+
+
+def several_numbers(s: str) -> bool:
+    """Whether a cleaned phrase begins with numbers that belong together ("3 to 5", "1:2", "1 hour 30 minutes")."""
+    start = _PREFIX.match(s)
+    first = _SCAN.match(s, start.end() if start else 0)
+    if not first or first["name"]:
+        return False
+    joined = _JOINED.match(s, first.end())
+    return bool(first["opaque"] or joined)
 
 
 def leading_number(text: str) -> str | None:
@@ -191,16 +302,46 @@ def leading_number(text: str) -> str | None:
     m = _SCAN.match(s, start.end() if start else 0)
     if not m or not m["number"] or looks_like_math(s):
         return None
-    return m["number"].strip()
+    return with_unit(s, m)
+
+
+def with_unit(s: str, m: re.Match[str]) -> str:
+    """The number of a match as written, with the unit of measure that follows it: "5 cm" is not "5 m"."""
+    number = m["number"].strip()
+    behind = _UNIT_BEHIND.match(s, m.end())
+    for text in (behind.group(), behind["first"]) if behind else ():
+        unit = parse_unit(text)
+        if unit and unit.known:
+            number = f"{number}{text}"
+            break
+    below = _BELOW_ZERO.match(s, m.start() + len(number))
+    return f"{number}{below.group()}" if below else number
 
 
 def same_number(a: Number, b: Number) -> bool:
     """Whether two numbers are the same under the rules at the top of this module. Symmetric."""
+    factor = conversion(a.unit, b.unit)
+    if factor is None:
+        return False
+    if factor != 1:
+        return _close(Number(a.value * factor), Number(b.value))
     if a.percent == b.percent:
         return _close(a, b)
     share, plain = (a, b) if a.percent else (b, a)
     as_part = Number(share.value / 100, None if share.places is None else share.places + 2)
     return _close(share, plain) or _close(as_part, plain)
+
+
+def may_be_same(a: Number, b: Number) -> bool:
+    """Whether two numbers that are not the same could be: another meaning of a short form, a unit that nobody named."""
+    if (a.perhaps is not None and a.perhaps == b.value) or (b.perhaps is not None and b.perhaps == a.value):
+        return True
+    named, bare = (a, b) if a.unit else (b, a)
+    return (
+        bare.unit is None and any(named.value * factor == bare.value for factor in relatives(named.unit))
+        if named.unit
+        else False
+    )
 
 
 def _close(a: Number, b: Number) -> bool:

@@ -1,13 +1,14 @@
 """Tidying text before anything is read from it, and comparing free text.
 
-Knows characters and words; knows no numbers, no letters of choices and no questions. Every function is linear in the
-length of its input: model output is hostile until proven otherwise.
+Signs and operators are words here: "-9 x" is not "9 x", and "qE - mg" not "qE + mg". A hyphen inside of words is none.
+Every function is linear in the length of its input: model output is hostile until proven otherwise.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 _VULGAR = re.compile(r"(?<=\d)(?=[¼½¾⅐-⅞])")
 _SUPERSCRIPT = re.compile(r"[⁺⁻]?[⁰¹²³⁴-⁹]+")
@@ -23,8 +24,8 @@ _MAX_MARKS = 30
 """Combining marks kept in a row, as in Unicode's stream-safe format: NFKC sorts them in quadratic time."""
 
 _NEGATIONS = frozenset(
-    {"not", "no", "never", "neither", "nor", "isn't", "aren't", "wasn't", "don't", "doesn't", "cannot", "can't"}
-)
+    ("not", "no", "never", "neither", "nor", "isnt", "arent", "wasnt", "werent", "dont", "doesnt", "didnt", "cannot")
+) | {"cant", "wont"}
 _ZH_NEGATIONS = ("不是", "并非", "不", "没有", "非")
 _YES = frozenset({"yes", "true", "correct", "right", "是", "是的", "对", "正确", "真"})
 _NO = frozenset({"no", "false", "incorrect", "wrong", "否", "不是", "错", "错误", "不正确", "假"})
@@ -32,16 +33,25 @@ _NO = frozenset({"no", "false", "incorrect", "wrong", "否", "不是", "错", "�
 _FIRST_WORD = re.compile(
     r"[\s\"'*]*(是的|不是|不正确|正确|错误|[是否对错真假]|[a-z]+)(?=[\s*\"']*(?:$|[.,;:!。，、；！-]|[一-鿿]))"
 )
-_WORD = re.compile(r"\d+(?:[.:/]\d+)+|[㐀-䶿一-鿿぀-ヿ]|(?:(?![㐀-䶿一-鿿぀-ヿ_])\w)+(?:'\w+|\+\+|#)?|%")
+_CJK = "㐀-䶿一-鿿぀-ヿ"
+_WORD = re.compile(
+    rf"\d+(?:[.:/,]\d+)+|[{_CJK}]|(?:(?![{_CJK}_])\w)+(?:'\w+|\+\+(?!\w)|#(?!\w))?|%|[-+/=<>^!±×÷≤≥≠√|*]"
+)
+_OPERATORS = frozenset("-+/=<>^!±×÷≤≥≠√|*")
+_PUNCTUATION = frozenset("-/<>!|*")
+"""Operators that are punctuation beside words."""
+_WRAPPED = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mbox|operatorname)\s?\{([^{}]*)\}")
+_APOSTROPHE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])")
+_INITIALS = re.compile(r"\b(?:[a-z]\.){2,}")
+_TAG = re.compile(r"</?[a-z]{1,6}>")
+_RATIO = re.compile(r"(?<=\d) ?: ?(?=\d)")
 
 
-def _limit_marks(text: str) -> str:
-    kept, run = [], 0
-    for ch in text:
-        run = run + 1 if unicodedata.combining(ch) else 0
-        if run <= _MAX_MARKS:
-            kept.append(ch)
-    return "".join(kept)
+@cache
+def _long_marks() -> re.Pattern[str]:
+    """More combining marks in a row than are kept."""
+    marks = "".join(re.escape(chr(i)) for i in range(0x300, 0x1F000) if unicodedata.combining(chr(i)))
+    return re.compile(f"([{marks}]{{{_MAX_MARKS}}})[{marks}]+")
 
 
 def tidy(text: str) -> str:
@@ -50,15 +60,52 @@ def tidy(text: str) -> str:
     if text.isascii():
         return _INVISIBLE.sub("", text)
     text = _SUPERSCRIPT.sub(lambda m: "^" + m.group().translate(_SUPERSCRIPTS), text)
-    text = unicodedata.normalize("NFKC", _limit_marks(_VULGAR.sub(" ", text)))
+    text = unicodedata.normalize("NFKC", _long_marks().sub(r"\1", _VULGAR.sub(" ", text)))
     return _INVISIBLE.sub("", text).translate(_SIGNS)
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Words of a free-text answer: case, punctuation, articles and markup gone; each CJK character is a word."""
-    folded = unicodedata.normalize("NFKC", tidy(text).casefold())
-    found = _WORD.findall(folded)
-    return tuple(w for w in found if w not in {"a", "an", "the"}) or tuple(found)
+    """Words, signs and operators of a free-text answer: case, punctuation, articles and markup gone.
+
+    Each CJK character is a word. A hyphen, a slash or an exclamation mark counts only beside a digit or a symbol.
+    """
+    folded = unicodedata.normalize("NFKC", _WRAPPED.sub(r" \1 ", tidy(text)).casefold())
+    folded = _APOSTROPHE.sub("", _INITIALS.sub(lambda m: m.group().replace(".", ""), folded))
+    folded = _RATIO.sub(":", _TAG.sub(" ", folded.replace("**", " ")))
+    found = list(_WORD.finditer(folded))
+    kept: list[str] = []
+    for i, m in enumerate(found):
+        word = m.group()
+        if word in ("a", "an", "the") and (word == "the" or (i + 1 < len(found) and len(found[i + 1].group()) > 1)):
+            continue
+        if word in _PUNCTUATION and not _operates(folded, found, i):
+            continue
+        kept.append(word)
+    return tuple(kept) or tuple(m.group() for m in found if m.group() not in _OPERATORS)
+
+
+def _operates(text: str, found: list[re.Match[str]], i: int) -> bool:
+    """Whether a mark that is punctuation beside words is an operator where it stands."""
+    m = found[i]
+    before, after = text[m.start() - 1 : m.start()], text[m.end() : m.end() + 1]
+    left = found[i - 1].group() if i else ""
+    right = found[i + 1].group() if i + 1 < len(found) else ""
+    if m.group() == "!":
+        return bool(before) and (before.isdigit() or before in ")}")
+    spaced = not before.strip() and not after.strip()
+    short = 2 if spaced else 1
+    beside_left = bool(left) and (before == ")" or _is_symbol(left, short))
+    if m.group() == "-" and not beside_left:
+        # A sign stands at the beginning or behind another operator, and before what it belongs to.
+        return _is_symbol(right, 1 if not after.strip() else 2) and (
+            not left or left in _OPERATORS or (not before.strip() and bool(after.strip()))
+        )
+    return beside_left and (_is_symbol(right, short) or not right) if m.group() != "-" else _is_symbol(right, short)
+
+
+def _is_symbol(word: str, most: int) -> bool:
+    """Whether a word is a number or as short as a variable."""
+    return bool(word) and (word[0].isdigit() or (len(word) <= most and word.isascii()))
 
 
 def same_text(given: str, gold: str) -> bool | None:
@@ -76,9 +123,13 @@ def same_text(given: str, gold: str) -> bool | None:
     truth = _polarity(given, gold)
     if truth is not None:
         return truth
-    if is_negated(given) != is_negated(gold):
+    if is_negated(given) != is_negated(gold) or _operators(a) != _operators(b):
         return False
     return None if a and (_contains(a, b) or _contains(b, a)) else False
+
+
+def _operators(found: tuple[str, ...]) -> list[str]:
+    return [word for word in found if word in _OPERATORS]
 
 
 def _polarity(given: str, gold: str) -> bool | None:

@@ -1,6 +1,6 @@
 """How far annotators agree beyond chance: Cohen's kappa for two, Fleiss' kappa for all, with bootstrap intervals.
 
-Right and wrong count; who is unsure has decided nothing. Knows numbers and names; knows no store.
+Right and wrong count; who is unsure has decided nothing.
 Sources: Cohen 1960, Educ. Psychol. Meas. 20; Fleiss 1971, Psychol. Bull. 76 (for unequal numbers of raters: Fleiss,
 Levin and Paik 2003, Statistical Methods for Rates and Proportions, ch. 18).
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from tale_core.elasticity_stats import LEVEL, Interval
+from tale_core.stats import LEVEL, Interval
 
 if TYPE_CHECKING:
     import numpy as np

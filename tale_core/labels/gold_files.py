@@ -1,7 +1,7 @@
-"""Known answers from a file, matched with stored questions by their text; shown first, written only then.
+"""Known answers and labels from a file, matched with what is stored; shown first, written only then.
 
-Reading, checking and its caps are those of data sets (`tale_core.datasets`); a question is matched whatever its
-spacing, and by its options where the file gives them. Knows the desk; knows no page.
+A question is matched whatever its spacing, and by its options where the file gives them; a verdict counts for the very
+answer that it was given on, if that is stored here. `label_files` reads the file.
 """
 
 from __future__ import annotations
@@ -10,16 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tale_core.datasets import RowProblem, read_upload
-from tale_core.datasets.rows import BadRow, right_letter
-from tale_core.errors import InputError
-from tale_core.grading import equivalent, infer_kind, known_answer
-from tale_core.i18n import t
-from tale_core.labels.desk import Desk
-from tale_core.store import SETTLED, Change, Moved, normalised, question_key
+from tale_core.datasets import RowProblem
+from tale_core.datasets.rows import BadRow, right_letter, same_answer
+from tale_core.grading import known_answer
+from tale_core.labels.label_files import GivenVerdict
+from tale_core.labels.labeling import Labeling
+from tale_core.store import SETTLED, Change, Moved, answer_key, normalised, question_key
 from tale_core.types import Question
 
-GoldStatus = Literal["new", "changed", "same", "conflict", "unknown", "ambiguous", "unusable"]
+GoldStatus = Literal["new", "changed", "same", "conflict", "unknown", "ambiguous", "unusable", "no-answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +29,13 @@ class GoldRow:
         status: "new": nobody knew the answer. "changed": it replaces the answer that came with the question, or this
             person's own. "same": nothing to do. "conflict": another person gave a different one. "unknown": no such
             question is stored. "ambiguous": several stored questions differ in their options alone. "unusable": the
-            answer is none of the stored question's options.
+            answer is none of the stored question's options. "no-answer": the answer that was judged is not stored.
         question: Of the file.
         answer: As it would be stored.
         before: The answer that counts now; None when nobody knows it.
         by: Who gave that one; None when it came with the question.
         key: The stored question; "" without one.
+        verdict: It is a verdict: `answer` is right, wrong or unsure, and `target` the stored answer that it judges.
     """
 
     status: GoldStatus
@@ -44,6 +44,8 @@ class GoldRow:
     before: str | None = None
     by: str | None = None
     key: str = ""
+    verdict: bool = False
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,56 +73,95 @@ class GoldImport:
         """Rows that would be written."""
         return len(_written(self.rows, replacing=self.replacing))
 
-
-def read_golds(
-    name: str, data: bytes, *, mapping: Mapping[str, str | Sequence[str]] | None = None
-) -> tuple[tuple[Question, ...], tuple[RowProblem, ...]]:
-    """The questions of a file that have an answer, and the rows that were passed over.
-
-    Raises:
-        InputError: The file as a whole cannot be read, is too large, or has no good row.
-    """
-    loaded = read_upload(name, data, mapping=mapping)
-    known = tuple(q for q in loaded.questions if known_answer(q) is not None)
-    if not known:
-        raise InputError(t("No row of the file has an answer."), t("Give columns question and answer."))
-    return known, loaded.problems
+    @property
+    def verdicts(self) -> int:
+        """Those of them that are verdicts."""
+        return sum(row.verdict for row in _written(self.rows, replacing=self.replacing))
 
 
 def plan_import(
-    desk: Desk,
+    labeling: Labeling,
     annotator: str,
     questions: Iterable[Question],
     *,
     problems: Sequence[RowProblem] = (),
     replacing: bool = False,
+    verdicts: Sequence[GivenVerdict] = (),
 ) -> GoldImport:
-    """Say what importing these known answers would do; nothing is written.
+    """Say what importing these known answers and verdicts would do; nothing is written.
 
     Args:
-        desk: Where they would go.
+        labeling: Where they would go.
         annotator: Who imports: each answer is this person's.
         questions: With their answers.
         problems: Rows of the file that could not be read, to be told with the rest.
         replacing: Where others gave a different answer, this one would settle it.
+        verdicts: On answers that may be stored here.
     """
-    desk.sync()
+    labeling.sync()
     given = list(questions)
-    stored = desk.queue.by_text(_text_key(q) for q in given)
-    said = desk.queue.golds_said(key for found in stored.values() for key, _, _ in found)
-    names = {one.annotator: one.name for one in desk.queue.standings()}
+    stored = labeling.queue.by_text(_text_key(q) for q in given)
+    said = labeling.queue.golds_said(key for found in stored.values() for key, _, _ in found)
+    names = {one.annotator: one.name for one in labeling.queue.annotators()}
     rows = tuple(_row(q, stored.get(_text_key(q), []), said, annotator, names) for q in given)
-    moved = desk.commit(_changes(annotator, rows, replacing=replacing), batch=True, dry=True)
+    rows += _judged(labeling, annotator, verdicts, names)
+    moved = labeling.commit(_changes(annotator, rows, replacing=replacing), batch=True, dry=True)
     return GoldImport(rows, tuple(problems), moved, replacing)
 
 
-def write_import(desk: Desk, annotator: str, plan: GoldImport) -> Moved:
+def write_import(labeling: Labeling, annotator: str, plan: GoldImport) -> Moved:
     """Write a dry run; one undo takes all of it back."""
-    return desk.commit(_changes(annotator, plan.rows, replacing=plan.replacing), batch=True)
+    return labeling.commit(_changes(annotator, plan.rows, replacing=plan.replacing), batch=True)
 
 
 def _text_key(question: Question) -> str:
     return question_key(normalised(question.text))
+
+
+def _judged(
+    labeling: Labeling, annotator: str, verdicts: Sequence[GivenVerdict], names: Mapping[str, str]
+) -> tuple[GoldRow, ...]:
+    """What each verdict would do: it counts for the very answer that it was given on, and for no other."""
+    by_text = labeling.queue.by_text(question_key(normalised(one.question)) for one in verdicts)
+    wanted = [_answer_keys(one, by_text.get(question_key(normalised(one.question)), [])) for one in verdicts]
+    stored = labeling.queue.stored_keys(key for keys in wanted for key in keys)
+    said = labeling.queue.verdicts_said(stored)
+    rows = []
+    for one, keys in zip(verdicts, wanted, strict=True):
+        target = next((key for key in keys if key in stored), "")
+        row = GoldRow("no-answer", one.question, one.value, verdict=True)
+        rows.append(_verdict_row(row, target, stored, said.get(target, {}), annotator, names) if target else row)
+    return tuple(rows)
+
+
+def _answer_keys(one: GivenVerdict, stored: Sequence[tuple[str, Question, str | None]]) -> list[str]:
+    """The keys under which the answer of a verdict may be stored: as exported, or by its words."""
+    options = tuple(map(normalised, one.options))
+    fitting = [key for key, question, _ in stored if not options or tuple(map(normalised, question.options)) == options]
+    words = [answer_key(key, one.answer, cut=cut) for key in fitting for cut in (False, True) if one.answer]
+    # Words that may be an answer to several stored questions name none of them.
+    return [*filter(None, [one.target]), *(words if len(fitting) == 1 else ())]
+
+
+def _verdict_row(
+    row: GoldRow,
+    target: str,
+    stored: Mapping[str, str],
+    said: Mapping[str, str],
+    annotator: str,
+    names: Mapping[str, str],
+) -> GoldRow:
+    row = replace(row, key=stored[target], target=target)
+    own = said.get(annotator)
+    against = next(((h, v) for h, v in said.items() if h != annotator and v not in (row.answer, "unsure")), None)
+    if own == row.answer or said.get(SETTLED) == row.answer:
+        return replace(row, status="same", before=own or row.answer)
+    if against is not None:
+        holder, value = against
+        return replace(row, status="conflict", before=value, by=names.get(holder) if holder != SETTLED else None)
+    return replace(
+        row, status="new" if own is None else "changed", before=own, by=names.get(annotator) if own else None
+    )
 
 
 def _row(
@@ -144,30 +185,26 @@ def _row(
             return GoldRow("unusable", text, answer, key=key)
     before = gold or known_answer(question)
     others = {holder: value for holder, value in said.get(key, {}).items() if holder != annotator}
-    against = next((h for h, value in others.items() if not _same(value, answer, question)), None)
+    against = next((h for h, value in others.items() if not same_answer(answer, value, question.options)), None)
     if against is not None:
         by = names.get(against) if against != SETTLED else None
         return GoldRow("conflict", text, answer, others[against], by, key)
-    if before is not None and _same(before, answer, question):
+    if before is not None and same_answer(answer, before, question.options):
         return GoldRow("same", text, answer, before, key=key)
     own = names.get(annotator) if gold is not None else None
     return GoldRow("new" if before is None else "changed", text, answer, before, own, key)
 
 
-def _same(one: str, other: str, question: Question) -> bool:
-    if one.strip() == other.strip():
-        return True
-    kind = infer_kind(replace(question, answer=one))
-    return equivalent(other, one, kind, question.options) is True
-
-
 def _written(rows: Sequence[GoldRow], *, replacing: bool) -> list[GoldRow]:
     wanted = ("new", "changed", "conflict") if replacing else ("new", "changed")
-    return list({row.key: row for row in rows if row.status in wanted}.values())
+    return list({(row.key, row.target): row for row in rows if row.status in wanted}.values())
 
 
 def _changes(annotator: str, rows: Sequence[GoldRow], *, replacing: bool) -> list[Change]:
     return [
-        Change(annotator, "gold", row.key, row.key, row.answer, settle=row.status == "conflict", replace=True)
+        Change(
+            annotator, "verdict" if row.verdict else "gold", row.target or row.key, row.key, row.answer,
+            settle=row.status == "conflict", replace=True,
+        )
         for row in _written(rows, replacing=replacing)
-    ]
+    ]  # fmt: skip

@@ -1,7 +1,7 @@
-"""What estimators and models learn from, as files that name their data by a fingerprint.
+"""What labelling gives to others, as files that name their data by a fingerprint: the labels, and rows for estimators.
 
-Rows for estimators are searches that found an optimum (`tale_core.estimators.rows`); rows for fine-tuning are answers
-that are right and whole. Searches that failed are rows of neither. Knows the store; trains nothing.
+Rows for estimators are searches that found an optimum (`tale_core.estimators.rows`); rows for fine-tuning are
+`tale_core.tuning.data`'s. It trains nothing.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 from tale_core.estimators.rows import fingerprint, rows_from_store
 from tale_core.estimators.rows_file import rows_to_jsonl
-from tale_core.store import RightAnswer, Store, exported_labels, right_answers
-from tale_core.study_documents import safe_cell
+from tale_core.store import Store, exported_labels
+from tale_core.text import safe_cell
 
-Kind = Literal["fine-tuning", "estimators", "labels"]
+Kind = Literal["estimators", "labels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,39 +38,12 @@ class DataFile:
     labelled: int | None = None
 
 
-def fine_tuning_rows(store: Store, *, model: str | None = None) -> list[dict[str, Any]]:
-    """Right, whole answers as examples: question, answer, tokens, and where each came from.
-
-    Args:
-        store: With the labels brought up to date (`Desk.sync`).
-        model: Only answers of this model.
-    """
-    return [_example(one) for one in right_answers(store, model=model)]
-
-
-def _example(one: RightAnswer) -> dict[str, Any]:
-    question = one.question
-    return {
-        "question": question.text,
-        "options": list(question.options),
-        "known_answer": question.answer,
-        "answer": one.text,
-        "tokens": one.tokens,
-        "budget": one.budget,
-        "strategy": one.strategy,
-        "model": one.model,
-        "template": one.template,
-        "language": question.language,
-        "topic": question.topic,
-        "labelled": one.labelled,
-    }
-
-
 def label_rows(store: Store) -> list[dict[str, Any]]:
     """Every label that stands, with its question and answer."""
     return [
         {
             "question": one.question,
+            "options": list(one.options),
             "answer": one.answer,
             "model": one.model,
             "strategy": one.strategy,
@@ -79,6 +52,7 @@ def label_rows(store: Store) -> list[dict[str, Any]]:
             "annotator": one.annotator,
             "settled": one.settled,
             "created_at": one.created_at.isoformat(),
+            "target": one.target,
         }
         for one in exported_labels(store)
     ]
@@ -89,19 +63,14 @@ def data_file(store: Store, kind: Kind, *, model: str | None = None) -> DataFile
     if kind == "estimators":
         searched = rows_from_store(store, model=model)
         mark = fingerprint(searched)
-        return DataFile(_name(kind, mark), rows_to_jsonl(searched), len(searched), mark)
-    rows = rows_of(store, kind, model=model)
+        return DataFile(file_name(kind, mark), rows_to_jsonl(searched), len(searched), mark)
+    rows = label_rows(store)
     mark = fingerprint_of(rows)
-    labelled = sum(row["labelled"] is not None for row in rows) if kind == "fine-tuning" else len(rows)
-    return DataFile(_name(kind, mark), _lines(rows), len(rows), mark, labelled)
+    return DataFile(file_name(kind, mark), _lines(rows), len(rows), mark, len(rows))
 
 
-def rows_of(store: Store, kind: Kind, *, model: str | None = None) -> list[dict[str, Any]]:
-    """The rows of a kind that has a table's shape."""
-    return fine_tuning_rows(store, model=model) if kind == "fine-tuning" else label_rows(store)
-
-
-def _name(kind: Kind, mark: str) -> str:
+def file_name(kind: str, mark: str) -> str:
+    """What a file of this data is called."""
     return f"tale-{kind}-{mark[:12]}.jsonl"
 
 

@@ -1,4 +1,4 @@
-"""A class's guesses as a histogram. Pure arithmetic; knows no page."""
+"""A class's guesses as a histogram. Pure arithmetic."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The guided lesson: six steps in order, what each shows, says and asks.
 
-The words are a teacher's; every number in them is taken from the recordings. Knows recordings; knows no page.
+The words are a teacher's; every number in them is taken from the recordings.
 """
 
 from __future__ import annotations
@@ -8,15 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from tale_core.elasticity_finding import told
-from tale_core.i18n import N_, language, t
+from tale_core.ask.run import AskView
+from tale_core.calls.comparison import all_in_tokens, compare
+from tale_core.calls.outcomes import OUTCOMES
+from tale_core.elasticity.finding import sweep_finding
+from tale_core.elasticity.view import SweepView
+from tale_core.i18n import N_, SOURCE, language, t
 from tale_core.lessons.recorded import Recording, bundled
 from tale_core.lessons.replay import whole
-from tale_core.search_words import finding as search_finding
-from tale_core.sessions import AskView
-from tale_core.studies import SearchView, SweepView
+from tale_core.prompts import messages as prompts
+from tale_core.search.text import finding as search_finding
+from tale_core.search.view import SearchView
 from tale_core.types import AnswerRole, CallRecord, Language, Outcome
-from tale_core.verdict import all_in_tokens, compare
 
 StepId = Literal["cost", "guess", "budget", "too-small", "search", "meaning"]
 GUESSED: Final[AnswerRole] = "budgeted"
@@ -89,13 +92,16 @@ class LessonRecordings(NamedTuple):
 
 
 def lesson_recordings(spoken: Language | None = None) -> LessonRecordings:
-    """The recordings of the lesson in a language; the reader's when None.
+    """The recordings of the lesson in a language, the reader's when None; where it has none, the English ones.
 
     Raises:
         InputError: A bundled recording cannot be read.
     """
     spoken, there = spoken or language(), bundled()
-    return LessonRecordings(there[f"ask-{spoken}"], there[f"sweep-{spoken}"], there[f"search-{spoken}"])
+    ask, sweep, search = (
+        there.get(f"{kind}-{spoken}") or there[f"{kind}-{SOURCE}"] for kind in ("ask", "sweep", "search")
+    )
+    return LessonRecordings(ask, sweep, search)
 
 
 def answer_of(recording: Recording, role: AnswerRole) -> CallRecord:
@@ -111,6 +117,18 @@ def guessed_tokens(recording: Recording) -> int:
 def can_be_guessed(recording: Recording) -> bool:
     """A class can guess the tokens of this one."""
     return recording.kind == "ask" and guessed_tokens(recording) > 0
+
+
+def added_words(recording: Recording) -> str:
+    """The words that a recorded Ask's second prompt adds for the budget, as the model read them."""
+    return budget_words(recording, recording.session.budget or 1)
+
+
+def budget_words(recording: Recording, budget: int) -> str:
+    """The words that a prompt of this recording adds for a budget, as the model read them."""
+    session = recording.session
+    template = str(session.template or session.plan.get("template") or "")
+    return prompts.template(template).budget_part(budget, session.question.language).strip(" ,，")
 
 
 def mark(recording: Recording) -> str:
@@ -129,7 +147,7 @@ def finding(recording: Recording) -> str:
         ).sentence
     if isinstance(view, SearchView):
         return search_finding(view)
-    return told(view)
+    return sweep_finding(view)
 
 
 def too_small_words(recording: Recording) -> str:
@@ -137,7 +155,8 @@ def too_small_words(recording: Recording) -> str:
     view = whole(recording)
     points = view.result.points if isinstance(view, SweepView) and view.result else ()
     vanilla = next((p for p in points if p.kind == "vanilla"), None)
-    smallest = min((p for p in points if p.budget), key=lambda p: p.budget or 0, default=None)
+    budgets = [(p.budget, p) for p in points if isinstance(p.budget, int) and p.budget]
+    smallest = min(budgets, key=lambda pair: pair[0])[1] if budgets else None
     if vanilla is None or smallest is None or vanilla.accuracy is None or smallest.accuracy is None:
         return ""
     return t(
@@ -190,28 +209,19 @@ class Line(NamedTuple):
     outcome: str
 
 
-OUTCOMES: Final[dict[Outcome, str]] = {
-    Outcome.CORRECT: N_("right"),
-    Outcome.WRONG: N_("wrong"),
-    Outcome.TRUNCATED: N_("cut off"),
-    Outcome.UNPARSED: N_("no readable answer"),
-    Outcome.ERROR: N_("failed"),
-    Outcome.UNGRADED: N_("not graded"),
-}
-
-
 def summary(found: LessonRecordings) -> list[Line]:
     """Everything the lesson measured, a row each: answers, the search's optimum, and what finding it cost."""
     lines = []
     for role, name in (("vanilla", t("Without a budget")), ("budgeted", t("With a budget"))):
         call = next(c for c in found.ask.session.calls if c.role == role)
-        lines.append(Line(name, f"{call.completion_tokens:,}", _number(all_in_tokens(call)), t(OUTCOMES[call.outcome])))
+        lines.append(
+            Line(name, f"{call.completion_tokens:,}", _number(all_in_tokens(call)), OUTCOMES[call.outcome].word)
+        )
     view = whole(found.search)
     if isinstance(view, SearchView) and view.result and view.result.optimal_tokens is not None:
         spent = view.spent
-        lines.append(
-            Line(t("The search's best budget"), f"{view.result.optimal_tokens:,.0f}", "–", t(OUTCOMES[Outcome.CORRECT]))
-        )
+        right = OUTCOMES[Outcome.CORRECT].word
+        lines.append(Line(t("The search's best budget"), f"{view.result.optimal_tokens:,.0f}", "–", right))
         asked = t("Finding it: {n} answers", n=spent.calls)
         lines.append(Line(asked, f"{spent.completion_tokens:,}", f"{spent.tokens:,}", "–"))
     return lines

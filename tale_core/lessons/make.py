@@ -1,7 +1,4 @@
-"""Makes a recording: runs a recipe on a model, stored like any other session, while a tape listens.
-
-Knows runs, the store and recipes; knows no command line and no page.
-"""
+"""Makes a recording: runs a recipe on a model, stored like any other session, while a tape listens."""
 
 from __future__ import annotations
 
@@ -13,16 +10,16 @@ from typing import Any
 import psutil
 
 from tale_core import __version__
-from tale_core.ask import AskPlan
+from tale_core.ask.plan import AskPlan
+from tale_core.ask.run import AskRun
 from tale_core.errors import RecordingError
 from tale_core.i18n import t
 from tale_core.lessons.recipes import Recipe
 from tale_core.lessons.recorded import Made, Recording
 from tale_core.lessons.tape import Taping
 from tale_core.models.choice import ModelChoice
-from tale_core.sessions import AskRun
+from tale_core.runs.study import StudyRun
 from tale_core.store import Store
-from tale_core.study_run import StudyRun
 from tale_core.types import Client
 
 

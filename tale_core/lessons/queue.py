@@ -2,8 +2,8 @@
 
 A call waits for a turn; the students who wait take turns, one call each, so that nobody who asks ten things keeps
 others waiting. What a call can cost at most is set aside when it gets its turn, so that no cap is ever exceeded.
-`GatedClient` makes any run wait: the run itself does not know. Knows the client protocol; knows no store and no page.
-Its methods run in one event loop; `place`, `busy` and `waiting` may be called from any thread.
+`GatedClient` makes any run wait: the run itself does not know. Its methods run in one event loop; `place`, `busy` and
+`waiting` may be called from any thread.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Protocol
 from uuid import uuid4
 
+from tale_core.calls.budget_ledger import PROMPT_SLACK, Meter
 from tale_core.errors import SentAwayError, ShareUsedError
 from tale_core.i18n import t
-from tale_core.models.client_around import ClientAround
-from tale_core.spending import PROMPT_SLACK, Meter
+from tale_core.models.client.wrapper import ClientAround
 from tale_core.types import Client, Completion, Delta, Request, Usage
 
 
@@ -150,7 +150,7 @@ class FairQueue:
                 ticket.turn.set_exception(SentAwayError(t("Your place in the queue was given up.")))
 
     async def enter(self, who: str, *, prompt: int, wanted: int | None) -> _Ticket:
-        """Wait for a turn; whoever got one must `leave`. Cancelling frees the place.
+        """Wait for a turn; a caller that got one must `leave`. Cancelling frees the place.
 
         Args:
             who: The student.
@@ -176,7 +176,7 @@ class FairQueue:
         return ticket
 
     def leave(self, ticket: _Ticket, cost: Cost, *, prompt: int = 0) -> None:
-        """A call has ended and cost this, `prompt` of its tokens in the prompt; whoever is next gets the turn."""
+        """A call has ended and cost this, `prompt` of its tokens in the prompt; the next one gets the turn."""
         self._running.remove(ticket)
         self._slack += max(0, prompt - ticket.prompt)  # Its chat template adds more than we knew.
         self._spent[ticket.who] = self._spent.get(ticket.who, Cost()).plus(cost)
@@ -302,33 +302,33 @@ class GatedClient(ClientAround):
         prompt = await self._client.count_tokens("\n".join(m.content for m in request.messages))
         self._on_wait(t("Waiting for a turn…"))
         ticket = await self._queue.enter(self._who, prompt=prompt, wanted=request.sampling.max_tokens)
-        told, call_id = _Told(prompt), uuid4().hex
+        running, call_id = _RunningCall(prompt), uuid4().hex
         try:
             max_tokens = ticket.turn.result()
             if self._book is not None:
                 most = ticket.most.tokens - ticket.prompt
                 await self._book.begin(call_id, self._who, prompt=ticket.prompt, completion=most)
-            told.began = time.monotonic()
+            running.began = time.monotonic()
             allowed = replace(request, sampling=replace(request.sampling, max_tokens=max_tokens))
-            async with aclosing(_metered(self._client, allowed, told)) as stream:
+            async with aclosing(_metered(self._client, allowed, running)) as stream:
                 async for item in stream:
                     yield item
         finally:
-            await _to_its_end(self._ended(call_id, ticket, told))
+            await _to_its_end(self._ended(call_id, ticket, running))
 
-    async def _ended(self, call_id: str, ticket: _Ticket, told: _Told) -> None:
+    async def _ended(self, call_id: str, ticket: _Ticket, running: _RunningCall) -> None:
         usage = Usage(0, 0)
         try:
-            usage = await told.paid(self._client)
+            usage = await running.paid(self._client)
             if self._book is not None:
                 await self._book.end(call_id, prompt=usage.prompt_tokens, completion=usage.completion_tokens)
         finally:
-            cost = Cost(1 if told.began else 0, usage.prompt_tokens + usage.completion_tokens)
+            cost = Cost(1 if running.began else 0, usage.prompt_tokens + usage.completion_tokens)
             self._queue.leave(ticket, cost, prompt=usage.prompt_tokens)
 
 
 @dataclass(slots=True)
-class _Told:
+class _RunningCall:
     """What is known of a call that runs.
 
     Attributes:
@@ -353,31 +353,31 @@ class _Told:
         return Usage(self.prompt, written, estimated=True)
 
 
-async def _metered(client: Client, request: Request, told: _Told) -> AsyncGenerator[Delta | Completion, None]:
+async def _metered(client: Client, request: Request, running: _RunningCall) -> AsyncGenerator[Delta | Completion, None]:
     """The answer; closed where it goes on past its max_tokens, because the endpoint does not honour that."""
     cap = request.sampling.max_tokens
     meter = None if cap is None else Meter(cap, client)
     async with aclosing(client.stream(request)) as stream:
         async for item in stream:
             if isinstance(item, Completion):
-                told.usage = item.usage
+                running.usage = item.usage
                 yield item
                 return
-            told.text.append(item.text)
-            told.reasoning.append(item.reasoning)
+            running.text.append(item.text)
+            running.reasoning.append(item.reasoning)
             yield item
             if meter is not None and await meter.past(item.text + item.reasoning):
                 break
         else:
             return
-    told.usage = replace(await told.paid(client), estimated=True)
+    running.usage = replace(await running.paid(client), estimated=True)
     yield Completion(
-        "".join(told.text),
-        told.usage,
+        "".join(running.text),
+        running.usage,
         "length",
         None,
-        time.monotonic() - told.began,
-        reasoning_text="".join(told.reasoning),
+        time.monotonic() - running.began,
+        reasoning_text="".join(running.reasoning),
     )
 
 

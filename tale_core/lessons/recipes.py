@@ -1,7 +1,4 @@
-"""What to record: a list in a TOML file that anybody can run again.
-
-Knows plans and our own questions; knows no client and no store.
-"""
+"""What to record: a list in a TOML file that anybody can run again."""
 
 from __future__ import annotations
 
@@ -12,13 +9,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tale_core.ask import AskPlan
+from tale_core.ask.plan import AskPlan
 from tale_core.datasets.ours import shipped
-from tale_core.elasticity import SweepPlan
+from tale_core.elasticity.engine import SweepPlan
 from tale_core.errors import InputError
 from tale_core.i18n import t
 from tale_core.lessons.recorded import BUNDLED
-from tale_core.search import SearchPlan
+from tale_core.search.engine import SearchPlan
 from tale_core.types import AnswerKind, Language, Question, Sampling
 
 RECIPES = BUNDLED / "recipes.toml"

@@ -1,7 +1,7 @@
 """Recordings: real sessions of a model with the moment of every piece of text, as files that are checked when read.
 
 A recording is a stored session, marked "recorded" wherever its numbers go, with one tape a call. It says which model
-wrote it, when, and by which command. Knows files and records; knows no client, no clock and no page.
+wrote it, when, and by which command.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from tale_core.errors import InputError
-from tale_core.i18n import t
-from tale_core.settings import REPO_ROOT, get_settings
+from tale_core.files import write_whole
+from tale_core.i18n import SOURCE, language, t
+from tale_core.settings import DATA_ROOT, PROGRAM, get_settings
 from tale_core.store.records import exported
 from tale_core.types import CallRecord, Language, SessionRecord
 
 FORMAT = 1
-BUNDLED = REPO_ROOT / "data" / "recorded"
+BUNDLED = DATA_ROOT / "recorded"
 MAX_BYTES = 5_000_000
 _SESSION = TypeAdapter(SessionRecord)
 _STRICT = ConfigDict(extra="forbid", frozen=True)
@@ -96,6 +97,11 @@ class Recording:
     def kind(self) -> Literal["ask", "search", "sweep"]:
         """What was recorded."""
         return self.session.kind  # type: ignore[return-value]  # an experiment is never recorded: `read` refuses it
+
+    @property
+    def reason(self) -> str:
+        """The note in the reader's language; the English one where it is not written in that."""
+        return self.note.get(language()) or self.note[SOURCE]
 
     @cached_property
     def duration_ms(self) -> int:
@@ -170,7 +176,7 @@ def parsed(text: str, *, name: str) -> Recording:
         why = f"{e.errors()[0]['loc']}: {e.errors()[0]['msg']}" if isinstance(e, ValidationError) else str(e) or repr(e)
         raise InputError(
             t("{file} is no recording that can be replayed: {why}.", file=name[:100], why=why[:300]),
-            t("Record it again with `python -m tale_core record`."),
+            t("Record it again with `{program} record`.", program=PROGRAM),
         ) from e
     return recording
 
@@ -228,13 +234,11 @@ def write(recording: Recording, folder: Path) -> Path:
         InputError: The folder cannot be written.
     """
     path = folder / f"{recording.name}.json"
-    half = path.with_suffix(".part")
     text = json.dumps(recording.document(), ensure_ascii=False, separators=(",", ":"))
     parsed(text, name=path.name)  # What is written can be read.
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        half.write_text(text + "\n", encoding="utf-8")
-        half.replace(path)
+        write_whole(path, text + "\n")
     except OSError as e:
         why = e.strerror or str(e)
         raise InputError(
@@ -255,7 +259,7 @@ def bundled() -> dict[str, Recording]:
     Raises:
         InputError: One of them cannot be read; they are checked by the tests.
     """
-    return {path.stem: _cached(path, path.stat().st_mtime_ns) for path in sorted(BUNDLED.glob("*.json"))}
+    return {path.stem: read_again(path) for path in sorted(BUNDLED.glob("*.json"))}
 
 
 def available() -> tuple[dict[str, Recording], list[str]]:
@@ -263,10 +267,22 @@ def available() -> tuple[dict[str, Recording], list[str]]:
     found, problems = dict(bundled()), []
     for path in sorted(own_folder().glob("*.json")):
         try:
-            found.setdefault(path.stem, _cached(path, path.stat().st_mtime_ns))
-        except (InputError, OSError) as e:
+            found.setdefault(path.stem, read_again(path))
+        except InputError as e:
             problems.append(str(e))
     return found, problems
+
+
+def read_again(path: Path) -> Recording:
+    """`read`, once for as long as the file does not change.
+
+    Raises:
+        InputError: As `read`.
+    """
+    try:
+        return _cached(path, path.stat().st_mtime_ns)
+    except OSError as e:
+        raise InputError(t("{file} cannot be read: {why}.", file=path.name, why=e), t("Check the file.")) from e
 
 
 @lru_cache(maxsize=128)

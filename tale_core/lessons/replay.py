@@ -1,7 +1,7 @@
 """A recording at a moment: the same pictures that a live run gives, so that the same code draws them.
 
 Pure: time comes in as a number. `at` gives the picture at so many milliseconds; `Player` is a tape deck that knows
-where it stands at a moment of any clock. Knows recordings; knows no clock and no page.
+where it stands at a moment of any clock.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final
 
-from tale_core.elasticity import SweepPlan, so_far
+from tale_core.ask.run import AskView
+from tale_core.ask.run import view_of as ask_view
+from tale_core.calls.budget_ledger import Spent
+from tale_core.calls.probing import ProbeKey
+from tale_core.calls.recorder import CallView, stored_view
+from tale_core.calls.run import Common
+from tale_core.elasticity.engine import SweepPlan, so_far
+from tale_core.elasticity.view import SweepView
 from tale_core.lessons.recorded import Recording, Tape
-from tale_core.probing import ProbeKey, Spent
-from tale_core.recording import CallView, stored_view
-from tale_core.search import SearchPlan, SearchStep
-from tale_core.sessions import AskView
-from tale_core.sessions import view_of as ask_view
-from tale_core.studies import Common, SearchView, SweepView
-from tale_core.studies import view_of as study_view
+from tale_core.runs.views import view_of as study_view
+from tale_core.search.engine import SearchPlan, SearchStep
+from tale_core.search.view import SearchView
 from tale_core.types import CallRecord, Outcome
 
 ReplayView = AskView | SearchView | SweepView
@@ -75,10 +78,6 @@ class Player:
         """Everything at once."""
         return replace(self, at_ms=float(self.duration_ms), since=None)
 
-    def to_start(self) -> Player:
-        """Rewound and paused."""
-        return replace(self, at_ms=0.0, since=None)
-
 
 def at(recording: Recording, ms: float) -> ReplayView:
     """The picture at this moment; from the end on the picture of the stored session."""
@@ -104,7 +103,11 @@ def call_at(call: CallRecord, tape: Tape, ms: float) -> CallView | None:
     pieces = bisect_right(times, ms)
     letters = sum(piece[1] for piece in tape.pieces[:pieces])
     thought = sum(piece[2] for piece in tape.pieces[:pieces])
-    return CallView(_unfinished(call), call.text[:letters], call.reasoning_text[:thought], pieces)
+    thinking = sum(not piece[1] and piece[2] > 0 for piece in tape.pieces[:pieces])
+    return CallView(
+        _unfinished(call), call.text[:letters], call.reasoning_text[:thought], pieces, thinking,
+        elapsed_s=(ms - tape.start_ms) / 1000, writing_s=(ms - times[0]) / 1000 if pieces else None,
+    )  # fmt: skip
 
 
 def _unfinished(call: CallRecord) -> CallRecord:
@@ -146,6 +149,7 @@ def _ask(recording: Recording, ms: float) -> AskView:
         budget=end.budget if answering else None,
         budget_raw=end.budget_raw if answering else "",
         budget_problem=end.budget_problem if answering else None,
+        expected=end.calls["vanilla"].record.completion_tokens if "vanilla" in end.calls else None,
     )
 
 
@@ -164,6 +168,7 @@ def _study(recording: Recording, ms: float) -> SearchView | SweepView:
         spent=Spent.of(ended),
         parent_id=None,
         error=None,
+        created_at=session.created_at,
     )
     found = session.result or {}
     if recording.kind == "search":
@@ -178,4 +183,4 @@ def _study(recording: Recording, ms: float) -> SearchView | SweepView:
 
 def _key(call: CallRecord) -> ProbeKey:
     assert call.role in ("vanilla", "direct", "probe"), call.role  # `_check` of a sweep's session has no other.
-    return ProbeKey(call.role, call.requested_budget, call.repeat_index)
+    return ProbeKey(call.role, call.level, call.repeat_index)

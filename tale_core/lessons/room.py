@@ -2,7 +2,7 @@
 
 What must outlast a restart (the room, seats, guesses, spending) is in the store; who is here right now and who waits
 for a turn is in this process's memory. The teacher's key to a model is in memory alone, and students' answers are in
-the rooms' own database, which no other page reads. Knows jobs, the queue and the store; knows no page.
+the rooms' own database, which no other page reads.
 """
 
 from __future__ import annotations
@@ -10,20 +10,23 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import ipaddress
 import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Unpack, cast
 
-from tale_core import jobs
-from tale_core.ask import AskPlan
-from tale_core.errors import InputError, NotFoundError
+from tale_core.access.who import OWNER, asking_as
+from tale_core.ask.plan import AskPlan
+from tale_core.ask.run import AskRun, AskView
+from tale_core.errors import InputError, NotFoundError, StoreError
 from tale_core.i18n import t
 from tale_core.lessons.queue import Caps, Cost, FairQueue, GatedClient
 from tale_core.models.choice import EMBEDDED, ModelChoice, embedded_choice, open_client
-from tale_core.sessions import AskRun, AskView
+from tale_core.runs import runner as jobs
 from tale_core.settings import get_settings
 from tale_core.store import RoomChanges, RoomRecord, RoomStore, SeatRecord, SeatSpent, Store, open_store
 from tale_core.types import Client
@@ -37,6 +40,10 @@ HERE_S = 15.0
 GONE_S = 60.0
 """Seconds after which what an absent student has waiting is given up; answers being written go on to their end."""
 USUAL_CAPS = Caps(student_calls=20, student_tokens=20_000, room_calls=400, room_tokens=400_000)
+FRESH_S = 0.5
+"""Seconds after which the room is read again: another process may have changed it."""
+SEATS_PER_ADDRESS = 4
+"""Of a new room. Where a whole class comes from one address (a router that hides it), its teacher allows more."""
 ENDPOINT_SLOTS = 4
 """Calls at the same time to a model at an endpoint."""
 
@@ -83,7 +90,18 @@ def tidy_nickname(typed: str) -> str:
     return name
 
 
-class Opened(NamedTuple):
+def network_of(address: str) -> str:
+    """What one device is known by: an IPv4 address, or the half of an IPv6 one that it cannot change as it likes."""
+    try:
+        one = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(one, ipaddress.IPv6Address):
+        return str(one.ipv4_mapped or ipaddress.ip_network((one, 64), strict=False))
+    return str(one)
+
+
+class NewRoom(NamedTuple):
     """A new room and its teacher's secret, which is told this once."""
 
     room: LiveRoom
@@ -140,7 +158,11 @@ class _Ledger:
         self._store, self._room_id = store, room_id
 
     async def begin(self, call_id: str, who: str, *, prompt: int, completion: int) -> None:
-        """Before it is sent: the most it can come to."""
+        """Before it is sent: the most it can come to.
+
+        Raises:
+            ShareUsedError: Other processes have spent what there was; nothing is sent.
+        """
         await asyncio.to_thread(
             self._store.begin_call, call_id, self._room_id, who, prompt_tokens=prompt, completion_tokens=completion
         )
@@ -174,7 +196,7 @@ class LiveRoom:
     ) -> None:
         self.id, self.code = record.id, record.code
         self.store, self.rooms = store, RoomStore(store)
-        self._record = record
+        self._record, self._read_at = record, clock()
         self._open_model, self._clock = open_model, clock
         self._seen: dict[str, float] = {}
         self._jobs: dict[str, jobs.AskJob] = {}
@@ -186,8 +208,22 @@ class LiveRoom:
 
     @property
     def record(self) -> RoomRecord:
-        """As stored."""
+        """As stored; what its teacher changed in another process is seen within `FRESH_S`."""
+        if (now := self._clock()) - self._read_at >= FRESH_S:
+            self._read_at = now
+            with suppress(StoreError):  # What is known of it holds meanwhile.
+                self._take(self.rooms.get(self.id))
         return self._record
+
+    def _take(self, record: RoomRecord) -> None:
+        """The room is like this now: so is its queue."""
+        if record == self._record:
+            return
+        self._record = record
+        self._in_loop(lambda: self.queue.set_caps(caps_of(record)))
+        self._in_loop(self.queue.resume if record.status == "open" else self.queue.pause)
+        if record.status == "closed":
+            self.close()
 
     @property
     def choice(self) -> ModelChoice | None:
@@ -214,14 +250,7 @@ class LiveRoom:
 
     def change(self, **changes: Unpack[RoomChanges]) -> RoomRecord:
         """Change the room, for everybody, from now on."""
-        self._record = self.rooms.update(self.id, **changes)
-        self._in_loop(lambda: self.queue.set_caps(caps_of(self._record)))
-        if self._record.status == "open":
-            self._in_loop(self.queue.resume)
-        else:
-            self._in_loop(self.queue.pause)
-        if self._record.status == "closed":
-            self.close()
+        self._take(self.rooms.update(self.id, **changes))
         return self._record
 
     def close(self) -> None:
@@ -232,7 +261,7 @@ class LiveRoom:
 
     def view(self) -> RoomView:
         """What the teacher sees."""
-        record, now = self._record, self._clock()
+        record, now = self.record, self._clock()
         spent, waiting, busy = self.rooms.spent(self.id), self.queue.waiting(), self.queue.busy()
         guesses = self.rooms.guesses(self.id, record.recording) if record.recording else {}
         seats = tuple(
@@ -251,26 +280,48 @@ class LiveRoom:
 
     # Students
 
-    def join(self, nickname: str) -> Seated:
+    def join(self, nickname: str, *, browser: str | None = None, address: str | None = None) -> Seated:
         """Take a seat.
 
+        Args:
+            nickname: As typed.
+            browser: What tells the student's browser from others; it holds one seat.
+            address: Where it comes from; None on this machine, or where nobody knows.
+
         Raises:
-            InputError: A bad nickname, or one that is taken; the room is full or closed.
+            InputError: A bad nickname, or one that is taken; the room is full, locked or closed; see `RoomStore.join`.
         """
         secret = secrets.token_urlsafe(24)
-        seat = SeatRecord(secrets.token_hex(8), self.id, tidy_nickname(nickname), hashed(secret))
-        self.rooms.join(seat)
+        seat = self.rooms.join(
+            SeatRecord(
+                secrets.token_hex(8), self.id, tidy_nickname(nickname), hashed(secret),
+                browser_hash=browser and hashed(browser),
+                address_hash=address and hashed(f"{self.id} {network_of(address)}"),
+            )
+        )  # fmt: skip
         self.seen(seat.id)
         return Seated(seat, secret)
 
-    def seat_of(self, secret: str) -> SeatRecord | None:
-        """The seat of a student who comes back with this secret; None when there is none."""
-        given = hashed(secret)
+    def seat_of(self, secret: str, *, browser: str | None = None) -> SeatRecord | None:
+        """The seat of a student who comes back with this secret, or in this browser; None when there is none.
+
+        A seat that a browser holds is found in that browser alone: an address that somebody reads from another's screen
+        is worth nothing.
+        """
+        given, mine = hashed(secret), browser and hashed(browser)
         found = None
         for seat in self.rooms.seats(self.id):  # All of them, so that the time tells nothing.
-            if hmac.compare_digest(seat.token_hash, given):
+            held = seat.browser_hash is not None
+            if (held and seat.browser_hash == mine) or (not held and hmac.compare_digest(seat.token_hash, given)):
                 found = seat
         return found
+
+    def is_removed(self, browser: str | None) -> bool:
+        """Whether the teacher has taken this browser's seat away."""
+        mine = browser and hashed(browser)
+        return bool(mine) and any(
+            seat.removed and seat.browser_hash == mine for seat in self.rooms.seats(self.id, there=False)
+        )
 
     def seen(self, seat_id: str) -> None:
         """A student's page is there; and who has been away for long gives up their place."""
@@ -280,9 +331,16 @@ class LiveRoom:
             if now - self._seen.setdefault(other, now) > GONE_S:
                 self._in_loop(lambda who=other: self.queue.send_away(who))  # type: ignore[misc]
 
+    def remove(self, seat_id: str) -> None:
+        """Take a seat away; its browser gets no other one in this room."""
+        self._leave(seat_id, removed=True)
+
     def leave(self, seat_id: str) -> None:
         """Give the seat back: what is asked stops, and what waits is given up."""
-        self.rooms.leave(seat_id)
+        self._leave(seat_id, removed=False)
+
+    def _leave(self, seat_id: str, *, removed: bool) -> None:
+        self.rooms.leave(seat_id, removed=removed)
         self._seen.pop(seat_id, None)
         self._in_loop(lambda: self.queue.send_away(seat_id))
         if (job := self._jobs.get(seat_id)) is not None:
@@ -294,7 +352,7 @@ class LiveRoom:
         Raises:
             InputError: The guess is out of range.
         """
-        recording = self._record.recording
+        recording = self.record.recording
         return recording is not None and self.rooms.guess(seat, recording, tokens)
 
     def my_guess(self, seat: SeatRecord) -> int | None:
@@ -314,7 +372,7 @@ class LiveRoom:
                 still being answered.
         """
         choice = self._choice
-        if self._record.status == "closed":
+        if self.record.status == "closed":
             raise InputError(t("The room is closed."))
         if choice is None:
             raise InputError(t("The room has no model to ask."), t("Your teacher has to choose one in the room again."))
@@ -327,14 +385,15 @@ class LiveRoom:
 
     def _start(self, seat: SeatRecord, plan: AskPlan, choice: ModelChoice) -> jobs.AskJob:
         def made(changed: Callable[[], None]) -> AskRun:
-            async def opened() -> Client:
+            async def open_client() -> Client:
                 notice = run.notice
-                client = await self._open_model(choice, secrets=self._keys, key=self._key, notice=notice)
+                with asking_as(OWNER):  # The room spends what its teacher gave it, through the queue and its caps.
+                    client = await self._open_model(choice, secrets=self._keys, key=self._key, notice=notice)
                 ledger = _Ledger(self.rooms, self.id)
                 return cast(Client, GatedClient(client, self.queue, seat.id, book=ledger, on_wait=notice))
 
             run = AskRun(
-                plan, store=self.store, open_client=opened, model=choice.model, endpoint=choice.endpoint,
+                plan, store=self.store, open_client=open_client, model=choice.model, endpoint=choice.endpoint,
                 on_change=changed,
             )  # fmt: skip
             return run
@@ -365,7 +424,7 @@ class Rooms:
     def open(
         self, choice: ModelChoice, *, caps: Caps = USUAL_CAPS, keys: Mapping[str, object] | None = None,
         key: str | None = None, store: Store | None = None, **options: Any,
-    ) -> Opened:  # fmt: skip
+    ) -> NewRoom:  # fmt: skip
         """Open a room.
 
         Args:
@@ -385,14 +444,15 @@ class Rooms:
         secret = secrets.token_urlsafe(24)
         while True:
             record = RoomRecord(
-                secrets.token_hex(8), new_code(), hashed(secret), choice.model, choice.endpoint, **asdict(caps)
-            )
+                secrets.token_hex(8), new_code(), hashed(secret), choice.model, choice.endpoint,
+                seats_per_address=SEATS_PER_ADDRESS, **asdict(caps),
+            )  # fmt: skip
             if RoomStore(store).create(record):
                 break
         with self._lock:
             live = LiveRoom(RoomStore(store).get(record.id), store, choice=choice, keys=keys, key=key, **options)
             self._live[record.code] = live
-        return Opened(live, secret)
+        return NewRoom(live, secret)
 
     def find(self, code: str, *, store: Store | None = None) -> LiveRoom:
         """The room of a join code.
@@ -430,12 +490,12 @@ def check_caps(caps: Caps) -> None:
             raise InputError(t("A limit of {n} was given.", n=value), t("Give a whole number from 1, or none."))
 
 
-_rooms = Rooms()
+the_rooms = Rooms()
 
 
 def rooms() -> Rooms:
     """The process's rooms."""
-    return _rooms
+    return the_rooms
 
 
-__all__ = ["CODE_LENGTH", "LiveRoom", "NotFoundError", "Opened", "RoomView", "Rooms", "SeatView", "Seated", "rooms"]
+__all__ = ["CODE_LENGTH", "LiveRoom", "NewRoom", "NotFoundError", "RoomView", "Rooms", "SeatView", "Seated", "rooms"]

@@ -1,7 +1,7 @@
 """Listens to a run and notes when every piece of text came.
 
-`Taping` is handed to a run as its listener; afterwards it turns the stored session into a recording. Knows events and
-a clock; the run itself does not know that it is being recorded.
+`Taping` is handed to a run as its listener; afterwards it turns the stored session into a recording. The run itself is
+not changed by it.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
-from tale_core.ask import AskEvent, CallDelta, CallFinished, CallStarted
-from tale_core.elasticity import SweepEvent
+from tale_core.ask.plan import AskEvent
+from tale_core.calls.events import CallDelta, CallFinished, CallStarted
+from tale_core.elasticity.engine import SweepEvent
 from tale_core.errors import RecordingError
 from tale_core.i18n import t
 from tale_core.lessons.recorded import Made, Recording, Tape, as_recorded
-from tale_core.probing import ProbeDelta, ProbeFinished, ProbeStarted
-from tale_core.search import SearchEvent, SearchStep
+from tale_core.search.engine import SearchEvent, SearchStep
 from tale_core.types import CallRecord, Language, SessionRecord
 
 Event = AskEvent | SearchEvent | SweepEvent
@@ -49,18 +49,12 @@ class Taping:
         """Take an event, when it happens."""
         now = self._now()
         match event:
-            case CallStarted(call):
-                self._calls[call.role] = _Call(now, last=now)
-            case ProbeStarted(key, _):
+            case CallStarted(key, _):
                 self._calls[key] = _Call(now, last=now)
-            case CallDelta(role, text, reasoning):
-                self._grow(role, text, reasoning, now)
-            case ProbeDelta(key, text, reasoning):
+            case CallDelta(key, text, reasoning):
                 self._grow(key, text, reasoning, now)
-            case CallFinished(call):
-                self._calls.setdefault(call.role, _Call(now, last=now)).end = now
-            case ProbeFinished(key, _, _):
-                self._calls[key].end = now
+            case CallFinished(key):
+                self._calls.setdefault(key, _Call(now, last=now)).end = now
             case SearchStep():
                 self._marks.append(now)
             case _:

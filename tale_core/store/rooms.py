@@ -1,18 +1,19 @@
 """`RoomStore`: what a class room asks the database. Rooms, seats, guesses, and every token that was paid for.
 
 What a call may cost at most is written before it is sent, and what it did cost when it has ended, so that a restart in
-between loses nothing that was paid. Knows tables and records; knows no queue, no client and no page.
+between loses nothing that was paid.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
-from tale_core.errors import InputError, NotFoundError
+from tale_core.errors import InputError, NotFoundError, ShareUsedError
 from tale_core.i18n import t
 from tale_core.store import queries
 from tale_core.store.repository import Store
@@ -33,6 +34,8 @@ class RoomRecord:
         student_calls: Calls that one student may make; None means no limit. Likewise the three after it.
         recording: The recording whose tokens are guessed now; None when none is.
         revealed: Its tokens are shown, and guesses no longer count.
+        locked: Nobody new may join.
+        seats_per_address: Seats that browsers of one network address may hold; None means no limit.
     """
 
     id: str
@@ -48,6 +51,8 @@ class RoomRecord:
     room_tokens: int | None = None
     recording: str | None = None
     revealed: bool = False
+    locked: bool = False
+    seats_per_address: int | None = None
 
 
 class RoomChanges(TypedDict, total=False):
@@ -62,6 +67,8 @@ class RoomChanges(TypedDict, total=False):
     room_tokens: int | None
     recording: str | None
     revealed: bool
+    locked: bool
+    seats_per_address: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,9 @@ class SeatRecord:
     Attributes:
         token_hash: SHA-256 of the student's secret, which finds the seat again after a refresh.
         left_at: When the student left; None while there.
+        browser_hash: SHA-256 of what tells the student's browser from others; None where that is not known.
+        address_hash: SHA-256 of the network address it came from, for this room alone; None likewise.
+        removed: The teacher took the seat away: this browser gets no other one in the room.
     """
 
     id: str
@@ -79,6 +89,9 @@ class SeatRecord:
     token_hash: str
     joined_at: datetime | None = None
     left_at: datetime | None = None
+    browser_hash: str | None = None
+    address_hash: str | None = None
+    removed: bool = False
 
 
 class SeatSpent(NamedTuple):
@@ -102,7 +115,7 @@ class RoomStore:
 
     def create(self, room: RoomRecord) -> bool:
         """Store a new room; False when its code is taken by another one."""
-        with self.store._writing() as connection:
+        with self.store.writing() as connection:
             if connection.execute(select(rooms.c.id).where(rooms.c.code == room.code)).first() is not None:
                 return False
             connection.execute(insert(rooms).values(**_columns(room) | {"created_at": queries.now()}))
@@ -125,7 +138,7 @@ class RoomStore:
         return self._one(rooms.c.code == code, code)
 
     def _one(self, condition: Any, named: str) -> RoomRecord:
-        with self.store._reading() as connection:
+        with self.store.reading() as connection:
             row = connection.execute(select(rooms).where(condition)).mappings().first()
         if row is None:
             raise NotFoundError(
@@ -142,46 +155,47 @@ class RoomStore:
         """
         if unknown := sorted(set(changes) - set(RoomChanges.__annotations__)):
             raise TypeError(f"update() got {', '.join(unknown)}")
-        with self.store._writing() as connection:
+        with self.store.writing() as connection:
             connection.execute(update(rooms).where(rooms.c.id == room_id, rooms.c.status != "closed").values(**changes))
         return self.get(room_id)
 
     # Seats
 
-    def join(self, seat: SeatRecord) -> None:
-        """Take a seat.
+    def join(self, seat: SeatRecord) -> SeatRecord:
+        """Take a seat; a browser that had one in the room gets that one back, with what it has spent.
 
         Raises:
-            InputError: The room is closed or full, or somebody in it has this nickname.
+            InputError: The room is closed, locked or full, its teacher took this browser's seat away, its address holds
+                as many seats as it may, or somebody has this nickname.
         """
-        here = (room_seats.c.room_id == seat.room_id, room_seats.c.left_at.is_(None))
-        with self.store._writing() as connection:
-            status = connection.execute(select(rooms.c.status).where(rooms.c.id == seat.room_id)).scalar()
-            names = {
-                name.casefold() for name in connection.execute(select(room_seats.c.nickname).where(*here)).scalars()
-            }
-            if status is None or status == "closed":
-                raise InputError(t("The room is closed."), t("Ask your teacher for a new code."))
-            if seat.nickname.casefold() in names:
-                raise InputError(t("Somebody in the room has that nickname."), t("Choose another one."))
-            if len(names) >= MOST_SEATS:
-                raise InputError(t("The room is full."), t("At most {n} students fit in.", n=MOST_SEATS))
-            connection.execute(insert(room_seats).values(**_columns(seat) | {"joined_at": queries.now()}))
+        with self.store.writing() as connection:
+            room = connection.execute(select(rooms).where(rooms.c.id == seat.room_id)).mappings().first()
+            taken = select(room_seats).where(room_seats.c.room_id == seat.room_id)
+            seats = [SeatRecord(**row) for row in connection.execute(taken).mappings()]
+            before = next((s for s in seats if seat.browser_hash and s.browser_hash == seat.browser_hash), None)
+            _check_free(None if room is None else RoomRecord(**room), seat, before, seats)
+            if before is not None:
+                seat = replace(seat, id=before.id, joined_at=before.joined_at)
+                connection.execute(update(room_seats).where(room_seats.c.id == seat.id).values(**_columns(seat)))
+            else:
+                seat = replace(seat, joined_at=queries.now())
+                connection.execute(insert(room_seats).values(**_columns(seat)))
+            return seat
 
     def seats(self, room_id: str, *, there: bool = True) -> list[SeatRecord]:
         """The students in the order they came; with `there` only those who have not left."""
         statement = select(room_seats).where(room_seats.c.room_id == room_id)
         if there:
             statement = statement.where(room_seats.c.left_at.is_(None))
-        with self.store._reading() as connection:
+        with self.store.reading() as connection:
             found = connection.execute(statement.order_by(room_seats.c.joined_at, room_seats.c.id)).mappings()
             return [SeatRecord(**row) for row in found]
 
-    def leave(self, seat_id: str) -> None:
-        """Give a seat back; its guesses and what it spent stay."""
+    def leave(self, seat_id: str, *, removed: bool = False) -> None:
+        """Give a seat back, or have it taken away; its guesses and what it spent stay."""
         gone = update(room_seats).where(room_seats.c.id == seat_id, room_seats.c.left_at.is_(None))
-        with self.store._writing() as connection:
-            connection.execute(gone.values(left_at=queries.now()))
+        with self.store.writing() as connection:
+            connection.execute(gone.values(left_at=queries.now(), removed=removed))
 
     # Guesses
 
@@ -197,7 +211,7 @@ class RoomStore:
             )
         key = {"room_id": seat.room_id, "recording": recording, "seat_id": seat.id}
         asked = (rooms.c.id == seat.room_id, rooms.c.recording == recording, rooms.c.revealed.is_(False))
-        with self.store._writing() as connection:
+        with self.store.writing() as connection:
             there = select(rooms.c.id).where(*asked, rooms.c.status != "closed")
             if connection.execute(there).first() is None:
                 return False
@@ -208,7 +222,7 @@ class RoomStore:
     def guesses(self, room_id: str, recording: str) -> dict[str, int]:
         """The guesses for a recording, by seat."""
         of = (room_guesses.c.room_id == room_id, room_guesses.c.recording == recording)
-        with self.store._reading() as connection:
+        with self.store.reading() as connection:
             found = connection.execute(select(room_guesses.c.seat_id, room_guesses.c.tokens).where(*of))
             return {row.seat_id: row.tokens for row in found}
 
@@ -217,9 +231,21 @@ class RoomStore:
     def begin_call(
         self, call_id: str, room_id: str, seat_id: str, *, prompt_tokens: int, completion_tokens: int
     ) -> None:
-        """A call is about to be sent; the tokens are the most it can come to."""
+        """A call is about to be sent; the tokens are the most it can come to.
+
+        The queue of each process has looked at the limits already; here they hold for all processes together.
+
+        Raises:
+            ShareUsedError: A limit on calls or tokens would be passed; nothing was written.
+        """
         row = {"id": call_id, "room_id": room_id, "seat_id": seat_id, "ended": False, "created_at": queries.now()}
-        with self.store._writing() as connection:
+        with self.store.writing() as connection:
+            room = connection.execute(select(rooms).where(rooms.c.id == room_id)).mappings().one()
+            spent = _spent(connection, room_id)
+            everybody = SeatSpent(*(sum(column) for column in zip(*spent.values(), strict=True)))
+            most = prompt_tokens + completion_tokens
+            _check_caps(RoomRecord(**room), "student", spent.get(seat_id, SeatSpent()), most)
+            _check_caps(RoomRecord(**room), "room", everybody, most)
             connection.execute(
                 insert(room_calls).values(**row, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
             )
@@ -227,16 +253,54 @@ class RoomStore:
     def end_call(self, call_id: str, *, prompt_tokens: int, completion_tokens: int) -> None:
         """A call has ended and cost this."""
         cost = {"ended": True, "prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
-        with self.store._writing() as connection:
+        with self.store.writing() as connection:
             connection.execute(update(room_calls).where(room_calls.c.id == call_id).values(**cost))
 
     def spent(self, room_id: str) -> dict[str, SeatSpent]:
         """What was spent, by seat, students who have left among them."""
-        c = room_calls.c
-        sums = select(c.seat_id, func.count(), func.sum(c.prompt_tokens), func.sum(c.completion_tokens))
-        with self.store._reading() as connection:
-            found = connection.execute(sums.where(c.room_id == room_id).group_by(c.seat_id))
-            return {seat: SeatSpent(int(n), int(prompt), int(completion)) for seat, n, prompt, completion in found}
+        with self.store.reading() as connection:
+            return _spent(connection, room_id)
+
+
+def _check_free(
+    room: RoomRecord | None, seat: SeatRecord, before: SeatRecord | None, seats: Sequence[SeatRecord]
+) -> None:
+    """Raise unless this student may sit down; `before` is the seat that the browser had in the room."""
+    there = [s for s in seats if s.left_at is None and s is not before]
+    if room is None or room.status == "closed":
+        raise InputError(t("The room is closed."), t("Ask your teacher for a new code."))
+    if before is not None and before.removed:
+        raise InputError(t("Your teacher has taken your seat away."), t("Speak with your teacher."))
+    if room.locked and before is None:
+        raise InputError(t("The room is locked: nobody new may join."), t("Ask your teacher to open it."))
+    if seat.nickname.casefold() in {s.nickname.casefold() for s in there}:
+        raise InputError(t("Somebody in the room has that nickname."), t("Choose another one."))
+    if len(there) >= MOST_SEATS:
+        raise InputError(t("The room is full."), t("At most {n} students fit in.", n=MOST_SEATS))
+    most = room.seats_per_address
+    # A seat that was taken away counts: else whoever loses one takes the next.
+    same = [s for s in seats if s.address_hash == seat.address_hash and s is not before]
+    held = [s for s in same if s.left_at is None or s.removed]
+    if most is not None and seat.address_hash is not None and len(held) >= most:
+        raise InputError(
+            t("As many seats as one device may have are taken from your network address."),
+            t("Ask your teacher to allow more."),
+        )
+
+
+def _spent(connection: Connection, room_id: str) -> dict[str, SeatSpent]:
+    c = room_calls.c
+    sums = select(c.seat_id, func.count(), func.sum(c.prompt_tokens), func.sum(c.completion_tokens))
+    found = connection.execute(sums.where(c.room_id == room_id).group_by(c.seat_id))
+    return {seat: SeatSpent(int(n), int(prompt), int(completion)) for seat, n, prompt, completion in found}
+
+
+def _check_caps(room: RoomRecord, whose: Literal["student", "room"], spent: SeatSpent, tokens: int) -> None:
+    calls, most = getattr(room, f"{whose}_calls"), getattr(room, f"{whose}_tokens")
+    if calls is not None and spent.calls >= calls:
+        raise ShareUsedError("calls", whose)
+    if most is not None and spent.tokens + tokens > most:
+        raise ShareUsedError("tokens", whose)
 
 
 def _columns(record: RoomRecord | SeatRecord) -> dict[str, Any]:

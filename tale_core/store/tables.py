@@ -1,10 +1,10 @@
 """The tables, and the column types that guard the edge to the database.
 
-Knows columns; knows no queries. A table that refers to a session, by however many steps, is deleted, restored, exported
-and imported with it (`tale_core.store.belonging`); its `info` may say {"archive": False} to stay out, a column's
-{"refers_to": table} that it holds that table's number without a foreign key, and {"private": True} that it stays on
-this machine. Every column works on SQLite and on PostgreSQL. There is no column for an API key, and
-an endpoint loses its user, password and query before it is written.
+A table that refers to a session, by however many steps, is deleted, restored, exported and imported with it
+(`tale_core.store.archive.belonging`); its `info` may say {"archive": False} to stay out, a column's {"refers_to":
+table} that it holds that table's number without a foreign key, and {"private": True} that it stays on this machine.
+Every column works on SQLite and on PostgreSQL. There is no column for an API key, and an endpoint loses its user,
+password and query before it is written.
 """
 
 from __future__ import annotations
@@ -12,11 +12,25 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, LargeBinary, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+)
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
-from tale_core.store.records import safe_json, safe_text, scrub_credentials, scrub_endpoint
+from tale_core.i18n import from_stored, to_stored
+from tale_core.store.records import safe_json, scrub_credentials, scrub_endpoint
+from tale_core.text import safe_text
 
 
 class SafeText(TypeDecorator[str]):
@@ -41,15 +55,19 @@ class EndpointText(TypeDecorator[str]):
         return None if value is None else safe_text(scrub_endpoint(value))
 
 
-class ErrorText(TypeDecorator[str]):
-    """An error in words; addresses in it lose their user and password."""
+class SentenceText(TypeDecorator[str]):
+    """A sentence that is read in the reader's language (see `to_stored`); addresses in it lose user and password."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Drop user and password of every address in the sentence."""
-        return None if value is None else safe_text(scrub_credentials(value))
+        return None if value is None else safe_text(scrub_credentials(to_stored(value)))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        """Say it."""
+        return from_stored(value)
 
 
 class SafeJSON(TypeDecorator[Any]):
@@ -109,7 +127,7 @@ class SessionRow(Base, table=True):
     # status also finds the running sessions.
     __table_args__ = (
         Index(None, "created_at", "id"),
-        *(Index(None, name, "created_at", "id") for name in ("kind", "model", "status", "source")),
+        *(Index(None, name, "created_at", "id") for name in ("kind", "model", "status", "source", "account")),
     )
 
     id: str = Field(primary_key=True, sa_type=SafeText)
@@ -118,6 +136,10 @@ class SessionRow(Base, table=True):
     heartbeat_at: datetime = Field(sa_type=UtcDateTime)
     status: str = Field(sa_type=SafeText)
     owner: str = Field(sa_type=SafeText, sa_column_kwargs={"info": {"private": True}})
+    account: str = Field(
+        default="", sa_type=SafeText, sa_column_kwargs={"server_default": "", "info": {"private": True}}
+    )
+    shared: bool = Field(default=False, sa_column_kwargs={"server_default": false(), "info": {"private": True}})
     model: str = Field(sa_type=SafeText)
     endpoint: str = Field(sa_type=EndpointText)
     estimator: str = Field(sa_type=SafeText)
@@ -125,11 +147,11 @@ class SessionRow(Base, table=True):
     together: bool
     budget: int | None = Field(sa_type=BigInteger)
     budget_raw: str = Field(sa_type=SafeText)
-    budget_problem: str | None = Field(sa_type=SafeText)
+    budget_problem: str | None = Field(sa_type=SentenceText)
     guesses: dict[str, int] = Field(sa_type=SafeJSON)
     parent_id: str | None = Field(sa_type=SafeText)
     source: str = Field(sa_type=SafeText)
-    error: str | None = Field(sa_type=ErrorText)
+    error: str | None = Field(sa_type=SentenceText)
     kind: str = Field(sa_type=SafeText)
     plan: dict[str, Any] = Field(sa_type=SafeJSON)
     result: dict[str, Any] | None = Field(sa_type=SafeJSON)
@@ -171,6 +193,7 @@ class CallRow(Base, table=True):
     seed: int | None = Field(sa_type=BigInteger)
     max_tokens: int | None = Field(sa_type=BigInteger)
     reasoning_effort: str | None = Field(sa_type=SafeText)
+    knob: str | None = Field(default=None, sa_type=SafeText)
     repeat_index: int
     requested_budget: int | None = Field(sa_type=BigInteger)
     phase: str | None = Field(sa_type=SafeText)
@@ -183,13 +206,17 @@ class CallRow(Base, table=True):
     prompt_tokens: int | None = Field(sa_type=BigInteger)
     completion_tokens: int | None = Field(sa_type=BigInteger)
     reasoning_tokens: int | None = Field(sa_type=BigInteger)
+    cached_prompt_tokens: int | None = Field(default=None, sa_type=BigInteger)
     usage_estimated: bool
+    reasoning_estimated: bool = False
     ttft_s: float | None
     latency_s: float | None
     finish_reason: str | None = Field(sa_type=SafeText)
     price_input_per_mtok: float | None
     price_output_per_mtok: float | None
     price_as_of: str | None = Field(sa_type=SafeText)
+    price_cached_input_per_mtok: float | None = None
+    price_cache_write_per_mtok: float | None = None
     cost_usd: float | None
     source: str = Field(sa_type=SafeText)
     attempts: int
@@ -198,7 +225,8 @@ class CallRow(Base, table=True):
     extracted: str | None = Field(sa_type=SafeText)
     extracted_by: str | None = Field(sa_type=SafeText)
     labelled: str | None = Field(sa_type=SafeText)
-    error: str | None = Field(sa_type=ErrorText)
+    error: str | None = Field(sa_type=SentenceText)
+    confidence: float | None = None
 
 
 class ExperimentQuestionRow(Base, table=True):
@@ -225,12 +253,12 @@ class ExperimentUnitRow(Base, table=True):
     graded: bool
     answer_call_id: int | None = Field(sa_column_kwargs={"info": {"refers_to": "call"}})
     budget: int | None = Field(sa_type=BigInteger)
-    problem: str | None = Field(sa_type=SafeText)
-    error: str | None = Field(sa_type=ErrorText)
+    problem: str | None = Field(sa_type=SentenceText)
+    error: str | None = Field(sa_type=SentenceText)
 
 
 class TrashRow(Base, table=True):
-    """A deleted session with all its rows in one document, until the deletion is final; see `tale_core.store.trash`."""
+    """A deleted session with all its rows in one document, until the deletion is final; see `store.archive.trash`."""
 
     __tablename__ = "trash"
     __table_args__ = (Index(None, "final_at"), {"info": {"archive": False}})
@@ -241,11 +269,12 @@ class TrashRow(Base, table=True):
     deleted_at: datetime = Field(sa_type=UtcDateTime)
     final_at: datetime = Field(sa_type=UtcDateTime)
     import_id: str | None = Field(sa_type=SafeText)
+    account: str = Field(default="", sa_type=SafeText, sa_column_kwargs={"server_default": ""})
     document: bytes = Field(sa_type=LargeBinary)
 
 
 class ImportRow(Base, table=True):
-    """An import that has not ended; it is undone when its process is gone. See `tale_core.store.importing`."""
+    """An import that has not ended; it is undone when its process is gone. See `tale_core.store.archive.importing`."""
 
     __tablename__ = "import_run"
     __table_args__ = ({"info": {"archive": False}},)
@@ -268,6 +297,21 @@ class ImportedRow(Base, table=True):
     key: list[Any] = Field(sa_type=SafeJSON)
 
 
+class AuditRow(Base, table=True):
+    """Something that somebody did; see `tale_core.store.audit`."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index(None, "at", "id"), {"info": {"archive": False}})
+
+    id: int | None = Field(default=None, primary_key=True)
+    at: datetime = Field(sa_type=UtcDateTime)
+    account: str = Field(sa_type=SafeText)
+    action: str = Field(sa_type=SafeText)
+    about: str = Field(sa_type=SafeText)
+    tokens: int = Field(sa_type=BigInteger)
+    usd: float
+
+
 class RoomRow(Base, table=True):
     """One class; `RoomRecord` explains the fields."""
 
@@ -287,6 +331,8 @@ class RoomRow(Base, table=True):
     room_tokens: int | None = Field(sa_type=BigInteger)
     recording: str | None = Field(sa_type=SafeText)
     revealed: bool
+    locked: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    seats_per_address: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class RoomSeatRow(Base, table=True):
@@ -301,6 +347,9 @@ class RoomSeatRow(Base, table=True):
     token_hash: str = Field(sa_type=SafeText)
     joined_at: datetime = Field(sa_type=UtcDateTime)
     left_at: datetime | None = Field(sa_type=UtcDateTime)
+    browser_hash: str | None = Field(default=None, sa_type=SafeText)
+    address_hash: str | None = Field(default=None, sa_type=SafeText)
+    removed: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
 
 
 class RoomGuessRow(Base, table=True):
@@ -339,6 +388,7 @@ trash: Table = Base.metadata.tables["trash"]
 imports: Table = Base.metadata.tables["import_run"]
 imported_rows: Table = Base.metadata.tables["import_row"]
 experiment_units.add_is_dependent_on(calls)  # By answer_call_id, which is no foreign key.
+audit: Table = Base.metadata.tables["audit"]
 rooms: Table = Base.metadata.tables["room"]
 room_seats: Table = Base.metadata.tables["room_seat"]
 room_guesses: Table = Base.metadata.tables["room_guess"]

@@ -2,7 +2,7 @@
 
 One small interface, `TextSearch`, with one implementation for each kind of database: `TrigramSearch` for SQLite's FTS5
 index (made and kept by migration 0005), `PostgresSearch` for PostgreSQL's pg_trgm (0007), `PlainSearch` without either.
-Knows tables; opens no transaction.
+It opens no transaction.
 
 What is searched for is text, never a query language: words must all be there, each anywhere in the session and as part
 of a longer word too; words in double quotes stand together. The case of A to Z does not count. The index only narrows
@@ -38,8 +38,8 @@ from sqlalchemy import exc as sa_exc
 
 from tale_core.errors import StoreError
 from tale_core.i18n import t
-from tale_core.store.records import safe_text
 from tale_core.store.tables import calls, experiment_questions, sessions
+from tale_core.text import safe_text
 
 MOST_TERMS = 8
 LONGEST_TERM = 200
@@ -50,7 +50,7 @@ MOST_THREES = 24
 LIMIT_S = 5.0
 """Seconds that a search may take on SQLite, and each of its statements on PostgreSQL."""
 _CANCELLED = "57014"
-_STEPS = 20_000
+STEPS = 20_000
 """Instructions of SQLite's machine between two looks at the clock: about a millisecond."""
 Has = Callable[[ColumnElement[Any], str], ColumnElement[bool]]
 """A condition: the column holds the text, whatever the case."""
@@ -85,11 +85,13 @@ def search_of(connection: Connection) -> TextSearch:
     return TrigramSearch() if connection.dialect.name == "sqlite" else PostgresSearch()
 
 
-def _ilike(where: ColumnElement[Any], term: str) -> ColumnElement[bool]:
+def ilike(where: ColumnElement[Any], term: str) -> ColumnElement[bool]:
+    """Contains, whatever the case of the letters."""
     return where.icontains(term, autoescape=True)
 
 
-def _like(where: ColumnElement[Any], term: str) -> ColumnElement[bool]:
+def like(where: ColumnElement[Any], term: str) -> ColumnElement[bool]:
+    """Contains, as LIKE of the database has it."""
     # SQLite's own LIKE does not mind the case of A to Z; ILIKE would have it copy every text in lower case first.
     return where.contains(term, autoescape=True)
 
@@ -129,7 +131,7 @@ class PostgresSearch:
     """
 
     def __init__(self) -> None:
-        self._plain = PlainSearch(_ilike)
+        self._plain = PlainSearch(ilike)
 
     def holding(self, connection: Connection, term: str) -> ColumnElement[bool]:
         """See `TextSearch`."""
@@ -152,7 +154,7 @@ class TrigramSearch:
     """
 
     def __init__(self) -> None:
-        self._plain = PlainSearch(_like)
+        self._plain = PlainSearch(like)
 
     def holding(self, connection: Connection, term: str) -> ColumnElement[bool]:
         """See `TextSearch`."""
@@ -220,7 +222,7 @@ def time_limit(connection: Connection, seconds: float | None = None) -> Iterator
         return
     driver: Any = connection.connection.driver_connection
     until = time.monotonic() + limit_s
-    driver.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+    driver.set_progress_handler(lambda: time.monotonic() > until, STEPS)
     try:
         yield
     except sa_exc.OperationalError as e:

@@ -1,106 +1,50 @@
 """Ways to answer a question, by name.
 
-A strategy says what to ask; whoever runs it (`Caller`) sends, stores and grades every call, so a strategy knows no
-client, no store and no limits. Prompt template and sampling come from the caller: every strategy of a run shares them,
-except where a name ends in `@wording`.
+A strategy says what to ask; `QuestionCaller` sends, stores and grades every call, so a strategy has no client, no store
+and no limits. Prompt template and sampling come from the caller: every strategy of a run shares them, except where a
+name ends in `@template`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from tale_core import prompts
+from tale_core.calls.record import Step
 from tale_core.errors import InputError
-from tale_core.estimators import estimator
-from tale_core.i18n import N_, t
-from tale_core.models import adapters
-from tale_core.strategies.base import Attempt, BudgetPredictor, Caller, Step, Strategy
-from tale_core.strategies.kinds import (
-    MOST_PROBES,
-    ChainOfDraft,
-    Concise,
-    Direct,
-    FixedBudget,
-    Oracle,
-    Reworded,
-    TalePredicted,
-    TaleZeroShot,
-    Tuned,
-    Vanilla,
-)
-from tale_core.types import TUNED, ReasoningEffort
+from tale_core.estimators import TrainedEstimator, trained
+from tale_core.grading.lines import evaluated
+from tale_core.i18n import t
+from tale_core.prompts import messages as prompts
+from tale_core.strategies.base import Attempt, BudgetPredictor, Family, Offer, QuestionCaller, Strategy
+from tale_core.strategies.kinds import KINDS, MOST_PROBES, TalePredicted, Tuned
 
 __all__ = [
+    "KINDS",
     "MOST_PROBES",
     "NAMES",
+    "USUAL",
     "Attempt",
     "BudgetPredictor",
-    "Caller",
+    "Family",
+    "Offer",
+    "QuestionCaller",
     "Step",
     "Strategy",
     "Tuned",
-    "check_base",
+    "estimator_key",
+    "hint_of",
+    "kind_of",
+    "offered",
     "strategies",
     "strategy",
     "title_of",
-    "tuned",
+    "tool_of",
+    "trained_for",
+    "usual",
 ]
 
-
-def _plain() -> tuple[Strategy, ...]:
-    """Those whose names say all, with their words in the reader's language."""
-    return (
-        Direct(
-            "direct",
-            t("Direct answer"),
-            t("The answer alone, without reasoning: the fewest tokens a model can use."),
-            worded=False,
-        ),
-        Vanilla(
-            "vanilla",
-            t("Vanilla"),
-            t("Reasoning step by step, without a budget: what the others are compared with."),
-        ),
-        TaleZeroShot(
-            "tale-zero-shot",
-            t("TALE, zero-shot"),
-            t("The model names a budget for the question, then keeps to it."),
-            (2, 2),
-        ),
-        Oracle(
-            "oracle",
-            t("Searched optimum"),
-            t(
-                "A search finds the best budget of each question. It uses the known answer, so it shows what is "
-                "possible, not what a method without it can reach."
-            ),
-            (1, 1 + MOST_PROBES),
-            needs_answer=True,
-        ),
-        ChainOfDraft(
-            "chain-of-draft",
-            t("Chain of Draft"),
-            t("Steps of five words at most; weak below 3 billion parameters."),
-            worded=False,
-        ),
-        Concise("concise", t("Concise"), t("The vanilla prompt that also asks to be brief, without a number.")),
-    )
-
-
-_PREDICTED = {
-    "tale-calibrated": (
-        "calibrated",
-        N_("TALE, calibrated"),
-        N_("The model's own estimate, corrected by what searches found."),
-    ),
-    "tale-regression": (
-        "regression",
-        N_("TALE, regression"),
-        N_("A regression trained on searches names the budget."),
-    ),
-}
-NAMES = (*(s.name for s in _plain()), "fixed:N", "effort:LEVEL", "tale-calibrated", "tale-regression", "tuned:NAME")
+NAMES = tuple(kind.PATTERN for kind in KINDS)
 """What `strategy` understands, for people; each may end in @ and one of `prompts.TEMPLATES`."""
 
 
@@ -108,88 +52,95 @@ def strategy(name: str, estimators: Mapping[str, BudgetPredictor] | None = None)
     """The strategy of this name.
 
     Args:
-        name: See `NAMES`; "fixed:50@words" asks in another wording than the run's.
-        estimators: Trained ones, by "calibrated" and "regression"; those for another wording than the run's by
+        name: See `NAMES`; "fixed:50@words" asks in another template than the run's.
+        estimators: Trained ones, by "calibrated" and "regression"; those for another template than the run's by
             "calibrated@words" and so on.
 
     Raises:
-        InputError: No such name, a wrong budget, level or wording, or something that has to be trained first.
+        InputError: No such name, a wrong budget, level or template, or something that has to be trained first.
     """
-    bare, at, wording = name.strip().partition("@")
-    if not at:
-        return _named(bare.strip(), "", estimators or {})
-    chosen = prompts.template(wording.strip())
-    found = _named(bare.strip(), f"@{chosen.name}", estimators or {})
+    bare, at, template = (part.strip() for part in name.strip().partition("@"))
+    chosen = prompts.template(template) if at else None
+    kind = kind_of(bare)
+    if kind is None:
+        raise InputError(t("There is no strategy {name!r}.", name=bare[:60]), _choose())
+    found = kind.make(bare, f"@{chosen.name}" if chosen else "", estimators or {})
+    if chosen is None:
+        return found
     if not found.worded:
         raise InputError(
             t(
-                "{name!r} asks for a wording, but {strategy} has a prompt of its own.",
+                "{name!r} asks for a prompt template, but {strategy} has a prompt of its own.",
                 name=name[:60],
                 strategy=found.name,
             ),
             t("Leave it out."),
         )
-    return Reworded(found, chosen.name)
+    return replace(found, template=chosen.name)
 
 
-def _named(name: str, at: str, estimators: Mapping[str, BudgetPredictor]) -> Strategy:
-    for plain in _plain():
-        if plain.name == name:
-            return plain
-    if name in _PREDICTED:
-        return _predicted(name, at, estimators)
-    head, _, argument = name.partition(":")
-    if head == "fixed":
-        return _fixed(name)
-    if head == "effort":
-        return _effort(name, argument)
-    if head == "tuned":
-        return tuned(argument)
-    raise InputError(t("There is no strategy {name!r}.", name=name[:60]), _choose())
+def kind_of(name: str) -> type[Strategy] | None:
+    """The kind of strategy that a name without a template begins with; None for one that is unknown."""
+    head, colon, _ = name.partition(":")
+    return next((kind for kind in KINDS if kind.head() == head and (":" in kind.PATTERN or not colon)), None)
 
 
 def title_of(name: str) -> str:
     """A strategy's name for people, whatever is trained or still there; of one that is unknown, what was given."""
-    bare, _, wording = name.partition("@")
-    if bare.startswith(TUNED):
-        return t("Fine-tuned: {name}", name=bare.removeprefix(TUNED))
-    if bare in _PREDICTED:
-        title = t(_PREDICTED[bare][1])
-        return t("{strategy}, wording {wording}", strategy=title, wording=wording) if wording else title
+    bare, _, template = name.partition("@")
+    kind = kind_of(bare)
+    if kind is not None and kind.TRAINED and (":" in bare) == (":" in kind.PATTERN):
+        return kind.titled(bare.partition(":")[2], template if kind.worded else "")
     try:
         return strategy(name).title
     except InputError:
         return name
 
 
-def tuned(name: str) -> Tuned:
-    """The strategy of an adapter.
-
-    Raises:
-        InputError: There is no adapter of this name.
-        AdapterFileError: Its description is damaged.
-    """
-    one = adapters.find(name)
-    hint = t("A model fine-tuned to be brief by itself, asked the plain question.")
-    return Tuned(
-        f"{TUNED}{one.name}",
-        title_of(f"{TUNED}{one.name}"),
-        hint,
-        worded=False,
-        adapter=one.key,
-        base=one.about.base,
-    )
+def hint_of(name: str) -> str:
+    """What a strategy without a template of its own does, in a sentence; "" for one that is unknown."""
+    kind = kind_of(name)
+    return t(kind.about(name.partition(":")[2]).hint) if kind else ""
 
 
-def check_base(one: Tuned, model: str) -> None:
-    """Check that the model is the one that the adapter belongs to.
+def tool_of(name: str) -> str | None:
+    """The tool that a strategy's answers are worked out with: "calculator", or none."""
+    bare, _, template = name.partition("@")
+    kind = kind_of(bare)
+    template = template or (kind.about(bare.partition(":")[2]).template if kind else "")
+    return "calculator" if evaluated(template) else None
 
-    Raises:
-        InputError: It is another one.
-    """
-    if one.base != model:
-        found = adapters.find(one.adapter)
-        raise InputError(adapters.other_base(found, model), adapters.choose_base(found))
+
+def offered(offer: Offer) -> list[str]:
+    """The strategies that pages offer in a list, for what there is."""
+    return [name for kind in KINDS for name in kind.offered(offer)]
+
+
+def usual(offer: Offer) -> list[str]:
+    """The strategies that are compared where nobody has chosen, for what there is."""
+    return [name for kind in KINDS if kind.USUAL for name in kind.offered(offer)]
+
+
+USUAL = tuple(usual(Offer()))
+"""Those of them that need nothing."""
+
+
+def trained_for(names: Sequence[str], model: str, template: str) -> dict[str, TrainedEstimator]:
+    """The trained estimators that these strategies need, by the names that `strategy` looks for."""
+    found: dict[str, TrainedEstimator] = {}
+    for key in filter(None, map(estimator_key, names)):
+        kind, _, own = key.partition("@")
+        by_kind = trained(model=model, template=own or template)
+        if kind in by_kind:
+            found[key] = by_kind[kind]
+    return found
+
+
+def estimator_key(name: str) -> str | None:
+    """What the trained estimator of a strategy is called among those given to `strategy`; None where it needs none."""
+    bare, at, template = name.partition("@")
+    kind = kind_of(bare)
+    return f"{kind.KIND}{at}{template}" if kind is not None and issubclass(kind, TalePredicted) else None
 
 
 def strategies(comma_list: str, estimators: Mapping[str, BudgetPredictor] | None = None) -> tuple[Strategy, ...]:
@@ -206,35 +157,3 @@ def strategies(comma_list: str, estimators: Mapping[str, BudgetPredictor] | None
 
 def _choose() -> str:
     return t("Choose from: {names}.", names=", ".join(NAMES))
-
-
-def _fixed(name: str) -> Strategy:
-    budget = int(estimator(name).name.removeprefix("fixed:"))  # It says in words what is no budget.
-    title = t("Fixed budget of {budget} tokens", budget=budget)
-    return FixedBudget(f"fixed:{budget}", title, t("The same budget for every question."), budget=budget)
-
-
-def _effort(name: str, argument: str) -> Strategy:
-    for level in get_args(ReasoningEffort):
-        if level == argument:
-            hint = t("The provider's own setting for how much a model reasons; the prompt is the vanilla one.")
-            return Vanilla(name, t("Native effort: {level}", level=level), hint, effort=level)
-    levels = ", ".join(f"effort:{level}" for level in get_args(ReasoningEffort))
-    raise InputError(
-        t("{name!r} is no level of reasoning effort.", name=name[:60]), t("Choose one of: {names}.", names=levels)
-    )
-
-
-def _predicted(name: str, at: str, estimators: Mapping[str, BudgetPredictor]) -> Strategy:
-    key, title, hint = _PREDICTED[name]
-    if f"{key}{at}" not in estimators:
-        raise InputError(
-            t(
-                "The strategy {name!r} is not available until an estimator is trained for the model and wording.",
-                name=name + at,
-            ),
-            t("Train one, or choose tale-zero-shot."),
-        )
-    predictor = estimators[f"{key}{at}"]
-    calls = (2, 2) if predictor.needs_zero_shot else (1, 1)
-    return TalePredicted(name, t(title), t(hint), calls, predictor=predictor)

@@ -1,37 +1,20 @@
-"""What a strategy is and what it is given: a `Caller` that sends, stores and grades, and predictors of budgets.
-
-Knows records and prompts' names alone: no client, no store and no limits.
-"""
+"""What a strategy is and what it is given: a `QuestionCaller`, which sends and grades, and predictors of budgets."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
-from tale_core.types import CallRecord, ProbePhase, Question, Request, Role, Sampling
+from tale_core.calls.record import Step
+from tale_core.i18n import joined, t
+from tale_core.prompts import messages as prompts
+from tale_core.types import CallRecord, Question, Sampling
 
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A call that is wanted.
-
-    Attributes:
-        template: Stored with the call, as is `version`.
-        budget: Tokens that the prompt asks for; None when it asks for none.
-        phase: For the oracle's probes, the part of the search that asks.
-        cap: Completion tokens at which the answer can no longer win; it is cut there. None lets it end by itself.
-    """
-
-    role: Role
-    request: Request
-    template: str
-    version: int
-    budget: int | None = None
-    phase: ProbePhase | None = None
-    cap: int | None = None
+Family = Literal["direct", "vanilla", "budgeted", "brief", "tuned"]
 
 
-class Caller(Protocol):
+class QuestionCaller(Protocol):
     """Sends calls for one question."""
 
     @property
@@ -42,6 +25,19 @@ class Caller(Protocol):
     @property
     def sampling(self) -> Sampling:
         """The run's sampling, shared by every answer of every strategy."""
+        ...
+
+    async def sure_and_right(self, template: str) -> Sequence[tuple[float, bool]]:
+        """How sure the model was of labelled answers to other questions than the run's, and whether they are right.
+
+        Args:
+            template: Of the answers, as stored.
+        """
+        ...
+
+    @property
+    def knob(self) -> str:
+        """The kind of budget by which the run sets budgets that are numbers (`tale_core.budgets.kinds`)."""
         ...
 
     async def call(self, step: Step) -> CallRecord:
@@ -97,36 +93,143 @@ class BudgetPredictor(Protocol):
         ...
 
 
-class Strategy(Protocol):
-    """A way to answer a question.
+class Offer(NamedTuple):
+    """What there is for a model and prompt template, and with it the strategies that need it.
 
     Attributes:
-        name: Registry name, stored with every result.
-        title: For people, a few words.
-        hint: For people, one sentence.
-        calls: Least and most calls for one question.
-        needs_answer: The known answer is used; without it the strategy makes no sense.
-        worded: Its prompt follows the run's template, so another wording can be asked for.
+        trained: Kinds of trained estimators.
+        efforts: Levels of reasoning effort that the model knows.
+        adapters: Names of adapters that belong to the model.
     """
 
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def title(self) -> str: ...  # noqa: D102
-    @property
-    def hint(self) -> str: ...  # noqa: D102
-    @property
-    def calls(self) -> tuple[int, int]: ...  # noqa: D102
-    @property
-    def needs_answer(self) -> bool: ...  # noqa: D102
-    @property
-    def worded(self) -> bool: ...  # noqa: D102
+    trained: Sequence[str] = ()
+    efforts: Sequence[str] = ()
+    adapters: Sequence[str] = ()
 
-    async def answer(self, question: Question, caller: Caller) -> Attempt:
-        """Answer a question whose `kind` is set.
+
+class About(NamedTuple):
+    """What is told of a strategy before it is made, see the attributes of `Strategy` that are called so."""
+
+    title: str
+    hint: str
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A way to answer a question; each is a class of its own, and `kinds.KINDS` lists them.
+
+    Attributes:
+        argument: What stands after the colon of its name.
+        template: Another prompt template than the run's; "" for the run's.
+        TEMPLATE: A prompt template that is part of what it is; "" where that is the run's, or none at all.
+        PATTERN: Its name, with N, LEVEL or NAME in the place of the argument.
+        TITLE: A few words, with the argument where `FILLS` stands in braces.
+        HINT: One sentence.
+        FAMILY: What it has in common with others of its colour in a chart.
+        USUAL: Compared where nobody has chosen, if it is offered.
+        TRAINED: Something has to be trained first, so that its name may outlive it.
+        calls: Least and most calls for one question.
+        needs_answer: The known answer is used; without it the strategy makes no sense.
+        worded: Its prompt follows the run's template, so another template can be asked for.
+        assumed_tokens: Of its answer, before anybody has seen one; None for as many as a vanilla answer takes.
+    """
+
+    argument: str = ""
+    template: str = ""
+    PATTERN: ClassVar[str]
+    TITLE: ClassVar[str]
+    HINT: ClassVar[str]
+    FILLS: ClassVar[str] = ""
+    TEMPLATE: ClassVar[str] = ""
+    FAMILY: ClassVar[Family] = "budgeted"
+    USUAL: ClassVar[bool] = False
+    TRAINED: ClassVar[bool] = False
+    calls: ClassVar[tuple[int, int]] = (1, 1)
+    needs_answer: ClassVar[bool] = False
+    worded: ClassVar[bool] = True
+    assumed_tokens: ClassVar[int | None] = None
+
+    @classmethod
+    def head(cls) -> str:
+        """Its name without an argument."""
+        return cls.PATTERN.partition(":")[0]
+
+    @classmethod
+    def about(cls, argument: str) -> About:
+        """What is told of one with this argument, whether there is such a one or not."""
+        return About(cls.TITLE, cls.HINT, cls.TEMPLATE)
+
+    @classmethod
+    def titled(cls, argument: str, template: str) -> str:
+        """The title, whether there is such a one or not."""
+        title = t(cls.about(argument).title, **({cls.FILLS: argument} if cls.FILLS else {}))
+        return t("{strategy}, template {template}", strategy=title, template=template) if template else title
+
+    @classmethod
+    def offered(cls, offer: Offer) -> Sequence[str]:
+        """The names that a page offers in a list."""
+        return (cls.PATTERN,)
+
+    @classmethod
+    def make(cls, name: str, at: str, estimators: Mapping[str, BudgetPredictor]) -> Strategy:
+        """The strategy of a name.
+
+        Args:
+            name: Begins with the head, and has an argument if the pattern has one.
+            at: "@" and the template it is asked in; "" for the run's.
+            estimators: See `tale_core.strategies.strategy`.
+
+        Raises:
+            InputError: The argument is wrong, or something has to be trained first.
+        """
+        return cls()
+
+    @property
+    def name(self) -> str:
+        """Registry name, stored with every result."""
+        name = f"{self.head()}:{self.argument}" if self.argument else self.head()
+        return f"{name}@{self.template}" if self.template else name
+
+    @property
+    def title(self) -> str:
+        """For people, a few words."""
+        return self.titled(self.argument, self.template)
+
+    @property
+    def hint(self) -> str:
+        """For people, a sentence; another on the template."""
+        return joined(t(self.about(self.argument).hint), prompts.template(self.template).hint if self.template else "")
+
+    async def answer(self, question: Question, caller: QuestionCaller) -> Attempt:
+        """Answer a question whose `kind` is set, in the template asked for.
 
         Raises:
             ModelError: A call failed.
             LimitReachedError: A limit of the run is reached.
         """
-        ...
+        return await self.ask(question, _OtherTemplate(caller, self.template) if self.template else caller)
+
+    async def ask(self, question: Question, caller: QuestionCaller) -> Attempt:
+        """What `answer` does; each strategy has its own."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class _OtherTemplate:
+    caller: QuestionCaller
+    template: str
+
+    @property
+    def sampling(self) -> Sampling:
+        return self.caller.sampling
+
+    async def sure_and_right(self, template: str) -> Sequence[tuple[float, bool]]:
+        return await self.caller.sure_and_right(template)
+
+    @property
+    def knob(self) -> str:
+        return self.caller.knob
+
+    async def call(self, step: Step) -> CallRecord:
+        return await self.caller.call(step)

@@ -11,6 +11,6 @@
     job         starting, following, stopping and resuming it in a process of its own (`worker`)
 
 Importing these needs no torch: it is imported where a training runs. Trained adapters are kept by
-`tale_core.models.adapters`, and answer as the strategy `tuned:NAME`.
+`tale_core.models.adapters.registry`, and answer as the strategy `tuned:NAME`.
 Source: the paper, section 4.2 and appendix (arXiv 2412.18547), and its public repository for the settings.
 """

@@ -20,10 +20,10 @@ import psutil
 
 from tale_core.errors import InputError, TuningError
 from tale_core.i18n import t
-from tale_core.models.catalog import EmbeddedModel, embedded_model, embedded_models
-from tale_core.models.weights import ensure_weights
-from tale_core.models.weights_progress import megabytes
+from tale_core.models.embedded.catalog import EmbeddedModel, embedded_model, embedded_models
+from tale_core.models.weights.fetch import ensure_weights
 from tale_core.settings import Settings, get_settings
+from tale_core.text import megabytes
 from tale_core.tuning.runs import no_room
 
 LAYOUT = 1
@@ -38,7 +38,7 @@ class Base:
         name: Catalog name; "" for a folder that the catalog does not know.
         sha256: Of the GGUF file that the embedded server loads; "" likewise.
         folder: Config, tokenizer and safetensors.
-        hub: The publisher's repository, for whoever loads the adapter elsewhere; "" when unknown.
+        hub: The publisher's repository, for loading the adapter elsewhere; "" when unknown.
     """
 
     name: str

@@ -1,19 +1,27 @@
-"""Training examples out of the store. Knows the store and the rules of `examples`; knows no torch."""
+"""Training examples out of the store, and the one file of them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from tale_core.datasets import Loaded
-from tale_core.errors import InputError
-from tale_core.i18n import t
-from tale_core.store import Store, stored_answers
+from tale_core.labels.training_files import DataFile, file_name
+from tale_core.store import Store, answering_models, stored_answers
 from tale_core.tuning import solutions
-from tale_core.tuning.examples import Examples, Selection, build
+from tale_core.tuning.examples import Example, Examples, Selection, build, leak_key
+from tale_core.tuning.examples_file import to_jsonl
+from tale_core.types import Writes
 
 
 def examples_from_store(
-    store: Store, *, model: str, selection: Selection, exclude: Collection[str] = (), parent: str = ""
+    store: Store,
+    *,
+    model: str,
+    selection: Selection,
+    exclude: Collection[str] = (),
+    parent: str = "",
+    writes: Writes = "words",
 ) -> Examples:
     """The examples that a model's own stored answers give.
 
@@ -23,12 +31,13 @@ def examples_from_store(
         selection: Which answers.
         exclude: Keys of questions that are kept for an evaluation.
         parent: Key of the adapter that the training goes on from: its answers count as the model's.
+        writes: What that adapter writes.
 
     Raises:
         InputError: A number of the selection is out of range.
     """
     selection.validate()
-    found = stored_answers(store, model=model, sessions_only=selection.sessions, adapter=parent)
+    found = stored_answers(store, model=model, sessions_only=selection.sessions, adapter=parent, writes=writes)
     return build(found, selection, exclude=exclude)
 
 
@@ -56,12 +65,62 @@ def examples_from_solutions(
     """
     selection.validate()
     for one in sets:
-        if not one.solutions:
-            raise InputError(
-                t("The answers of {set} have no worked solutions.", set=one.name),
-                t("A solution stands in the answer, before ####: “2 + 3 = 5 pens. #### 5”."),
-            )
+        solutions.require(one)
     stored = stored_answers(store, model=model, sessions_only=selection.sessions, adapter=parent)
     questions = [q for one in sets for q in one.questions]
     solved = {name: text for one in sets for name, text in one.solutions.items()}
     return build(solutions.answers(questions, solved, stored), selection, exclude=exclude)
+
+
+def training_file(store: Store, *, model: str | None = None) -> DataFile:
+    """The rows for fine-tuning as a file that `tune train --from` reads: what `tune examples --export` writes.
+
+    Args:
+        store: With the labels brought up to date (`Labeling.sync`).
+        model: Whose answers; None takes those of every model, each by the same rules.
+    """
+    found = _of_models(store, model)
+    mark = found.fingerprint
+    rows = len(found.train) + len(found.held_out)
+    return DataFile(file_name("fine-tuning", mark), to_jsonl(found), rows, mark, _labelled(store, found, model))
+
+
+def training_table(store: Store, *, model: str | None = None) -> list[dict[str, Any]]:
+    """The same rows as a table to look at; a table cannot be trained from."""
+    found = _of_models(store, model)
+    sides = (("train", found.train), ("held-out", found.held_out))
+    return [{"split": side} | _row(example) for side, part in sides for example in part]
+
+
+def _of_models(store: Store, model: str | None) -> Examples:
+    names = answering_models(store) if model is None else [model]
+    parts = [examples_from_store(store, model=name, selection=Selection()) for name in names]
+    questions = {leak_key(q): q for part in parts for q in part.questions}
+    return Examples(
+        train=tuple(e for part in parts for e in part.train),
+        held_out=tuple(e for part in parts for e in part.held_out),
+        questions=tuple(questions.values()),
+    )
+
+
+def _labelled(store: Store, found: Examples, model: str | None) -> int:
+    """How many of the rows are right because people said so."""
+    names = answering_models(store) if model is None else [model]
+    answers = [a for name in names for a in stored_answers(store, model=name) if a.labelled is not None]
+    said = {(leak_key(a.question), a.text.strip()) for a in answers}
+    return sum((e.key, e.target) in said for e in (*found.train, *found.held_out))
+
+
+def _row(example: Example) -> dict[str, Any]:
+    question = example.question
+    return {
+        "question": question.text,
+        "options": list(question.options),
+        "known_answer": question.answer,
+        "answer": example.target,
+        "tokens": example.target_tokens,
+        "budget": example.budget,
+        "template": example.template,
+        "language": question.language,
+        "topic": question.topic,
+    }

@@ -1,7 +1,6 @@
 """Tuned against base on questions that were never trained on, and what came out, kept with the adapter.
 
-The measuring is an experiment like any other; this module chooses its questions and writes down its rows. Knows
-adapters and experiments' results; knows no client and no page.
+The measuring is an experiment like any other; this module chooses its questions and writes down its rows.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from tale_core.errors import InputError
-from tale_core.experiments.document import row_document
+from tale_core.experiments.export import row_document
 from tale_core.experiments.results import ExperimentResults
 from tale_core.i18n import t
-from tale_core.models import adapters
-from tale_core.models.adapters import Adapter
+from tale_core.models.adapters import registry as adapters
+from tale_core.models.adapters.registry import Adapter
 from tale_core.tuning.examples import leak_key
 from tale_core.types import TUNED, Question
 
@@ -23,7 +22,8 @@ BASELINES = ("direct", "vanilla")
 MOST_RESULTS = 20
 _KEPT = (
     "strategy", "n", "graded", "right", "accuracy", "accuracy_low", "accuracy_high", "output_tokens",
-    "output_tokens_low", "output_tokens_high", "all_in_tokens", "outcomes", "against_vanilla",
+    "output_tokens_low", "output_tokens_high", "visible_tokens", "thinking_tokens", "all_in_tokens",
+    "outcomes", "refused", "against_vanilla",
 )  # fmt: skip
 
 
@@ -58,9 +58,9 @@ def unseen(questions: Sequence[Question], of: Sequence[Adapter]) -> Unseen:
 def held_out_questions(adapter: Adapter) -> tuple[Question, ...]:
     """The questions that were kept aside when it was trained; empty for an imported adapter."""
     found = []
-    for told in adapter.about.data.get("held_out_questions", ()):
+    for stored in adapter.about.data.get("held_out_questions", ()):
         try:
-            found.append(Question(**{**told, "options": tuple(told.get("options", ()))}))
+            found.append(Question(**{**stored, "options": tuple(stored.get("options", ()))}))
         except TypeError:
             continue
     return tuple(found)

@@ -1,9 +1,9 @@
-"""Training examples: the shortest right answers of the store, each with the plain question, split by question.
+"""Training examples: the shortest right answers of the store, each with its question, split by question.
 
 An example's target is a right, complete answer under the searched optimum: of a search the answer under the budget that
-it found, of an experiment the cheapest right answer among the budgets and wordings that it tried. For DPO the rejected
+it found, of an experiment the cheapest right answer among the budgets and templates that it tried. For DPO the rejected
 answer is the vanilla one. A question is always on one side of the split alone, and a set of questions that is kept for
-evaluation is never trained on. Knows records; knows no database, no model and no torch.
+evaluation is never trained on.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 from tale_core.errors import InputError
+from tale_core.grading import grade
+from tale_core.grading.lines import evaluated, reader, work_out
 from tale_core.i18n import t
+from tale_core.settings import PROGRAM
 from tale_core.store import StoredAnswer
-from tale_core.types import TUNED, Outcome, Question
+from tale_core.types import TUNED, Outcome, Question, Writes
 
 Against = Literal["vanilla", "wrong"]
-MORE = "python -m tale_core run DATASET --strategies vanilla,fixed:25,fixed:50,fixed:100 --template words"
+MORE = f"{PROGRAM} run DATASET --strategies vanilla,fixed:25,fixed:50,fixed:100 --template words"
 MIN_EXAMPLES = 8
 """Examples below which nothing is trained: fewer teach a format at best."""
 
@@ -52,8 +56,8 @@ class Example:
 
     Attributes:
         target_tokens: Output tokens of the target when the model wrote it.
-        budget: Tokens that it was asked to stay under then; None for wordings without a number.
-        template: Wording that it was asked in then; the example itself asks the plain question.
+        budget: Tokens that it was asked to stay under then; None for templates without a number.
+        template: Template that it was asked in then; the example itself asks as `plain_messages` does.
         vanilla: The model's complete answer without a budget, where there is one; DPO rejects it.
         wrong: An answer that is brief and wrong, or an adapter's that never ended, where there is one; DPO can reject
             it too.
@@ -73,6 +77,11 @@ class Example:
         """Names the question, whatever its spacing and case."""
         return leak_key(self.question)
 
+    @property
+    def writes(self) -> Writes:
+        """Words, or lines for the calculator."""
+        return "lines" if evaluated(self.template) else "words"
+
     def document(self) -> dict[str, Any]:
         """JSON-safe; `from_document` reads it."""
         return asdict(self)
@@ -84,10 +93,10 @@ class Example:
         Raises:
             KeyError, TypeError: It is no such document.
         """
-        told = dict(document)
-        question = question_from(told.pop("question"))
-        vanilla, wrong = (Rejected(**value) if (value := told.pop(name)) else None for name in ("vanilla", "wrong"))
-        return cls(question=question, vanilla=vanilla, wrong=wrong, **told)
+        fields = dict(document)
+        question = question_from(fields.pop("question"))
+        vanilla, wrong = (Rejected(**value) if (value := fields.pop(name)) else None for name in ("vanilla", "wrong"))
+        return cls(question=question, vanilla=vanilla, wrong=wrong, **fields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,12 +163,14 @@ class Examples:
         passed: Why other questions gave none.
         questions: Every question of the held-out side with a known answer, also those without an example: an accuracy
             on those alone that were answered right would flatter.
+        source: The command that made them; "" where that is not known. It does not change what they teach.
     """
 
     train: tuple[Example, ...]
     held_out: tuple[Example, ...]
     passed: Passed = field(default=Passed(0, 0, 0, 0))
     questions: tuple[Question, ...] = ()
+    source: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -172,12 +183,34 @@ class Examples:
         """The questions that are trained on: an evaluation on them would prove nothing."""
         return tuple(sorted({e.key for e in self.train}))
 
-    def require(self, *, pairs: bool = False) -> None:
-        """Check that there is enough to train on.
+    @property
+    def writes(self) -> Writes:
+        """What an adapter that learns them writes; how it is asked and read follows from it."""
+        return next((e.writes for e in (*self.train, *self.held_out)), "words")
+
+    def require(self, *, pairs: bool = False, parent: Writes | None = None) -> None:
+        """Check that there is enough to train on, and that one adapter can learn it.
+
+        Args:
+            pairs: Preferences are to be learnt.
+            parent: What the adapter writes that the training goes on from; None begins anew.
 
         Raises:
             InputError: There is not, with what to do.
         """
+        ways = {e.writes for e in (*self.train, *self.held_out)}
+        if len(ways) > 1:
+            raise InputError(
+                t("Some of the examples are lines for the calculator, the others are words."),
+                t("Train an adapter with either: it answers in one way."),
+            )
+        if parent is not None and ways - {parent}:
+            raise InputError(
+                t("The adapter to go on from writes words, and the examples are lines for the calculator.")
+                if self.writes == "lines"
+                else t("The adapter to go on from writes lines for the calculator, and the examples are words."),
+                t("Begin anew, or sample that adapter's own answers."),
+            )
         usable = [e for e in self.train if e.vanilla or e.wrong] if pairs else self.train
         if len(usable) >= MIN_EXAMPLES:
             return
@@ -239,7 +272,8 @@ def _of_question(answers: Sequence[StoredAnswer], selection: Selection) -> tuple
     most = selection.most_tokens if selection.most_tokens is not None else max(a.tokens for a in shorter)
     fits = [a for a in shorter if selection.least_tokens <= a.tokens <= most]
     distinct = {" ".join(a.text.split()): a for a in fits}
-    chosen = sorted(distinct.values(), key=lambda a: (a.tokens, a.text))[: selection.per_question]
+    ordered = sorted(distinct.values(), key=lambda a: (a.tokens, a.text))
+    chosen = list(islice(filter(comes_to_its_value, ordered), selection.per_question))
     wrong = _wrong([a for a in answers if may_be_rejected(a) and not a.vanilla and a.optimum is not False])
     rejected = Rejected(vanilla.text, vanilla.tokens) if vanilla else None
     return [_example(a, rejected, wrong) for a in chosen], "outside"
@@ -254,6 +288,16 @@ def may_be_rejected(answer: StoredAnswer) -> bool:
     if answer.vanilla or answer.whole:
         return answer.vanilla or answer.outcome is Outcome.WRONG
     return answer.outcome is Outcome.TRUNCATED and _own(answer)
+
+
+def comes_to_its_value(answer: StoredAnswer | Example) -> bool:
+    """Whether lines come to a value, the known one where there is one; words are as they were graded."""
+    text, question = answer.text if isinstance(answer, StoredAnswer) else answer.target, answer.question
+    if not evaluated(answer.template):
+        return True
+    if question.answer is None:
+        return work_out(text).answer is not None
+    return grade(text, question, finish_reason="stop", read=reader(answer.template)).outcome is Outcome.CORRECT
 
 
 def _own(answer: StoredAnswer) -> bool:
@@ -291,6 +335,6 @@ def pairs(examples: Iterable[Example], against: Sequence[Against] = ("vanilla",)
     return found
 
 
-def question_from(told: Mapping[str, Any]) -> Question:
+def question_from(fields: Mapping[str, Any]) -> Question:
     """A question that was written as JSON."""
-    return Question(**dict(told) | {"options": tuple(told.get("options", ()))})
+    return Question(**dict(fields) | {"options": tuple(fields.get("options", ()))})

@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from tale_core.errors import InputError
 from tale_core.i18n import t
-from tale_core.tuning.examples import Example, Examples, leak_key, question_from
+from tale_core.tuning.examples import Example, Examples, comes_to_its_value, leak_key, question_from
 from tale_core.types import Question
 
 
@@ -19,6 +19,7 @@ def to_jsonl(examples: Examples) -> str:
     sides = (("train", examples.train), ("held-out", examples.held_out))
     rows = [{"split": side} | e.document() for side, part in sides for e in part]
     rows += [{"split": "question", "question": asdict(q)} for q in examples.questions]
+    rows += [{"split": "source", "command": examples.source}] if examples.source else []
     return "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
 
 
@@ -30,6 +31,7 @@ def from_jsonl(text: str, *, where: str = "the file") -> Examples:
     """
     sides: dict[str, list[Example]] = {"train": [], "held-out": []}
     questions: list[Question] = []
+    source = ""
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
@@ -37,6 +39,8 @@ def from_jsonl(text: str, *, where: str = "the file") -> Examples:
             row = json.loads(line)
             if (split := row.pop("split")) == "question":
                 questions.append(question_from(row["question"]))
+            elif split == "source":
+                source = _text(row["command"])
             else:
                 sides[split].append(_checked(Example.from_document(row)))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
@@ -45,13 +49,28 @@ def from_jsonl(text: str, *, where: str = "the file") -> Examples:
                 t("Write it with `tune examples`."),
             ) from e
     aside = {e.key for e in sides["held-out"]} | {leak_key(q) for q in questions}
+    if wrong := next((e for part in sides.values() for e in part if not comes_to_its_value(e)), None):
+        raise InputError(
+            t(
+                "In {where} the lines of “{question}” do not come to its answer.",
+                where=where,
+                question=wrong.question.text[:60],
+            ),
+            t("Leave that example out."),
+        )
     both = {e.key for e in sides["train"]} & aside
     if both:
         raise InputError(
             t("{count} questions of {where} stand on both sides of the split.", count=len(both), where=where),
             t("Leave one side out."),
         )
-    return Examples(tuple(sides["train"]), tuple(sides["held-out"]), questions=tuple(questions))
+    return Examples(tuple(sides["train"]), tuple(sides["held-out"]), questions=tuple(questions), source=source)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("no text")
+    return value
 
 
 def _checked(example: Example) -> Example:

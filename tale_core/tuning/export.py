@@ -1,8 +1,8 @@
 """A PEFT adapter as a GGUF file: the same two small matrices a projection, named and ordered as llama.cpp wants them.
 
 For the llama architecture the rows of q_proj and k_proj are permuted, since the base's converter permuted the weights
-that they are added to; without it the text often stays the same and the probabilities are wrong. Knows PEFT's and
-llama.cpp's names; imports gguf and safetensors, no torch. Source: llama.cpp, convert_lora_to_gguf.py.
+that they are added to; without it the text often stays the same and the probabilities are wrong. Imports gguf and
+safetensors, no torch. Source: llama.cpp, convert_lora_to_gguf.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import Any, Final, NamedTuple
 
 from tale_core.errors import AdapterFileError, TuningError
 from tale_core.i18n import t
-from tale_core.models.adapters import PEFT_FILES
+from tale_core.models.adapters.check import WRITES
+from tale_core.models.adapters.registry import PEFT_FILES
+from tale_core.types import Writes
 
 ARCHITECTURES: Final = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
 """transformers' model_type to llama.cpp's architecture, for those whose projections are known to map one to one."""
@@ -57,7 +59,7 @@ def shape_of(folder: Path) -> Shape:
     return Shape(ARCHITECTURES[kind], layers, heads, kv)
 
 
-def write_gguf(peft: Path, target: Path, shape: Shape, *, about: str = "") -> None:
+def write_gguf(peft: Path, target: Path, shape: Shape, *, about: str = "", writes: Writes = "words") -> None:
     """Write the adapter of a PEFT folder as a GGUF file.
 
     Args:
@@ -65,6 +67,7 @@ def write_gguf(peft: Path, target: Path, shape: Shape, *, about: str = "") -> No
         target: The file to write.
         shape: Of the base.
         about: A sentence that goes into the file.
+        writes: What the adapter writes; goes into the file too, so that it is known wherever it is imported.
 
     Raises:
         AdapterFileError: The folder holds something else than a plain LoRA of known projections, or numbers that are
@@ -84,6 +87,7 @@ def write_gguf(peft: Path, target: Path, shape: Shape, *, about: str = "") -> No
     writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, alpha * rank**0.5 if config.get("use_rslora") else alpha)
     if about:
         writer.add_description(about)
+    writer.add_string(WRITES, writes)
     for pair in _pairs(peft, shape):
         writer.add_tensor(f"{pair.name}.lora_a", pair.a)
         writer.add_tensor(f"{pair.name}.lora_b", pair.b)

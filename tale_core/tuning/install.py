@@ -6,9 +6,10 @@ from importlib.util import find_spec
 
 from tale_core.errors import TuningUnavailableError
 from tale_core.i18n import t
+from tale_core.settings import install_command
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "gguf")
-COMMANDS = ("pip install torch==2.13.0", "pip install -r requirements-tune.txt")
+COMMANDS = ("pip install torch==2.13.0", install_command("tune"))
 """In this order: the second alone would fetch torch with gigabytes for a GPU."""
 
 

@@ -1,13 +1,12 @@
 """Starting, stopping and resuming a training in a process of its own, which outlives the app that started it.
 
-Knows the worker's command and the run's folder. Everything that is to be known about a running training is read from
-there, so that any process can follow, stop and resume it.
+Everything that is to be known about a running training is read from there, so that any process can follow, stop and
+resume it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import subprocess
 import sys
 import threading
@@ -18,11 +17,12 @@ from datetime import UTC, datetime
 
 import psutil
 
-from tale_core import detached
 from tale_core.errors import InputError, TuningError
-from tale_core.i18n import joined, language, t
-from tale_core.models import adapters
-from tale_core.store.owner import owner_is_gone, owner_of
+from tale_core.i18n import joined, t
+from tale_core.models.adapters import registry as adapters
+from tale_core.process import start as start_process
+from tale_core.settings import REPO_ROOT
+from tale_core.store.database.owner import owner_is_gone, owner_of
 from tale_core.tuning import runs
 from tale_core.tuning.examples import Examples
 from tale_core.tuning.install import require
@@ -33,7 +33,6 @@ from tale_core.types import Status
 
 RESUMABLE = ("interrupted", "failed", "cancelled")
 MAX_PROCESSES = 64
-LANGUAGE = "TALE_TUNE_LANGUAGE"
 _NEVER = datetime(2000, 1, 1, tzinfo=UTC)
 """A process of another host is none that can be ended from here."""
 
@@ -142,17 +141,16 @@ def command(run: TuneRun, processes: int) -> list[str]:
 
 
 def _spawn(run: TuneRun, processes: int) -> None:
-    spoken = {LANGUAGE: language()}  # It speaks the language of whoever started it.
     try:
         with run.log.open("ab") as log:
-            process = detached.start(command(run, processes), log=log, env=spoken)
+            process = start_process(command(run, processes), cwd=REPO_ROOT, log=log)
     except OSError as e:
         run.write(replace(run.state(), status="failed", phase="ended", error=str(e)))
         raise runs.no_room(run.path, e) from e
     with contextlib.suppress(psutil.Error, TuningError):  # It has ended already, or there is no room for the name.
         run.spawned(owner_of(process.pid))
-    speaking, given = contextvars.copy_context(), (_collect, run, process, run.spawned_by())
-    threading.Thread(target=speaking.run, args=given, name="tale-tune-reaper", daemon=True).start()
+    given = (run, process, run.spawned_by())
+    threading.Thread(target=_collect, args=given, name="tale-tune-reaper", daemon=True).start()
 
 
 def _collect(run: TuneRun, process: subprocess.Popen[bytes], mine: str) -> None:
@@ -165,14 +163,14 @@ def _collect(run: TuneRun, process: subprocess.Popen[bytes], mine: str) -> None:
     if run.spawned_by() != mine or state.status not in ("running", "interrupted"):
         return
     words = run.last_words()
-    told: str | None
+    error: str | None
     status: Status
     if code in (-9, 137) and run.stop_file.exists():
-        told, status = None, "cancelled"
+        error, status = None, "cancelled"
     elif code in (-9, 137):
-        told = t("It was ended by the system or by somebody; most often that means too little memory.")
+        error = t("It was ended by the system or by somebody; most often that means too little memory.")
         status = "interrupted"
     else:
-        told, status = joined(t("Its process ended (code {code}).", code=code), words), "failed"
+        error, status = joined(t("Its process ended (code {code}).", code=code), words), "failed"
     with contextlib.suppress(TuningError):
-        run.write(replace(state, status=status, phase="ended", error=told, message="", eta_s=None))
+        run.write(replace(state, status=status, phase="ended", error=error, message="", eta_s=None))

@@ -1,6 +1,6 @@
 """What a training will take, measured: a few passes over its own examples, forward and back, timed.
 
-Knows a TRL trainer's data set and loss; changes nothing in it. Imports torch when called.
+Changes nothing in the trainer. Imports torch when called.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a training is asked to do. The defaults are the paper's (TALE-PT, appendix; arXiv 2412.18547).
 
-Knows numbers and names; imports no torch.
+It imports no torch.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any, Final, Literal
 
 from tale_core.errors import InputError
 from tale_core.i18n import t
-from tale_core.models import adapters
-from tale_core.models.catalog import embedded_models
-from tale_core.tuning.examples import Against
+from tale_core.models.adapters import registry as adapters
+from tale_core.models.embedded.catalog import embedded_models
+from tale_core.tuning.examples import Against, Examples
 
 Method = Literal["sft", "dpo"]
 PROJECTIONS: Final = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -181,6 +181,11 @@ class TunePlan:
                 t("A training that goes on from it keeps them."),
             )
 
+    def require(self, examples: Examples) -> None:
+        """Check that there is enough to train on, and that it is what the parent writes; see `Examples.require`."""
+        parent = adapters.find(self.parent).about.writes if self.parent else None
+        examples.require(pairs=self.method == "dpo", parent=parent)
+
     @property
     def embedded(self) -> bool:
         """Whether the base is one that the embedded server serves."""
@@ -197,8 +202,8 @@ class TunePlan:
         Raises:
             KeyError, TypeError: It is no such document.
         """
-        told = dict(document["settings"])
-        known = {f.name: told[f.name] for f in fields(TrainingSettings) if f.name in told}
+        stored = dict(document["settings"])
+        known = {f.name: stored[f.name] for f in fields(TrainingSettings) if f.name in stored}
         for name in ("targets", "against"):
             if name in known:
                 known[name] = tuple(known[name])

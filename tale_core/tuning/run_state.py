@@ -1,4 +1,4 @@
-"""How far a training is: what its process writes and everybody else reads. Knows fields alone."""
+"""How far a training is: what its process writes and everybody else reads."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RunState:
         message: What happens now, in words.
         adapter: Name of the adapter that came out.
         error: Why it ended early, in words.
-        owner: The process, see `tale_core.store.owner`.
+        owner: The process, see `tale_core.store.database.owner`.
     """
 
     status: Status = "running"

@@ -8,15 +8,14 @@
         stop                          exists when it was asked to stop
         log.txt                       the process's own words
 
-Whoever looks needs no connection to the process: a refresh, another tab or another program finds the same. A process
-that is gone without an end counts as interrupted. Knows files and process ids; imports no torch.
+Looking needs no connection to the process: a refresh, another tab or another program finds the same. A process that is
+gone without an end counts as interrupted. It imports no torch.
 """
 
 from __future__ import annotations
 
 import errno
 import json
-import os
 import re
 import shutil
 import uuid
@@ -27,9 +26,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tale_core.errors import InputError, NotFoundError, TuningError
-from tale_core.i18n import t
+from tale_core.files import write_whole
+from tale_core.i18n import from_stored, t, to_stored
 from tale_core.settings import get_settings
-from tale_core.store.owner import HEARTBEAT_LIMIT, owner_is_gone
+from tale_core.store.database.owner import HEARTBEAT_LIMIT, owner_is_gone
 from tale_core.tuning.examples import Examples
 from tale_core.tuning.examples_file import from_jsonl, to_jsonl
 from tale_core.tuning.plan import TunePlan
@@ -88,7 +88,7 @@ class TuneRun:
     def spawned(self, owner: str) -> None:
         """Note whose process it is, for the seconds until that process writes a state of its own.
 
-        In a file of its own: whoever starts it must not overwrite what it has written meanwhile.
+        In a file of its own: the process that starts it must not overwrite what it has written meanwhile.
         """
         _write(self.path / "owner", owner)
 
@@ -106,8 +106,9 @@ class TuneRun:
 
     def _read(self) -> RunState:
         try:
-            told = json.loads((self.path / "state.json").read_text(encoding="utf-8"))
-            known = {f.name: told[f.name] for f in fields(RunState) if f.name in told}
+            stored = json.loads((self.path / "state.json").read_text(encoding="utf-8"))
+            known = {f.name: stored[f.name] for f in fields(RunState) if f.name in stored}
+            known |= {name: from_stored(known[name]) for name in ("message", "error") if name in known}
             if known.get("estimate"):
                 known["estimate"] = Estimate(**known["estimate"])
             return RunState(**known)
@@ -122,8 +123,9 @@ class TuneRun:
         Raises:
             TuningError: There is no room, or the folder is gone.
         """
-        told = replace(state, updated_at=datetime.now(UTC).isoformat())
-        _write(self.path / "state.json", json.dumps(asdict(told), ensure_ascii=False))
+        kept = asdict(state) | {"message": to_stored(state.message), "error": to_stored(state.error)}
+        kept["updated_at"] = datetime.now(UTC).isoformat()
+        _write(self.path / "state.json", json.dumps(kept, ensure_ascii=False))
 
     def append(self, loss: Loss) -> None:
         """Add a line to the loss curve.
@@ -192,7 +194,7 @@ def create(plan: TunePlan, examples: Examples, *, measure_only: bool = False) ->
         TuningError: The folder cannot be written.
     """
     plan.validate()
-    examples.require(pairs=plan.method == "dpo")
+    plan.require(examples)
     path = folder() / f"tune-{uuid.uuid4().hex[:12]}"
     try:
         path.mkdir(parents=True, mode=0o700)
@@ -262,12 +264,7 @@ def no_room(path: Path, error: OSError) -> TuningError:
 
 
 def _write(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
+        write_whole(path, text)
     except OSError as e:
         raise no_room(path.parent, e) from e
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)

@@ -1,7 +1,6 @@
 """Worked solutions of a data set as answers to learn from, written the way that a brief model should answer.
 
 Where a model's own short answers are too often wrong, the solutions that came with the questions are short and right.
-Knows questions and stored answers; knows no file and no database.
 """
 
 from __future__ import annotations
@@ -9,13 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from tale_core.datasets import Loaded
+from tale_core.errors import InputError
+from tale_core.i18n import t
 from tale_core.models import tokens
 from tale_core.store import StoredAnswer
 from tale_core.tuning.examples import leak_key, may_be_rejected
 from tale_core.types import Outcome, Question
 
 TEMPLATE = "solution"
-"""What an example names as its wording when no model wrote its answer."""
+"""What an example names as its template when no model wrote its answer."""
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 
 
@@ -28,6 +30,19 @@ def target(solution: str, answer: str) -> str:
     """
     lines = (" ".join(line.split()) for line in _CALCULATOR.sub("", solution).splitlines())
     return "\n".join((*filter(None, lines), f"[[{answer}]]"))
+
+
+def require(loaded: Loaded) -> None:
+    """Check that a data set has worked solutions.
+
+    Raises:
+        InputError: It has none.
+    """
+    if not loaded.solutions:
+        raise InputError(
+            t("The answers of {set} have no worked solutions.", set=loaded.name),
+            t("A solution stands in the answer, before ####: “2 + 3 = 5 pens. #### 5”."),
+        )
 
 
 def answers(

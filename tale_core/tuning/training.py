@@ -1,6 +1,6 @@
 """SFT and DPO with LoRA, through TRL and PEFT, in whatever process calls it.
 
-The prompt is the plain question in the model's own chat template, which is what the strategy `tuned` sends; the loss is
+The prompt is `plain_messages` in the model's own chat template, which is what the strategy `tuned` sends; the loss is
 on the answer alone. Nothing here decides where results go: `Hooks` take what happens, `worker` runs it.
 """
 
@@ -18,7 +18,7 @@ import psutil
 
 from tale_core.errors import TuningError
 from tale_core.i18n import t
-from tale_core.prompts import plain_messages
+from tale_core.prompts.messages import plain_messages
 from tale_core.tuning.base import Base
 from tale_core.tuning.examples import Example, Examples, pairs
 from tale_core.tuning.measuring import measure
@@ -133,7 +133,7 @@ class Training:
         from transformers import set_seed
         from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-        _score_answers_alone()
+        score_answers_alone()
         settings, dpo = self.plan.settings, self.plan.method == "dpo"
         options = _options(settings, self._folder, len(self._train), self.precision, evaluate=bool(self._held_out))
         if dpo:
@@ -188,7 +188,7 @@ def _set_threads(settings: TrainingSettings) -> None:
     torch.set_num_threads(settings.threads or psutil.cpu_count(logical=False) or 1)
 
 
-def _score_answers_alone() -> None:
+def score_answers_alone() -> None:
     """Have TRL compute the log-probabilities of the answer's tokens alone, on a processor too.
 
     Its loss is on these anyhow. It picks them out only where it has Triton, because compilers elsewhere would compile
@@ -274,7 +274,8 @@ def _rows(plan: TunePlan, examples: Sequence[Example], tokenizer: Any) -> tuple[
     else:
         wanted = [(e, "") for e in examples]
     for example, rejected in wanted:
-        prompt = [{"role": m.role, "content": m.content} for m in plain_messages(example.question)]
+        asked = plain_messages(example.question, writes=example.writes)
+        prompt = [{"role": m.role, "content": m.content} for m in asked]
         answers = [{"role": "assistant", "content": text} for text in (example.target, rejected) if text]
         if max(_length(tokenizer, [*prompt, answer]) for answer in answers) > plan.settings.max_length:
             long += 1

@@ -1,6 +1,6 @@
 """A training is looked over: what it tells after each step, when it saves, when it stops, and its best epoch.
 
-Knows the callbacks of transformers' trainer; imports them when called.
+Imports transformers when called.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A training's own process: `python -m tale_core.tuning.worker RUN_FOLDER`, started by `job` or by accelerate.
 
-It outlives whoever started it. It writes how far it is into the run's folder and ends with the adapter in the registry,
-or with an error in words and its last checkpoint. Knows the run's folder; is told everything else by its plan.
+It outlives the process that started it. It writes how far it is into the run's folder and ends with the adapter in the
+registry, or with an error in words and its last checkpoint. Everything that it needs is in the run's folder and its
+plan.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from tale_core.errors import TaleError
-from tale_core.i18n import NAMES, SOURCE, t, use_language
-from tale_core.models import adapter_check, adapters
-from tale_core.models.adapters import Adapter
+from tale_core.i18n import t
+from tale_core.models.adapters import check as adapter_check
+from tale_core.models.adapters import registry as adapters
+from tale_core.models.adapters.registry import Adapter
 from tale_core.store import current_owner
 from tale_core.tuning import runs
 from tale_core.tuning.base import Base, check_memory, prepare_base
 from tale_core.tuning.examples import Examples
 from tale_core.tuning.export import shape_of, strip_base, write_gguf
 from tale_core.tuning.install import require
-from tale_core.tuning.job import LANGUAGE
 from tale_core.tuning.run_state import Loss, Phase
 from tale_core.tuning.runs import TuneRun
 
@@ -36,7 +37,7 @@ BEAT_S = 1.0
 MOST_KEPT = 1_000
 """Held-out questions that an adapter's description keeps, to be evaluated on."""
 NICE = 5
-"""Trainings yield to whoever uses the app meanwhile."""
+"""Trainings yield to people who use the app meanwhile."""
 
 
 class Reporter:
@@ -139,7 +140,8 @@ def train(run: TuneRun, reporter: Reporter) -> None:
     reporter.phase("exporting", t("Writing the adapter…"))
     strip_base(into, base.hub)
     gguf = run.path / adapters.GGUF
-    write_gguf(into, gguf, shape, about=f"TALE-PT, {plan.method}, {len(examples.train)} examples")
+    told = f"TALE-PT, {plan.method}, {len(examples.train)} examples"
+    write_gguf(into, gguf, shape, about=told, writes=examples.writes)
     made = adapters.save(about(run, base, examples, asdict(done)), gguf, into)
     _fits(made, base)
     run.tidy()
@@ -157,11 +159,13 @@ def about(run: TuneRun, base: Base, examples: Examples, trained: dict[str, Any])
         "base_sha256": base.sha256,
         "base_folder": "" if base.name else base.folder.name,
         "method": plan.method,
+        "writes": examples.writes,
         "parent": plan.parent,
         "note": plan.note,
         "created": run.state().started_at,
         "data": {
             "fingerprint": examples.fingerprint,
+            "source": examples.source,
             "examples": len(examples.train),
             "held_out": len(examples.held_out),
             "target_tokens_mean": sum(tokens) / len(tokens) if tokens else None,
@@ -182,8 +186,8 @@ def _fits(made: Adapter, base: Base) -> None:
     """
     if not base.name:
         return
-    from tale_core.models.catalog import embedded_model
-    from tale_core.models.weights import ensure_weights
+    from tale_core.models.embedded.catalog import embedded_model
+    from tale_core.models.weights.fetch import ensure_weights
 
     weights = ensure_weights(embedded_model(base.name))
     adapters.verified(made, adapter_check.base_header(weights))
@@ -220,19 +224,13 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ["HF_HOME"] = str(run.path / "hf")
     os.environ["TRANSFORMERS_NO_ADVISORY_WARNINGS"] = "1"
-    spoken = os.environ.get(LANGUAGE, SOURCE)
-    with use_language(next((known for known in NAMES if known == spoken), SOURCE)):
-        return _run(run, reporter)
-
-
-def _run(run: TuneRun, reporter: Reporter) -> int:
     try:
         train(run, reporter)
     except Exception as e:
         try:
             fail(reporter, e)
-        except TaleError as told:  # A full disk has no room for this either.
-            print(f"the end could not be written: {told}", file=sys.stderr, flush=True)
+        except TaleError as error:  # A full disk has no room for this either.
+            print(f"the end could not be written: {error}", file=sys.stderr, flush=True)
         return 1
     return 0
 

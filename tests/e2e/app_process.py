@@ -19,12 +19,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import psutil
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Response, Route, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from tale_core.errors import NotFoundError
-from tale_core.models.server_run import ServerState
+from tale_core.models.embedded.run_folder import ServerState
 from tale_core.settings import REPO_ROOT, Settings
 from tale_core.store import Store, open_store
-from tests.fixtures_model import TEST_MODEL
+from tests.support.fixtures_model import TEST_MODEL
 
 PATIENCE_S = 60.0
 expect.set_options(timeout=PATIENCE_S * 1000)
@@ -36,6 +37,19 @@ def until(condition: Callable[[], Any], what: str, *, seconds: float = PATIENCE_
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.03)
+
+
+def steady(locator: Locator, *, seconds: float = PATIENCE_S) -> Locator:
+    """The locator, once it has stood still in view for a third of a second: a box that unfolds swallows a click."""
+    locator.scroll_into_view_if_needed()
+    boxes: list[Any] = []
+
+    def still() -> bool:
+        boxes.append(locator.bounding_box())
+        return len(boxes) > 10 and all(box == boxes[-1] for box in boxes[-10:])
+
+    until(still, "it to stand still", seconds=seconds)
+    return locator
 
 
 class App:
@@ -218,8 +232,14 @@ class Viewer:
 
     def choose(self, label: str, option: str) -> None:
         box = self.page.get_by_role("combobox", name=re.compile(label)).first
-        box.click()
-        self.page.get_by_role("option", name=option).first.click()
+        found = self.page.get_by_role("option", name=option).first
+        for _ in range(4):  # A page that is drawn anew closes the list; a person opens it again.
+            box.click()
+            with contextlib.suppress(PlaywrightTimeoutError):
+                found.click(timeout=5_000)
+                return
+            self.page.keyboard.press("Escape")
+        found.click()
 
     def ask(self, question: str, *, answer: str = "", budget: int | None = None) -> str:
         """Ask, and return the session's id once it runs."""
@@ -243,7 +263,7 @@ class Viewer:
     def use_endpoint(self, url: str, model: str, key: str = "") -> None:
         """Through the Settings page, as a person does."""
         self.go("Settings")
-        expect(self.page.get_by_text("Wording", exact=True)).to_be_visible()
+        expect(self.page.get_by_text("Prompt template", exact=True)).to_be_visible()
         self.choose("Endpoint", CUSTOM)
         # The preset's own field lingers for a moment; what is typed into it is lost.
         expect(self.page.locator("input[aria-label=Address][value*='api.openai.com']")).to_have_count(0)
@@ -254,7 +274,7 @@ class Viewer:
         box.press("Enter")
         if key:
             self.page.get_by_label("API key", exact=True).fill(key)
-            self.page.get_by_label("API key", exact=True).press("Enter")
+            self.page.get_by_label("API key", exact=True).press("Tab")
         self.page.get_by_role("button", name="Use this endpoint").click()
         expect(self.ask_button).to_be_visible()
 

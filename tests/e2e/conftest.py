@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.bad_endpoint import BadEndpoint
 from tests.e2e.app_process import App, Viewer
-from tests.fixtures_model import smollm_cache
+from tests.support.bad_endpoint import BadEndpoint
+from tests.support.fixtures_model import smollm_cache
 
 __all__ = ["smollm_cache"]
 

@@ -7,12 +7,13 @@ picture of the state lies in `shots/`.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.e2e.app_process import Viewer
+from tests.e2e.app_process import Viewer, until
 
 SHOTS = Path(__file__).with_name("shots")
 SIZES = {"desk": (1440, 900), "phone": (390, 844)}
@@ -101,6 +102,8 @@ class Looks:
             open_box: A box lies over the page, and the focus stays inside of it, as it should.
         """
         page, (width, height) = self._viewer.page, SIZES[self._size]
+        with contextlib.suppress(AssertionError):  # A page draws its tables last.
+            until(lambda: not page.evaluate(_CHARTS), "every chart to have its table", seconds=10)
         inner = page.evaluate(_SIZE)
         if inner[0] > inner[1]:
             self._findings.append(f"{state}: {inner[0]} px wide on a screen of {inner[1]}")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tale_core.models.catalog import embedded_model
-from tests.bad_endpoint import BadEndpoint
+from tale_core.models.embedded.catalog import embedded_model
 from tests.e2e.app_process import App, Viewer
+from tests.support.bad_endpoint import BadEndpoint
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 MODEL = "qwen2.5-coder-1.5b"
@@ -66,14 +66,14 @@ def test_the_page_is_there_while_weights_are_fetched_and_an_endpoint_can_be_aske
         Viewer(browser, app) as viewer,
     ):
         viewer.open()
-        bar = viewer.page.get_by_test_id("stSidebar").get_by_role("progressbar")
+        told = viewer.page.locator(".st-key-model_status")
+        bar = told.get_by_role("progressbar")
         expect(bar).to_be_visible()
-        told = viewer.page.get_by_test_id("stSidebar")
         expect(told).to_contain_text(re.compile(r"from the publisher's hub: [\d,.]+ MB of 1,117 MB"))
-        assert 0 < float(bar.get_attribute("aria-valuenow") or 0) < 100
-        account = viewer.page.get_by_test_id("stAlert").filter(has_text="use an endpoint from Settings, meanwhile")
-        expect(account).to_be_visible()
-        expect(account).not_to_have_text(account.inner_text())  # It moves as the sidebar's does.
+        expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-9]\d?$"))
+        expect(told).to_contain_text("use an endpoint from Settings, meanwhile")
+        expect(told).not_to_have_text(told.inner_text())  # It moves.
+        expect(viewer.page.get_by_role("progressbar")).to_have_count(1)  # One account of one download.
         viewer.use_endpoint(bad.base_url, "ok")
         session = viewer.ask("What is six times seven?", answer="42")
         viewer.finish(session)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from tale_core.types import ANSWERS
-from tests.bad_endpoint import BadEndpoint
-from tests.e2e.app_process import App, Viewer
+from tests.e2e.app_process import App, Viewer, until
+from tests.support.bad_endpoint import BadEndpoint
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 CANARY = "canary-91d4e7a0c35f4b28-ZzTtRrWw"
@@ -47,6 +47,19 @@ def test_a_typed_key_is_nowhere_afterwards(viewer: Viewer, bad: BadEndpoint, app
     assert CANARY not in app.log.read_text() and CANARY[:14] not in app.log.read_text()
     storage = viewer.page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
     assert CANARY not in storage
+
+
+def test_no_page_frames_the_app_and_no_script_of_elsewhere_runs_in_it(browser: Browser, app: App) -> None:
+    with Viewer(browser, app) as viewer:
+        viewer.page.set_content(f"<iframe src='{app.url}'></iframe>")
+        until(lambda: any("frame-ancestors" in one or "X-Frame" in one for one in viewer.complaints), "the refusal")
+        viewer.page.goto(app.url)
+        viewer.page.evaluate(
+            "() => { for (const how of [s => s.textContent = 'window.ran = 1', s => s.src = 'http://127.0.0.1:9/x.js'])"
+            " { const s = document.createElement('script'); how(s); document.body.append(s) } }"
+        )
+        until(lambda: sum("script-src" in one for one in viewer.complaints) >= 2, "both scripts to be refused")
+        assert viewer.page.evaluate("window.ran") is None and viewer.elsewhere == []
 
 
 def assert_nowhere(folder: Path, secret: str) -> None:

@@ -11,9 +11,9 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tale_core.labels import Desk
+from tale_core.labels import Labeling
 from tale_core.store import QueueFilter
-from tale_core.store.label_keys import answer_key, question_key
+from tale_core.store.labels.keys import answer_key, question_key
 from tale_core.types import Outcome, Question
 from tests.e2e.app_process import App, Viewer, until
 from tests.e2e.looks import LOOKS, SIZES, Looks
@@ -67,7 +67,7 @@ def verdicts(app: App, who: str) -> dict[str, str]:
         for session in [app.store.get_session(summary.id)]
         for call in session.calls
     }
-    return {numbers[target]: value for target, value in Desk(app.store).queue.verdicts().get(who, {}).items()}
+    return {numbers[target]: value for target, value in Labeling(app.store).queue.verdicts().get(who, {}).items()}
 
 
 def test_thirty_answers_by_keyboard_alone_five_undone_and_a_refresh_in_the_middle(browser: Browser, app: App) -> None:
@@ -108,7 +108,7 @@ def test_thirty_answers_by_keyboard_alone_five_undone_and_a_refresh_in_the_middl
     for session in app.store.list_sessions(limit=99):
         for call in app.store.get_session(session.id).calls:
             assert (call.outcome, call.labelled) == outcome[said[call.text[15:17]]]
-    assert Desk(app.store).queue.counts("ada", ALL)[:4] == (30, 0, 0, 30)
+    assert Labeling(app.store).queue.counts("ada", ALL)[:4] == (30, 0, 0, 30)
 
 
 def test_two_browsers_and_a_second_tab_label_one_queue_at_once_and_none_is_lost_or_doubled(
@@ -137,7 +137,7 @@ def test_two_browsers_and_a_second_tab_label_one_queue_at_once_and_none_is_lost_
     found = {name: verdicts(app, name) for name in said}
     assert found == said
     assert Counter(number for of in found.values() for number in of) == {f"{i:02}": 1 for i in range(18)}
-    assert sum(Desk(app.store).queue.counts(name, ALL).undoable for name in said) == 18
+    assert sum(Labeling(app.store).queue.counts(name, ALL).undoable for name in said) == 18
 
 
 def test_a_known_answer_is_typed_without_the_mouse_and_what_is_typed_presses_no_key(browser: Browser, app: App) -> None:
@@ -151,7 +151,7 @@ def test_a_known_answer_is_typed_without_the_mouse_and_what_is_typed_presses_no_
         ada.page.keyboard.type("ynsz")
         ada.page.keyboard.press("Escape")
         expect(box).to_have_count(0)
-        assert verdicts(app, "ada") == {} and not Desk(app.store).queue.any_labels()
+        assert verdicts(app, "ada") == {} and not Labeling(app.store).queue.any_labels()
         ada.page.keyboard.press("g")
         expect(box).to_be_focused()
         ada.page.keyboard.type("12")
@@ -173,12 +173,12 @@ def test_no_state_of_the_page_is_wider_than_the_screen_or_shuts_people_out(
     long = f"Three cats have **12** legs, for $4 each: {'so ' * 40}"
     texts = [f"This is answer {i:02}.\n{long}\nIt is {i}" for i in range(12)]
     samples.experiment(app.store, questions, {"vanilla": texts, "fixed:50": [f"[[{i}]]" for i in range(12)]})
-    desk = Desk(app.store)
-    desk.sync()
+    labeling = Labeling(app.store)
+    labeling.sync()
     for name, verdict in (("Ada Lovelace", "right"), ("Benoit", "wrong")):
-        who = desk.sit_down(name)
-        for target in sorted(desk.queue.ahead(who, ALL, limit=8), key=lambda t: t.key)[:4]:
-            desk.judge(who, target, verdict)  # type: ignore[arg-type]
+        who = labeling.sit_down(name)
+        for target in sorted(labeling.queue.ahead(who, ALL, limit=8), key=lambda t: t.key)[:4]:
+            labeling.judge(who, target, verdict)  # type: ignore[arg-type]
     with Annotator(browser, app, viewport={"width": width, "height": height}, color_scheme=scheme) as viewer:
         shot = Looks(viewer, size, scheme, "label-")
         viewer.page.goto(f"{app.url}/Label")

@@ -17,9 +17,9 @@ from tale_core.lessons import lesson
 from tale_core.lessons.document import lesson_html
 from tale_core.lessons.recorded import bundled
 from tale_core.types import Language
-from tests.bad_endpoint import BadEndpoint
 from tests.e2e.app_process import App, Viewer
 from tests.e2e.looks import LOOKS, SIZES, Looks
+from tests.support.bad_endpoint import BadEndpoint
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 NAMES = ("Noor", "Ash", "禾")

@@ -8,9 +8,9 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.bad_endpoint import BadEndpoint
 from tests.e2e.app_process import App, Viewer
 from tests.e2e.looks import LOOKS, SIZES, Looks
+from tests.support.bad_endpoint import BadEndpoint
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 QUESTION = "A train covers 180 km in 2.5 hours, and a ticket costs $12.50. How many kilometres an hour does it go?"
@@ -33,6 +33,7 @@ def test_no_state_is_wider_than_the_screen_or_shuts_people_out(
         home(viewer)
         viewer.choose("Model", "ok ·")
         viewer.finish(viewer.ask(QUESTION, answer="42"))
+        expect(viewer.page.get_by_role("table").first).to_be_visible()  # The last of the page to be drawn.
         shot("finished")
         viewer.choose("Model", "cut ·")
         viewer.finish(viewer.ask(QUESTION, answer="42", budget=20))
@@ -101,7 +102,7 @@ def add_models(viewer: Viewer, bad: BadEndpoint) -> None:
 
 def settings(viewer: Viewer) -> None:
     viewer.go("Settings")
-    expect(viewer.page.get_by_text("Wording", exact=True)).to_be_visible()
+    expect(viewer.page.get_by_text("Prompt template", exact=True)).to_be_visible()
 
 
 def home(viewer: Viewer) -> None:

@@ -1,7 +1,8 @@
 import pytest
 from threadpoolctl import threadpool_limits
 
-from tale_core.estimators import calibrated, regression, saved
+from tale_core.estimators import saved
+from tale_core.estimators.training import train
 from tests.estimators.simulated import MODEL, TEMPLATE, rows
 
 NAMED = {"model": MODEL, "template": TEMPLATE, "trained_on": "2026-11-02T10:00:00+00:00"}
@@ -20,14 +21,14 @@ def nothing_shipped(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def regressed():
-    return regression.train(rows(60), **NAMED)
+    return train("regression", rows(60), **NAMED)
 
 
 @pytest.fixture(scope="session")
 def mapped():
-    return calibrated.train(rows(60), **NAMED)
+    return train("calibrated", rows(60), **NAMED)
 
 
 @pytest.fixture(scope="session")
 def same_estimate():
-    return calibrated.train(rows(40, zero="same"), **NAMED)
+    return train("calibrated", rows(40, zero="same"), **NAMED)

@@ -66,7 +66,7 @@ def test_groups_and_wording_cover_every_column_once():
     assert sorted(found) == list(range(WIDTH))
 
 
-@pytest.mark.parametrize("module", ["tale_core.estimators", "tale_core.estimators.saved", "tale_core.ask"])
+@pytest.mark.parametrize("module", ["tale_core.estimators", "tale_core.estimators.saved", "tale_core.ask.plan"])
 def test_importing_estimators_loads_no_scikit_learn(module):
     code = f"import sys, {module}; print([m for m in ('sklearn', 'skops', 'scipy', 'numpy') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

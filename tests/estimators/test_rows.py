@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tale_core import prompts
 from tale_core.errors import InputError
 from tale_core.estimators.rows import (
     MIN_ROWS,
@@ -19,6 +18,7 @@ from tale_core.estimators.rows import (
     select_rows,
 )
 from tale_core.estimators.rows_file import read_rows, rows_from_jsonl, rows_to_jsonl
+from tale_core.prompts import messages as prompts
 from tale_core.store import open_store
 from tale_core.types import CallRecord, Question, Sampling, SessionRecord
 from tests.estimators.simulated import MODEL, TEMPLATE, rows
@@ -89,7 +89,7 @@ def test_the_store_gives_rows_and_finds_own_estimates_wherever_they_were_asked_f
     assert rows_from_store(store, model="m", template="other") == []
 
 
-def test_only_one_model_and_wording_is_selected_and_each_question_once():
+def test_only_one_model_and_template_is_selected_and_each_question_once():
     mine = rows(3)
     others = [replace(mine[0], model="x"), replace(mine[1], template="words")]
     again = replace(mine[2], optimal_budget=77)

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 
+from tale_core import files
 from tale_core.errors import EstimatorFileError, InputError
 from tale_core.estimators import archive, saved
 from tale_core.estimators.candidates import CANDIDATES, Data
@@ -210,7 +211,7 @@ def test_nothing_half_written_is_left_when_the_disk_fails(regressed, monkeypatch
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(saved.os, "replace", full)
+    monkeypatch.setattr(files.os, "replace", full)
     with pytest.raises(EstimatorFileError, match="No space left"):
         saved.save(regressed)
     assert [p.name for p in saved.folder().iterdir()] == [kept.path.name]

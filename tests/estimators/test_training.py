@@ -9,16 +9,23 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
 from tale_core.errors import TrainingError
-from tale_core.estimators import calibrated, candidates, regression, training
+from tale_core.estimators import candidates
 from tale_core.estimators.base import MAX_BUDGET
 from tale_core.estimators.candidates import BOOSTING, CALIBRATED, CANDIDATES, CONSTANT, NEIGHBOURS, RIDGE, Data
 from tale_core.estimators.evaluation import conformal_radius, folds, held_out, pinball, score
+from tale_core.estimators.kinds import KINDS, Training
 from tale_core.estimators.rows import TooFewRowsError
+from tale_core.estimators.training import train
 from tale_core.types import Question
 from tests.estimators.simulated import MODEL, TEMPLATE, law, question, rows
 
 NAMED = {"model": MODEL, "template": TEMPLATE}
 RUN = {**NAMED, "trained_on": "2026-11-02", "aim": "median"}
+
+
+@pytest.fixture
+def ridge_alone(monkeypatch):
+    monkeypatch.setitem(KINDS, "regression", replace(KINDS["regression"], training=Training("Ridge", ("ridge",))))
 
 
 def scored(report, name):
@@ -63,9 +70,9 @@ def test_shuffled_optima_are_predicted_no_better_than_by_the_constant():
     assert taken <= 1  # 95 % intervals of six comparisons.
 
 
-def test_without_a_law_every_question_honestly_gets_the_middle():
+def test_without_a_law_every_question_honestly_gets_the_middle(ridge_alone):
     mixed = rows(40, lawful=False, seed=3, noise=0.4)
-    found = training.run(training.Contest("regression", (RIDGE,)), mixed, seed=1, **RUN)
+    found = train("regression", mixed, seed=1, **RUN)
     middle = sorted(r.optimal_budget for r in mixed)[20]
     assert found.metadata.candidate == "constant"
     assert f"every question gets {middle} tokens" in found.metadata.report.reason
@@ -88,9 +95,8 @@ def test_the_upper_aim_is_enough_for_about_nine_of_ten():
     assert 0.8 <= np.mean(held.upper >= data.y) <= 0.97
 
 
-def test_the_same_rows_and_seed_give_the_same_estimator_and_another_seed_another():
-    contest = training.Contest("regression", (RIDGE,))
-    one, same, other = (training.run(contest, rows(24), seed=seed, **RUN) for seed in (1, 1, 2))
+def test_the_same_rows_and_seed_give_the_same_estimator_and_another_seed_another(ridge_alone):
+    one, same, other = (train("regression", rows(24), seed=seed, **RUN) for seed in (1, 1, 2))
     assert one.metadata == same.metadata
     assert one.metadata.report.candidates != other.metadata.report.candidates and one.version != other.version
 
@@ -142,32 +148,32 @@ def test_an_interval_holds_the_budget(regressed):
 def test_all_optima_the_same_is_refused_with_what_to_use():
     same = [replace(r, optimal_budget=42) for r in rows(25)]
     with pytest.raises(TrainingError, match=r"All 25 searched optima are 42 tokens.*fixed:42"):
-        regression.train(same, **NAMED)
+        train("regression", same, **NAMED)
 
 
 def test_questions_that_cannot_be_told_apart_are_refused_with_what_to_use():
     looks_same = [replace(r, question=Question("Why" + "?" * 20_000 + str(i))) for i, r in enumerate(rows(25))]
     middle = sorted(r.optimal_budget for r in looks_same)[12]
     with pytest.raises(TrainingError, match=f"All 25 questions look the same.*fixed:{middle}"):
-        regression.train(looks_same, **NAMED)
+        train("regression", looks_same, **NAMED)
 
 
 def test_too_few_rows_are_refused_for_each_kind():
-    with pytest.raises(TooFewRowsError, match="has 19 finished searches with the wording"):
-        regression.train(rows(19), **NAMED)
+    with pytest.raises(TooFewRowsError, match="has 19 finished searches with the template"):
+        train("regression", rows(19), **NAMED)
     with pytest.raises(TooFewRowsError, match="has 5 finished searches with its own estimate"):
-        calibrated.train([*rows(30, zero=None), *rows(5, seed=9)], **NAMED)
+        train("calibrated", [*rows(30, zero=None), *rows(5, seed=9)], **NAMED)
 
 
 def test_what_is_left_out_is_noted():
     mixed = [*rows(30), *rows(30, zero=None, seed=5)]
-    report = calibrated.train(mixed, **NAMED).metadata.report
+    report = train("calibrated", mixed, **NAMED).metadata.report
     assert report.rows == 30 and report.notes[0].startswith("30 searches are left out")
 
 
 def test_no_row_is_predicted_by_a_model_that_saw_it():
-    for train, test in folds(37):
-        assert set(train) | set(test) == set(range(37)) and not set(train) & set(test)
+    for seen, held in folds(37):
+        assert set(seen) | set(held) == set(range(37)) and not set(seen) & set(held)
 
 
 def test_the_conformal_radius_leaves_at_most_one_in_ten_outside():
@@ -187,7 +193,7 @@ def test_left_out_residuals_are_those_of_a_line_fitted_without_the_row():
     x, y = rng.normal(size=(30, 4)), rng.normal(size=30)
     x -= x.mean(axis=0)
     line = Ridge(alpha=3.0).fit(x, y)
-    found = candidates._left_out(x, y - line.predict(x), 3.0)
+    found = candidates.left_out(x, y - line.predict(x), 3.0)
     for i in (0, 7, 29):
         rest = np.delete(np.arange(30), i)
         # The penalty stays the same without the row; its mean is no longer zero, which Ridge's intercept takes up.

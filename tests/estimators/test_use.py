@@ -5,12 +5,13 @@ from contextlib import aclosing
 
 import pytest
 
-from tale_core.ask import AskPlan, CallFinished, EstimateReady, ask
-from tale_core.cli import main
+from tale_core.ask.plan import AskPlan, EstimateReady, ask
+from tale_core.calls.events import CallFinished
+from tale_core.cli.main import main
 from tale_core.errors import EstimatorFileError, InputError
 from tale_core.estimators import estimator, saved, trained
 from tale_core.estimators.rows_file import rows_from_jsonl, rows_to_jsonl
-from tale_core.models.scripted import ScriptedClient
+from tale_core.models.testing.scripted import ScriptedClient
 from tale_core.strategies import strategy
 from tale_core.types import Question
 from tests.estimators.simulated import MODEL, TEMPLATE, question, rows
@@ -62,13 +63,13 @@ def test_a_version_and_a_file_name_one_estimator(regressed):
         estimator("regression:nope", **NAMED)
 
 
-def test_an_estimator_is_not_used_for_another_model_or_wording(regressed):
+def test_an_estimator_is_not_used_for_another_model_or_template(regressed):
     kept = saved.save(regressed)
     with pytest.raises(InputError, match="no regression estimator for other"):
         estimator("regression", model="other", template=TEMPLATE)
     with pytest.raises(InputError, match=r"is regression for simulated .* not regression for simulated .*'words'"):
         estimator(f"regression:{kept.path}", model=MODEL, template="words")
-    with pytest.raises(InputError, match="one model and wording"):
+    with pytest.raises(InputError, match="one model and prompt template"):
         estimator("regression")
 
 

@@ -1,3 +1,3 @@
-from tests.databases import new_database
+from tests.support.databases import new_database
 
 __all__ = ["new_database"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tale_core.experiments import ExperimentStarted, run_experiment
-from tale_core.models.scripted import Reply, ScriptedClient
+from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.store import open_store
 from tests.faults import runs
 

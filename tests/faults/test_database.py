@@ -11,22 +11,23 @@ from collections.abc import Callable
 
 import pytest
 
-from tale_core import shutdown
+from tale_core import process as shutdown
+from tale_core.calls.recorder import Recorder
 from tale_core.errors import StoreUnreachableError
 from tale_core.experiments import ExperimentDone, ExperimentStarted, UnitFinished, run_experiment
-from tale_core.models.scripted import Reply, ScriptedClient
-from tale_core.recording import Recorder
+from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.settings import REPO_ROOT, get_settings
-from tale_core.store import open_store, outage
-from tests.databases import Server
+from tale_core.store import open_store
+from tale_core.store.database import reconnect as outage
 from tests.faults import runs
+from tests.support.databases import Server
 
 
 @pytest.mark.parametrize("crash", [False, True], ids=["restarted", "crashed"])
 async def test_a_database_restarted_in_the_middle_of_a_run_costs_nothing(
     postgresql: Server, new_database: Callable[[], str], crash: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outage, "_MOST_S", 0.2)
+    monkeypatch.setattr(outage, "MOST_WAIT_S", 0.2)
     store = await asyncio.to_thread(open_store, new_database())
     plan = runs.plan()
     client = ScriptedClient(lambda _: Reply("6 times 7 is [[42]]", delay_s=0.002))
@@ -71,7 +72,7 @@ async def test_a_server_that_stays_away_is_waited_for_once_and_not_by_each_write
 
 
 def test_a_process_that_was_told_to_end_does_not_wait_for_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutdown, "_told", None)
+    monkeypatch.setattr(shutdown, "told_to_end_at", None)
     monkeypatch.setattr(shutdown, "PATIENCE_S", 0.2)
     shutdown.begin()
     work, began = Away(), time.monotonic()

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from tale_core.calls.retry import RetryPolicy
 from tale_core.experiments import ExperimentDone, ExperimentPlan, ExperimentStarted, UnitFinished, run_experiment
-from tale_core.experiments.patience import Patience
-from tale_core.models import group_state
 from tale_core.models.choice import ModelChoice, endpoint_choice, group_choice, open_client
-from tale_core.models.client_retry import NO_RETRY
+from tale_core.models.client.retry import NO_RETRY
+from tale_core.models.groups import state as group_state
 from tale_core.settings import get_settings
 from tale_core.store import open_store
-from tests.counting_endpoint import CountingEndpoint, Reply
 from tests.faults import runs
+from tests.support.counting_endpoint import CountingEndpoint, Reply
 
 DOWN_S = float(os.environ.get("TALE_TEST_DOWN_S", "1"))
 """How long an endpoint is away; 30 seconds change nothing but the waiting."""
-QUICK = Patience(base_s=0.05, outage_s=30.0 + DOWN_S)
+QUICK = RetryPolicy(base_s=0.05, outage_s=30.0 + DOWN_S)
 
 
 def good(_: str) -> Reply:
@@ -47,7 +47,7 @@ async def run(plan: ExperimentPlan, choice: ModelChoice, at: int, disturb: objec
     """Run it and call `disturb` when so many answers are there; the experiment's id."""
     store, client = open_store(), await open_client(choice, retry=NO_RETRY)
     finished, experiment_id = 0, ""
-    async for event in run_experiment(plan, client, store, patience=QUICK):
+    async for event in run_experiment(plan, client, store, retry=QUICK):
         if isinstance(event, ExperimentStarted):
             experiment_id = event.experiment_id
         elif isinstance(event, UnitFinished):

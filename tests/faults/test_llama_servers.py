@@ -18,12 +18,12 @@ from typing import Any
 import psutil
 import pytest
 
-from tale_core.cli import main
-from tale_core.commands.run import OK
+from tale_core.cli.main import main
+from tale_core.cli.output import OK
 from tale_core.settings import REPO_ROOT, get_settings
 from tale_core.store import open_store
 from tale_core.types import Outcome
-from tests.fixtures_model import TEST_MODEL, smollm_cache
+from tests.support.fixtures_model import TEST_MODEL, smollm_cache
 
 __all__ = ["smollm_cache"]
 pytestmark = pytest.mark.model
@@ -100,7 +100,7 @@ def test_one_of_two_llama_servers_is_killed_in_the_middle_and_every_question_has
     killer.start()
     assert main(["run", "shipped", "--limit", "24", "--offset", "8", *flags]) == OK
     killer.join(30)
-    assert not victim.is_running()
+    assert not victim.is_running() or victim.status() == psutil.STATUS_ZOMBIE  # Its parent may not have looked yet.
     second = json.loads(capsys.readouterr().out)["experiment"]
     calls = open_store().get_session(second).calls
     answered = [call.unit for call in calls if call.status == "done"]

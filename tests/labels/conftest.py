@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tale_core.labels import Desk
+from tale_core.labels import Labeling
 from tale_core.store import Store, open_store
-from tests.databases import *  # noqa: F403  (labels on SQLite and on PostgreSQL)
+from tests.support.databases import *  # noqa: F403  (labels on SQLite and on PostgreSQL)
 
 
 @pytest.fixture
@@ -17,5 +17,5 @@ def store() -> Iterator[Store]:
 
 
 @pytest.fixture
-def desk(store: Store) -> Desk:
-    return Desk(store)
+def labeling(store: Store) -> Labeling:
+    return Labeling(store)

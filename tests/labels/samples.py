@@ -43,9 +43,9 @@ def answer(
 
 
 def asked(store: Store, question: Question, *texts: str, **fields: Any) -> str:
-    """A finished Ask with these answers: vanilla, then budgeted."""
+    """A finished Ask with these answers: vanilla, then budgeted, or one of the given role."""
     session_id = new_session_id()
-    roles = ("vanilla", "budgeted")
+    roles = [fields.pop("role")] if "role" in fields else ["vanilla", "budgeted"]
     calls = tuple(
         answer(session_id, question, text, role=role, requested_budget=50 if role == "budgeted" else None, **fields)
         for text, role in zip(texts, roles, strict=False)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tale_core.cli import FAILED, OK, WRONG_INPUT, main
-from tale_core.labels import Desk
+from tale_core.cli.main import main
+from tale_core.cli.output import FAILED, OK, WRONG_INPUT
+from tale_core.labels import Labeling
 from tale_core.store import QueueFilter, Store
 from tale_core.types import Outcome, Question
 from tests.labels import samples
@@ -26,22 +27,22 @@ def printed(capsys: pytest.CaptureFixture[str], *args: str) -> Any:
 
 
 def test_the_queue_is_blind_unless_it_is_revealed_and_the_one_that_the_page_shows(
-    store: Store, desk: Desk, capsys: pytest.CaptureFixture[str]
+    store: Store, labeling: Labeling, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for q in samples.numbered(5):
         samples.asked(store, q, "[[5]]")
     document = printed(capsys, "queue", "--annotator", "Ada", "--which", "all", "--limit", "3")
     assert (document["total"], document["left"], len(document["items"])) == (5, 5, 3)
     assert not {"model", "strategy", "budget", "outcome"} & set(document["items"][0])
-    assert desk.queue.standings() == []  # Looking on writes nothing.
-    first = desk.next("ada", ALL)
+    assert labeling.queue.annotators() == []  # Looking on writes nothing.
+    first = labeling.next("ada", ALL)
     assert first is not None and document["items"][0]["target"] == first.key
     revealed = printed(capsys, "queue", "--annotator", "Ada", "--which", "all", "--reveal")["items"][0]
     assert (revealed["strategy"], revealed["model"], revealed["outcome"]) == ("vanilla", "scripted", "ungraded")
 
 
 def test_an_import_is_a_dry_run_until_it_is_told_to_write(
-    store: Store, desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    store: Store, labeling: Labeling, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     session = samples.asked(store, CATS, "[[12]]")
     file = tmp_path / "gold.csv"
@@ -49,7 +50,7 @@ def test_an_import_is_a_dry_run_until_it_is_told_to_write(
     dry = printed(capsys, "import", str(file), "--annotator", "Ada")
     assert not dry["written"] and dry["would_write"] == 1 and dry["moved"]["answers"] == 1
     assert [row["status"] for row in dry["rows"]] == ["new", "unknown"]
-    assert samples.outcomes(store, session) == [(Outcome.UNGRADED, None)] and desk.queue.standings() == []
+    assert samples.outcomes(store, session) == [(Outcome.UNGRADED, None)] and labeling.queue.annotators() == []
     written = printed(capsys, "import", str(file), "--annotator", "Ada", "--write")
     assert written["written"] and written["moved"] == dry["moved"]
     assert samples.outcomes(store, session) == [(Outcome.CORRECT, "gold")]
@@ -60,24 +61,27 @@ def test_an_import_is_a_dry_run_until_it_is_told_to_write(
 def test_training_data_is_exported_with_its_fingerprint(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    samples.asked(store, Question(CATS.text, answer="12"), "[[12]]")
+    samples.asked(store, Question(CATS.text, answer="12"), "[[12]]", role="budgeted", tokens=7)
     file = tmp_path / "rows.jsonl"
     document = printed(capsys, "export", "fine-tuning", str(file))
     assert document["rows"] == 1 and len(document["fingerprint"]) == 64
-    assert json.loads(file.read_text())["answer"] == "[[12]]"
+    (example, *_) = (json.loads(line) for line in file.read_text().splitlines())
+    assert example["target"] == "[[12]]"
+    assert main(["tune", "examples", "--from", str(file), "--json"]) == OK
+    assert json.loads(capsys.readouterr().out)["fingerprint"] == document["fingerprint"]
     assert printed(capsys, "export", "labels", str(tmp_path / "labels.csv"))["rows"] == 0
     assert printed(capsys, "export", "estimators", str(file))["rows"] == 0
 
 
-def test_agreement_is_printed(store: Store, desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_agreement_is_printed(store: Store, labeling: Labeling, capsys: pytest.CaptureFixture[str]) -> None:
     for q in samples.numbered(4):
         samples.asked(store, q, "[[5]]")
-    desk.sync()
+    labeling.sync()
     for name, verdicts in (("Ada", "rrww"), ("Ben", "rrwr")):
-        who = desk.sit_down(name)
-        targets = sorted(desk.queue.ahead(who, ALL, limit=9), key=lambda t: t.key)
+        who = labeling.sit_down(name)
+        targets = sorted(labeling.queue.ahead(who, ALL, limit=9), key=lambda t: t.key)
         for target, letter in zip(targets, verdicts, strict=True):
-            desk.judge(who, target, "right" if letter == "r" else "wrong")
+            labeling.judge(who, target, "right" if letter == "r" else "wrong")
     document = printed(capsys, "agreement")
     assert document["cohen"][0]["names"] == ["Ada", "Ben"] and document["cohen"][0]["kappa"] == pytest.approx(0.5)
     assert document["fleiss"]["n"] == 4

@@ -9,17 +9,20 @@ from typing import Any
 
 import pytest
 
-from tale_core.elasticity import SweepDone, SweepPlan, sweep
+from tale_core.calls.budget_ledger import Spent
+from tale_core.calls.events import CallFinished
+from tale_core.elasticity.engine import SweepDone, SweepPlan, sweep
+from tale_core.elasticity.view import SweepView
 from tale_core.estimators.rows import rows_from_store
-from tale_core.labels import Desk
-from tale_core.labels.studies import KEPT, rederive
-from tale_core.labels.words import moved_words
-from tale_core.models.scripted import ScriptedClient
-from tale_core.models.simulated import SimulatedClient, SimulatedModel
-from tale_core.probing import ProbeFinished, Spent
-from tale_core.search import SearchDone, SearchPlan, SearchResult, SearchStep, search
+from tale_core.labels import Labeling
+from tale_core.labels.rederive import KEPT, rederive
+from tale_core.labels.text import moved_words
+from tale_core.models.testing.scripted import ScriptedClient
+from tale_core.models.testing.simulated import SimulatedClient, SimulatedModel
+from tale_core.runs.views import view_of
+from tale_core.search.engine import SearchDone, SearchPlan, SearchResult, SearchStep, search
+from tale_core.search.view import SearchView
 from tale_core.store import QueueFilter, Store, new_session_id
-from tale_core.studies import SearchView, SweepView, view_of
 from tale_core.types import CallRecord, Question, SessionRecord
 from tests.labels import samples
 
@@ -75,60 +78,62 @@ def found(store: Store, session_id: str) -> SearchResult:
     return view.result
 
 
-def judge(desk: Desk, session_id: str, budget: int | None, verdict: Any) -> Any:
-    desk.sync()
-    ada = desk.sit_down("Ada")
+def judge(labeling: Labeling, session_id: str, budget: int | None, verdict: Any) -> Any:
+    labeling.sync()
+    ada = labeling.sit_down("Ada")
     target = next(
-        t for t in desk.queue.ahead(ada, ALL, limit=99)
+        t for t in labeling.queue.ahead(ada, ALL, limit=99)
         if t.call is not None and (t.call.session_id, t.call.requested_budget) == (session_id, budget)
     )  # fmt: skip
-    return desk.judge(ada, target, verdict)
+    return labeling.judge(ada, target, verdict)
 
 
-def test_a_budget_whose_answer_was_wrong_after_all_is_no_optimum_and_the_row_moves(store: Store, desk: Desk) -> None:
+def test_a_budget_whose_answer_was_wrong_after_all_is_no_optimum_and_the_row_moves(
+    store: Store, labeling: Labeling
+) -> None:
     session = searched(store, {None: "12", 50: "12", 25: "12", 12: "13"})
     assert found(store, session).optimal_budget == 25
-    moved = judge(desk, session, 25, "wrong")
+    moved = judge(labeling, session, 25, "wrong")
     result = found(store, session)
     assert (result.optimal_budget, result.optimal_tokens) == (50, 45.0)
     (row,) = rows_from_store(store)
     assert row.optimal_budget == 50 and moved.rows == 0
-    desk.undo("ada")
+    labeling.undo("ada")
     assert found(store, session).optimal_budget == 25
     assert KEPT not in (store.get_session(session).result or {})
 
 
-def test_a_budget_whose_answer_was_right_after_all_becomes_the_optimum(store: Store, desk: Desk) -> None:
+def test_a_budget_whose_answer_was_right_after_all_becomes_the_optimum(store: Store, labeling: Labeling) -> None:
     session = searched(store, {None: "12", 50: "12", 25: "13"})
-    judge(desk, session, 25, "right")
+    judge(labeling, session, 25, "right")
     view = view_of(store.get_session(session))
     assert isinstance(view, SearchView) and view.result is not None
     assert view.result.optimal_budget == 25
     assert [(s.budget, s.right, s.best_budget) for s in view.steps] == [(None, 1, None), (50, 1, 50), (25, 1, 25)]
 
 
-def test_a_search_whose_vanilla_answer_was_wrong_after_all_is_no_row(store: Store, desk: Desk) -> None:
+def test_a_search_whose_vanilla_answer_was_wrong_after_all_is_no_row(store: Store, labeling: Labeling) -> None:
     session = searched(store, {None: "12", 50: "12"})
-    moved = judge(desk, session, None, "wrong")
+    moved = judge(labeling, session, None, "wrong")
     result = found(store, session)
     assert (result.optimal_budget, result.stop_reason) == (None, "vanilla-wrong")
     assert rows_from_store(store) == [] and moved.rows == -1
     assert "1 row left the estimator's training data." in moved_words(moved)
-    assert desk.undo("ada").rows == 1
+    assert labeling.undo("ada").rows == 1
     assert len(rows_from_store(store)) == 1
 
 
-def test_a_search_that_failed_never_becomes_a_row_by_a_label(store: Store, desk: Desk) -> None:
+def test_a_search_that_failed_never_becomes_a_row_by_a_label(store: Store, labeling: Labeling) -> None:
     session = searched(store, {None: "13"})
-    moved = judge(desk, session, None, "right")
+    moved = judge(labeling, session, None, "right")
     assert moved.rows == 0 and rows_from_store(store) == []
     assert found(store, session).optimal_budget is None
 
 
-def test_an_only_probe_that_turns_right_makes_a_row(store: Store, desk: Desk) -> None:
+def test_an_only_probe_that_turns_right_makes_a_row(store: Store, labeling: Labeling) -> None:
     session = searched(store, {None: "12", 50: "13"})
     assert rows_from_store(store) == []
-    moved = judge(desk, session, 50, "right")
+    moved = judge(labeling, session, 50, "right")
     assert moved.rows == 1 and "1 row added to the estimator's training data." in moved_words(moved)
     assert [r.optimal_budget for r in rows_from_store(store)] == [50]
     assert found(store, session).stop_reason == "converged"
@@ -153,7 +158,7 @@ async def test_labels_that_say_what_the_grader_said_leave_every_mode_of_search_a
 async def _run_search(plan: SearchPlan, client: Any) -> SessionRecord:
     calls, steps, done = [], [], None
     async for event in search(plan, client):
-        if isinstance(event, ProbeFinished):
+        if isinstance(event, CallFinished):
             calls.append(event.call)
         elif isinstance(event, SearchStep):
             steps.append(event.document())
@@ -165,13 +170,15 @@ async def _run_search(plan: SearchPlan, client: Any) -> SessionRecord:
     )  # fmt: skip
 
 
-async def test_a_sweep_shows_the_accuracies_and_the_finding_that_labels_give_it(store: Store, desk: Desk) -> None:
+async def test_a_sweep_shows_the_accuracies_and_the_finding_that_labels_give_it(
+    store: Store, labeling: Labeling
+) -> None:
     plan = SweepPlan(CATS, budgets=(60, 20), repeats=1)
     calls, done = [], None
     session_id = new_session_id("sweep")
     client = ScriptedClient(lambda request: f"{request.messages[-1].content[-40:]} [[12]]")
     async for event in sweep(plan, client, session_id=session_id):
-        if isinstance(event, ProbeFinished):
+        if isinstance(event, CallFinished):
             calls.append(event.call)
         elif isinstance(event, SweepDone):
             done = event.result.document()
@@ -184,10 +191,10 @@ async def test_a_sweep_shows_the_accuracies_and_the_finding_that_labels_give_it(
     before = view_of(store.get_session(session_id))
     assert isinstance(before, SweepView) and before.result is not None
     assert [p.accuracy for p in before.result.points] == [1.0] * 4
-    judge(desk, session_id, 20, "wrong")
+    judge(labeling, session_id, 20, "wrong")
     after = view_of(store.get_session(session_id))
     assert isinstance(after, SweepView) and after.result is not None
     assert {p.budget: p.accuracy for p in after.result.points if p.kind == "budget"} == {60: 1.0, 20: 0.0}
     assert after.result.spent == before.result.spent and after.result.rebound == before.result.rebound
-    desk.undo("ada")
+    labeling.undo("ada")
     assert view_of(store.get_session(session_id)) == before

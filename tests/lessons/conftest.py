@@ -1,1 +1,1 @@
-from tests.databases import *  # noqa: F403  (rooms on SQLite and on PostgreSQL)
+from tests.support.databases import *  # noqa: F403  (rooms on SQLite and on PostgreSQL)

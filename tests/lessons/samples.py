@@ -8,7 +8,7 @@ from tale_core.lessons.make import make
 from tale_core.lessons.recipes import Recipe
 from tale_core.lessons.recorded import Recording
 from tale_core.models.choice import ModelChoice
-from tale_core.models.scripted import Reply, ScriptedClient
+from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.store import open_store
 from tale_core.types import Request
 

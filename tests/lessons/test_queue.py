@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tale_core.errors import ModelTimeoutError, SentAwayError, ShareUsedError, StoreError
 from tale_core.lessons.queue import Caps, Cost, FairQueue, GatedClient
-from tale_core.models.scripted import Reply, ScriptedClient
+from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.types import Completion, Message, Request, Sampling
 
 pytestmark = pytest.mark.sqlite_only("rooms alone ask the database anything of their own")

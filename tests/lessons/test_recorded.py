@@ -8,11 +8,12 @@ from datetime import date
 import pytest
 
 from tale_core.errors import InputError
+from tale_core.i18n import use_language
 from tale_core.lessons.lesson import lesson_recordings
 from tale_core.lessons.recipes import read_recipes
 from tale_core.lessons.recorded import BUNDLED, available, bundled, own_folder, parsed, read, write
 from tale_core.lessons.replay import whole
-from tale_core.models.catalog import embedded_models
+from tale_core.models.embedded.catalog import embedded_models
 from tests.lessons.samples import recorded
 
 pytestmark = pytest.mark.sqlite_only("rooms alone ask the database anything of their own")
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.sqlite_only("rooms alone ask the database anything of t
 async def test_a_recording_is_read_as_it_was_written(kind, tmp_path):
     one = await recorded(kind)
     path = write(one, tmp_path)
-    assert read(path) == one and not list(tmp_path.glob("*.part"))
+    assert read(path) == one and not list(tmp_path.glob("*.tmp"))
     assert one.session.source == "recorded" and {c.source for c in one.session.calls} == {"recorded"}
     assert one.made.on <= date.today() and one.made.model == "scripted"
 
@@ -30,6 +31,14 @@ async def test_a_recording_is_read_as_it_was_written(kind, tmp_path):
 async def test_a_sweep_says_of_every_answer_that_it_is_recorded():
     view = whole(await recorded("sweep"))
     assert view.result.sources == {"recorded": 12}
+
+
+def test_a_language_without_recordings_gets_the_english_ones_and_their_notes():
+    assert lesson_recordings("de") == lesson_recordings("en")
+    with use_language("de"):
+        assert lesson_recordings().sweep.reason == lesson_recordings("en").sweep.note["en"]
+    with use_language("zh"):
+        assert lesson_recordings().sweep.reason == lesson_recordings("zh").sweep.note["zh"]
 
 
 async def damaged(change):

@@ -7,13 +7,24 @@ import time
 
 import pytest
 
-from tale_core import jobs
-from tale_core.ask import AskPlan
-from tale_core.errors import InputError, NotFoundError
+from tale_core.ask.plan import AskPlan
+from tale_core.errors import InputError, NotFoundError, ShareUsedError
 from tale_core.lessons.queue import Caps
-from tale_core.lessons.room import GONE_S, HERE_S, LETTERS, Rooms, check_caps, class_store, tidy_code, tidy_nickname
+from tale_core.lessons.room import (
+    FRESH_S,
+    GONE_S,
+    HERE_S,
+    LETTERS,
+    LiveRoom,
+    Rooms,
+    check_caps,
+    class_store,
+    tidy_code,
+    tidy_nickname,
+)
 from tale_core.models.choice import ModelChoice, embedded_choice
-from tale_core.models.scripted import Reply, ScriptedClient
+from tale_core.models.testing.scripted import Reply, ScriptedClient
+from tale_core.runs import runner as jobs
 from tale_core.store import RoomStore, open_store
 from tale_core.types import Question, Sampling
 
@@ -25,7 +36,7 @@ PLAN = AskPlan(Question("What is 6 times 7?", answer="42"), estimator="fixed:9",
 @pytest.fixture(autouse=True)
 def runner(monkeypatch):
     made = jobs.Runner()
-    monkeypatch.setattr(jobs, "_runner", made)
+    monkeypatch.setattr(jobs, "the_runner", made)
     yield made
     made.close()
 
@@ -61,7 +72,7 @@ def test_only_the_teachers_secret_opens_the_teachers_page_and_no_secret_is_store
     for other in ("", "x", secret[:-1], secret + "x", seated.secret, room.code, "\ud800"):
         assert not room.is_teacher(other)
     assert room.seat_of(seated.secret).nickname == "Noor" and room.seat_of(secret) is None
-    whole = (class_store()._engine.url.database,)
+    whole = (class_store().engine.url.database,)
     with open(whole[0], "rb") as file:
         data = file.read()
     assert secret.encode() not in data and seated.secret.encode() not in data
@@ -264,3 +275,87 @@ def test_thirty_students_join_guess_and_ask_at_once_and_nothing_is_lost_or_excee
     assert len(view.seats) == len(view.guesses) == 30 and view.guesses == tuple(range(10, 40))
     assert {s.spent.calls for s in view.seats} == {2} and view.spent.calls == len(client.requests) == 60
     assert room.store.count_sessions() == 60 and client.open_streams == 0
+
+
+def test_an_address_holds_as_many_seats_as_its_teacher_allows_and_others_are_not_hurt():
+    room, _, _ = opened()
+    room.change(seats_per_address=2)
+    seats = [room.join(f"a{n}", browser=f"b{n}", address="10.0.0.5").seat for n in range(2)]
+    with pytest.raises(InputError, match="network address"):
+        room.join("a2", browser="b2", address="10.0.0.5")
+    with pytest.raises(InputError, match="network address"):
+        room.join("a2", browser="b2", address="::ffff:10.0.0.5")
+    room.join("else", browser="b3", address="10.0.0.6")
+    room.join("here", browser="b4")
+    room.leave(seats[0].id)
+    room.join("a2", browser="b2", address="10.0.0.5")
+    room.change(seats_per_address=None)
+    room.join("a3", browser="b5", address="10.0.0.5")
+
+
+def test_a_device_does_not_get_more_seats_by_changing_half_of_its_address():
+    room, _, _ = opened()
+    room.change(seats_per_address=1)
+    room.join("a", browser="a", address="2001:db8:1:2::1")
+    with pytest.raises(InputError):
+        room.join("b", browser="b", address="2001:db8:1:2:ffff::9")
+    room.join("c", browser="c", address="2001:db8:1:3::1")
+
+
+def test_a_browser_that_leaves_and_comes_back_has_the_seat_it_had_and_what_it_spent():
+    room, _, _ = opened()
+    first = room.join("Noor", browser="mine").seat
+    room.leave(first.id)
+    again = room.join("Nora", browser="mine")
+    assert again.seat.id == first.id and again.seat.nickname == "Nora"
+    assert room.seat_of(again.secret, browser="mine") == room.rooms.seats(room.id)[0]
+    assert room.seat_of(again.secret, browser="other") is None and room.seat_of("", browser="mine") is not None
+
+
+def test_a_seat_that_was_taken_away_stays_so_for_its_browser_and_counts_for_its_address():
+    room, _, _ = opened()
+    room.change(seats_per_address=1)
+    seat = room.join("Noor", browser="mine", address="10.0.0.5").seat
+    room.remove(seat.id)
+    assert room.is_removed("mine") and not room.is_removed("other") and not room.is_removed(None)
+    with pytest.raises(InputError, match="taken your seat away"):
+        room.join("Noor", browser="mine", address="10.0.0.5")
+    with pytest.raises(InputError, match="network address"):
+        room.join("Noor", browser="new", address="10.0.0.5")
+
+
+def test_a_locked_room_takes_nobody_new_and_lets_those_who_have_a_seat_come_back():
+    room, _, _ = opened()
+    seat = room.join("Noor", browser="mine").seat
+    room.change(locked=True)
+    with pytest.raises(InputError, match="locked"):
+        room.join("Ash", browser="other")
+    room.leave(seat.id)
+    assert room.join("Noor", browser="mine").seat.id == seat.id
+    room.change(locked=False)
+    room.join("Ash", browser="other")
+
+
+def test_no_address_and_no_browser_is_stored_as_it_is():
+    room, _, _ = opened()
+    room.join("Noor", browser="the-browser", address="10.20.30.40")
+    class_store().close()
+    with open(class_store().engine.url.database, "rb") as file:
+        data = file.read()
+    assert b"the-browser" not in data and b"10.20.30.40" not in data
+
+
+def test_what_a_teacher_changes_holds_in_another_process_within_half_a_second_and_caps_hold_for_both():
+    room, _, _ = opened(caps=Caps(room_calls=1))
+    clock = Clock()
+    other = LiveRoom(room.record, room.store, clock=clock)
+    room.change(status="paused", locked=True)
+    assert other.record.status == "open"
+    clock.now += FRESH_S
+    assert other.record.status == "paused" and other.record.locked
+    settled(lambda: other.queue.paused)
+    seats = RoomStore(room.store)
+    seats.begin_call("a", room.id, "one", prompt_tokens=1, completion_tokens=1)
+    with pytest.raises(ShareUsedError, match="whole room"):
+        seats.begin_call("b", room.id, "two", prompt_tokens=1, completion_tokens=1)
+    assert seats.spent(room.id)["one"].calls == 1 and "two" not in seats.spent(room.id)

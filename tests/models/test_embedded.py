@@ -20,16 +20,16 @@ import psutil
 import pytest
 
 from tale_core.errors import ServerStartError, StoppedError, UnknownModelError
-from tale_core.models import embedded
-from tale_core.models.catalog import EmbeddedModel, embedded_model
-from tale_core.models.embedded import ServerInfo, ensure_server, lease, server_status, stop_server
-from tale_core.models.server_run import RunFolder, ServerState, context_per_slot, threads
+from tale_core.models.embedded import server as embedded
+from tale_core.models.embedded.catalog import EmbeddedModel, embedded_model
+from tale_core.models.embedded.run_folder import RunFolder, ServerState, context_per_slot, threads
+from tale_core.models.embedded.server import ServerInfo, ensure_server, lease, server_status, stop_server
 from tale_core.settings import REPO_ROOT, Settings, get_settings
-from tests.fixtures_model import TEST_MODEL
+from tests.support.fixtures_model import TEST_MODEL
 
 CHILD = """
 import json, sys, time
-from tale_core.models.embedded import ensure_server, lease
+from tale_core.models.embedded.server import ensure_server, lease
 with lease("smollm2-135m"):
     info = ensure_server("smollm2-135m")
     print(json.dumps({"pid": info.pid}), flush=True)
@@ -114,7 +114,7 @@ def test_a_recycled_process_id_is_not_taken_for_the_server() -> None:
 def test_the_key_is_in_no_representation() -> None:
     state = own_state(api_key="very-secret")
     assert "very-secret" not in repr(state)
-    assert "very-secret" not in repr(embedded._info(state))
+    assert "very-secret" not in repr(embedded.info_of(state))
 
 
 def test_a_lease_counts_until_it_is_released(folder: RunFolder) -> None:
@@ -128,7 +128,7 @@ def test_a_lease_counts_until_it_is_released(folder: RunFolder) -> None:
 
 def test_the_lease_of_a_process_that_was_killed_is_gone(folder: RunFolder) -> None:
     code = (
-        "import sys, pathlib; from tale_core.models.server_run import RunFolder\n"
+        "import sys, pathlib; from tale_core.models.embedded.run_folder import RunFolder\n"
         "lease = RunFolder(pathlib.Path(sys.argv[1])).new_lease(); print('held', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(

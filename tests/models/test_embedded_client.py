@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tale_core.models.client import make_embedded_client
-from tale_core.models.embedded import ensure_server, lease, stop_server
+from tale_core.models.client.openai_compatible import make_embedded_client
+from tale_core.models.embedded.server import ensure_server, lease, stop_server
 from tale_core.settings import get_settings
 from tale_core.types import Completion, Message, Request, Sampling
-from tests.fixtures_model import TEST_MODEL
+from tests.support.fixtures_model import TEST_MODEL
 
 pytestmark = pytest.mark.model
 

@@ -12,14 +12,15 @@ from pydantic import SecretStr
 
 from tale_core.errors import AuthenticationFailedError, InputError, SettingsError, UnknownModelError
 from tale_core.models import endpoints as e
-from tale_core.models.endpoint_url import validate_base_url
+from tale_core.models.choice import choice_from_flags
+from tale_core.models.endpoint_url import deployment, is_azure, likely_address, validate_base_url
 
 KEY = "sk-test-0123456789abcdefghij"
 
 
 def test_the_presets_are_there_and_their_addresses_are_in_normal_form() -> None:
     presets = {p.name: p for p in e.endpoints()}
-    assert set(presets) == {"openai", "yi", "vllm", "ollama", "llamacpp"}
+    assert set(presets) >= {"openai", "yi", "vllm", "ollama", "llamacpp"}  # The others: test_providers.py.
     for p in presets.values():
         assert validate_base_url(p.base_url, has_key=True) == p.base_url
         assert len({m.name for m in p.models}) == len(p.models)
@@ -30,6 +31,24 @@ def test_the_openai_models_are_names_that_the_sdk_knows() -> None:
     from openai.types import ChatModel
 
     assert {m.name for m in e.preset("openai").models} <= set(get_args(ChatModel))
+
+
+def test_a_model_that_two_presets_list_is_not_guessed() -> None:
+    for look in (e.resolve, lambda name: choice_from_flags(model=name, base_url=None, api_key_env=None)):
+        with pytest.raises(InputError, match=r"Groq \(https://api.groq.com/openai/v1\), Together AI"):
+            look("openai/gpt-oss-120b")
+    at = e.resolve("openai/gpt-oss-120b", base_url="https://api.groq.com/openai/v1", key=KEY)
+    assert at.price is not None and at.knobs[0].levels == ("low", "medium", "high")
+
+
+def test_an_azure_resource_is_the_presets_and_its_placeholder_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", KEY)
+    mine = e.resolve("my-gpt", base_url="https://lab.openai.azure.com/openai/v1")
+    assert mine.secret == KEY and [one.knob for one in mine.knobs] == ["effort", "verbosity"]
+    for elsewhere in ("https://openai.azure.com.example.org/openai/v1", "https://host/openai/deployments/x"):
+        assert e.resolve("my-gpt", base_url=elsewhere).api_key is None
+    with pytest.raises(InputError, match="your-resource"):
+        e.resolve("my-gpt", preset_name="azure")
 
 
 def test_an_unknown_price_is_none_and_never_zero() -> None:
@@ -53,6 +72,12 @@ def test_an_unknown_price_is_none_and_never_zero() -> None:
         ("http://192.168.1.7:11434/v1", "http://192.168.1.7:11434/v1"),
         ("http://vllm:8000/v1", "http://vllm:8000/v1"),
         ("https://host", "https://host"),
+        ("https://api.openai.com/v1/responses", "https://api.openai.com/v1"),
+        ("https://lab.openai.azure.com/openai/v1/", "https://lab.openai.azure.com/openai/v1"),
+        (
+            "https://lab.openai.azure.com/openai/deployments/my-gpt/chat/completions?api-version=2024-10-21",
+            "https://lab.openai.azure.com/openai/deployments/my-gpt?api-version=2024-10-21",
+        ),
     ],
 )
 def test_an_address_is_brought_into_its_normal_form(typed: str, normal: str) -> None:
@@ -76,6 +101,7 @@ def test_an_address_is_brought_into_its_normal_form(typed: str, normal: str) -> 
         ("http://[::1/v1", "malformed"),
         ("https://host/v1?key=secret", "? or #"),
         ("https://host/v1#x", "? or #"),
+        ("https://host/v1?api-version=2024-10-21&key=secret", "? or #"),
         ("https://ho st/v1", "space"),
         ("https://host\\@evil/v1", "backslash"),
         ("http://169.254.169.254/latest", "metadata"),
@@ -92,6 +118,42 @@ def test_a_wrong_address_is_refused_in_words(url: str, says: str) -> None:
         validate_base_url(url)
     assert says in caught.value.message and caught.value.hint
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "azure", "named", "likely"),
+    [
+        ("https://api.openai.com/v1", False, None, None),
+        ("http://127.0.0.1:1234", False, None, "http://127.0.0.1:1234/v1"),
+        ("https://host/api", False, None, "https://host/api/v1"),
+        ("https://generativelanguage.googleapis.com/v1beta/openai", False, None, None),
+        ("https://lab.openai.azure.com", True, None, "https://lab.openai.azure.com/openai/v1"),
+        ("https://lab.openai.azure.com/openai", True, None, "https://lab.openai.azure.com/openai/v1"),
+        ("https://lab.openai.azure.com/openai/v1", True, None, None),
+        ("https://lab.openai.azure.com/openai/deployments/my%20gpt?api-version=2024-10-21", True, "my gpt", None),
+        ("http://gateway:8000/openai/deployments/gpt", True, "gpt", None),
+        ("https://azure.com.example.org/v1", False, None, None),
+    ],
+)
+def test_an_address_tells_whose_it_is_and_what_is_missing(
+    address: str, azure: bool, named: str | None, likely: str | None
+) -> None:
+    assert (is_azure(address), deployment(address), likely_address(address)) == (azure, named, likely)
+
+
+def test_a_deployments_address_names_its_model() -> None:
+    url = "https://lab.openai.azure.com/openai/deployments/my-gpt?api-version=2024-10-21"
+    assert e.resolve(None, base_url=url, key=KEY).model == "my-gpt"
+    assert e.resolve("other", base_url=url, key=KEY).model == "other"
+    assert choice_from_flags(model=None, base_url=url, api_key_env=None).model == "my-gpt"
+
+
+def test_a_published_price_of_the_cache_is_below_the_ordinary_one_and_never_without_it() -> None:
+    models = [m for p in e.endpoints() for m in p.models]
+    assert any(m.cached_input is not None for m in models)
+    assert all(m.cached_input < (m.input or 0) for m in models if m.cached_input is not None)
+    with pytest.raises(ValueError, match="ordinary prices"):
+        e.PresetModel(name="m", cached_input=0.1)
 
 
 def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
@@ -139,6 +201,21 @@ def test_a_secrets_file_is_read_and_a_broken_one_not_quoted(tmp_path: Path) -> N
     with pytest.raises(SettingsError) as caught:
         e.read_secrets_file(path)
     assert KEY not in str(caught.value) and caught.value.__context__ is None
+
+
+def test_secrets_lie_where_the_pages_look_too_and_the_nearest_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [tmp_path / name for name in ("home", "here", "app")]
+    monkeypatch.setenv("HOME", str(places[0]))
+    monkeypatch.setenv("USERPROFILE", str(places[0]))
+    monkeypatch.setattr(e, "APP_ROOT", places[2])
+    for number, place in enumerate(places):
+        (place / ".streamlit").mkdir(parents=True)
+        names = ("ONE", "TWO", "THREE")[number:]
+        (place / ".streamlit" / "secrets.toml").write_text("".join(f'{n} = "{place.name}"\n' for n in names))
+    monkeypatch.chdir(places[1])
+    assert e.read_secrets() == {"ONE": "home", "TWO": "here", "THREE": "app"}
 
 
 def test_an_endpoint_is_found_by_model_preset_or_address(monkeypatch: pytest.MonkeyPatch) -> None:

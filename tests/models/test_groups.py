@@ -25,17 +25,17 @@ from tale_core.errors import (
     ServerFailedError,
     SettingsError,
 )
-from tale_core.models import group_state
 from tale_core.models.choice import available_choices, choice_from_flags, open_client, price_of
-from tale_core.models.client_retry import NO_RETRY, RetryPolicy
-from tale_core.models.group_client import GroupClient, open_group
-from tale_core.models.group_state import Doors, GroupState
-from tale_core.models.groups import Group, Member, group, groups
-from tale_core.models.scripted import Reply, ScriptedClient
+from tale_core.models.client.retry import NO_RETRY, RetryPolicy
+from tale_core.models.groups import state as group_state
+from tale_core.models.groups.client import GroupClient, open_group
+from tale_core.models.groups.config import Group, Member, group, groups
+from tale_core.models.groups.state import Doors, GroupState
+from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.settings import get_settings
 from tale_core.types import Completion, Message, Request
-from tests.counting_endpoint import CountingEndpoint
-from tests.counting_endpoint import Reply as Sent
+from tests.support.counting_endpoint import CountingEndpoint
+from tests.support.counting_endpoint import Reply as Sent
 
 ASKED = Request((Message("user", "What is 6 times 7?"),))
 FILE = """
@@ -285,6 +285,7 @@ async def test_when_nobody_answers_the_error_tells_whether_waiting_may_help(
         await answer(client)
     assert getattr(caught.value, "retry_after_s", None) == wait
     assert [len(c.requests) for c in clients] == [1, 1]
+    assert caught.value.attempts == 2
 
 
 async def test_all_are_tried_again_where_the_policy_says_so() -> None:

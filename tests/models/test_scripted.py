@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tale_core.errors import InputError, ModelTimeoutError, RateLimitedError
-from tale_core.models.scripted import Reply, ScriptedClient, count
+from tale_core.models.testing.scripted import Reply, ScriptedClient, count
 from tale_core.types import Client, Completion, Delta, Message, Request, Sampling, Usage
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tale_core import prompts
 from tale_core.grading import grade
-from tale_core.models.scripted import count
-from tale_core.models.simulated import SimulatedClient, SimulatedModel, requested_budget
+from tale_core.models.testing.scripted import count
+from tale_core.models.testing.simulated import SimulatedClient, SimulatedModel, requested_budget
+from tale_core.prompts import messages as prompts
 from tale_core.types import Client, Completion, Delta, Message, Outcome, Question, Request, Sampling
 
 QUESTION = Question("How many legs have 3 cats and 15 birds?", answer="42", kind="number")

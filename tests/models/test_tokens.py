@@ -54,29 +54,29 @@ def test_a_damaged_file_is_replaced_and_not_downloaded(tmp_path: Path, monkeypat
     monkeypatch.setattr(socket.socket, "connect", lambda *a: pytest.fail("network"))
     folder = tmp_path / "cache" / "tiktoken"
     folder.mkdir(parents=True)
-    file = folder / tokens._FILES["o200k_base"][0]
+    file = folder / tokens.FILES["o200k_base"][0]
     file.write_bytes(b"half a fi")
-    assert tokens._load("o200k_base").name == "o200k_base"
-    assert tokens._is_whole(folder, "o200k_base")
+    assert tokens.load_encoding("o200k_base").name == "o200k_base"
+    assert tokens.is_whole(folder, "o200k_base")
     assert [p.name for p in folder.iterdir()] == [file.name]
 
 
 def test_the_users_own_folder_is_used_if_whole_and_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = tmp_path / "theirs"
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(theirs))
-    assert tokens._folder_with("o200k_base") == tmp_path / "cache" / "tiktoken"
+    assert tokens.folder_with("o200k_base") == tmp_path / "cache" / "tiktoken"
     assert not theirs.exists()
-    tokens._write(theirs, "o200k_base", tokens._packaged("o200k_base"))
-    assert tokens._folder_with("o200k_base") == theirs
-    tokens._load("cl100k_base")
+    tokens.write_file(theirs, "o200k_base", tokens.packaged("o200k_base"))
+    assert tokens.folder_with("o200k_base") == theirs
+    tokens.load_encoding("cl100k_base")
     assert os.environ["TIKTOKEN_CACHE_DIR"] == str(theirs)
     assert len(list(theirs.iterdir())) == 1
 
 
 def test_a_cache_that_cannot_be_written_is_gone_around(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be", encoding="utf-8")
-    folder = tokens._folder_with("o200k_base")
-    assert tokens._is_whole(folder, "o200k_base")
+    folder = tokens.folder_with("o200k_base")
+    assert tokens.is_whole(folder, "o200k_base")
 
 
 def test_names_of_special_tokens_are_ordinary_text() -> None:
@@ -100,15 +100,15 @@ def test_any_text_has_between_one_token_and_one_a_byte(text: str) -> None:
 
 def test_pieces_are_the_whole_text_in_order() -> None:
     text = "a b " + "x" * 5001 + " c\n" + " " * 3000 + "end"
-    pieces = list(tokens._pieces(text))
+    pieces = list(tokens.pieces_of(text))
     assert "".join(pieces) == text and len(pieces) > 8
 
 
 def test_many_threads_load_an_encoding_once(monkeypatch: pytest.MonkeyPatch) -> None:
     loads: list[str] = []
-    load = tokens._load
-    monkeypatch.setattr(tokens, "_loaded", {})
-    monkeypatch.setattr(tokens, "_load", lambda name: (loads.append(name), load(name))[1])
+    load = tokens.load_encoding
+    monkeypatch.setattr(tokens, "loaded", {})
+    monkeypatch.setattr(tokens, "load_encoding", lambda name: (loads.append(name), load(name))[1])
     counts: list[int] = []
     threads = [threading.Thread(target=lambda: counts.append(tokens.count("Hello, world!"))) for _ in range(8)]
     for t in threads:

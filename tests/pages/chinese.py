@@ -18,18 +18,20 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from streamlit.testing.v1 import AppTest
 
-from tale_core.models.catalog import embedded_models
+from tale_core.datasets.logs import TOOLS
+from tale_core.models.embedded.catalog import embedded_models
 from tale_core.models.endpoints import endpoints
+from tale_core.tuning.install import PACKAGES
 from tests.pages.app_page import words
 
 ALLOWED = {
     # The project, the paper's method, statistics that are named after somebody, and the sampling setting Top p.
     "TALE", "Wilson", "Holm", "McNemar", "Top",
     # The unit, which Chinese texts on language models do not translate; and the API's own names of settings.
-    "token", "max_tokens", "xhigh", "high", "medium", "low", "minimal", "none",
+    "token", "max_tokens", "max", "xhigh", "high", "medium", "low", "minimal", "none",
     # File formats, key names, and names of programs and files.
-    "MB", "CSV", "JSON", "JSONL", "Lines", "Parquet", "HTML", "PNG", "API", "OpenAI", "tiktoken",
-    "secrets", "toml", "streamlit", "Enter", "Ctrl",
+    "MB", "CSV", "JSON", "JSONL", "GGUF", "gguf", "llama", "cpp", "Lines", "Parquet", "HTML", "PNG", "API",
+    "OpenAI", "tiktoken", "secrets", "toml", "streamlit", "Enter", "Ctrl",
     # Each language is named in its own words.
     "English",
 }  # fmt: skip
@@ -60,7 +62,7 @@ def english(at: AppTest, *data: str) -> list[str]:
     """
     assert not at.exception, at.exception
     names = [x for m in embedded_models() for x in (m.title, m.name)] + [p.title for p in endpoints()]
-    names += [m.name for p in endpoints() for m in p.models]
+    names += [*(m.name for p in endpoints() for m in p.models), *PACKAGES, *TOOLS.values()]
     found = []
     for text in texts(at):
         begins = text.removesuffix("…")

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import threading
 from collections.abc import Iterator
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 
-from tale_core import jobs
-from tale_core.models import client_params, prepare
-from tests.bad_endpoint import BadEndpoint
+from tale_core.models.client import params as client_params
+from tale_core.models.embedded import prepare
+from tale_core.runs import runner as jobs
+from tests.support.bad_endpoint import BadEndpoint
+
+# Every AppTest looks through all installed packages for components, which takes longer than most pages.
+manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +25,7 @@ def nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TALE_OFFLINE", "1")
     monkeypatch.setattr(random, "uniform", lambda low, high: 0.0)  # Waits between retries are drawn from it.
     runner = jobs.Runner()
-    monkeypatch.setattr(jobs, "_runner", runner)
+    monkeypatch.setattr(jobs, "the_runner", runner)
     client_params.forget_all()
     yield
     runner.close()

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
-from tale_core import prompts
-from tale_core.estimators import calibrated, regression, saved
+from tale_core.estimators import saved
 from tale_core.estimators.predictor import TrainedEstimator
 from tale_core.estimators.rows import TrainingRow
 from tale_core.estimators.saved import SavedEstimator
+from tale_core.estimators.training import train
+from tale_core.prompts import messages as prompts
 from tale_core.store import open_store
 from tale_core.types import CallRecord, Question, Sampling, SessionRecord
 from tests.estimators.simulated import MODEL, TEMPLATE, rows
@@ -49,19 +50,19 @@ def _estimate(row: TrainingRow) -> CallRecord:
 @cache
 def regressed() -> TrainedEstimator:
     """Learnt from 30 searches; a linear model beats the constant."""
-    return regression.train(rows(30, zero=None), trained_on=WHEN, **NAMED)
+    return train("regression", rows(30, zero=None), trained_on=WHEN, **NAMED)
 
 
 @cache
 def mapped() -> TrainedEstimator:
     """The model's own estimate, calibrated."""
-    return calibrated.train(rows(24), trained_on=WHEN, **NAMED)
+    return train("calibrated", rows(24), trained_on=WHEN, **NAMED)
 
 
 @cache
 def constant() -> TrainedEstimator:
     """The model says the same for every question, so one budget for all is kept."""
-    return calibrated.train(rows(24, zero="same"), trained_on=WHEN, **NAMED)
+    return train("calibrated", rows(24, zero="same"), trained_on=WHEN, **NAMED)
 
 
 def put(estimator: TrainedEstimator) -> SavedEstimator:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tale_core.probing import Limits, Spent
-from tale_core.recording import CallView
-from tale_core.search import SearchPlan, SearchResult, SearchStep, StopReason
+from tale_core.calls.budget_ledger import Limits, Spent
+from tale_core.calls.recorder import CallView
+from tale_core.search.engine import SearchPlan, SearchResult, SearchStep, StopReason
+from tale_core.search.view import SearchView
 from tale_core.store import open_store
-from tale_core.studies import SearchView
 from tale_core.types import (
     CallRecord,
     Message,

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tale_core.elasticity import Rebound, SweepPlan, SweepPoint, SweepResult
-from tale_core.probing import Limits, Spent
-from tale_core.sessions import CallView
-from tale_core.studies import SweepView
+from tale_core.ask.run import CallView
+from tale_core.calls.budget_ledger import Limits, Spent
+from tale_core.elasticity.engine import Rebound, SweepPlan, SweepPoint, SweepResult
+from tale_core.elasticity.view import SweepView
 from tale_core.types import CallRecord, Outcome, Question, Sampling, SessionRecord
 
 QUESTION = Question("A train covers 180 km in 2.5 hours. How many kilometres an hour does it go?", answer="72")

@@ -10,12 +10,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tale_core.datasets import featured
-from tale_core.jobs import AskJob, runner
+from tale_core.runs.runner import AskJob, runner
 from tale_core.types import Outcome, Question, SessionRecord
-from tests import bad_endpoint
-from tests.bad_endpoint import ANSWER, BadEndpoint
 from tests.pages.app_page import QUESTION, ask, endpoint, opened, result, session_id, store, stored, words
-from ui import ask_page
+from tests.support import bad_endpoint
+from tests.support.bad_endpoint import ANSWER, BadEndpoint
+from ui.ask import result as ask_result
+from ui.common.run_page import RunPage
 
 LONG_ANSWER = [f"word{i} " for i in range(30)]
 
@@ -43,7 +44,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 def started(at: AppTest, monkeypatch: pytest.MonkeyPatch) -> AskJob:
     """Start an Ask and leave the page before it ends, as a click elsewhere does."""
     with monkeypatch.context() as patch:
-        patch.setattr(ask_page, "_follow", lambda job: None)
+        patch.setattr(RunPage, "follow", lambda page, job: None)
         ask(at, budget=20)
         job = runner().get(session_id(at))
     assert job is not None
@@ -55,7 +56,7 @@ def test_the_first_page_is_a_form_without_any_error(bad: BadEndpoint) -> None:
     assert not at.exception and not at.error and not at.warning
     assert at.text_area(key="question").value in ("", None)
     assert not at.button(key="ask").disabled
-    assert "Ask once and see it answered twice" in words(at.main)
+    assert "Now your own question" in words(at.main) and "Recorded: qwen2.5-coder-1.5b" in words(at.main)
     assert bad.requests == []
 
 
@@ -79,7 +80,7 @@ def test_an_ask_ends_with_a_verdict_a_budget_and_both_answers(bad: BadEndpoint) 
     at = ask(opened(use=endpoint(bad.base_url, "ok")))
     shown = result(at)
     assert not at.exception and not at.error
-    assert "output tokens, both right" in at.subheader[0].value
+    assert "Both right: 9 tokens both times" in words(at.subheader)
     assert "Budget: 42 tokens" in shown and "the model's own estimate" in shown
     assert "Vanilla" in shown and "Budgeted" in shown
     assert [t.value for t in at.text].count("The answer is [[42]].") == 3  # The estimate's own words, and both answers.
@@ -105,10 +106,61 @@ def test_an_answer_nobody_knows_is_not_graded(bad: BadEndpoint) -> None:
     assert {c.outcome for c in stored(at).calls} == {Outcome.UNGRADED}
 
 
+def test_one_table_holds_both_answers_and_their_difference(bad: BadEndpoint) -> None:
+    at = ask(opened(use=endpoint(bad.base_url, "obeys")), budget=40)
+    table = at.table[0].value
+    assert list(table.columns) == ["Metric", "Vanilla", "Budgeted", "Difference"] and len(at.table) == 1
+    rows = {row["Metric"]: list(row)[1:] for _, row in table.iterrows()}
+    assert rows["Output tokens"] == ["120", "36", r"−84 \(70 % fewer\)"]
+    assert rows["Finished because"] == ["the model was done", "the model was done", "–"]
+    assert "of which answer" not in rows and rows["of which prompt"] == ["11", "11", "0"]
+
+
+def test_the_words_that_one_prompt_alone_has_are_marked(bad: BadEndpoint) -> None:
+    at = ask(opened(use=endpoint(bad.base_url, "obeys")), budget=40)
+    (marked,) = (m.value for m in at.markdown if "-background[" in m.value)
+    assert marked.count("-background[") == 1 and ":blue-background[and use less than 40 tokens]" in marked
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alone"),
+    [
+        ("Think step by step:", "Think step by step and use less than 9 tokens:", ("", " and use less than 9 tokens")),
+        ("请一步一步思考：", "请一步一步思考，用少于 9 个 token：", ("", "，用少于 9 个 token")),
+        ("use 150 tokens", "use 15 tokens", ("150", "15")),
+        ("use 15", "use 150", ("15", "150")),
+        ("a", "b", ("a", "b")),
+        ("same", "same", ("", "")),
+        ("aa aa", "aa aa aa", ("", " aa")),
+        ("", "all of it", ("", "all of it")),
+    ],
+)
+def test_what_differs_is_whole_words(one: str, other: str, alone: tuple[str, str]) -> None:
+    before, after = ask_result.shared_parts(one, other)
+    assert (one[before : len(one) - after], other[before : len(other) - after]) == alone
+
+
+def test_the_ladder_holds_every_try_and_leads_on_with_the_question(bad: BadEndpoint) -> None:
+    at = ask(opened(use=endpoint(bad.base_url, "obeys")), budget=40)
+    ask(at, budget=15)
+    ask(at, "Another question?", budget=99)
+    at = ask(at, budget=60)
+    said = result(at)
+    assert "vanilla :green[✓] **120** · 60 :green[✓] **54** · 40 :green[✓] **36** · 15 :red[✗] **90**" in said
+    links = [link.proto.page for link in at.main.get("page_link")]
+    assert links == ["Search", "Elasticity"]
+    assert at.switch_page("pages/Search.py").run().text_area(key="question").value == QUESTION
+
+
+def test_a_budget_that_broke_the_answer_says_so_first(bad: BadEndpoint) -> None:
+    at = ask(opened(use=endpoint(bad.base_url, "obeys")), budget=15)
+    assert "\nThe budget broke it: 90 instead of 120 tokens, now wrong" in words(at.subheader)
+
+
 def test_a_link_shows_the_same_again_and_asks_nobody(bad: BadEndpoint) -> None:
     first = ask(opened(use=endpoint(bad.base_url, "ok")))
     before = len(bad.requests)
-    again = opened(session=session_id(first))
+    again = opened(session=session_id(first), use=endpoint(bad.base_url, "ok"))
     assert not again.exception
     head = "Try another budget"
     assert result(again).split(head)[0] == result(first).split(head)[0]
@@ -132,9 +184,9 @@ def test_a_second_click_while_an_ask_runs_starts_nothing(
     job = started(at, monkeypatch)
     assert at.button(key="ask").disabled
     with monkeypatch.context() as patch:
-        patch.setattr(ask_page, "_follow", lambda job: None)
+        patch.setattr(RunPage, "follow", lambda page, job: None)
         other = opened(session=job.id)
-    assert other.button(key="ask").disabled
+    assert other.button(key="ask").disabled and other.text_area(key="question").value == QUESTION
     assert bad.wait_for(lambda: bad.open_streams == 2)
     assert bad.count("gated") == 2 and store().count_sessions() == 1
     gate.set()
@@ -149,7 +201,7 @@ def test_a_second_click_that_overtakes_the_first_ones_page_starts_nothing(
     # What the second half of a double click does: the browser still has the old address.
     at.query_params.clear()
     with monkeypatch.context() as patch:
-        patch.setattr(ask_page, "_follow", lambda job: None)
+        patch.setattr(RunPage, "follow", lambda page, job: None)
         at.run().button(key="ask").click().run()
     assert bad.wait_for(lambda: bad.open_streams == 2) and bad.count("gated") == 2
     assert session_id(at) == job.id and store().count_sessions() == 1
@@ -162,7 +214,7 @@ def test_another_question_may_be_asked_while_one_runs(
     job = started(at, monkeypatch)
     at.query_params.clear()
     with monkeypatch.context() as patch:
-        patch.setattr(ask_page, "_follow", lambda job: None)
+        patch.setattr(RunPage, "follow", lambda page, job: None)
         ask(at.run(), "How much is 7 times 6?")
     assert session_id(at) != job.id
     assert bad.wait_for(lambda: bad.open_streams == 4) and store().count_sessions() == 2
@@ -176,7 +228,7 @@ def test_whoever_opens_the_link_of_a_running_ask_follows_it_to_its_end(
     threading.Timer(0.5, gate.set).start()
     other = opened(session=job.id)  # Returns when there is nothing left to follow.
     assert not other.exception and not other.button(key="ask").disabled
-    assert "both right" in other.subheader[0].value
+    assert "Both right" in other.subheader[0].value
     assert bad.count("gated") == 2 and store().count_sessions() == 1
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tale_core.models import prepare
-from tale_core.models.weights import FetchProgress
+from tale_core.models.embedded import prepare
+from tale_core.models.weights.fetch import FetchProgress
 from tale_core.types import Outcome
-from tests import bad_endpoint
-from tests.bad_endpoint import HOSTILE, BadEndpoint
 from tests.pages.app_page import ask, endpoint, opened, result, session_id, store, stored, words
+from tests.support import bad_endpoint
+from tests.support.bad_endpoint import HOSTILE, BadEndpoint
 
 FAULTS = {
     "401": ("refused access (401)", "no key was sent", "Check the key."),
@@ -53,8 +53,16 @@ def test_a_failing_answer_is_worded_and_stored_as_failed(bad: BadEndpoint, model
 
 
 @pytest.mark.parametrize("model", ["401", "cut"])
-def test_a_failing_estimate_ends_the_ask_before_any_answer_is_paid_for(bad: BadEndpoint, model: str) -> None:
+def test_a_failing_estimate_asks_for_no_answer_under_a_budget(bad: BadEndpoint, model: str) -> None:
     at = ask(opened(use=endpoint(bad.base_url, model)))
+    assert not at.exception and FAULTS[model][0] in words(at.error[0])
+    assert {c.role for c in stored(at).calls} == {"estimate", "vanilla"} and stored(at).budget is None
+    assert bad.count(model) == 2
+
+
+@pytest.mark.parametrize("model", ["401", "cut"])
+def test_one_after_the_other_a_failing_estimate_ends_the_ask_before_any_answer(bad: BadEndpoint, model: str) -> None:
+    at = ask(opened(use=endpoint(bad.base_url, model), together=False))
     assert not at.exception and FAULTS[model][0] in words(at.error[0])
     assert [c.role for c in stored(at).calls] == ["estimate"] and stored(at).budget is None
     assert bad.count(model) == 1
@@ -91,7 +99,8 @@ def test_a_missing_or_incredible_token_count_becomes_an_estimate_that_says_so(ba
 
 def test_hidden_reasoning_is_counted_and_named(bad: BadEndpoint) -> None:
     at = ask(opened(use=endpoint(bad.base_url, "reasoning")), budget=20)
-    assert result(at).count("**909 output tokens**") == 2 and "45.5 × budget 20" in result(at)
+    told = "answer 9 · budget 20 · thinking 900"  # The budget is held against the visible answer.
+    assert result(at).count("**909 output tokens**") == 2 and told in result(at)
     assert "6 times 7 is 42." in result(at) and [c.reasoning_tokens for c in stored(at).calls] == [900, 900]
 
 
@@ -113,14 +122,14 @@ def test_hostile_text_reaches_the_page_as_text_alone(bad: BadEndpoint) -> None:
     assert all(len(c.text) >= len(HOSTILE) - 10 for c in stored(at).calls)
 
 
-def test_a_model_that_cannot_be_had_is_told_in_the_sidebar_and_by_an_ask(bad: BadEndpoint) -> None:
+def test_a_model_that_cannot_be_had_is_told_once_and_by_an_ask(bad: BadEndpoint) -> None:
     at = opened()
     until_ended("qwen2.5-coder-1.5b")
     at.run()
     assert not at.exception
-    told = words(at.sidebar)
+    told = words(at.main)
     assert "cannot be had" in told and "TALE_OFFLINE is set" in told and "TALE_MODEL_FILE" in told
-    assert [b.label for b in at.sidebar.button] == ["Try again"]
+    assert [b.label for b in at.button].count("Try again") == 1
     ask(at)
     assert not at.exception and "cannot be had" in words(at.main)
     assert stored(at).status == "failed" and stored(at).calls == () and "cannot be had" in (stored(at).error or "")
@@ -157,7 +166,7 @@ def test_a_page_that_waits_for_weights_says_how_far_they_are(bad: BadEndpoint, s
     assert slow_fetch.wait(10)
     at.run()
     assert not at.exception and not at.error
-    assert "Fetching the model: 40 % ($5)." in words(at.sidebar)
+    assert "Fetching the model: 40 % ($5)." in words(at.main)
     assert "You can type a question, or use an endpoint from Settings, meanwhile." in words(at.main)
     at.selectbox(key="model").select(use.key).run()
     ask(at)

@@ -10,8 +10,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tale_core.datasets import featured
-from tale_core.models.prepare import Preparation
+from tale_core.models.embedded.prepare import Preparation
 from tale_core.settings import REPO_ROOT
+from tale_core.tuning import install
 from tale_core.types import CallRecord, Message, Outcome, Question, Sampling, SessionRecord
 from tests.pages import experiment_samples, search_samples, sweep_samples, tuning_samples
 from tests.pages.app_page import endpoint, store
@@ -142,6 +143,15 @@ def test_a_page_in_chinese_says_nothing_in_english(case: Case, monkeypatch: pyte
     questions = [q.text for q in featured()]
     data = tuning_samples.WORDS if case.page == "Fine-tune" else ()
     assert english(drawn(case), *NAMES, *questions, *data) == []
+
+
+@pytest.mark.parametrize("installed", [True, False], ids=["with its packages", "without its packages"])
+@pytest.mark.parametrize("case", [c for c in DRAWN if c.page == "Fine-tune"], ids=lambda c: c.state)
+def test_fine_tune_is_chinese_whatever_is_installed_here(
+    case: Case, installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "find_spec", lambda name: object() if installed else None)
+    test_a_page_in_chinese_says_nothing_in_english(case, monkeypatch)
 
 
 def drawn(case: Case) -> AppTest:

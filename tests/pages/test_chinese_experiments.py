@@ -11,13 +11,13 @@ from streamlit.testing.v1 import AppTest
 
 from tale_core import i18n
 from tale_core.estimators import saved
-from tale_core.experiments.document import COLUMNS
-from tale_core.i18n import use_language
+from tale_core.experiments.export import UNIT_KEYS
+from tale_core.i18n import to_stored, use_language
 from tests.estimators.simulated import MODEL, TEMPLATE, rows
 from tests.pages import estimator_samples, experiment_samples
 from tests.pages.app_page import endpoint, opened, store, words
 from tests.pages.chinese import texts
-from ui.experiments_result import exported
+from ui.experiments.result import exported
 
 ENGLISH = re.compile(r"[A-Za-z][a-z']+(?: [A-Za-z][a-z'-]*,?){3,}")
 """Four English words in a row."""
@@ -28,7 +28,7 @@ SAID_BY_OTHERS = ("What is six times seven", "Answered by", "So number", "Crate 
 @pytest.fixture(autouse=True)
 def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
     opened()  # Whoever is asked for the language is known from here on.
-    monkeypatch.setattr(i18n, "_ask", [lambda: "zh"])
+    monkeypatch.setattr(i18n, "asked_for_language", [lambda: "zh"])
 
 
 def left(at: AppTest) -> list[str]:
@@ -87,15 +87,15 @@ def test_a_trained_estimator_leaves_no_english_sentence(trained: object, tmp_pat
 
 def test_an_estimator_trained_by_a_chinese_reader_is_stored_in_english() -> None:
     estimator_samples.regressed.cache_clear()
-    report = estimator_samples.regressed().metadata.report
-    stored = json.dumps(report.document(), ensure_ascii=False)
+    metadata = estimator_samples.regressed().metadata
+    stored = json.dumps([metadata.document(), metadata.document(to_stored)], ensure_ascii=False)
     assert not re.search("[\u4e00-\u9fff]", stored.replace("多少", ""))
 
 
 def test_files_have_english_columns_and_values_and_the_report_is_in_the_readers_language() -> None:
     name = experiment_samples.kept()
     table = exported(name, "csv", said_in="zh").decode()
-    assert table.startswith(",".join(COLUMNS)) and not re.search("[\u4e00-\u9fff]", table)
+    assert table.startswith(",".join(UNIT_KEYS)) and not re.search("[\u4e00-\u9fff]", table)
     page = exported(name, "html", said_in="zh").decode()
     assert '<html lang="zh">' in page and "各策略" in page and "正确率" in page
     plain = re.sub(r"<style>.*?</style>|<[^>]*>", "\n", page, flags=re.DOTALL)

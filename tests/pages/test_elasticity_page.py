@@ -13,15 +13,19 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tale_core.jobs import runner
+from tale_core.elasticity import text as elasticity_words
 from tale_core.models.choice import ModelChoice
-from tale_core.study_documents import safe_cell, sweep_csv, sweep_document
+from tale_core.runs.documents import sweep_csv, sweep_document
+from tale_core.runs.runner import runner
+from tale_core.text import safe_cell
 from tale_core.types import Question
-from tests import bad_endpoint
-from tests.bad_endpoint import ANSWER, BadEndpoint
 from tests.pages import sweep_samples as samples
 from tests.pages.app_page import QUESTION, endpoint, opened, sent, session_id, store, stored, words
-from ui import elasticity_page, elasticity_words
+from tests.support import bad_endpoint
+from tests.support.bad_endpoint import ANSWER, BadEndpoint
+from tests.support.counting_endpoint import CountingEndpoint, Reply
+from ui.common.run_page import RunPage
+from ui.elasticity.form import WARM
 
 PAGE = "pages/Elasticity.py"
 
@@ -108,7 +112,7 @@ def test_the_sheet_follows_grid_repeats_and_caps(bad: BadEndpoint) -> None:
 
 def test_repeats_at_temperature_0_are_said_to_tell_nothing() -> None:
     at = page()
-    assert at.number_input(key="sweep_temperature").value == elasticity_page.elasticity_form.WARM
+    assert at.number_input(key="sweep_temperature").value == WARM
     at.number_input(key="sweep_temperature").set_value(0.0).run()
     assert "all 3 repeats of a budget are the same measurement" in words(at.main)
     at.number_input(key="sweep_repeats").set_value(1).run()
@@ -191,6 +195,24 @@ def test_a_sweep_is_measured_stored_and_found_again_by_its_link(bad: BadEndpoint
     assert bad.count("ok") == 4
 
 
+def test_a_sweep_over_efforts_says_on_the_page_whether_they_are_real() -> None:
+    def thinks(body: dict[str, Any]) -> Reply:
+        thought = {"low": 100, "high": 700}.get(body.get("reasoning_effort", ""), 300) + body["seed"] % 5
+        return Reply("[[42]]", completion_tokens=thought + 4, reasoning_tokens=thought)
+
+    with CountingEndpoint(of_body=thinks) as thinker:
+        at = page(use=endpoint(thinker.base_url, "thinker"), sweep_knob="effort", sweep_levels=["high", "low"])
+        at.text_area(key="question").input(QUESTION)
+        at.text_input(key="answer").input("42")
+        at.run().button(key="measure").click().run()
+    assert not at.exception and not at.error
+    assert stored(at).plan["levels"] == ["low", "high"]
+    assert at.subheader[0].value.replace("\\", "").startswith("All levels differ: low and high, n = 3.")
+    (chart,) = charts(at)
+    assert [trace["name"] for trace in chart["data"] if trace["type"] == "bar"] == ["answer", "thinking"]
+    assert "Reasoning effort" in words(at.main)
+
+
 def test_a_cap_ends_it_and_going_on_pays_nothing_twice(bad: BadEndpoint) -> None:
     at = measure(page(use=endpoint(bad.base_url, "ok")), max_calls=3)
     first = stored(at)
@@ -227,7 +249,7 @@ def test_a_second_click_starts_nothing_and_whoever_has_the_link_follows_to_the_e
 ) -> None:
     at = page(use=endpoint(bad.base_url, "gated"))
     with monkeypatch.context() as patch:
-        patch.setattr(elasticity_page, "_follow", lambda job: None)
+        patch.setattr(RunPage, "follow", lambda page, job: None)
         measure(at)
         first = session_id(at)
         assert at.button(key="measure").disabled
@@ -247,7 +269,7 @@ def test_a_stopped_sweep_says_so_and_offers_to_go_on(
 ) -> None:
     at = page(use=endpoint(bad.base_url, "gated"))
     with monkeypatch.context() as patch:
-        patch.setattr(elasticity_page, "_follow", lambda job: None)
+        patch.setattr(RunPage, "follow", lambda page, job: None)
         measure(at)
     job: Any = runner().get(session_id(at))
     assert bad.wait_for(lambda: bad.open_streams == 1)
@@ -321,4 +343,8 @@ def test_no_cell_of_the_csv_is_a_formula() -> None:
     text = sweep_csv(view)
     assert "'=cmd" in text and "'@SUM" in text and ",=" not in text and ",@" not in text
     assert len(text.splitlines()) == 10
-    assert [safe_cell(v) for v in ("+1", "-1", "\tx", "a=b", -1, None)] == ["'+1", "'-1", "'\tx", "a=b", -1, None]
+    plain = ("-1", "+1", "-3.5e2", "-1,234.50", "-12%", "-.5", "a=b", -1, None)
+    assert [safe_cell(v) for v in plain] == list(plain)
+    unsafe = ("=1", "+cmd", "@x", "-2+3+cmd|' /C calc'!A0", "-1-1", "-1,2", "-1\n", "--1", "-", "\tx", "\r=1", "\n=1",
+              "\uff1d1", "-1%%", "-1/2")  # fmt: skip
+    assert [safe_cell(v) for v in unsafe] == [f"'{v}" for v in unsafe]

@@ -21,12 +21,16 @@ from tale_core.estimators import saved
 from tale_core.estimators.report import Predicted, TopicResidual, TrainingReport
 from tale_core.estimators.rows_file import rows_to_jsonl
 from tale_core.estimators.saved import SavedEstimator, Use
-from tale_core.jobs import runner
+from tale_core.runs.runner import runner
 from tests.estimators.simulated import MODEL, TEMPLATE, rows
 from tests.pages import estimator_samples as samples
 from tests.pages.app_page import endpoint, opened, sent, words
-from ui import estimators_figures, estimators_rows, estimators_saved, estimators_training, estimators_words
-from ui.estimators_training import Asked, start_training
+from ui.estimators import charts as estimators_figures
+from ui.estimators import rows as estimators_rows
+from ui.estimators import saved as estimators_saved
+from ui.estimators import text as estimators_words
+from ui.estimators import training as estimators_training
+from ui.estimators.training import Asked, start_training
 
 PAGE = "pages/Estimators.py"
 HOSTILE = "<img src=x onerror=alert(1)> $x^2$ [a](javascript:alert(1)) :red[x] \u202eevil"
@@ -84,7 +88,7 @@ def test_without_a_row_it_says_what_is_needed_and_how_to_get_it() -> None:
     assert "How well can a budget be predicted?" in text
     assert "0 searches found an optimum; 20 are needed." in text
     assert "Until then use the estimator zero-shot." in text
-    assert at.button(key="train").disabled and "There is none for this model and wording yet." in text
+    assert at.button(key="train").disabled and "There is none for this model and prompt template yet." in text
     assert (
         "search --dataset FILE --template paper --model simulated --base-url http://127.0.0.1:9/v1" in at.code[0].value
     )
@@ -100,7 +104,7 @@ def test_too_few_rows_name_the_fallback() -> None:
     assert at.button(key="train").disabled
 
 
-def test_rows_of_another_wording_are_named() -> None:
+def test_rows_of_another_template_are_named() -> None:
     samples.keep(replace(row, template="words") for row in rows(3, zero=None))
     assert "There are searches for simulated with words (3)." in words(page().main)
 
@@ -136,7 +140,7 @@ def test_rows_in_the_store_are_trained_saved_found_by_link_made_default_and_dele
     press(at, "keep", one)
     press(press(at, "delete", one), "really", one)
     assert not saved.listing().estimators and saved.default_version(CALIBRATED) is None
-    assert "There is none for this model and wording yet." in words(at.main)
+    assert "There is none for this model and prompt template yet." in words(at.main)
 
 
 def test_a_training_saves_by_itself_though_nobody_waits_and_the_same_again_is_the_same() -> None:
@@ -152,7 +156,7 @@ def test_a_training_saves_by_itself_though_nobody_waits_and_the_same_again_is_th
 
 def test_a_page_that_opens_while_a_training_runs_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
-    monkeypatch.setattr(estimators_training, "_trained", lambda asked: gate.wait(20) and samples.mapped())
+    monkeypatch.setattr(estimators_training, "trained", lambda asked: gate.wait(20) and samples.mapped())
     samples.keep(rows(24))
     job = start_training(Asked("calibrated", "median", MODEL, TEMPLATE, tuple(rows(24))))
     try:
@@ -235,12 +239,12 @@ def test_an_unknown_version_is_told() -> None:
     assert "estimator" not in at.query_params
 
 
-def test_another_wording_leaves_the_one_that_the_address_named() -> None:
+def test_another_template_leaves_the_one_that_the_address_named() -> None:
     one = samples.put(samples.mapped())
     at = page(estimator=one.metadata.version)
     at.selectbox(key="est_template").set_value("words").run()
     assert not at.exception and not charts(at) and "estimator" not in at.query_params
-    assert "1 more for other models or wordings" in words(at.main) and "see below" not in words(at.main)
+    assert "1 more for other models or prompt templates" in words(at.main) and "see below" not in words(at.main)
     at.selectbox(key="est_template").set_value(TEMPLATE).run()
     assert charts(at) and "What was learnt from other searches is there already" in words(at.main)
 
@@ -301,7 +305,7 @@ def test_uploaded_rows_count_and_are_told_apart() -> None:
     text = words(at.main)
     assert not at.exception and "22 searches found an optimum; 20 are needed." in text
     assert "17 of them are from the uploaded file." in text and not at.button(key="train").disabled
-    assert "The file has 22 rows for this model and wording." in text
+    assert "The file has 22 rows for this model and prompt template." in text
 
 
 @pytest.mark.parametrize(
@@ -322,7 +326,7 @@ def test_a_file_that_holds_no_rows_is_told_in_words(content: bytes, told: str) -
 def test_a_file_for_another_model_says_what_it_holds() -> None:
     at = upload(page(model="other"), rows_to_jsonl(rows(21)).encode())
     text = words(at.main)
-    assert "The file has 0 rows for this model and wording. Others are for simulated with paper (21)." in text
+    assert "The file has 0 rows for this model and prompt template. Others are for simulated with paper (21)." in text
     assert at.button(key="train").disabled
 
 

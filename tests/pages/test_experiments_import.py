@@ -14,7 +14,8 @@ from tale_core.store import ExperimentStore
 from tests.pages import experiment_samples as samples
 from tests.pages.app_page import sent, store, words
 from tests.pages.test_experiments_page import HOSTILE, box, cells, experiment_id, page
-from tests.prediction_files import DIRECT, TALE, TEXTS, VANILLA, lines, vanilla
+from tests.support import log_files as logs
+from tests.support.prediction_files import DIRECT, TALE, TEXTS, VANILLA, lines, vanilla
 
 FILES = {
     "output_without_reasoning_new_prompt.jsonl": DIRECT,
@@ -52,7 +53,7 @@ def test_the_repositorys_files_are_recognised_and_imported_as_one_experiment() -
     assert not at.exception and not at.main.error
     head = ExperimentStore(store()).head(experiment_id(at))
     assert (head.model, head.plan["dataset"], head.source) == ("gpt-4o-mini", "gsm8k", "recorded")
-    main = cells(at, 1)
+    main = cells(at, 2)
     assert main["Strategy"] == ["direct", "vanilla", "tale-zero-shot"] and set(main["Answers"]) == {"3 of 3"}
     assert set(main["All-in tokens"]) == {"–"} and set(main["Seconds a question"]) == {"–"}
     assert "Imported, not run here: output_without_reasoning_new_prompt.jsonl" in text
@@ -63,6 +64,64 @@ def test_the_repositorys_files_are_recognised_and_imported_as_one_experiment() -
     again = page(experiment=experiment_id(at))
     assert not again.exception and again.number_input(key="exp_limit").value == 20, "the form keeps its own settings"
     assert again.toggle(key="exp_reuse").value is True
+
+
+@pytest.mark.parametrize(
+    ("tool", "name", "data", "model"),
+    [
+        ("lm-evaluation-harness", "samples_gsm8k.jsonl", logs.harness(), ""),
+        ("Inspect", "log.eval", logs.inspect_archive(zstandard=True), "openai/gpt-4o"),
+        ("Inspect", "log.json", logs.inspect_log(), "openai/gpt-4o"),
+        ("promptfoo", "results.json", logs.promptfoo(), "openai:gpt-5-mini"),
+        ("OpenAI evals", "events.jsonl", logs.openai_evals(), "gpt-3.5-turbo-0613"),
+    ],
+)
+def test_a_log_of_another_tool_is_recognised_and_says_who_answered(
+    tool: str, name: str, data: bytes, model: str
+) -> None:
+    at = upload(page(), {name: data})
+    assert not at.exception and not at.main.error
+    assert f"A log of {tool}." in words(at.main) and at.text_input(key="imp_model").value == model
+    assert not [b for b in at.selectbox if b.label == "Prediction"], "known files need no mapping"
+    if not model:
+        at.text_input(key="imp_model").input("some model")
+    at.text_input(key="imp_dataset").input("jars")
+    at.run().button(key="imp_go").click().run()
+    text = words(at.main)
+    assert not at.exception and not at.main.error
+    assert f"Read from a log of {tool}: its own scores were not taken." in text
+    assert ExperimentStore(store()).head(experiment_id(at)).model == (model or "some model")
+
+
+def test_what_the_next_file_says_takes_the_place_of_what_the_last_one_said_but_not_of_what_was_typed() -> None:
+    at = upload(page(), {"log.json": logs.inspect_log()})
+    assert at.text_input(key="imp_model").value == "openai/gpt-4o"
+    upload(at, {"results.json": logs.promptfoo()})
+    assert at.text_input(key="imp_model").value == "openai:gpt-5-mini"
+    at.text_input(key="imp_model").input("mine").run()
+    upload(at, {"log.json": logs.inspect_log()})
+    assert at.text_input(key="imp_model").value == "mine"
+
+
+def test_a_log_that_cannot_be_read_is_told_in_words() -> None:
+    at = upload(page(), {"log.eval": b"PK"})
+    assert not at.exception and "not an archive of Inspect" in words(at.error)
+
+
+def test_of_two_columns_of_known_answers_one_is_chosen_by_whoever_has_the_file() -> None:
+    at = upload(page(), {"mine.csv": b"question,prediction,label,target\nWhat is 1+1?,2,2,3\n"})
+    assert "Several columns may hold the known answers. Choose one, or none." in words(at.error)
+    next(b for b in at.selectbox if b.label == "Known answer").set_value("label").run()
+    assert not at.main.error and "mine.csv: bare 1" in words(at.main)
+
+
+def test_numbers_that_may_name_two_options_are_asked_about() -> None:
+    rows = [{"question": "Which?", "choices": ["x", "y", "z"], "answer": 1, "prediction": "A"}]
+    at = upload(page(), {"mine.jsonl": lines(rows)})
+    assert "can be read in several ways" in words(at.error)
+    next(b for b in at.selectbox if b.label == "The numbers of the known answers are").set_value("1").run()
+    fill(at, dataset="mine").button(key="imp_go").click().run()
+    assert not at.exception and cells(at, 2)["Right"][0].startswith("100")
 
 
 def test_bad_rows_are_listed_by_file_line_and_reason_before_and_after() -> None:
@@ -86,7 +145,7 @@ def test_any_other_table_asks_for_its_columns() -> None:
     at.run()
     assert not at.main.error and "mine.csv: bare 1" in words(at.main)
     fill(at, dataset="mine").button(key="imp_go").click().run()
-    assert not at.exception and cells(at, 1)["Output tokens"] == ["7.0"] and cells(at, 1)["Right"] == ["not graded"]
+    assert not at.exception and cells(at, 2)["Output tokens"] == ["7.0"] and cells(at, 2)["Right"] == ["not graded"]
 
 
 @pytest.mark.parametrize(
@@ -141,8 +200,8 @@ def test_imported_answers_stand_beside_ours_on_the_shared_questions() -> None:
     choice.select_index(1).run()
     text = words(at.main)
     assert not at.exception and "On the 1 question that both hold." in text
-    beside = next(c for c in (cells(at, i) for i in range(len(at.table))) if "Model" in c and "Strategy" in c)
-    assert beside["Model"][-1] == "gpt-x" and beside["Right"][-1] == "100.0 %, n = 1"
+    compare = next(c for c in (cells(at, i) for i in range(len(at.table))) if "Model" in c and "Strategy" in c)
+    assert compare["Model"][-1] == "gpt-x" and compare["Right"][-1] == "100.0 %, n = 1"
     minus = next(c for c in (cells(at, i) for i in range(len(at.table))) if "Ours minus theirs" in c)
     assert minus["Ours minus theirs"] == ["vanilla"] and minus["Right, points"][0].startswith("-100.0")
     stranger = page(experiment=samples.kept(replace(samples.plan(1), questions=samples.questions(1))))

@@ -15,21 +15,27 @@ from hypothesis import given
 from hypothesis import strategies as some
 from streamlit.testing.v1 import AppTest
 
+from tale_core.charts import experiments as experiments_figures
 from tale_core.errors import StoreError
 from tale_core.experiments import results
-from tale_core.experiments.job import view_of
-from tale_core.jobs import runner
+from tale_core.experiments.run import view_of
 from tale_core.models.choice import ModelChoice
+from tale_core.runs.runner import runner
 from tale_core.settings import get_settings
 from tale_core.store import ExperimentStore
+from tale_core.strategies import Offer, title_of
+from tale_core.strategies import offered as offered_names
 from tale_core.types import Question
-from tests import bad_endpoint
-from tests.bad_endpoint import ANSWER, BadEndpoint
 from tests.pages import experiment_samples as samples
 from tests.pages import sweep_samples
 from tests.pages.app_page import endpoint, opened, sent, store, words
-from ui import experiments_answers, experiments_data, experiments_figures, experiments_page, experiments_words
-from ui.experiments_result import exported
+from tests.support import bad_endpoint
+from tests.support.bad_endpoint import ANSWER, BadEndpoint
+from ui.common.run_page import RunPage
+from ui.experiments import answers as experiments_answers
+from ui.experiments import data as experiments_data
+from ui.experiments import text as experiments_words
+from ui.experiments.result import exported
 
 PAGE = "pages/Experiments.py"
 HOSTILE = "<img src=x onerror=alert(1)> $x^2$ [a](javascript:alert(1)) :red[x] \u202eevil"
@@ -50,7 +56,7 @@ def shown(**kept: Any) -> AppTest:
 
 
 def cells(at: AppTest, place: int) -> dict[str, list[str]]:
-    """A table as people read it; the first is the sheet's."""
+    """A table as people read it; the first is the sheet's, the second that of the key columns, then that of all."""
     plain = {name: list(column) for name, column in at.table[place].value.to_dict("list").items()}
     return {read(name): [read(str(cell)) for cell in column] for name, column in plain.items()}
 
@@ -142,7 +148,10 @@ def test_strategies_that_need_training_are_offered_only_when_there_is_an_estimat
     at = page(use=endpoint(bad.base_url, "ok"))
     offered = " ".join(at.multiselect(key="exp_strategies").options)
     assert "calibrated" not in offered and "regression" not in offered and "Native effort: low" in offered
-    assert "Native effort" not in " ".join(page().multiselect(key="exp_strategies").options)
+    embedded = page().multiselect(key="exp_strategies").options
+    assert "Native effort" not in " ".join(embedded)
+    titles = [title_of(name) for name in offered_names(Offer())]
+    assert embedded[: len(titles)] == titles, "the page offers what the registry holds"
 
 
 # --- the data
@@ -185,6 +194,41 @@ def test_columns_of_unusual_names_are_asked_for_and_then_read() -> None:
     boxes["Question"].set_value("frage")
     boxes["Known answer"].set_value("antwort")
     assert "1 question, all with a known answer" in words(at.run().main) and not at.button(key="run").disabled
+
+
+def test_the_sheet_shows_how_the_known_answers_of_a_file_were_understood() -> None:
+    rows = "question,A,B,C,answer\nWhich is three?,1,,3,C\nWhich is two?,2,4,6,A\n"
+    at = upload(page(), "mine.csv", rows)
+    text = words(at.main)
+    assert not at.exception and "The first questions, and their known answers as they were understood" in text
+    assert "Which is three? → C) 3" in text and "Which is two? → A) 2" in text
+
+
+def test_numbers_that_may_name_two_options_are_asked_about_before_anything_is_read() -> None:
+    rows = "question,A,B,C,answer\nWhich?,x,y,z,1\n"
+    at = upload(page(), "mine.csv", rows)
+    assert "can be read in several ways" in words(at.info) and at.button(key="run").disabled
+    box = next(b for b in at.selectbox if b.label == "The numbers of the known answers are")
+    assert box.value is None and [*box.options] == [
+        "the option's place counted from 0", "the option's place counted from 1",
+    ]  # fmt: skip
+    box.set_value("0").run()
+    assert "1 question, all with a known answer" in words(at.main) and not at.button(key="run").disabled
+
+
+def test_of_two_columns_of_known_answers_one_is_chosen_by_whoever_has_the_file() -> None:
+    at = upload(page(), "mine.csv", "question,label,target\nWhat is 1 + 1?,2,3\n")
+    assert "Several columns may hold the known answers. Choose one, or none." in words(at.info)
+    assert at.button(key="run").disabled
+    next(b for b in at.selectbox if b.label == "Known answer").set_value("label").run()
+    assert "1 question, all with a known answer" in words(at.main) and not at.button(key="run").disabled
+
+
+def test_a_layout_that_says_by_itself_what_is_right_asks_for_no_columns() -> None:
+    text = "Question,Correct Answer,Incorrect Answer 1,Incorrect Answer 2\nWhich?,9,6,18\n"
+    at = upload(page(), "mine.csv", text)
+    assert "1 question, all with a known answer" in words(at.main)
+    assert not [b for b in at.selectbox if b.label == "Known answer"]
 
 
 @pytest.mark.parametrize(
@@ -232,7 +276,8 @@ def test_a_finished_experiment_says_its_finding_first_then_chart_table_and_files
         chart["layout"]["title"]["text"].replace("<br>", " ") == "fixed:50: 62 % fewer output tokens, +0.0 points right"
     )
     assert chart["layout"]["xaxis"]["title"]["text"] == "Output tokens a question"
-    main = cells(at, 1)
+    assert chart["layout"]["xaxis"]["tickformat"] == ",~f", "half a token is no whole one, said twice"
+    main = cells(at, 2)
     assert main["Strategy"] == ["direct", "vanilla", "fixed:50"]
     assert main["Right"] == ["25.0 %, n = 12", "91.7 %, n = 12", "91.7 %, n = 12"]
     assert main["95 % of right"][1] == "64.6–98.5 %" and main["Output tokens"][1] == "121.0"
@@ -245,7 +290,7 @@ def test_a_finished_experiment_says_its_finding_first_then_chart_table_and_files
 
 
 def test_differences_from_vanilla_have_intervals_and_p_values() -> None:
-    against = cells(shown(), 2)
+    against = cells(shown(), 3)
     assert against["Against vanilla"] == ["direct", "fixed:50"] and against["Pairs"] == ["12", "12"]
     assert against["Right, points"][0].startswith("-66.7 [") and against["p (right)"] == ["0.016", "1"]
     assert against["Only it right / only vanilla"] == ["0 / 8", "0 / 0"]
@@ -286,11 +331,11 @@ def test_names_in_the_chart_keep_clear_of_each_other() -> None:
     ]
     places = experiments_figures.places(rows, right)
     boxes = [
-        experiments_figures._box(place, x, y, len(row.strategy) * 7.2)
+        experiments_figures.box_of(place, x, y, len(row.strategy) * 7.2)
         for place, (x, y), row in zip(places, points, rows, strict=True)
     ]
     for i, box in enumerate(boxes):
-        assert experiments_figures._overlap(box, boxes[:i]) == 0
+        assert experiments_figures.overlap(box, boxes[:i]) == 0
 
 
 @pytest.mark.parametrize(
@@ -300,7 +345,7 @@ def test_names_in_the_chart_keep_clear_of_each_other() -> None:
 def test_an_experiment_that_ended_early_keeps_its_table_and_offers_to_go_on(status: Any, told: str) -> None:
     at = shown(status=status, answers=20)
     text = words(at.main)
-    assert told in text and "20 of 36 answers are there." in text and cells(at, 1)["Answers"][0] == "7 of 12"
+    assert told in text and "20 of 36 answers are there." in text and cells(at, 2)["Answers"][0] == "7 of 12"
     assert at.button(key="resume").label == "Resume" and at.button(key="resume").disabled
     assert "It ran on scripted at http://127.0.0.1:9/v1: add that model in Settings to resume." in text
 
@@ -402,7 +447,7 @@ def test_a_marked_answer_has_every_word_of_the_answer_in_its_order(one: str, oth
         return
     for text, shown_, color in ((one, marked[0], "gray"), (other, marked[1], "blue")):
         plain = re.sub(rf"(?<!\\):{color}-background\[((?:[^\\\]]|\\.)*)\]", r"\1", shown_.replace("&nbsp;", ""))
-        assert read(plain).split() == experiments_answers.visible(text).split()
+        assert read(plain).split() == experiments_answers.sanitize(text).split()
 
 
 def test_answers_that_are_too_long_are_not_compared() -> None:
@@ -432,12 +477,12 @@ def test_an_experiment_is_run_stored_and_found_again_by_its_link(bad: BadEndpoin
     kept = experiment_id(at)
     head = ExperimentStore(store()).head(kept)
     assert (head.kind, head.status) == ("experiment", "done") and bad.count("obeys") == 15
-    main = cells(at, 1)
+    main = cells(at, 2)
     assert main["Strategy"] == ["direct", "vanilla", "tale-zero-shot", "fixed:50"] and set(main["Answers"]) == {
         "3 of 3"
     }
     assert main["Output tokens"] == ["9.0", "120.0", "37.0", "45.0"], "its own estimate is 42"
-    assert cells(at, 2)["Against vanilla"] == ["direct", "tale-zero-shot", "fixed:50"] and len(charts(at)) == 1
+    assert cells(at, 3)["Against vanilla"] == ["direct", "tale-zero-shot", "fixed:50"] and len(charts(at)) == 1
     again = page(experiment=kept)
     assert not again.exception and again.subheader[0].value == at.subheader[0].value
     assert again.number_input(key="exp_limit").value == 3 and again.text_input(key="exp_fixed").value == "50"
@@ -450,7 +495,7 @@ def test_an_uploaded_file_is_run_and_named_after_it(bad: BadEndpoint) -> None:
     run(at, questions=1, strategies=("vanilla",), fixed="")
     view = view_of(store(), experiment_id(at))
     assert not at.exception and (view.plan.dataset, view.finished) == ("mine", 1)
-    assert view.plan.questions[0].text == "Six times seven?" and "100.0 %, n = 1" in cells(at, 1)["Right"]
+    assert view.plan.questions[0].text == "Six times seven?" and "100.0 %, n = 1" in cells(at, 2)["Right"]
 
 
 @pytest.fixture
@@ -478,7 +523,7 @@ def test_a_second_click_starts_nothing_and_whoever_has_the_link_follows_to_the_e
 ) -> None:
     at = page(use=endpoint(bad.base_url, "gated"))
     with monkeypatch.context() as patch:
-        patch.setattr(experiments_page, "_follow", lambda job: None)
+        patch.setattr(RunPage, "follow", lambda page, job: None)
         run(at)
         first = experiment_id(at)
         assert at.button(key="run").disabled
@@ -498,7 +543,7 @@ def test_a_stopped_experiment_goes_on_where_it_ended(
 ) -> None:
     at = page(use=endpoint(bad.base_url, "gated"))
     with monkeypatch.context() as patch:
-        patch.setattr(experiments_page, "_follow", lambda job: None)
+        patch.setattr(RunPage, "follow", lambda page, job: None)
         run(at)
     first = experiment_id(at)
     job: Any = runner().get(first)
@@ -509,24 +554,24 @@ def test_a_stopped_experiment_goes_on_where_it_ended(
     assert not at.exception and "This experiment was stopped." in words(at.info)
     gate.set()
     at.button(key="resume").click().run()
-    assert not at.exception and experiment_id(at) == first and cells(at, 1)["Answers"] == ["3 of 3"] * 3
+    assert not at.exception and experiment_id(at) == first and cells(at, 2)["Answers"] == ["3 of 3"] * 3
     assert bad.count("gated") == 13, "the four that were cut off are asked again, and no other"
 
 
 def test_an_endpoint_that_is_down_is_told_and_what_failed_alone_is_tried_again(
     bad: BadEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(bad_endpoint.BEHAVIOURS, "flaky", bad_endpoint._error(500))
+    monkeypatch.setitem(bad_endpoint.BEHAVIOURS, "flaky", bad_endpoint.fail_with(500))
     at = run(page(use=endpoint(bad.base_url, "flaky")), questions=2, strategies=("vanilla",), fixed="")
     text = words(at.main)
     assert not at.exception and at.error and view_of(store(), experiment_id(at)).status == "failed"
     assert "2 failed at the endpoint" in text or "there is nothing to compare" in text
     before = bad.count("flaky")
-    monkeypatch.setitem(bad_endpoint.BEHAVIOURS, "flaky", bad_endpoint._ok)
+    monkeypatch.setitem(bad_endpoint.BEHAVIOURS, "flaky", bad_endpoint.behave_well)
     assert at.button(key="resume").label == "Retry only what failed"
     at.button(key="resume").click().run()
     assert not at.exception and not at.error and bad.count("flaky") - before == 2
-    assert cells(at, 1)["Answers"] == ["2 of 2"]
+    assert cells(at, 2)["Answers"] == ["2 of 2"]
 
 
 def test_only_what_failed_is_offered_again_when_all_else_is_there(bad: BadEndpoint) -> None:
@@ -536,7 +581,7 @@ def test_only_what_failed_is_offered_again_when_all_else_is_there(bad: BadEndpoi
     assert "2 answers failed; the others are kept." in words(at.main)
     at.button(key="resume").click().run()
     assert not at.exception and not at.error and bad.count("ok") == 2
-    assert cells(at, 1)["Answers"] == ["12 of 12"] * 3
+    assert cells(at, 2)["Answers"] == ["12 of 12"] * 3
 
 
 def test_what_failed_can_be_tried_again_alone_when_other_answers_are_missing_too(bad: BadEndpoint) -> None:
@@ -550,7 +595,7 @@ def test_what_failed_can_be_tried_again_alone_when_other_answers_are_missing_too
     assert "20 of 36 answers are there." in words(at.main)
     assert not [b for b in at.button if b.key == "retry_failed"], "nothing failed is left"
     at.button(key="resume").click().run()
-    assert not at.exception and bad.count("ok") == 18 and cells(at, 1)["Answers"] == ["12 of 12"] * 3
+    assert not at.exception and bad.count("ok") == 18 and cells(at, 2)["Answers"] == ["12 of 12"] * 3
 
 
 def test_a_cap_ends_it_and_a_higher_one_lets_it_go_on(bad: BadEndpoint) -> None:
@@ -598,9 +643,9 @@ def test_while_it_runs_progress_spend_waits_and_the_table_so_far_are_shown() -> 
     def script(kept: str) -> None:
         from dataclasses import replace
 
-        from tale_core.experiments.job import view_of
+        from tale_core.experiments.run import view_of
         from tale_core.store import open_store
-        from ui.experiments_result import LiveExperiment, phase_line
+        from ui.experiments.result import LiveExperiment, phase_line
 
         view = replace(view_of(open_store(), kept), eta_s=90.0, notice="$5 a *call*: waiting 7 s.")
         phase_line(view)

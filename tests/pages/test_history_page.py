@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tale_core.history_filters import Filters, filters_from, place_from, place_words
+from tale_core.history.filters import Filters, filters_from, place_from, place_words
 from tale_core.settings import REPO_ROOT
-from tale_core.store import Archive, History, Place, Trash, Wanted, export_archive, open_store
+from tale_core.store import Archive, History, Place, SessionFilter, Trash, export_archive, open_store
 from tale_core.types import Outcome, Question
 from tests.pages import experiment_samples, search_samples, sweep_samples
 from tests.pages.app_page import endpoint, sent, store, words
@@ -89,6 +89,15 @@ def test_every_session_is_a_link_with_what_it_found_in_a_line() -> None:
     assert len(links) == 5
 
 
+def test_an_answer_that_a_content_filter_refused_is_not_said_to_have_failed() -> None:
+    kept(store(), "A refused one", calls=(
+        samples.call("", "budgeted", status="done", completion_tokens=3, outcome=Outcome.ERROR,
+                     finish_reason="content_filter"),
+    ))  # fmt: skip
+    said = words(history().main)
+    assert "3 tokens under the budget" in said and ":material/block: Refused" in said and "error: Failed" not in said
+
+
 def test_the_list_is_walked_and_its_place_is_in_the_address() -> None:
     many(45)
     at = history()
@@ -152,7 +161,9 @@ def test_what_others_wrote_is_shown_as_it_stands() -> None:
     shown = sent(at.main.get("page_link")) + sent(at.main.caption) + sent(at.main.markdown)
     assert "**bold**" not in shown and "\\*\\*bold\\*\\*" in shown
     compared = history({"a": id, "b": id})
-    assert "\u202e" not in sent(compared.main) and " **bold**" not in sent(compared.main.markdown)
+    drawn = sent(compared.main.markdown)
+    assert "\u202e" not in sent(compared.main)
+    assert all(sign in drawn for sign in ("\\[link\\](", "\\<img", "\\:red\\[", "\\$x"))
 
 
 def test_two_chosen_sessions_are_compared_by_a_link() -> None:
@@ -229,29 +240,39 @@ def test_a_session_that_is_gone_is_told_in_a_comparison() -> None:
     assert history({"a": "experiment-gone", "b": "<b>"}).warning
 
 
-def test_a_deletion_can_be_undone_until_the_page_is_left() -> None:
+def test_a_deletion_can_be_undone_at_once_and_for_thirty_days() -> None:
     ids = many(3)
     at = choose(history(), ids[0], ids[1])
     fine(at.button(key="hist_delete").click().run())
     assert listed(at) == ["Question 2"] and "2 sessions deleted" in words(at.main)
-    assert "Final when you leave this page, at" in words(at.main)
+    assert "In the trash until" in words(at.main)
     fine(at.button(key="hist_undo").click().run())
     assert listed(at) == ["Question 2", "Question 1", "Question 0"] and store().count_sessions() == 3
     choose(at, ids[0])
     fine(at.button(key="hist_delete").click().run())
     assert "Deleted: Question 0" in words(at.main)
     fine(at.switch_page("pages/Settings.py").run())
-    assert Trash(store()).pending() == []
     fine(at.switch_page("pages/History.py").run())
-    assert listed(at) == ["Question 2", "Question 1"] and "Undo" not in words(at.main)
+    assert listed(at) == ["Question 2", "Question 1"] and "Deleted: Question 0" not in words(at.main)
+    fine(at.button(key=f"hist_undo_{ids[0]}").click().run())
+    assert len(listed(at)) == 3
+
+
+def test_whoever_empties_the_trash_means_what_it_showed() -> None:
+    ids = many(3)
+    Trash(store()).delete(ids[:1])
+    at = history()
+    Trash(store()).delete(ids[1:2])
+    fine(at.button(key="hist_empty").click().run())
+    assert [one.session_id for one in Trash(store()).pending()] == ids[1:2]
 
 
 def test_a_reload_or_another_person_can_still_undo_until_its_moment() -> None:
     ids = many(2)
     choose(history(), ids[0]).button(key="hist_delete").click().run()
     at = history()
-    assert "Deletions from before can be undone" in at.expander[0].label
-    fine(at.switch_page("pages/Settings.py").run())  # It is not theirs to make final.
+    assert at.expander[0].label == "Trash"
+    fine(at.switch_page("pages/Settings.py").run())
     fine(at.switch_page("pages/History.py").run())
     fine(at.button(key=f"hist_undo_{ids[0]}").click().run())
     assert len(listed(at)) == 2
@@ -286,7 +307,7 @@ def test_a_search_that_takes_too_long_is_told(monkeypatch: pytest.MonkeyPatch) -
     many(3)
     monkeypatch.setattr(text_search, "FEW", -1)
     monkeypatch.setattr(text_search, "LIMIT_S", -1.0)
-    monkeypatch.setattr(text_search, "_STEPS", 1)
+    monkeypatch.setattr(text_search, "STEPS", 1)
     at = history({"q": "not there"})
     assert "took too long" in words(at.error) and at.text_input(key="hist_text").value == "not there"
 
@@ -304,7 +325,7 @@ def test_the_page_speaks_chinese_and_its_links_keep_that() -> None:
 
 
 def test_what_is_chosen_filtered_or_all_can_be_saved(tmp_path: Path) -> None:
-    from ui.history_archive import _written
+    from ui.history.archive import written
 
     ids = many(3)
     at = choose(history({"q": "Question"}), ids[1])
@@ -313,14 +334,14 @@ def test_what_is_chosen_filtered_or_all_can_be_saved(tmp_path: Path) -> None:
     assert radio.options == ["Everything: 3 sessions", "What the filters leave", "The 1 chosen session"]
     for what, expected in (("all", 3), ("filter", 2), ("chosen", 1)):
         path = tmp_path / f"{what}.zip"
-        path.write_bytes(_written(what, asked, (ids[1],)))
+        path.write_bytes(written(what, asked, (ids[1],)))
         with Archive(path) as archive:
             assert archive.manifest.sessions == expected
     assert len(at.main.get("download_button")) == 1
 
 
 def test_more_than_a_page_can_write_is_left_to_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ui.history_archive.MOST", 2)
+    monkeypatch.setattr("ui.history.archive.MOST", 2)
     many(3)
     at = history()
     assert "python -m tale_core export" in at.code[0].value and not at.main.get("download_button")
@@ -385,7 +406,7 @@ def test_a_file_that_is_no_archive_is_refused_in_words(data: bytes) -> None:
 def test_a_damaged_archive_is_refused_in_words(archive: bytes) -> None:
     at = upload(history(), archive[: len(archive) // 2])
     assert words(at.error) and "hist_import" not in {b.key for b in at.button}
-    assert History(store()).listing(Wanted()).count == 0
+    assert History(store()).listing(SessionFilter()).count == 0
 
 
 # --- addresses
@@ -394,9 +415,9 @@ def test_a_damaged_archive_is_refused_in_words(archive: bytes) -> None:
 def test_filters_and_places_survive_the_address() -> None:
     asked = Filters('课堂 "two words"', "search", "a&b=c", "done", "wrong", "live", START.date(), START.date())
     assert filters_from(asked.address()) == asked and asked.many == 8
-    assert Filters().address() == {} and Filters().wanted().all
+    assert Filters().address() == {} and Filters().session_filter().all
     place = Place(START + timedelta(microseconds=7), "ask-a~b")
     assert place_from(place_words(place)) == place
-    whole_day = Filters(first=START.date(), last=START.date()).wanted()
+    whole_day = Filters(first=START.date(), last=START.date()).session_filter()
     assert whole_day.since is not None and whole_day.until is not None
     assert whole_day.until - whole_day.since >= timedelta(hours=23)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tale_core.labels import Desk
+from tale_core.labels import Labeling
+from tale_core.labels.training_files import label_rows
 from tale_core.settings import REPO_ROOT
 from tale_core.store import QueueFilter, open_store
 from tale_core.types import Outcome, Question
@@ -60,7 +62,7 @@ def test_a_press_labels_moves_on_and_says_what_it_moved_and_undo_comes_back() ->
     session = samples.asked(open_store(), CATS, "So it is 13")
     at = press(opened(), "right")
     assert samples.outcomes(open_store(), session) == [(Outcome.CORRECT, "verdict")]
-    assert "1 stored answer has another outcome now. 1 row added to the fine-tuning data." in words(at.main)
+    assert "1 stored answer has another outcome now. 1 right, whole answer more to learn from." in words(at.main)
     assert "1 of 1 done, 0 left" in words(at.main)
     assert "0 of 1 done, 1 left" in words(press(at, "undo").main)
     assert samples.outcomes(open_store(), session) == [(Outcome.WRONG, None)]
@@ -105,13 +107,13 @@ def test_filters_are_in_the_address_and_a_wrong_one_is_passed_over() -> None:
 def test_a_disagreement_shows_who_said_what_and_is_settled() -> None:
     store = open_store()
     session = samples.asked(store, CATS, "So it is 13")
-    desk, wanted = Desk(store), QueueFilter(which="all", overlap=0)
-    desk.sync()
+    labeling, wanted = Labeling(store), QueueFilter(which="all", overlap=0)
+    labeling.sync()
     for name, verdict in (("Ada", "right"), ("Ben", "wrong")):
-        who = desk.sit_down(name)
-        target = desk.next(who, wanted)
+        who = labeling.sit_down(name)
+        target = labeling.next(who, wanted)
         assert target is not None
-        desk.judge(who, target, verdict)  # type: ignore[arg-type]
+        labeling.judge(who, target, verdict)  # type: ignore[arg-type]
     at = opened("Eve", queue="settle")
     assert "Ada: **Right**" in words(at.main) and "Ben: **Wrong**" in words(at.main)
     press(at, "right")
@@ -148,6 +150,28 @@ def test_an_import_is_shown_before_it_is_written(monkeypatch: pytest.MonkeyPatch
     at.button(key="label_write").click().run()
     assert samples.outcomes(open_store(), session) == [(Outcome.CORRECT, "gold")]
     assert "1 known answer written." in words(at.main)
+
+
+def test_exported_labels_are_imported_as_what_they_are() -> None:
+    samples.asked(open_store(), CATS, "So it is 13")
+    press(opened(), "wrong")
+    rows = "".join(json.dumps(row) + "\n" for row in label_rows(open_store()))
+    at = opened("Ben", section="import")
+    at.file_uploader(key="label_file").upload("labels.jsonl", rows.encode(), "text/plain").run()
+    assert not at.exception and at.button(key="label_write").label == "Write 1 label"
+    at.button(key="label_write").click().run()
+    assert not at.exception and [r["value"] for r in label_rows(open_store())] == ["wrong", "wrong"]
+    assert {r["kind"] for r in label_rows(open_store())} == {"verdict"}
+
+
+def test_columns_that_leave_a_choice_are_asked_for() -> None:
+    samples.asked(open_store(), replace(CATS, answer=None), "[[12]]")
+    at = opened(section="import")
+    table = f'question,label,target\n"{CATS.text}",12,13\n'.encode()
+    at.file_uploader(key="label_file").upload("gold.csv", table, "text/csv").run()
+    assert "Several columns may hold the known answers" in words(at.error)
+    next(b for b in at.selectbox if b.label == "Known answer").set_value("label").run()
+    assert not at.exception and "1 known answer would be written." in words(at.main)
 
 
 def test_a_labelled_outcome_says_so_where_the_session_is_shown() -> None:

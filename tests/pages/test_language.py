@@ -11,11 +11,11 @@ from streamlit.testing.v1 import AppTest
 
 from tale_core import i18n
 from tale_core.i18n import language, use_language
-from tale_core.jobs import Runner
+from tale_core.runs.runner import Runner
 from tale_core.settings import REPO_ROOT
 from tale_core.types import Language
 from tests.pages.app_page import words
-from ui import state
+from ui.common import state
 
 ZH, EN = "看清、测量并减少", "See, measure and shrink"
 
@@ -95,7 +95,7 @@ def test_a_job_speaks_the_language_of_whoever_started_it(monkeypatch: pytest.Mon
             heard.append(language())
             self.ended = True
 
-    monkeypatch.setattr(i18n, "_ask", [lambda: "zh" if threading.current_thread() is here else None])
+    monkeypatch.setattr(i18n, "asked_for_language", [lambda: "zh" if threading.current_thread() is here else None])
     runner = Runner()
     try:
         runner.start(lambda changed: cast(Any, Run())).wait(5)

@@ -11,17 +11,20 @@ from typing import Any, get_args
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tale_core.jobs import runner
 from tale_core.models.choice import ModelChoice
-from tale_core.search import StopReason
-from tale_core.search_words import stop_words
+from tale_core.runs.runner import runner
+from tale_core.search.engine import StopReason
+from tale_core.search.text import stop_words
 from tale_core.settings import REPO_ROOT
 from tale_core.types import SessionRecord
-from tests import bad_endpoint
-from tests.bad_endpoint import BadEndpoint
 from tests.pages import search_samples as samples
 from tests.pages.app_page import QUESTION, endpoint, session_id, store, stored, words
-from ui import search_page, search_result, shell
+from tests.support import bad_endpoint
+from tests.support.bad_endpoint import BadEndpoint
+from ui import shell
+from ui.common.answer import RAW, set_text
+from ui.common.run_page import RunPage
+from ui.search import result as search_result
 
 REASONS: tuple[StopReason, ...] = get_args(StopReason)
 BUDGET = re.compile(r"less than (\d+) tokens")
@@ -257,7 +260,7 @@ def test_a_finished_search_offers_no_resuming() -> None:
 def started(at: AppTest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Start a search and leave the page before it ends, as closing the tab does."""
     with monkeypatch.context() as patch:
-        patch.setattr(search_page, "_follow", lambda job: None)
+        patch.setattr(RunPage, "follow", lambda page, job: None)
         search(at)
         job = runner().get(session_id(at))
     assert job is not None
@@ -301,7 +304,7 @@ def test_a_second_click_starts_nothing(
     job = started(at, monkeypatch)
     at.query_params.clear()
     with monkeypatch.context() as patch:
-        patch.setattr(search_page, "_follow", lambda job: None)
+        patch.setattr(RunPage, "follow", lambda page, job: None)
         at.run().button(key="search").click().run()
     assert session_id(at) == job.id and store().count_sessions() == 1
 
@@ -341,10 +344,13 @@ def test_a_hostile_question_and_answer_stay_text() -> None:
     at.slider(key="step_of_search-sample").set_value(0).run()
     assert not at.exception
     assert at.text_area(key="question").value == hostile
-    assert [t.value for t in at.text] == [hostile]
+    # Its Markdown is set, and nothing else of it is.
+    assert str(set_text(hostile)).strip() in [m.value.strip() for m in at.main.markdown]
     for markdown in (*at.main.markdown, *at.main.caption, *at.main.subheader):
-        assert "<script>" not in markdown.value and "![x]" not in markdown.value
+        assert "![x]" not in markdown.value and not re.search(r"(?<!\\)<script", markdown.value)
     assert r"\<script\>" in at.sidebar.button(key="open_search-sample").label
+    at.session_state[RAW] = True
+    assert [t.value for t in at.run().text] == [hostile]
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tale_core import prompts
-from tests.bad_endpoint import BadEndpoint
+from tale_core.models.embedded import own
+from tale_core.prompts import messages as prompts
+from tests.models.test_own_models import model_file
 from tests.pages.app_page import ask, opened, result, sent, session_id, store, stored, words
+from tests.support.bad_endpoint import BadEndpoint
 
 CUSTOM = "Another address"
 KEY = "canary-5b1f0c77e9d24a3b-QpLmNoRs"
@@ -55,7 +58,7 @@ def checked(url: str, model: str = "ok", key: str = "") -> AppTest:
 def test_the_page_opens_without_an_error_and_asks_nobody() -> None:
     at = settings()
     assert not at.exception and not [e for e in at.main if e.type == "error"]
-    for heading in ("Endpoint", "Sampling", "Wording"):
+    for heading in ("Endpoint", "Sampling", "Prompt template"):
         assert heading in words(at.main)
 
 
@@ -118,7 +121,7 @@ def test_an_endpoint_that_is_used_is_chosen_on_the_ask_page_and_answers(bad: Bad
     at = use(settings(), bad.base_url, "ok", KEY)
     assert not at.exception and at.selectbox(key="model").value == f"{bad.base_url}|ok"
     ask(at)
-    assert not at.exception and "both right" in at.subheader[0].value
+    assert not at.exception and "Both right" in at.subheader[0].value
     assert {r.headers["authorization"] for r in bad.requests} == {f"Bearer {KEY}"}
 
 
@@ -187,13 +190,13 @@ def test_the_preview_shows_what_is_sent(bad: BadEndpoint, name: str) -> None:
     assert template.budget_part(50, "zh") in chinese and "面包师" in chinese
     use(at, bad.base_url, "ok")
     ask(at, "A baker makes 12 rolls and sells 5. How many are left?", answer="7", budget=50)
-    prompts_sent = [r.body["messages"][-1]["content"] for r in bad.requests]
+    prompts_sent = ["\n".join(m["content"] for m in r.body["messages"]) for r in bad.requests]
     assert english.strip() in [p.strip() for p in prompts_sent] and "Budget: 50 tokens" in result(at)
 
 
 def test_a_group_is_shown_tested_and_used() -> None:
     from tale_core.settings import get_settings
-    from tests.counting_endpoint import CountingEndpoint, Reply
+    from tests.support.counting_endpoint import CountingEndpoint, Reply
 
     file = get_settings().data_dir / "endpoint-groups.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -220,3 +223,23 @@ def test_a_wrong_file_of_groups_is_told_in_words_on_every_page() -> None:
     file.write_text("[lab")
     at = settings()
     assert not at.exception and "cannot be read as groups" in words(at)
+
+
+def test_a_file_of_ones_own_is_chosen_checked_and_asked_from_then_on(tmp_path: Path) -> None:
+    path = model_file(tmp_path / "mine.gguf")
+    (tmp_path / "no.gguf").write_bytes(b"PK" + b"x" * 40)
+
+    def choose(at: AppTest, name: str) -> AppTest:
+        box = at.selectbox(key="model_file")
+        box.options.append(str(tmp_path / name))  # Typed, as `accept_new_options` lets a person do.
+        box.select(str(tmp_path / name))
+        return press(at, "Use this file")
+
+    at = choose(settings(), "no.gguf")
+    assert not at.exception and "does not begin with GGUF" in words(at.main)
+    at = choose(at, "mine.gguf")
+    assert not at.exception
+    name = own.take(str(path)).name
+    assert at.session_state["chosen_model"] == f"embedded:{name}"
+    assert f"{name}" in words(settings(at).main).replace("\\", "")
+    assert "thinking can be turned off" in words(at.main)

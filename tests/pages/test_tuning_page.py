@@ -15,16 +15,17 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tale_core import jobs
 from tale_core.i18n import use_language
-from tale_core.models import adapters
+from tale_core.models.adapters import registry as adapters
 from tale_core.models.choice import embedded_choice
+from tale_core.runs import runner as jobs
 from tale_core.settings import get_settings
 from tale_core.store import current_owner
 from tale_core.tuning import install, job, runs
 from tale_core.tuning.plan import TunePlan
 from tale_core.tuning.run_state import Estimate, Loss
 from tale_core.tuning.runs import TuneRun
+from tale_core.types import Outcome
 from tests.pages.app_page import opened, sent, words
 from tests.tuning import samples
 
@@ -127,6 +128,27 @@ def test_worked_solutions_of_a_data_set_can_be_learnt_instead(tmp_path, monkeypa
     assert learnt == {samples.question(i).text for i in range(6, 15)}
 
 
+def test_the_shortest_right_answers_of_one_experiment_can_be_learnt():
+    learnt()
+    at = page()
+    at.radio(key="tune_from").set_value("experiment").run()
+    assert "answered no experiment yet" in words(at.main) and not at.exception
+    right, wrong = Outcome.CORRECT, Outcome.WRONG
+    name = samples.sampled(
+        {i: [(f"so {i + 5}", 4, right), (f"thus so {i + 5}", 5, right), ("9", 1, wrong)] for i in range(40, 50)}
+    )
+    at = page()
+    at.radio(key="tune_from").set_value("experiment").run()
+    at.slider(key="tune_held_out").set_value(0)
+    at.number_input(key="tune_per_question").set_value(2).run()
+    assert not at.exception and at.selectbox(key="tune_experiment").value == name
+    assert "20 examples, " in words(at.main)
+    at.button(key="tune_measure").click().run()
+    (run,) = runs.listing()
+    assert {e.target_tokens for e in run.examples().train} == {4, 5}
+    assert run.examples().source == f"tune examples --from {name} --per-question 2 --least-tokens 1 --held-out 0.0"
+
+
 def test_an_offset_behind_the_last_solution_is_told(tmp_path, monkeypatch):
     gsm8k(tmp_path, monkeypatch)
     at = page()
@@ -148,7 +170,7 @@ def test_without_torch_the_command_is_shown_and_the_adapters_stay_usable(monkeyp
     learnt()
     at = page()
     text = words(at.main)
-    assert "not installed: torch, trl" in text
+    assert "not installed: `torch`, `trl`" in text
     assert at.code[0].value == "pip install torch==2.13.0\npip install -r requirements-tune.txt"
     assert not [b for b in at.button if b.key == "tune_measure"] and "brief" in text
 
@@ -317,7 +339,7 @@ def test_a_damaged_adapter_is_told_and_does_not_hide_the_others(tmp_path):
 def test_the_page_speaks_chinese(tmp_path):
     adapters.change(samples.adapter(tmp_path), results=[result("brief")])
     with use_language("zh"):
-        from ui import tuning_words
+        from ui.finetune import text as tuning_words
 
         assert tuning_words.finding(adapters.find("brief"), result("brief")).startswith("在 200 个未见过的问题上")
 

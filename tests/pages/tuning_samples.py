@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from tale_core.models import adapters
+from tale_core.models.adapters import registry as adapters
 from tale_core.tuning import runs
 from tale_core.tuning.plan import TunePlan
 from tale_core.tuning.run_state import Estimate, Loss

@@ -10,7 +10,7 @@ import pytest
 
 from tale_core.settings import REPO_ROOT, get_settings
 from tale_core.store import Store, open_store
-from tests.databases import *  # noqa: F403  (every test of the store runs on SQLite and on PostgreSQL)
+from tests.support.databases import *  # noqa: F403  (every test of the store runs on SQLite and on PostgreSQL)
 
 
 @pytest.fixture

@@ -21,21 +21,22 @@ from hypothesis import strategies as st
 from sqlalchemy import event, select
 
 from tale_core.errors import ArchiveError, InputError, StoppedError, StoreError
+from tale_core.i18n import t, use_language
 from tale_core.store import (
     Archive,
     ExperimentStore,
+    SessionFilter,
     Store,
     Trash,
-    Wanted,
     current_owner,
     export_archive,
     import_archive,
-    importing,
     look,
     open_store,
     tidy,
 )
-from tale_core.store.belonging import kin
+from tale_core.store.archive import importing
+from tale_core.store.archive.belonging import kin
 from tale_core.store.tables import Base, imported_rows, imports, trash
 from tale_core.types import Message, Question
 from tests.pages import experiment_samples
@@ -90,7 +91,7 @@ def test_every_table_is_archived_or_says_why_not() -> None:
         "annotator", "label_question", "label_item", "label_event", "label",
     }  # fmt: skip
     assert {name for name, table in Base.metadata.tables.items() if not table.info.get("archive", True)} == {
-        "trash", "import_run", "import_row", "label_claim", "room", "room_seat", "room_guess", "room_call",
+        "trash", "import_run", "import_row", "label_claim", "audit", "room", "room_seat", "room_guess", "room_call",
     }  # fmt: skip
 
 
@@ -153,7 +154,7 @@ def test_what_is_here_is_kept_or_replaced_as_chosen(store: Store, other: Store, 
     assert bring(other, archive, existing="replace") == importing.Imported(replaced=1)
     assert same(other.get_session(id), replace(store.get_session(id), owner=""))
     assert found(other, "the one here") == [] and Trash(other).pending() == []
-    with other._reading() as connection:
+    with other.reading() as connection:
         assert connection.execute(select(trash)).all() == connection.execute(select(imports)).all() == []
 
 
@@ -176,7 +177,7 @@ def test_a_session_that_runs_here_is_left_alone_and_one_that_ran_there_is_interr
 
 def test_a_selection_holds_what_was_asked_for(store: Store, other: Store, archive: Path) -> None:
     ids = [kept(store, f"question {i}", "answer", kind="search" if i % 2 else "ask") for i in range(6)]
-    made = export_archive(store, archive, wanted=Wanted(kind="search"))
+    made = export_archive(store, archive, wanted=SessionFilter(kind="search"))
     assert made.manifest.sessions == 3 and not made.manifest.whole
     export_archive(store, archive, ids=ids[:2], overwrite=True)
     assert bring(other, archive).new == 2 and sorted(found(other)) == sorted(ids[:2])
@@ -201,7 +202,7 @@ def test_an_export_replaces_nothing_unasked_and_leaves_no_half_file(store: Store
 
 
 def stopping(store: Store, archive: Path) -> None:
-    from tale_core.store import archive_writing
+    from tale_core.store.archive import writing as archive_writing
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(archive_writing, "AT_ONCE", 1)
@@ -217,6 +218,18 @@ def test_no_key_no_password_and_no_trace_of_the_machine_is_in_an_archive(store: 
     for name, text in contents(archive).items():
         assert b"hunter2" not in text and current_owner().encode() not in text, name
         assert str(store.where).encode() not in text
+
+
+def test_an_error_is_read_in_the_readers_language_wherever_an_archive_took_it(
+    store: Store, other: Store, archive: Path
+) -> None:
+    old, new = kept(store, error="On fire."), kept(store, error=t("Give a key."))
+    with use_language("zh"):
+        export_archive(store, archive)
+    bring(other, archive)
+    assert (other.get_session(old).error, other.get_session(new).error) == ("On fire.", "Give a key.")
+    with use_language("zh"):
+        assert (other.get_session(old).error, other.get_session(new).error) == ("On fire.", "请给出密钥。")
 
 
 @pytest.mark.sqlite_only("another process opens the file")
@@ -430,6 +443,27 @@ def test_any_damage_is_noticed(other: Store, archive: Path, files: dict[str, byt
     assert set(rows_of_everything(other).values()) == {0}
 
 
+@a_file
+def test_a_zip_whose_own_places_and_names_are_wrong_is_damaged(
+    other: Store, archive: Path, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    del files
+    whole_file = archive.read_bytes()
+    end = whole_file.rfind(b"PK\x05\x06")
+    first = whole_file.find(b"PK\x01\x02")
+    entry = whole_file.find(b"PK\x01\x02", first + 4)
+    changes = [
+        (end + 16, b"\xff"), (end + 12, b"\xff"), (end + 19, b"\x7f"),
+        (entry + 42, b"\xff\xff\xff\x7f"), (entry + 46, b"\xff"), (entry + 9, b"\x08\x00\xff"),
+        (entry + 28, b"\xff\xff"), (entry + 30, b"\x04\x00"),
+    ]  # fmt: skip
+    for at, new in changes:
+        damaged = whole_file[:at] + new + whole_file[at + len(new) :]
+        (tmp_path / "damaged.zip").write_bytes(damaged)
+        for file in (io.BytesIO(damaged), tmp_path / "damaged.zip"):
+            refused(other, file, "no archive|damaged")
+
+
 # --- nothing half
 
 
@@ -458,11 +492,11 @@ def test_an_import_that_is_stopped_or_fails_leaves_everything_as_it_was(
             done.clear()  # Once.
             raise StoreError("the disk is full")
 
-    event.listen(other._engine, "before_cursor_execute", full)
+    event.listen(other.engine, "before_cursor_execute", full)
     done.clear()
     with pytest.raises(StoreError, match="full"):
         bring(other, archive, existing="replace", progress=done.append)
-    event.remove(other._engine, "before_cursor_execute", full)
+    event.remove(other.engine, "before_cursor_execute", full)
     assert rows_of_everything(other) == before and same(other.get_session(many[3]), session)
     whole(Path(other.where))
     assert bring(other, archive, existing="replace") == importing.Imported(new=11, replaced=1)
@@ -476,7 +510,7 @@ def test_an_import_that_could_not_be_undone_at_once_is_undone_later(
 
     done: list[int] = []
     with monkeypatch.context() as patch, pytest.raises(StoppedError):
-        patch.setattr(importing, "_undo", cannot)
+        patch.setattr(importing, "undo", cannot)
         bring(other, archive, progress=done.append, stop=lambda: len(done) > 3)
     assert len(found(other)) == 4
     tidy(other)
@@ -491,7 +525,8 @@ def test_what_a_killed_import_has_brought_is_taken_out_again(
     process = python(
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from tale_core.store import Archive, import_archive, importing, open_store\n"
+        "from tale_core.store import Archive, import_archive, open_store\n"
+        "from tale_core.store.archive import importing\n"
         "importing.AT_ONCE = 4\n"
         "url, path = sys.stdin.readline().split()\n"
         "def progress(n):\n"
@@ -510,7 +545,7 @@ def test_what_a_killed_import_has_brought_is_taken_out_again(
     other.close()
     again = open_store(f"sqlite:///{other.where}")
     assert rows_of_everything(again) == before and again.get_session(many[-1]).question.text == "the one here"
-    with again._reading() as connection:
+    with again.reading() as connection:
         assert connection.execute(select(imported_rows)).all() == []
     again.close()
 

@@ -211,7 +211,7 @@ def test_a_full_disk_is_said_in_words_and_what_was_stored_stays(store: Store) ->
     def few_pages(connection: Any, _record: Any) -> None:
         connection.execute("PRAGMA max_page_count=1")
 
-    event.listen(store._engine, "connect", few_pages)
+    event.listen(store.engine, "connect", few_pages)
     with pytest.raises(StoreError, match="is full") as caught:
         store.append_text(call.id, "x" * 100_000)
     assert caught.value.hint

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tale_core import cli
 from tale_core.errors import InputError, NotFoundError, StoreError
-from tale_core.store import ExperimentStore, Store, UnitRecord, copy_database, copying, open_store, table_sums
+from tale_core.store import ExperimentStore, Store, UnitRecord, copy_database, open_store, table_sums
+from tale_core.store.archive import copying
 from tale_core.store.tables import Base
 from tale_core.types import Price, Question
 from tests.store import samples
@@ -91,7 +92,7 @@ def test_a_checksum_tells_one_changed_letter_and_not_the_order(file: Callable[[s
     for store, records in ((one, (a, b)), (two, (b, a))):
         for record in records:
             store.create_session(record)
-        with store._writing() as connection:
+        with store.writing() as connection:
             connection.exec_driver_sql("UPDATE session SET heartbeat_at = '2026-01-01 00:00:00.000000'")
     assert table_sums(one) == table_sums(two)
     copy_database(one, three)
@@ -125,7 +126,7 @@ def test_a_failure_in_the_middle_leaves_the_target_empty(
     first = file("first.db")
     filled(first)
     target = server if way == "to a server" else file("target.db")
-    whole = copying._copy
+    whole = copying.copy_table
 
     def breaks(old: Any, new: Any, table: Any, progress: Any) -> Any:
         done = whole(old, new, table, progress)
@@ -134,7 +135,7 @@ def test_a_failure_in_the_middle_leaves_the_target_empty(
         return done
 
     with monkeypatch.context() as patch:
-        patch.setattr(copying, "_copy", breaks)
+        patch.setattr(copying, "copy_table", breaks)
         with pytest.raises(StoreError):
             copy_database(first, target)
     assert {s.rows for s in table_sums(target).values()} == {0}
@@ -147,7 +148,7 @@ def test_what_arrives_changed_is_not_kept(server: Store, file: Callable[[str], S
     filled(first)
     target = server if way == "to a server" else file("target.db")
     change = "UPDATE call SET text = 'lost' WHERE id = new.id;"
-    with target._writing() as connection:
+    with target.writing() as connection:
         if target is server:
             body = f"BEGIN {change} RETURN NULL; END"
             connection.exec_driver_sql(f"CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $${body}$$")

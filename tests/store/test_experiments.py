@@ -156,7 +156,7 @@ def test_taking_over_is_refused_while_its_process_lives_and_marks_what_was_cut_o
     with pytest.raises(StoreError, match="is running"):
         experiments.reopen(experiment)
     gone = "elsewhere:1:1.0"
-    with experiments.store._writing() as connection:
+    with experiments.store.writing() as connection:
         long_ago = datetime(2020, 1, 1, tzinfo=UTC)
         connection.execute(update(sessions).values(owner=gone, heartbeat_at=long_ago))
     experiments.reopen(experiment)

@@ -16,8 +16,8 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.pool import NullPool
 
 from tale_core.errors import StoreError
-from tale_core.store import History, Place, Store, Wanted, text_search
-from tale_core.store.text_search import PlainSearch, _ilike, _like, terms
+from tale_core.store import History, Place, SessionFilter, Store, text_search
+from tale_core.store.text_search import PlainSearch, ilike, like, terms
 from tale_core.types import Outcome, Question
 from tests.pages import experiment_samples
 from tests.store import samples
@@ -35,7 +35,7 @@ def kept(store: Store, question: str = "How many legs?", *answers: str, **fields
 
 
 def found(store: Store, text: str = "", **wanted: Any) -> list[str]:
-    return [e.summary.id for e in History(store).listing(Wanted(text=text, **wanted), limit=100).entries]
+    return [e.summary.id for e in History(store).listing(SessionFilter(text=text, **wanted), limit=100).entries]
 
 
 def test_a_list_is_walked_page_by_page_in_both_directions(store: Store) -> None:
@@ -109,7 +109,7 @@ def test_a_filter_is_counted_up_to_where_it_helps(store: Store, monkeypatch: pyt
     for _ in range(5):
         kept(store)
     assert History(store).listing(limit=1).count == 5  # All of them are cheap to count.
-    assert History(store).listing(Wanted(status="done"), limit=1).count == 4
+    assert History(store).listing(SessionFilter(status="done"), limit=1).count == 4
 
 
 def test_an_experiment_tells_how_far_it_is(store: Store) -> None:
@@ -129,7 +129,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, backend
             pytest.skip("PostgreSQL's planner decides by itself when to walk")
         monkeypatch.setattr(text_search, "FEW", -1)
     elif request.param == "plain":
-        has = _like if backend == "sqlite" else _ilike
+        has = like if backend == "sqlite" else ilike
         monkeypatch.setattr(text_search, "search_of", lambda connection: PlainSearch(has))
     return str(request.param)
 
@@ -244,7 +244,7 @@ def test_a_database_from_before_is_indexed_when_it_is_opened(tmp_path: Path) -> 
     from sqlalchemy.pool import NullPool
 
     from tale_core.store import open_store
-    from tale_core.store.migrate import run_alembic
+    from tale_core.store.database.migrate import run_alembic
 
     url = f"sqlite:///{tmp_path / 'old.db'}"
     engine = create_engine(url, poolclass=NullPool)
@@ -264,7 +264,7 @@ def test_a_search_that_takes_too_long_is_stopped_in_words(store: Store, monkeypa
         kept(store, f"question {i}", "some words " * 2000)
     monkeypatch.setattr(text_search, "FEW", -1)
     monkeypatch.setattr(text_search, "LIMIT_S", -1.0)
-    monkeypatch.setattr(text_search, "_STEPS", 10)
+    monkeypatch.setattr(text_search, "STEPS", 10)
     with pytest.raises(StoreError, match="took too long"):
         found(store, "not there")
     monkeypatch.setattr(text_search, "LIMIT_S", 5.0)
@@ -282,16 +282,16 @@ def plans(store: Store, **asked: Any) -> list[str]:
         if statement.startswith(("SELECT", "WITH")):
             seen.append((statement, parameters))
 
-    event.listen(store._engine, "before_cursor_execute", note)
+    event.listen(store.engine, "before_cursor_execute", note)
     try:
-        History(store).listing(Wanted(**asked.pop("wanted", {})), **asked)
+        History(store).listing(SessionFilter(**asked.pop("wanted", {})), **asked)
         History(store).models()
         store.list_sessions(limit=12)
         store.list_sessions(limit=12, kind="sweep")
     finally:
-        event.remove(store._engine, "before_cursor_execute", note)
+        event.remove(store.engine, "before_cursor_execute", note)
     lines = []
-    with store._reading() as connection:
+    with store.reading() as connection:
         for statement, parameters in seen:
             rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
             lines += [row[3] for row in rows]
@@ -354,10 +354,10 @@ def test_on_a_server_a_text_is_looked_up_in_the_trigram_indexes(store: Store, ba
         if "ILIKE" in statement:
             seen.append((statement, parameters))
 
-    event.listen(store._engine, "before_cursor_execute", note)
+    event.listen(store.engine, "before_cursor_execute", note)
     assert found(store, "legs")
-    event.remove(store._engine, "before_cursor_execute", note)
-    with store._reading() as connection:
+    event.remove(store.engine, "before_cursor_execute", note)
+    with store.reading() as connection:
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # It holds one row: reading it would be faster.
         plan = "".join(
             str(line) for statement, parameters in seen
@@ -382,7 +382,7 @@ def test_without_the_extension_texts_are_found_all_the_same(monkeypatch: pytest.
         ):
             connection.exec_driver_sql(command)
     store = open_store()
-    with store._reading() as connection:
+    with store.reading() as connection:
         assert not connection.exec_driver_sql("SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'").all()
     kept(store, "How many legs?", "课堂 42")
     assert len(found(store, "LEGS 课堂")) == len(found(store, "42")) == 1

@@ -14,11 +14,12 @@ from sqlalchemy import Engine, inspect, make_url
 
 from tale_core.errors import StoreError, StoreLockedError
 from tale_core.settings import get_settings
-from tale_core.store import Store, migrate, open_store
+from tale_core.store import Store, open_store
+from tale_core.store.database import migrate
 from tale_core.store.tables import Base
 from tests.store import samples
 
-MIGRATIONS = Path(migrate.__file__).parent / "migrations"
+MIGRATIONS = Path(migrate.__file__).parents[1] / "migrations"
 
 
 def differences(engine: Engine) -> list[Any]:
@@ -76,6 +77,7 @@ def test_a_migration_that_fails_half_way_leaves_an_empty_database_that_can_be_op
 
 
 @pytest.mark.sqlite_only("the lock is a file beside the database's own")
+@pytest.mark.empty_database
 def test_somebody_elses_migration_past_the_limit_is_a_locked_store(database: Path) -> None:
     from filelock import FileLock
 
@@ -91,7 +93,7 @@ def test_somebody_elses_migration_on_a_server_past_the_limit_is_a_locked_store(
     if backend == "sqlite":
         return  # Its lock is a file; see above.
     with other_program.connect() as other:
-        other.exec_driver_sql(f"SELECT pg_advisory_lock({migrate._POSTGRESQL_LOCK})")
+        other.exec_driver_sql(f"SELECT pg_advisory_lock({migrate.POSTGRESQL_LOCK})")
         with pytest.raises(StoreLockedError):
             open_store(lock_timeout_s=0.2)
     assert open_store().count_sessions() == 0

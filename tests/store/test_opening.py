@@ -12,7 +12,8 @@ from sqlalchemy import Engine, inspect, make_url
 
 from tale_core.errors import NotFoundError, StoreError, StoreVersionError
 from tale_core.settings import Settings, get_settings
-from tale_core.store import Store, open_store, opening
+from tale_core.store import Store, open_store
+from tale_core.store.database import opening
 from tests.store import samples
 
 Python = Callable[[str], subprocess.Popen[str]]
@@ -49,7 +50,7 @@ def test_opening_twice_gives_the_same_store_and_another_address_another(tmp_path
 
 @pytest.mark.sqlite_only("about its PRAGMAs")
 def test_connections_are_set_up_for_many_readers_and_one_writer(store: Store) -> None:
-    with store._engine.connect() as connection:
+    with store.engine.connect() as connection:
         found = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
@@ -245,7 +246,7 @@ def test_no_password_of_an_address_is_shown_wherever_it_stands() -> None:
     url = make_url(
         "postgresql+psycopg://me:in-front@db/tale?password=behind&sslmode=require&sslpassword=also&passfile=f"
     )
-    assert opening._named(url) == "postgresql+psycopg://me:***@db/tale?sslmode=require"
+    assert opening.shown_address(url) == "postgresql+psycopg://me:***@db/tale?sslmode=require"
 
 
 @pytest.mark.sqlite_only("about words")

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tale_core.store import new_session_id, safe_text
+from tale_core.store import new_session_id
 from tale_core.store.records import scrub_credentials, scrub_endpoint
+from tale_core.text import safe_text
 
 pytestmark = pytest.mark.sqlite_only("no database is opened")
 

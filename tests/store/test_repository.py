@@ -10,7 +10,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from sqlalchemy import event
 
-from tale_core.errors import NotFoundError, StoreError
+from tale_core.errors import InputError, NotFoundError, StoreError
+from tale_core.i18n import t, use_language
 from tale_core.store import CallFields, Store, current_owner
 from tale_core.types import CallRecord, Message, Outcome, Price, Question, Sampling, SessionRecord
 from tests.store import samples
@@ -221,6 +222,20 @@ def test_the_search_takes_its_text_literally_and_ignores_case(store: Store) -> N
     assert len(store.list_sessions(query="")) == 2
 
 
+@pytest.mark.parametrize("reason", ["content_filter", "error"])
+def test_a_summary_tells_a_refusal_from_a_failure(store: Store, reason: Any) -> None:
+    session = store.create_session(samples.session())
+    for role in ("vanilla", "budgeted"):
+        call = store.start_call(samples.call(session.id, role))
+        filtered = reason == "content_filter" and role == "budgeted"
+        store.finish_call(
+            call.id, completion_tokens=0, outcome=Outcome.ERROR, finish_reason=reason if filtered else "error"
+        )
+    (summary,) = store.list_sessions()
+    assert (summary.budgeted_outcome, summary.vanilla_refused) == (Outcome.ERROR, False)
+    assert summary.budgeted_refused is (reason == "content_filter")
+
+
 def test_a_summary_shows_the_latest_answer_of_each_role(store: Store) -> None:
     session = store.create_session(samples.session(budget=50))
     for role, tokens, outcome in (
@@ -233,6 +248,7 @@ def test_a_summary_shows_the_latest_answer_of_each_role(store: Store) -> None:
         store.finish_call(call.id, completion_tokens=tokens, outcome=outcome)
     store.create_session(samples.session())
     unanswered, summary = store.list_sessions()
+    assert not summary.vanilla_refused and not unanswered.vanilla_refused
     assert (summary.vanilla_tokens, summary.vanilla_outcome) == (300, Outcome.CORRECT)
     assert (summary.budgeted_tokens, summary.budgeted_outcome) == (60, Outcome.TRUNCATED)
     assert (summary.question_text, summary.budget) == (session.question.text, 50)
@@ -246,9 +262,9 @@ def test_a_list_takes_the_same_number_of_queries_however_long_it_is(store: Store
         def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
             statements.append(statement)
 
-        event.listen(store._engine, "before_cursor_execute", note)
+        event.listen(store.engine, "before_cursor_execute", note)
         store.list_sessions(limit=50)
-        event.remove(store._engine, "before_cursor_execute", note)
+        event.remove(store.engine, "before_cursor_execute", note)
         return sum(s.startswith("SELECT") for s in statements)
 
     store.create_session(samples.session())
@@ -268,7 +284,9 @@ def test_an_export_is_json_with_all_provenance_and_no_trace_of_the_machine(store
     assert set(exported) == set(asdict(session)) - {"owner"}
     assert set(exported["calls"][0]) == {f.name for f in fields(CallRecord)}
     assert exported["calls"][0]["sampling"]["seed"] == 7
-    assert exported["calls"][0]["price"] == {"input_per_mtok": 0.15, "output_per_mtok": 0.6, "as_of": "2026-01-01"}
+    price = {"input_per_mtok": 0.15, "output_per_mtok": 0.6, "as_of": "2026-01-01"}
+    unknown = {"cached_input_per_mtok": None, "cache_write_per_mtok": None}
+    assert exported["calls"][0]["price"] == price | unknown
     assert datetime.fromisoformat(exported["created_at"]) == session.created_at
     assert current_owner() not in json.dumps(document)
 
@@ -286,12 +304,31 @@ def test_hostile_model_output_is_stored_with_replacement_characters(store: Store
     assert store.list_sessions(query="a\x00b\ud800")[0].id == session.id
 
 
+def test_an_error_is_read_in_the_readers_language_and_exported_in_english(store: Store) -> None:
+    said = {"en": "No address was given. Give a key.", "zh": "没有给出地址。请给出密钥。"}
+    with use_language("zh"):
+        error = str(InputError(t("No address was given."), t("Give a key.")))
+        session = store.create_session(samples.session())
+        call = store.start_call(samples.call(session.id))
+        store.finish_call(call.id, status="failed", error=error)
+        store.update_session(session.id, budget_problem=t("Give a key."))
+        assert store.finish_session(session.id, "failed", error=error)
+    for language, words in said.items():
+        with use_language(language):
+            read = store.get_session(session.id)
+            assert read.error == read.calls[0].error == words and words.endswith(read.budget_problem or "-")
+            exported = store.export_session(session.id)["session"]
+            assert json.loads(json.dumps(exported["error"])) == said["en"]
+
+
 @pytest.mark.sqlite_only("looks into the file")
 def test_no_password_of_an_address_reaches_the_file(store: Store, database: Path) -> None:
     endpoint = "https://user:hunter2@host/v1?api-key=hunter2"
     session = store.create_session(samples.session(endpoint=endpoint, error=f"{endpoint.split('?')[0]} refused"))
     call = store.start_call(samples.call(session.id, endpoint=endpoint))
     store.finish_call(call.id, status="failed", error="http://user:hunter2@host/v1 refused")
+    another = store.create_session(samples.session(error=t("Model: {name}", name=endpoint.split("?")[0])))
+    assert store.get_session(another.id).error == "Model: https://host/v1"
     assert store.get_session(session.id).endpoint == "https://host/v1"
     store.close()
     files = list(database.parent.iterdir())

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import event, select
 
 from tale_core.errors import NotFoundError, StoreError
-from tale_core.store import UNDO_FOR, ExperimentStore, History, Store, Trash, Wanted, open_store, queries
+from tale_core.store import UNDO_FOR, ExperimentStore, History, SessionFilter, Store, Trash, open_store, queries
 from tale_core.store.tables import Base, calls, trash
 from tale_core.types import SessionRecord
 from tests.pages import experiment_samples
@@ -29,7 +29,7 @@ def same(one: SessionRecord, other: SessionRecord) -> bool:
 
 
 def rows_of_everything(store: Store) -> dict[str, int]:
-    with store._reading() as connection:
+    with store.reading() as connection:
         return {
             name: len(connection.execute(select(table)).all())
             for name, table in Base.metadata.tables.items()
@@ -83,7 +83,7 @@ def test_a_running_session_is_refused_and_the_others_go(store: Store) -> None:
     assert store.get_session(running).status == "running"
 
 
-def test_a_deletion_becomes_final_when_its_page_is_left(store: Store) -> None:
+def test_a_deletion_becomes_final_when_the_trash_is_emptied(store: Store) -> None:
     mine, other = kept(store), kept(store)
     Trash(store).delete([mine, other])
     assert Trash(store).finish([mine]) == 1 and Trash(store).finish([]) == 0
@@ -98,7 +98,7 @@ def test_a_deletion_becomes_final_when_its_page_is_left(store: Store) -> None:
 def test_a_deletion_becomes_final_at_its_moment(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     id = kept(store)
     (deleted,), _ = Trash(store).delete([id])
-    assert deleted.final_at - deleted.deleted_at == UNDO_FOR
+    assert deleted.final_at - deleted.deleted_at == UNDO_FOR == timedelta(days=30)
     now = deleted.final_at - timedelta(seconds=1)
     monkeypatch.setattr(queries, "now", lambda: now)
     assert Trash(store).expire() == 0 and len(Trash(store).pending()) == 1
@@ -107,13 +107,13 @@ def test_a_deletion_becomes_final_at_its_moment(store: Store, monkeypatch: pytes
 
 
 def rows(store: Store) -> int:
-    with store._reading() as connection:
+    with store.reading() as connection:
         return len(connection.execute(select(trash.c.session_id)).all())
 
 
 def test_whoever_opens_the_store_throws_away_what_is_final(store: Store) -> None:
     Trash(store).delete([kept(store), kept(store)])
-    with store._writing() as connection:
+    with store.writing() as connection:
         first = connection.execute(select(trash.c.session_id)).scalars().first()
         over = trash.update().where(trash.c.session_id == first).values(final_at=queries.now())
         connection.execute(over)
@@ -166,7 +166,7 @@ def test_a_failure_in_the_middle_deletes_nothing_and_undoes_nothing(store: Store
         if statement.startswith(("INSERT INTO trash", "DELETE FROM trash")) and broken:
             raise StoreError("the disk is full")
 
-    event.listen(store._engine, "before_cursor_execute", fail)
+    event.listen(store.engine, "before_cursor_execute", fail)
     broken = True
     with pytest.raises(StoreError, match="full"):
         Trash(store).delete([id])
@@ -179,14 +179,14 @@ def test_a_failure_in_the_middle_deletes_nothing_and_undoes_nothing(store: Store
     broken = False
     assert found(store) == [] and len(Trash(store).pending()) == 1
     Trash(store).undo(id)
-    with store._reading() as connection:
+    with store.reading() as connection:
         assert len(connection.execute(select(calls)).all()) == 1
 
 
 def test_history_offers_what_can_be_undone_and_not_what_an_import_put_away(store: Store) -> None:
     id = kept(store)
     Trash(store).delete([id])
-    with store._writing() as connection:
+    with store.writing() as connection:
         connection.execute(trash.update().values(import_id="import-x"))
     assert Trash(store).pending() == [] and Trash(store).finish([id]) == 0
-    assert History(store).listing(Wanted()).count == 0
+    assert History(store).listing(SessionFilter()).count == 0

@@ -1,5 +1,5 @@
 """Fixtures for tests with the small model."""
 
-from tests.fixtures_model import smollm_cache
+from tests.support.fixtures_model import smollm_cache
 
 __all__ = ["smollm_cache"]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tale_core.models import adapters
-from tale_core.models.adapters import Adapter
-from tale_core.store import Store, new_session_id, open_store
+from tale_core.experiments import ExperimentPlan
+from tale_core.experiments.create import create_experiment
+from tale_core.models.adapters import registry as adapters
+from tale_core.models.adapters.registry import Adapter
+from tale_core.store import ExperimentStore, Store, UnitRecord, new_session_id, open_store
 from tale_core.tuning.examples import Example, Examples, Rejected
 from tale_core.types import CallRecord, Message, Outcome, Question, Sampling, SessionRecord
 
@@ -67,6 +70,50 @@ def examples(count: int = 12, held_out: int = 3) -> Examples:
     return Examples(tuple(made[:count]), kept, questions=tuple(e.question for e in kept))
 
 
+SampledAnswer = tuple[str, int, Outcome]
+"""An answer: text, tokens, what grading said."""
+
+
+def asked(about: Question, calls: Iterable[CallRecord]) -> str:
+    """A finished Ask with these calls."""
+    name = new_session_id("ask")
+    record = SessionRecord(
+        id=name, question=about, model=BASE, endpoint="embedded", estimator="", kind="ask", status="done",
+        template="words", calls=tuple(replace(one, session_id=name) for one in calls),
+    )  # fmt: skip
+    open_store().create_session(record)
+    return name
+
+
+def sampled(
+    answers: dict[int, list[SampledAnswer]],
+    *,
+    strategies: tuple[str, ...] = ("concise",),
+    repeats: int = 4,
+    **more: Any,
+) -> str:
+    """An experiment in the store that has come as far as these answers, by question and sample."""
+    store, numbers = open_store(), list(answers)
+    plan = ExperimentPlan(
+        questions=tuple(question(i) for i in numbers), strategies=strategies, repeats=repeats,
+        sampling=Sampling(temperature=0.8),
+    )  # fmt: skip
+    name = create_experiment(plan, store, model=BASE, endpoint="embedded").resume_of or ""
+    units = [
+        (f"{p}/{r}/{strategies[0]}", p, r, said) for p, i in enumerate(numbers) for r, said in enumerate(answers[i])
+    ]
+    ids = ExperimentStore(store).write([
+        call(name, "budgeted", text, tokens, unit=unit, step=0, outcome=outcome, source="cached",
+                     finish_reason="length" if outcome is Outcome.TRUNCATED else "stop", **more)
+        for unit, _, _, (text, tokens, outcome) in units
+    ])  # fmt: skip
+    ExperimentStore(store).write([
+        UnitRecord(name, unit, position, strategies[0], repeat, "done", True, answer_call_id=call_id)
+        for call_id, (unit, position, repeat, _) in zip(ids, units, strict=True)
+    ])  # fmt: skip
+    return name
+
+
 def text(value: str) -> bytes:
     raw = value.encode()
     return struct.pack("<Q", len(raw)) + raw
@@ -105,15 +152,22 @@ def gguf(
 
 
 def lora(
-    architecture: str = "llama", *, rows: int = 6, columns: int = 4, rank: int = 2, alpha: float = 32.0, **more: Any
+    architecture: str = "llama",
+    *,
+    rows: int = 6,
+    columns: int = 4,
+    rank: int = 2,
+    alpha: float = 32.0,
+    values: Iterable[bytes] = (),
+    **more: Any,
 ) -> bytes:
     """A small adapter of one projection."""
-    values = [
+    told = [
         string("general.architecture", architecture), string("general.type", "adapter"),
-        string("adapter.type", "lora"), value("adapter.lora.alpha", 6, struct.pack("<f", alpha)),
+        string("adapter.type", "lora"), value("adapter.lora.alpha", 6, struct.pack("<f", alpha)), *values,
     ]  # fmt: skip
     name = "blk.0.attn_q.weight"
-    return gguf(values, {f"{name}.lora_a": np.ones((rank, columns)), f"{name}.lora_b": np.zeros((rows, rank))}, **more)
+    return gguf(told, {f"{name}.lora_a": np.ones((rank, columns)), f"{name}.lora_b": np.zeros((rows, rank))}, **more)
 
 
 def base(architecture: str = "llama", *, rows: int = 6, columns: int = 4) -> bytes:

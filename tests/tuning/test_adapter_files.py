@@ -18,8 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tale_core.errors import AdapterFileError, InputError
-from tale_core.models import adapter_check, adapter_exchange, adapters
-from tale_core.models.gguf_file import read_header
+from tale_core.models.adapters import check as adapter_check
+from tale_core.models.adapters import exchange as adapter_exchange
+from tale_core.models.adapters import registry as adapters
+from tale_core.models.adapters.gguf_file import read_header
 from tests.tuning import samples
 from tests.tuning.samples import gguf, lora, string, value
 

@@ -17,11 +17,13 @@ from typing import Any
 import pytest
 
 from tale_core.errors import AdapterFileError
-from tale_core.models import adapters, embedded, prepare
-from tale_core.models.adapters import Adapter
+from tale_core.models.adapters import registry as adapters
+from tale_core.models.adapters.registry import Adapter
 from tale_core.models.choice import choice_from_flags, open_client
-from tale_core.models.embedded import server_status, stop_server
-from tale_core.prompts import plain_messages
+from tale_core.models.embedded import prepare
+from tale_core.models.embedded import server as embedded
+from tale_core.models.embedded.server import server_status, stop_server
+from tale_core.prompts.messages import plain_messages
 from tale_core.settings import get_settings
 from tale_core.strategies import Tuned, strategy
 from tale_core.tuning import runs, training, worker
@@ -34,10 +36,9 @@ from tale_core.tuning.watching import Hooks, watching
 from tale_core.types import Client, Completion, Request, Sampling
 from tests.models.test_embedded import send
 from tests.tuning import samples
-from tests.tuning.needs import needs_torch
 
 pytestmark = [
-    needs_torch, pytest.mark.model, pytest.mark.timeout(600),
+    pytest.mark.tune, pytest.mark.model, pytest.mark.timeout(600),
     # What torch, transformers, TRL and PEFT say to each other; our own code is under the suite's rule elsewhere.
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]  # fmt: skip
@@ -277,7 +278,7 @@ def test_only_the_answers_tokens_are_weighed_against_the_vocabulary_and_the_loss
 
     monkeypatch.setattr(trl_utils, "_use_triton", lambda device: False)
     loss, gradient = once()
-    training._score_answers_alone()
+    training.score_answers_alone()
     again, same = once()
     assert rows == [22, 8]
     assert again == pytest.approx(loss, rel=1e-5) and torch.allclose(gradient, same, atol=1e-6)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tale_core.errors import InputError
-from tale_core.experiments.opening import create_experiment
+from tale_core.experiments.create import create_experiment
 from tale_core.store import ExperimentStore, StoredAnswer, open_store, stored_answers
 from tale_core.tuning.data import examples_from_store
 from tale_core.tuning.examples import (

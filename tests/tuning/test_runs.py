@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tale_core.errors import AdapterFileError, InputError, NotFoundError, TuningError, TuningUnavailableError
-from tale_core.models import adapters
+from tale_core.models.adapters import registry as adapters
 from tale_core.tuning import export, install, job, runs, training, worker
 from tale_core.tuning.base import Base
 from tale_core.tuning.plan import TrainingSettings, TunePlan, paper_settings
@@ -289,7 +289,7 @@ def faked(monkeypatch: pytest.MonkeyPatch, installed: None, tmp_path: Path) -> N
     monkeypatch.setattr(training, "Training", Fake)
     monkeypatch.setattr(worker, "prepare_base", lambda named, say: Base("", "", folder, "Some/Model"))
     monkeypatch.setattr(worker, "shape_of", lambda folder: export.Shape("llama", 1, 1, 1))
-    monkeypatch.setattr(worker, "write_gguf", lambda peft, target, shape, about: target.write_bytes(samples.lora()))
+    monkeypatch.setattr(worker, "write_gguf", lambda peft, target, shape, **told: target.write_bytes(samples.lora()))
     monkeypatch.setattr(os, "nice", lambda n: 0)
     monkeypatch.setattr(signal, "signal", lambda *a: None)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tale_core.models import adapters
-from tale_core.models.adapter_check import check_lora
-from tale_core.models.catalog import embedded_model
-from tale_core.models.prepare import Preparation
+from tale_core.models.adapters import registry as adapters
+from tale_core.models.adapters.check import check_lora
+from tale_core.models.embedded.catalog import embedded_model
+from tale_core.models.embedded.prepare import Preparation
 from tale_core.settings import REPO_ROOT
 from tale_core.strategies import Tuned, strategy
 from tests.pages import tuning_samples

@@ -1,10 +1,10 @@
-"""Alembic's entry point. The caller hands over an open connection (see `tale_core.store.migrate`)."""
+"""Alembic's entry point. The caller hands over an open connection (see `tale_core.store.database.migrate`)."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from tale_core.store.migrate import is_ours
+from tale_core.store.database.migrate import is_ours
 from tale_core.store.tables import Base
 
 context.configure(

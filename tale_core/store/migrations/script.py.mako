@@ -1,6 +1,6 @@
 """${message}.
 
-Revision ${up_revision}, after ${down_revision | comma,n}. Set HEAD in tale_core/store/migrate.py to the newest revision.
+Revision ${up_revision}, after ${down_revision | comma,n}. Set HEAD in tale_core/store/database/migrate.py to the newest revision.
 """
 
 import sqlalchemy as sa

@@ -1,0 +1,209 @@
+"""The part `busy`: tokens a second of the embedded server alone, beside one and beside two busy processes.
+
+Four servers of the same model answer the same kind of question in turn, in random order, in the same run: one whose
+threads wait for each other as OpenMP has it (how it was before), one that fits its waits to its neighbours (how it is
+now), and, to judge the choice, one whose waits are always short and one with a thread less. A busy process is a Python
+process that counts. Speeds are the server's own: prompt and answer apart.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+
+import httpx2
+
+from benchmarks.clock import MeasurementError
+from benchmarks.figures import Goal, median_interval
+from benchmarks.parts import Options, PartResult, Table
+from benchmarks.requests import Cases
+from tale_core.models.embedded.run_folder import threads
+from tale_core.models.embedded.server import ServerInfo, ensure_server, lease, stop_server
+from tale_core.models.embedded.waits import CALM_LOOKS, OWN_WORDS, cores
+from tale_core.models.embedded.worker import TICK_S
+from tale_core.settings import Settings, get_settings
+
+NEIGHBOURS = (0, 1, 2)
+MOST_ROUNDS, MOST_TOKENS = 3, 32
+LEAST_FAIR, LEAST_IDLE = 0.85, 0.97
+NOTICED_S = 3 * TICK_S
+FORGOTTEN_S = (CALM_LOOKS + 3) * TICK_S
+"""How long it takes a server to notice neighbours, and that they have gone."""
+LONG = {"GOMP_SPINCOUNT": "300000"}
+"""What GNU's OpenMP does when nobody says anything; saying so keeps the worker from changing it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A way to start the server.
+
+    Attributes:
+        env: What its environment says about OpenMP.
+        fewer: Threads less than usual.
+    """
+
+    name: str
+    env: dict[str, str] = field(default_factory=dict)
+    fewer: int = 0
+
+
+BEFORE, NOW = Side("before: long waits", LONG), Side("now: waits that fit")
+SIDES = (BEFORE, NOW, Side("waits always short", {"GOMP_SPINCOUNT": "0"}), Side("one thread less", LONG, fewer=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """One answer's; tokens a second.
+
+    Attributes:
+        neighbours: Busy processes beside it.
+        prompt: Of reading the prompt.
+        answer: Of writing the answer.
+    """
+
+    side: str
+    neighbours: int
+    prompt: float
+    answer: float
+
+
+def run(options: Options) -> PartResult:
+    """Measure."""
+    found = {model: _model(model, options) for model in options.models}
+    used = threads(get_settings())
+    return PartResult(
+        name="busy",
+        tables=tuple(_table(model, speeds, used) for model, speeds in found.items()),
+        goals=tuple(goal for model, speeds in found.items() for goal in goals(model, speeds, used)),
+        data={"threads": used, "cores": len(cores())}
+        | {model: [asdict(speed) for speed in speeds] for model, speeds in found.items()},
+        notes=(
+            f"The server has {used} threads on {len(cores())} cores. Beside n busy processes its fair share of the "
+            "speed that it had alone before is cores / (threads + n), at most 1: what a scheduler gives that divides "
+            "the cores among all who want them. In brackets: the speed over that share.",
+        ),
+    )
+
+
+def fair_share(threads: int, neighbours: int) -> float:
+    """The part of its speed alone that a server has beside neighbours when all get the same of the cores."""
+    return min(1.0, len(cores()) / (threads + neighbours))
+
+
+def goals(model: str, speeds: list[Speed], threads: int) -> Iterator[Goal]:
+    """Nothing is lost alone, and little of the fair share beside neighbours."""
+    alone = _answers(speeds, BEFORE, 0)
+    for neighbours in NEIGHBOURS:
+        now = _answers(speeds, NOW, neighbours)
+        fair = fair_share(threads, neighbours)
+        ratio = median_interval([a / (b * fair) for a, b in zip(now, alone, strict=True)])
+        if neighbours == 0:
+            yield Goal(f"busy: {model} alone, now over before", "at least", LEAST_IDLE, ratio)
+        else:
+            words = f"busy: {model} beside {neighbours} busy, over its fair share of the speed alone"
+            yield Goal(words, "at least", LEAST_FAIR, ratio)
+
+
+def _model(model: str, options: Options) -> list[Speed]:
+    rounds, rng, found = min(options.rounds, MOST_ROUNDS), random.Random(options.seed), []
+    cases = Cases(tokens=min(options.tokens, MOST_TOKENS), seed=options.seed)
+    with _servers(model, options) as servers:
+        for info in servers.values():
+            _ask(info, cases)  # The first answer of a server is slower.
+        for at in range(rounds):
+            for neighbours in NEIGHBOURS:
+                options.say(f"{model}, {neighbours} busy beside it, round {at + 1} of {rounds}")
+                with _busy(neighbours):
+                    time.sleep(NOTICED_S if neighbours else FORGOTTEN_S)
+                    for side in rng.sample(SIDES, len(SIDES)):
+                        found.append(Speed(side.name, neighbours, *_ask(servers[side.name], cases)))
+    return found
+
+
+@contextmanager
+def _servers(model: str, options: Options) -> Iterator[dict[str, ServerInfo]]:
+    """One server for each side, each with a data folder of its own: they are told apart by nothing else."""
+    with ExitStack() as stack, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        servers = {}
+        for place, side in enumerate(SIDES):
+            usual = get_settings()
+            changed = {"data_dir": Path(folder, str(place)), "server_slots": 1, "server_context": 1024}
+            fewer = max(1, threads(usual) - side.fewer)
+            settings = usual.model_copy(update=changed | {"server_threads": fewer})
+            options.say(f"{model}: starting the server «{side.name}»")
+            stack.enter_context(lease(model, settings=settings))
+            stack.callback(stop_server, model, settings=settings)
+            servers[side.name] = _started(model, side, settings)
+        yield servers
+
+
+def _started(model: str, side: Side, settings: Settings) -> ServerInfo:
+    before = {name: os.environ.pop(name) for name in OWN_WORDS if name in os.environ}
+    os.environ.update(side.env)
+    try:
+        return ensure_server(model, settings=settings)
+    finally:
+        for name in side.env:
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@contextmanager
+def _busy(number: int) -> Iterator[None]:
+    """So many processes that want a core each, each in a session of its own as programs of a desktop are."""
+    command = (sys.executable, "-c", "while True: pass")
+    running = [subprocess.Popen(command, start_new_session=True) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def _ask(info: ServerInfo, cases: Cases) -> tuple[float, float]:
+    """Tokens a second of prompt and answer, as the server measured them."""
+    case = cases.next()
+    messages = [{"role": one.role, "content": one.content} for one in case.messages()[0]]
+    body = {"model": info.model, "messages": messages, "max_tokens": case.tokens, "ignore_eos": True, "temperature": 0}
+    headers = {"Authorization": f"Bearer {info.api_key}"}
+    try:
+        with httpx2.Client(timeout=600, trust_env=False) as http:
+            answer = http.post(f"{info.base_url}/chat/completions", json=body, headers=headers).raise_for_status()
+    except httpx2.HTTPError as e:
+        raise MeasurementError(f"the server did not answer: {type(e).__name__}") from e
+    timings = answer.json()["timings"]
+    if timings["predicted_n"] != case.tokens:
+        raise MeasurementError(f"an answer has {timings['predicted_n']} tokens instead of {case.tokens}")
+    return timings["prompt_per_second"], timings["predicted_per_second"]
+
+
+def _answers(speeds: list[Speed], side: Side, neighbours: int) -> list[float]:
+    return [one.answer for one in speeds if (one.side, one.neighbours) == (side.name, neighbours)]
+
+
+def _table(model: str, speeds: list[Speed], threads: int) -> Table:
+    beside = tuple("alone" if n == 0 else f"beside {n} busy" for n in NEIGHBOURS)
+    columns = ("server", *(f"answer, {words}" for words in beside), *(f"prompt, {words}" for words in beside))
+    rows = []
+    for side in SIDES:
+        cells = [_cell(speeds, side, n, threads, what) for what in ("answer", "prompt") for n in NEIGHBOURS]
+        rows.append((side.name, *cells))
+    return Table(f"{model}: tokens a second (over the fair share)", columns, tuple(rows))
+
+
+def _cell(speeds: list[Speed], side: Side, neighbours: int, threads: int, what: str) -> str:
+    def middle(side: Side, neighbours: int) -> float:
+        return median(getattr(s, what) for s in speeds if (s.side, s.neighbours) == (side.name, neighbours))
+
+    here = middle(side, neighbours)
+    return f"{here:.1f} ({here / (middle(BEFORE, 0) * fair_share(threads, neighbours)):.2f})"

@@ -1,0 +1,216 @@
+"""An Ask as it lives: `AskRun` runs and stores it, `AskView` is the picture that a page draws.
+
+`view_of` makes the same picture from a stored session, so that a reopened link and a running answer look the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from statistics import median
+from typing import Literal
+
+from tale_core.ask.plan import AskEvent, AskPlan, EstimateReady, ask, ask_caller
+from tale_core.budgets.continuing import check_continues
+from tale_core.calls.caller import Caller
+from tale_core.calls.events import CallStarted
+from tale_core.calls.recorder import CallView, stored_view
+from tale_core.calls.run import Run
+from tale_core.calls.settling import Settled, settled
+from tale_core.errors import ModelError, StoreError
+from tale_core.labels import catch_up
+from tale_core.store import Store
+from tale_core.types import ANSWERS, Client, Estimate, Question, Role, SessionRecord, Status
+
+EXPECTATION_S = 1.0
+"""Seconds that the store has to say how long a vanilla answer may get."""
+Phase = Literal["preparing", "estimating", "answering", "settling", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class AskView:
+    """A picture of one Ask, running or stored.
+
+    Attributes:
+        error: Why it failed, in words.
+        not_saved: Why the store holds less than this picture, in words.
+        notice: What is being waited for right now, in words, where that is not plain from the phase.
+        created_at: When it was asked.
+        expected: Of a running one, output tokens that the vanilla answer is expected to take: the median of what this
+            model's stored ones took when it began; None where there are none.
+        settled: Where the answers were there already, of those that were asked so.
+        closed_at: While that is asked, at how many places, and of how many.
+        cannot: Why no answer can be forced out, in words, once somebody wanted one.
+    """
+
+    session_id: str
+    status: Status
+    phase: Phase
+    question: Question
+    model: str
+    endpoint: str
+    together: bool
+    calls: Mapping[Role, CallView] = field(default_factory=dict)
+    budget: int | None = None
+    estimator: str = ""
+    budget_raw: str = ""
+    budget_problem: str | None = None
+    guesses: Mapping[str, int] = field(default_factory=dict)
+    error: str | None = None
+    not_saved: str | None = None
+    notice: str | None = None
+    template: str = ""
+    created_at: datetime | None = None
+    expected: int | None = None
+    settled: Mapping[Role, Settled] = field(default_factory=dict)
+    closed_at: tuple[int, int] = (0, 0)
+    cannot: str | None = None
+
+    @property
+    def running(self) -> bool:
+        """True while anything may still change."""
+        return self.status == "running"
+
+
+def view_of(session: SessionRecord) -> AskView:
+    """The picture of a stored session."""
+    calls: dict[Role, CallView] = {c.role: stored_view(c) for c in session.calls if c.role != "forced"}
+    closed = {
+        role: settled(call.record, session.calls, session.question) for role, call in calls.items() if role in ANSWERS
+    }
+    return AskView(
+        session_id=session.id,
+        status=session.status,
+        phase="ended",
+        question=session.question,
+        model=session.model,
+        endpoint=session.endpoint,
+        together=session.together,
+        calls=calls,
+        budget=session.budget,
+        estimator=session.estimator,
+        budget_raw=session.budget_raw,
+        budget_problem=session.budget_problem,
+        guesses=session.guesses,
+        error=session.error,
+        template=session.template,
+        created_at=session.created_at,
+        settled={role: found for role, found in closed.items() if found is not None},
+    )
+
+
+class AskRun(Run[AskPlan, AskEvent, AskView]):
+    """Runs one Ask and writes it down; see `Run`.
+
+    Raises:
+        InputError: The plan is wrong.
+    """
+
+    begun = "estimating"
+
+    def __init__(
+        self,
+        plan: AskPlan,
+        *,
+        store: Store,
+        open_client: Callable[[], Awaitable[Client]],
+        model: str,
+        endpoint: str,
+        on_change: Callable[[], None] = lambda: None,
+        on_event: Callable[[AskEvent], None] = lambda event: None,
+    ) -> None:
+        self.estimator = plan.validate(model=model).name
+        super().__init__(
+            plan, "ask", store=store, open_client=open_client, model=model, endpoint=endpoint, at_end=catch_up,
+            on_change=on_change, on_event=on_event,
+        )  # fmt: skip
+        self._estimate: Estimate | None = None
+        self._expected: int | None = None
+        self._looking_up: asyncio.Task[None] | None = None
+        self._caller: Caller | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._cannot: str | None = None
+
+    @property
+    def pieces(self) -> dict[Role, int]:
+        """Pieces received so far, by role: much cheaper than a picture."""
+        return {role: live.pieces for role, live in list(self._recorder.live_calls.items())}
+
+    def view(self) -> AskView:
+        """The picture as it stands; safe to call from any thread."""
+        estimate = self._estimate
+        return AskView(
+            **self._fields(),
+            together=self.plan.together,
+            calls=self._recorder.views(),
+            budget=estimate.budget if estimate else None,
+            estimator=self.estimator,
+            budget_raw=estimate.raw if estimate else "",
+            budget_problem=estimate.problem if estimate else None,
+            guesses=self.plan.guesses,
+            template=self.plan.template,
+            expected=self._expected,
+            cannot=self._cannot,
+        )
+
+    def answer_now(self) -> None:
+        """Close the thoughts of the answers that are being written and force them out; from the event loop.
+
+        Where the endpoint cannot do that, they are left alone and the picture says so.
+        """
+        if self._closing is None or self._closing.done():
+            self._closing = asyncio.create_task(self._close_answers())
+
+    async def _close_answers(self) -> None:
+        while self._client is None or self._caller is None:
+            await asyncio.sleep(0.05)  # Its model is still being fetched or loaded.
+        try:
+            await check_continues(self._client)
+        except ModelError as e:
+            self._cannot = str(e)
+            self._on_change()
+        else:
+            self._caller.answer_now()
+
+    async def _begin(self) -> None:
+        await super()._begin()
+        # Nothing waits for it: those who ask at the same time keep their order in a room's queue.
+        self._looking_up = asyncio.create_task(self._look_up())
+
+    async def _look_up(self) -> None:
+        """How long this model's vanilla answers are; of a store that fails or is slow the default stands."""
+        with suppress(StoreError, TimeoutError):
+            known = asyncio.to_thread(self._store.vanilla_tokens, model=self._model)
+            if tokens := await asyncio.wait_for(known, EXPECTATION_S):
+                self._expected = round(median(tokens))
+
+    def _session_record(self) -> SessionRecord:
+        plan = self.plan
+        guesses = dict(plan.guesses)
+        return replace(super()._session_record(), estimator=self.estimator, together=plan.together, guesses=guesses)
+
+    def _events(self, client: Client) -> AsyncGenerator[AskEvent, None]:
+        self._caller = ask_caller(self.plan, client, self.id)
+        return ask(self.plan, client, session_id=self.id, caller=self._caller)
+
+    async def _go(self) -> Status:
+        try:
+            await super()._go()
+        finally:
+            for beside in filter(None, (self._looking_up, self._closing)):
+                beside.cancel()
+        failed = any(live.record.status == "failed" for live in self._recorder.live_calls.values())
+        return "failed" if failed else "done"
+
+    async def _take(self, event: AskEvent) -> None:
+        if isinstance(event, EstimateReady):
+            found = event.estimate
+            self._estimate, self._phase = found, "answering"
+            self._post(budget=found.budget, budget_raw=found.raw, budget_problem=found.problem)
+            return
+        if isinstance(event, CallStarted) and event.call.role in ANSWERS:
+            self._phase = "answering"  # An adapter's answer comes without an estimate.
+        await self._recorder.take(event)

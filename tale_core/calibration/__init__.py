@@ -1,0 +1,1 @@
+"""Calibration: which prompt template a model obeys, measured by a short run and remembered by model."""

@@ -1,0 +1,1 @@
+"""Calls: how a request to a model is sent, limited, retried, booked, graded, reused and written to the store."""

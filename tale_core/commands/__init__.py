@@ -1,1 +1,0 @@
-"""One module a command of `tale_core.cli`."""

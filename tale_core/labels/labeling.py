@@ -1,0 +1,147 @@
+"""`Labeling`: what somebody who labels can do, whole. The one place where the store of labels and the grader meet.
+
+The store decides and writes; where a known answer changes it asks for grades, which are made here, outside of its
+transaction, and it is asked again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from tale_core.errors import StoreError
+from tale_core.grading import grade, infer_kind
+from tale_core.grading.lines import reader
+from tale_core.i18n import t
+from tale_core.labels.rederive import rederive
+from tale_core.store import (
+    Change,
+    Graded,
+    GradesNeeded,
+    LabelQueue,
+    LabelStore,
+    LabelTarget,
+    Moved,
+    QueueFilter,
+    Store,
+    ToGrade,
+    Verdict,
+)
+
+T = TypeVar("T")
+_TRIES = 20
+"""Times that somebody else may change the same known answers while they are graded here."""
+
+
+class Labeling:
+    """The labels of one store.
+
+    Args:
+        store: Where answers and labels are.
+
+    Attributes:
+        queue: What to label next, and how far everybody is.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.queue = store, LabelQueue(store)
+        self._labels = LabelStore(store, rederive)
+
+    def sit_down(self, name: str) -> str:
+        """Note an annotator; the key by which everything else knows them.
+
+        Raises:
+            InputError: The name cannot be used.
+        """
+        return self._labels.add_annotator(name)
+
+    def sync(self) -> int:
+        """Take in answers that were stored since, with the labels that hold for them already; how many were new."""
+        return self._graded(lambda grades: self._labels.sync(grades))
+
+    def next(self, annotator: str, wanted: QueueFilter) -> LabelTarget | None:
+        """What to look at now; None at the end of the queue."""
+        return self.queue.next(annotator, wanted)
+
+    def judge(self, annotator: str, target: LabelTarget, verdict: Verdict) -> Moved:
+        """Say that an answer is right or wrong, or that one cannot tell.
+
+        A second verdict of the same person on the same answer (a double press, a tab that is behind) changes nothing.
+        """
+        settle = target.kind == "settle"
+        return self.commit([Change(annotator, "verdict", target.key, target.question_key, verdict, settle=settle)])
+
+    def give_answer(self, annotator: str, target: LabelTarget, answer: str) -> Moved:
+        """Give the question's known answer: all its stored answers are graded against it."""
+        # Where people disagree about an answer, its verdict is what is to be settled, not the question's known answer.
+        settle = target.kind == "settle" and target.key == target.question_key
+        key = target.question_key
+        return self.commit([Change(annotator, "gold", key, key, answer.strip(), settle=settle, replace=True)])
+
+    def skip(self, annotator: str, target: LabelTarget) -> Moved:
+        """Not now: it comes again when everything else is done."""
+        settle = target.kind == "settle"
+        skip = Change(
+            annotator, "skip", target.key, target.question_key, settle=settle, replace=settle, seen=target.skipped
+        )
+        return self.commit([skip])
+
+    def undo(self, annotator: str, *, event: int | None = None) -> Moved:
+        """Take back the annotator's last deed; only if it is this event, where one is given."""
+        return self._graded(lambda grades: self._labels.undo(annotator, grades, event=event))
+
+    def commit(self, changes: Sequence[Change], *, batch: bool = False, dry: bool = False) -> Moved:
+        """Write changes, all or none.
+
+        Args:
+            changes: In order.
+            batch: They are undone together.
+            dry: Write nothing; only say what would move.
+
+        Raises:
+            InputError: A value that is no label.
+            NotFoundError: A target that is not there.
+        """
+        name = secrets.token_hex(8) if batch else None
+        return self._graded(lambda grades: self._labels.commit(changes, grades, batch=name, dry=dry))
+
+    def _graded(self, work: Callable[[dict[tuple[str, str], dict[str, Graded]]], T]) -> T:
+        grades: dict[tuple[str, str], dict[str, Graded]] = {}
+        for _ in range(_TRIES):
+            try:
+                return work(grades)
+            except GradesNeeded as e:
+                for one in e.wanted:
+                    grades.setdefault((one.question_key, one.gold), {}).update(graded(one))
+        raise StoreError(t("Others change the same known answers all the time."), t("Try again in a moment."))
+
+
+def graded(wanted: ToGrade) -> dict[str, Graded]:
+    """The grade of every answer against the known answer, by key.
+
+    A question that came with a known answer keeps the way in which its answers are compared; else the new answer says.
+    """
+    question = wanted.question
+    known = replace(question, answer=wanted.gold, kind=question.kind if question.answer is not None else None)
+    known = replace(known, kind=infer_kind(known))
+    found = {}
+    for one in wanted.answers:
+        read = reader(one.template)
+        result = grade(one.text, known, finish_reason=one.finish_reason, read=read)  # type: ignore[arg-type]
+        found[one.key] = Graded(result.outcome.value, result.extraction.value, result.extraction.method)
+    return found
+
+
+def catch_up(store: Store) -> None:
+    """Bring labels to answers that were stored since; called when a session ends, so that it shows them at once.
+
+    A store that fails is left for the next time: labels must not fail the session that has just ended.
+    """
+    try:
+        labeling = Labeling(store)
+        if labeling.queue.any_labels():
+            labeling.sync()
+    except StoreError:
+        return

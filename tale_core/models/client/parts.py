@@ -1,0 +1,264 @@
+"""Where the words of an answer stand in a chunk or a whole message, and what a finish reason means.
+
+Content may be a string or a list of typed parts; thinking has a dozen names and may stand under several at once; some
+endpoints send the whole text so far each time, or once more at the end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+from tale_core.text import whole_characters
+from tale_core.types import FinishReason
+
+_THINKING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text", "reasoning_details", "thinking",
+                    "thinking_blocks", "thinking_content", "thoughts", "thought")  # fmt: skip
+"""The names that thinking goes by, in the order in which one is believed where several say the same."""
+_THOUGHT_PART = re.compile(r"think|thought|reason|summary", re.IGNORECASE)
+_TEXT_PART = re.compile(r"^(?:(?:output_)?text|text_delta|output_text_delta|refusal|)$", re.IGNORECASE)
+_INNER = ("text", "content", "thinking", "thought", "reasoning", "summary", "refusal", "value", "parts")
+_DEEP = 5
+
+_FINISH: dict[str, FinishReason] = {
+    "stop": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "complete": "stop",
+    "completed": "stop",
+    "length": "length",
+    "incomplete": "length",
+}
+_FINISH_WORDS: tuple[tuple[re.Pattern[str], FinishReason], ...] = (
+    (re.compile(r"filter|safety|refus|recitation|block|prohibit|spii|sensitive|moderat|toxic|guardrail|policy"),
+     "content_filter"),
+    (re.compile(r"length|max_?(?:\w*_)?tokens?|token_?limit|context"), "length"),
+    (re.compile(r"error|fail|resource|abort|cancel|interrupt|overload|time_?out|malformed|unavailable"), "error"),
+)  # fmt: skip
+
+
+class Words(NamedTuple):
+    """What a chunk brings.
+
+    Attributes:
+        text: Visible text; marks of thinking may still stand in it.
+        thought: Thinking that stands apart from it.
+        source: The field that the thinking came from.
+    """
+
+    text: str = ""
+    thought: str = ""
+    source: str = ""
+
+
+def finish_reason(reason: str) -> FinishReason:
+    """What an endpoint's finish reason says, in our words; "other" where nobody knows."""
+    name = re.sub(r"[\s\-]+", "_", reason.strip().lower()).rpartition(".")[2]
+    if name in _FINISH:
+        return _FINISH[name]
+    return next((ours for pattern, ours in _FINISH_WORDS if pattern.search(name)), "other")
+
+
+def words(part: object, source: str = "") -> Words:
+    """The text and the thinking of a chunk's delta or of a whole message.
+
+    Args:
+        part: The delta or the message.
+        source: The field that thinking came from so far; it goes before the others.
+    """
+    if not isinstance(part, Mapping):
+        return Words()
+    content = part.get("content")
+    if isinstance(content, str):
+        if content and len(part) == 1:  # Nearly every chunk: there is nothing else to look for.
+            return Words(content)
+        text, inside = content, ""
+    else:
+        text, inside = _of_parts(content)
+    if text and _is_thought(part):
+        text, inside = "", inside + text
+    thought, named = (inside, "content") if inside else _thinking(part, source)
+    if not text and not thought:
+        # A refusal is text that OpenAI puts elsewhere.
+        text = _flat(part.get("refusal"))
+    return Words(text, thought, named)
+
+
+def _thinking(part: Mapping[str, Any], source: str) -> tuple[str, str]:
+    """The thinking of a delta, and the field it stands in; of several that repeat it, one."""
+    for name in (source, *_THINKING_FIELDS) if source in _THINKING_FIELDS else _THINKING_FIELDS:
+        value = part.get(name)
+        if value and (found := _flat(value)):
+            return found, name
+    return "", ""
+
+
+def _is_thought(part: Mapping[str, Any]) -> bool:
+    """Gemini's interface marks a delta whose content is a thought."""
+    extra = part.get("extra_content")
+    google = extra.get("google") if isinstance(extra, Mapping) else None
+    return (isinstance(google, Mapping) and google.get("thought") is True) or part.get("thought") is True
+
+
+def _of_parts(content: object) -> tuple[str, str]:
+    """The text and the thinking in a list of typed parts. Images, references and calls of tools are neither."""
+    texts: list[str] = []
+    thoughts: list[str] = []
+    for one in content if isinstance(content, list) else [content]:
+        if not isinstance(one, Mapping):
+            continue
+        kind = str(one.get("type") or "")
+        if one.get("thought") is True or _THOUGHT_PART.search(kind):
+            thoughts.append(_flat(one))
+        elif _TEXT_PART.match(kind):
+            texts.append(_flat(one))
+    return "".join(texts), "".join(thoughts)
+
+
+def _flat(value: object, depth: int = 0) -> str:
+    """The words in a string, a list of parts or a part, however deep they stand."""
+    if isinstance(value, str):
+        return value
+    if depth > _DEEP:
+        return ""
+    if isinstance(value, list):
+        return "".join(_flat(one, depth + 1) for one in value)
+    if isinstance(value, Mapping) and "encrypted" not in str(value.get("type") or ""):
+        return next((found for name in _INNER if (found := _flat(value.get(name), depth + 1))), "")
+    return ""
+
+
+class Channel:
+    """The text of an answer, or its thinking, as it grows.
+
+    Most endpoints send what is new. Some send everything so far each time, and some send the whole once more in their
+    last frame; what has been taken is not taken twice.
+    """
+
+    _SURE = 8
+    """Letters that a piece has when it is believed to hold all before it: fewer may repeat by chance."""
+    _LONG = 16
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self._mode: Literal["unknown", "new", "whole"] = "unknown"
+        self._held: list[str] = []
+        self._last = ""
+        self._text = ""
+        self._count = 0
+        self._half = ""
+        self._before = ""
+
+    @property
+    def text(self) -> str:
+        """All of it, without what is held back."""
+        if len(self.pieces) != self._count:
+            self._text, self._count = "".join(self.pieces), len(self.pieces)
+        return self._text
+
+    def add(self, piece: str, *, last: bool = False) -> str:
+        """Take a piece; what is new in it and certain by now.
+
+        Args:
+            piece: As the endpoint sent it.
+            last: It came with a finish reason.
+        """
+        piece = self._joined(piece)
+        if not piece:
+            return self.settle() if last else ""
+        if self._mode == "whole":
+            return self._keep(self._beyond(piece))
+        if self._mode == "new":
+            return self._keep(self._new(piece, last))
+        return self._first(piece, last)
+
+    def whole(self, text: str) -> str:
+        """Take a whole message; what is new in it."""
+        text = whole_characters(text)
+        held = self.settle()
+        return held + (self._keep(text[len(self.text) :]) if text.startswith(self.text) else "")
+
+    def settle(self) -> str:
+        """Nothing more comes: what had been held back, as it is best understood."""
+        held, self._held = self._held, []
+        if not held:
+            return ""
+        if (len(held) > 1 and len(held[-1]) >= self._SURE) or len(self.text) >= self._LONG:
+            self._mode = "whole"
+            return self._keep(self._beyond(held[-1]))
+        self._mode = "new"
+        return self._keep("".join(held))
+
+    def end(self) -> str:
+        """The answer ends here: as `settle`, and half of a pair stays a half."""
+        half, self._half = self._half, ""
+        return self.settle() + self._keep(whole_characters(half))
+
+    def _joined(self, piece: str) -> str:
+        """A piece whose first character may have begun in the piece before (JSON writes an emoji as two escapes).
+
+        Where each piece is the whole so far, the half comes once more, with its other half.
+        """
+        if not piece:
+            return ""
+        if self._half and ("\udc00" <= piece[0] <= "\udfff" or not (self._before and piece.startswith(self._before))):
+            piece = self._half + piece
+        self._half = piece[-1] if "\ud800" <= piece[-1] <= "\udbff" else ""
+        self._before = piece = whole_characters(piece[:-1] if self._half else piece)
+        return piece
+
+    def _first(self, piece: str, last: bool) -> str:
+        """The first pieces: does each one begin with all that came before?"""
+        before, self._last = self._last, piece
+        if not before:
+            return self._keep(piece)
+        if len(piece) > len(before) and piece.startswith(before) and before.strip():
+            self._held.append(piece)
+            return self.settle() if last or (len(self._held) > 2 and len(piece) >= self._SURE) else ""
+        if piece == before and self._held and len(piece) >= self._SURE:
+            self._mode, self._held = "whole", []
+            return self._keep(self._beyond(piece))
+        self._mode = "new"
+        held, self._held = self._held, []
+        new = self._keep("".join(held))
+        return new + self._keep(self._new(piece, last))
+
+    def _new(self, piece: str, last: bool) -> str:
+        """What is new in a piece that may be the whole once more: long, and letter by letter what has come."""
+        if len(piece) < (self._LONG if last else 4 * self._LONG) or len(self.pieces) < (1 if last else 3):
+            return piece
+        if piece.strip() == self.text.strip():
+            return ""
+        return self._beyond(piece) if last and len(self.text) >= self._LONG else piece
+
+    def _beyond(self, whole: str) -> str:
+        so_far = self.text
+        if whole.startswith(so_far):
+            return whole[len(so_far) :]
+        return "" if so_far.startswith(whole) else whole
+
+    def _keep(self, piece: str) -> str:
+        if piece:
+            self.pieces.append(piece)
+        return piece
+
+
+def choices(chunk: object) -> Iterator[Mapping[str, Any]]:
+    """The choices of a chunk that are of any use."""
+    found = chunk.get("choices") if isinstance(chunk, Mapping) else None
+    for one in found if isinstance(found, list) else ():
+        if isinstance(one, Mapping):
+            yield one
+
+
+def logprobs(choice: Mapping[str, Any]) -> Iterator[float]:
+    """The log-probabilities of the tokens of a choice that are any."""
+    told = choice.get("logprobs")
+    found = told.get("content") if isinstance(told, Mapping) else None
+    for one in found if isinstance(found, list) else ():
+        value = one.get("logprob") if isinstance(one, Mapping) else None
+        if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
+            yield float(value)

@@ -1,0 +1,167 @@
+"""How the threads of the embedded server wait for each other while others want the processor too.
+
+llama.cpp's threads meet after every operation of every layer, hundreds of times a token. OpenMP lets the one that is
+first spin for some milliseconds: the quickest where nothing else runs. Beside a busy neighbour it spins for a thread
+that has lost its core to that neighbour, and two threads become slower than one. Sleeping at once mends that, and
+costs a few per cent where nobody else wants the core, so the worker looks every second and has what fits.
+
+GNU's OpenMP spins hardly at all in a process that has more OpenMP threads than processors (its manual says so under
+GOMP_SPINCOUNT). `ShortWaits` keeps as many threads, asleep, for as long as waits shall be short: that can be changed
+while answers are generated. Knows processors, their load and OpenMP; knows neither llama.cpp nor the run folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+CROWDED = 0.2
+"""Cores that others use beyond what the server leaves free, from which on waits are short."""
+CALM = 0.1
+"""Below this they are long again, once it has lasted for `CALM_LOOKS` looks."""
+CALM_LOOKS = 5
+SHORTEST_LOOK_S = 0.5
+"""The system counts a busy process's time in steps of some milliseconds: less time says little."""
+OWN_WORDS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+"""Who has set one of these knows better."""
+_BUSY = ("user", "nice", "system", "irq", "softirq", "steal", "interrupt", "dpc")
+"""What is a neighbour's unless it is our own; "steal" is what a hypervisor took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Processor time until a moment, in seconds.
+
+    Attributes:
+        at: The moment, on the monotonic clock.
+        all: Of everybody, on the processors that this process may use.
+        own: Of this process.
+    """
+
+    at: float
+    all: float
+    own: float
+
+
+def used() -> Used:
+    """Until now."""
+    own = psutil.Process().cpu_times()
+    mine = cores()
+    everybody = [times for core, times in enumerate(psutil.cpu_times(percpu=True)) if core in mine]
+    busy = sum(getattr(times, kind, 0.0) for times in everybody for kind in _BUSY)
+    return Used(time.monotonic(), busy, own.user + own.system)
+
+
+def cores() -> frozenset[int]:
+    """The processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
+
+
+def others(before: Used, after: Used) -> float:
+    """Cores that others had between two moments, on average."""
+    spent = (after.all - before.all) - (after.own - before.own)
+    return max(0.0, spent / (after.at - before.at))
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Whether others want the cores that the server's threads run on.
+
+    Attributes:
+        calm: Looks in a row at which they hardly did.
+    """
+
+    crowded: bool = False
+    calm: int = CALM_LOOKS
+
+    def then(self, others: float, spare: int) -> Crowd:
+        """After one more look.
+
+        Args:
+            others: Cores that others had since the last one.
+            spare: Cores that the server has no thread for.
+        """
+        wanted = others - spare
+        calm = self.calm + 1 if wanted < CALM else 0
+        if self.crowded:
+            return Crowd(calm < CALM_LOOKS, calm)
+        return Crowd(wanted > CROWDED, calm)
+
+
+class ShortWaits:
+    """Threads of GNU's OpenMP that are there and asleep, while they are kept.
+
+    Args:
+        processors: As many as OpenMP may know of.
+    """
+
+    def __init__(self, processors: int) -> None:
+        self._processors = processors
+        self._leave: threading.Event | None = None
+
+    def keep(self) -> None:
+        """Have them from now on; nothing happens where OpenMP is another one, or none."""
+        if self._leave is not None or (library := gnu_openmp()) is None:
+            return
+        self._leave = leave = threading.Event()
+        threading.Thread(target=self._hold, args=(library, leave), name="tale-short-waits", daemon=True).start()
+
+    def release(self) -> None:
+        """Let them end."""
+        if self._leave is not None:
+            self._leave.set()
+            self._leave = None
+
+    def _hold(self, library: ctypes.CDLL, leave: threading.Event) -> None:
+        # Every thread of this team has nothing to do: free(NULL). The team lives as long as the thread that made it.
+        nothing = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)
+        library.GOMP_parallel(nothing, None, ctypes.c_uint(self._processors + 1), ctypes.c_uint(0))
+        leave.wait()
+
+
+def gnu_openmp() -> ctypes.CDLL | None:
+    """The one that is loaded into this process."""
+    with contextlib.suppress(OSError, IndexError):
+        for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+            if "libgomp" in line:
+                return ctypes.CDLL(line.split(maxsplit=5)[5])
+    return None
+
+
+class Waits:
+    """What the worker calls now and then.
+
+    Args:
+        threads: Of the server.
+        look: Tells what has been used until now.
+        short: Makes waits short.
+    """
+
+    def __init__(self, threads: int, *, look: Callable[[], Used] = used, short: ShortWaits | None = None) -> None:
+        self._spare = max(0, len(cores()) - threads)
+        self._look, self._short = look, short or ShortWaits(len(cores()))
+        self._crowd = Crowd()
+        self._last = look()
+        # One thread waits for nobody.
+        self._off = threads == 1 or any(name in os.environ for name in OWN_WORDS)
+
+    def adapt(self) -> None:
+        """Look at the neighbours, and have the waits that fit."""
+        if self._off or (now := self._look()).at - self._last.at < SHORTEST_LOOK_S:
+            return
+        self._crowd = self._crowd.then(others(self._last, now), self._spare)
+        self._last = now
+        if self._crowd.crowded:
+            self._short.keep()
+        else:
+            self._short.release()

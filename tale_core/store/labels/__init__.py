@@ -1,0 +1,1 @@
+"""Labels in the store: what people say about answers, what is to label next, and what each label changes."""

@@ -1,0 +1,548 @@
+"""What counts as an answer, what counts as right, and that hostile text or a dying helper process change neither."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tale_core.grading import equivalent, expressions, extract, grade, infer_kind
+from tale_core.grading.expressions import MathChecker
+from tale_core.types import AnswerKind, FinishReason, Outcome, Question
+
+ROOT = Path(__file__).resolve().parents[2]
+CASES: list[dict[str, Any]] = json.loads((ROOT / "tests" / "cases" / "grading.json").read_text(encoding="utf-8"))
+KINDS: tuple[AnswerKind, ...] = ("number", "choice", "text")
+REASONS: tuple[FinishReason | None, ...] = ("stop", "length", "content_filter", "cancelled", "error", "other", None)
+GSM8K = Path(os.environ.get("TALE_TEST_SHARED", ROOT.parent / "shared")) / "data" / "gsm8k_dev.jsonl"
+quick = settings(
+    deadline=None, max_examples=150, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c["id"])
+def test_each_case_is_graded_as_a_person_would(case: dict[str, Any]) -> None:
+    question = Question("?", answer=case["gold"], kind=case["kind"], options=tuple(case.get("options", ())))
+    result = grade(case["text"], question, finish_reason=case.get("finish_reason", "stop"))
+    assert result.outcome == case["outcome"], f"{case['why']}: {result}"
+    if "method" in case:
+        assert result.extraction.method == case["method"], case["why"]
+    if "extracted" in case:
+        assert result.extraction.value == case["extracted"], case["why"]
+    assert (result.extraction.value is None) == (result.extraction.method == "none")
+
+
+def test_the_case_table_covers_every_outcome_kind_and_method() -> None:
+    assert len(CASES) >= 150
+    assert len({c["id"] for c in CASES}) == len(CASES)
+    assert {c["outcome"] for c in CASES} == {o.value for o in Outcome}
+    assert {c["kind"] for c in CASES} >= set(KINDS)
+    assert {c.get("method") for c in CASES} >= {
+        "tag", "brackets", "boxed", "hashes", "phrase", "last-number", "expression", "letter", "whole", "none",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        (Question("?", answer="18"), "number"),
+        (Question("?", answer="$1,000.50"), "number"),
+        (Question("?", answer="\\frac{\\sqrt{3}}{2}"), "number"),
+        (Question("?", answer="5 apples"), "number"),
+        (Question("?", answer="a b\n#### 18"), "number"),
+        (Question("?", answer="B", options=("1", "2")), "choice"),
+        (Question("?", answer="12", options=("10", "12")), "choice"),
+        (Question("?", answer="B"), "choice"),
+        (Question("?", answer="Paris"), "text"),
+        (Question("?", answer="3:30"), "text"),
+        (Question("?", answer="Apollo 11"), "text"),
+        (Question("?", answer="18", kind="text"), "text"),
+        (Question("How many eggs are left?"), "number"),
+        (Question("小明还剩多少个苹果？", language="zh"), "number"),
+        (Question("What is 12 * 7?"), "number"),
+        (Question("Who wrote Hamlet?"), "text"),
+    ],
+)
+def test_the_kind_is_inferred_from_the_known_answer_and_else_from_the_question(
+    question: Question, kind: AnswerKind
+) -> None:
+    assert infer_kind(question) == kind
+
+
+# --- properties
+
+
+def _formats(n: int) -> list[str]:
+    sign, digits = ("-" if n < 0 else ""), abs(n)
+    full = f"{digits}".translate(str.maketrans("0123456789", "０１２３４５６７８９"))
+    return [
+        f"[[{n}]]",
+        f"[[{n:,}]]",
+        f"[[{sign}${digits:,}.00]]",
+        f"[[{n:,} dollars]]".replace(",", " "),
+        f"[[x = {n}]]",
+        f"[[{sign.replace('-', '−')}{full}元]]",
+        f"\\boxed{{{n}}}",
+        f"Some words.\n#### {n}",
+        f"The answer is {n}.",
+        f"The final answer is **${n}$**.",
+        f"答案是{n}。",
+        f"So in the end it comes to {n}",
+        f"[[\\frac{{{n * 3}}}{{3}}]]",
+        f"[[{n}.0]]",
+        f"[[{n}e0]]",
+        f"[[{n}%]]",
+    ]
+
+
+@quick
+@given(st.integers(-(10**12), 10**12), st.data())
+def test_a_number_is_right_however_it_is_written(n: int, data: st.DataObject) -> None:
+    text = data.draw(st.sampled_from(_formats(n)))
+    result = grade(text, Question("?", answer=str(n), kind="number"), finish_reason="stop")
+    assert result.outcome is Outcome.CORRECT, (text, result)
+
+
+@quick
+@given(st.integers(-(10**9), 10**9), st.integers(-(10**9), 10**9), st.data())
+def test_another_number_is_wrong_however_it_is_written(n: int, other: int, data: st.DataObject) -> None:
+    text = data.draw(st.sampled_from(_formats(n)[:-1]))  # a percentage may also mean a hundredth
+    result = grade(text, Question("?", answer=str(other), kind="number"), finish_reason="stop")
+    assert result.outcome is (Outcome.CORRECT if n == other else Outcome.WRONG), (text, result)
+
+
+_GOLDS = st.one_of(
+    st.integers(-(10**6), 10**6).map(str),
+    st.tuples(st.integers(-50, 50).filter(bool), st.integers(2, 30)).map(lambda p: f"{p[0]}/{p[1]}"),
+    st.tuples(st.integers(-50, 50), st.integers(1, 99)).map(lambda p: f"{p[0]}.{p[1]:02}"),
+    st.tuples(st.integers(1, 40), st.sampled_from("xyk"), st.integers(1, 40)).map(lambda p: f"{p[0]}{p[1]}^2-{p[2]}"),
+    st.tuples(st.integers(-20, 20), st.integers(-20, 20)).map(lambda p: f"({p[0]}, {p[1]})"),
+    st.tuples(st.integers(2, 30), st.sampled_from([2, 3, 5, 7])).map(lambda p: f"{p[0]}\\sqrt{{{p[1]}}}"),
+    st.tuples(st.integers(2, 90), st.sampled_from(["cm", "kg", "m^2", "m/s^2", "km/h"])).map(
+        lambda p: f"{p[0]} {p[1]}"
+    ),
+    st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9)).map(lambda p: f"{p[0]}x + {p[1]}y = {p[2]}"),
+    st.tuples(st.integers(-9, 9), st.integers(-9, 9)).map(
+        lambda p: f"\\begin{{pmatrix}} {p[0]} \\\\ {p[1]} \\end{{pmatrix}}"
+    ),
+    st.sampled_from(["Paris", "true", "Isaac Newton", "qE - mg", "3:4", "B", "星期三", "\\text{even}"]),
+)
+_WAYS = (
+    "{}",
+    "[[{}]]",
+    "\\boxed{{{}}}",
+    "The answer is {}.",
+    "**Final answer:** {}",
+    "答案是{}。",
+    "Some steps first.\n#### {}",
+    "<answer>{}</answer>",
+    "<think>No, [[1]].</think>[[{}]]",
+    "So we get $\\boxed{{{}}}$.",
+    "[[{}]]\n\nLet me know if you want 2 more!",
+)
+
+
+@quick
+@given(_GOLDS, st.sampled_from(_WAYS))
+def test_a_known_answer_given_back_is_never_wrong(gold: str, way: str) -> None:
+    result = grade(way.format(gold), Question("?", answer=gold), finish_reason="stop")
+    assert result.outcome is not Outcome.WRONG, result
+    if way.startswith(("{", "[[", "\\boxed")):
+        assert result.outcome is Outcome.CORRECT, result
+
+
+def _changed(gold: str, data: st.DataObject) -> str:
+    """The answer with one sign, operator, digit or power of a unit changed."""
+    places = [i for i, ch in enumerate(gold) if ch in "+-*/^=" or ch.isdigit()]
+    i = data.draw(st.sampled_from(places))
+    ch = gold[i]
+    if ch.isdigit():
+        new = data.draw(st.sampled_from([d for d in "123456789" if d != ch]))
+    else:
+        new = data.draw(
+            st.sampled_from([o for o in {"+": "-*", "-": "+", "*": "+/", "/": "*+", "^": "*", "=": "+"}[ch]])
+        )
+    return gold[:i] + new + gold[i + 1 :]
+
+
+_CHANGEABLE = st.one_of(
+    _GOLDS.filter(lambda g: any(ch.isdigit() for ch in g)),
+    st.sampled_from(["qE - mg", "-9 x", "- 3", "F = m*a", "a/b", "v - u", "-\\frac{1}{2}", "x^2+y^2=9", "±5", "5 m^2"]),
+)
+
+
+@quick
+@given(_CHANGEABLE, st.data())
+def test_an_answer_with_another_sign_operator_digit_or_power_is_never_right(gold: str, data: st.DataObject) -> None:
+    changed = _changed(gold, data)
+    same_value = {_value(gold), _value(changed)}
+    if len(same_value) == 1 and None not in same_value:
+        return  # 2/4 and 1/2, 07 and 7
+    for text in (f"[[{changed}]]", f"\\boxed{{{changed}}}"):
+        result = grade(text, Question("?", answer=gold), finish_reason="stop")
+        assert result.outcome is not Outcome.CORRECT, (gold, changed, result)
+
+
+def _value(text: str) -> Fraction | None:
+    try:
+        return Fraction(text.replace(" ", "").replace("+", "", 1) if text.startswith("+") else text.replace(" ", ""))
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+@quick
+@given(_CHANGEABLE)
+def test_a_minus_that_is_lost_or_added_is_never_right(gold: str) -> None:
+    if gold.lstrip().startswith(("±", "(", "\\begin", "3:4")) or _value(gold) == 0 or "=" in gold or "^2-" in gold:
+        return
+    turned = gold.lstrip("- ") if gold.startswith("-") else f"-{gold}"
+    for text in (f"[[{turned}]]", f"The answer is {turned}."):
+        result = grade(text, Question("?", answer=gold), finish_reason="stop")
+        assert result.outcome is not Outcome.CORRECT, (gold, turned, result)
+
+
+_SOUP = """[[ ]] [ ] { } \\boxed{ \\frac{ \\text{ #### answer is : 答案 选 是 18 . - % / 1 , $ ** B ( ) A = x ^ ½ ² 万
+</think> not twenty \0 \u202e"""
+_hostile = st.one_of(
+    st.text(max_size=200), st.lists(st.sampled_from([*_SOUP.split(), " ", "\n"]), max_size=40).map("".join)
+)
+
+
+@pytest.fixture
+def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """math-verify is not the subject, and its process would make a thousand examples slow."""
+    monkeypatch.setattr("tale_core.grading.compare.math_equal", lambda _gold, _given: None)
+
+
+@pytest.mark.usefixtures("no_worker")
+@quick
+@given(_hostile, st.none() | _hostile, st.sampled_from([*KINDS, None]), st.sampled_from(REASONS))
+def test_grading_never_raises(
+    text: str, gold: str | None, kind: AnswerKind | None, reason: FinishReason | None
+) -> None:
+    for options in ((), ("one", "two"), ("18", "")):
+        result = grade(text, Question(text, answer=gold, kind=kind, options=options), finish_reason=reason)
+        assert isinstance(result.outcome, Outcome)
+        assert (result.extraction.value is None) == (result.extraction.method == "none")
+
+
+@pytest.mark.usefixtures("no_worker")
+@quick
+@given(_hostile, st.sampled_from(["18", "B", "Paris", None]), st.sampled_from(KINDS))
+def test_a_cut_answer_is_truncated_and_nothing_else(text: str, gold: str | None, kind: AnswerKind) -> None:
+    result = grade(text, Question("?", answer=gold, kind=kind), finish_reason="length")
+    assert result.outcome is Outcome.TRUNCATED
+    assert result.extraction == extract(text, kind)
+
+
+_written = st.one_of(
+    st.integers(-1000, 1000).map(str),
+    st.decimals(-1000, 1000, places=3).map(str),
+    st.decimals(-10, 10, places=2).map(str),
+    st.tuples(st.integers(-99, 99), st.integers(1, 99)).map(lambda p: f"{p[0]}/{p[1]}"),
+    st.integers(0, 200).map(lambda n: f"{n}%"),
+    st.integers(-9, 9).map(lambda n: f"{n} x 10^2"),
+    st.integers(0, 99).map(lambda n: f"{n} apples"),
+)
+
+
+@pytest.mark.usefixtures("no_worker")
+@quick
+@given(_written, _written)
+def test_equality_of_numbers_is_symmetric(a: str, b: str) -> None:
+    assert equivalent(a, b, "number") is equivalent(b, a, "number")
+    assert equivalent(a, a, "number") is True
+
+
+@quick
+@given(st.fractions(-100, 100, max_denominator=50), st.integers(2, 6))
+def test_a_fraction_equals_its_rounding_to_three_digits_or_more(value: Fraction, places: int) -> None:
+    rounded = f"{float(value):.{places}f}"
+    if len(rounded.lstrip("-0.").replace(".", "")) < 3 or Fraction(rounded).denominator == 1:
+        return
+    # Banker's and half-up rounding differ by what the rule forgives.
+    assert equivalent(rounded, f"{value.numerator}/{value.denominator}", "number") is True
+
+
+# --- hostile size
+
+_UNITS = {
+    "open brackets": "[",
+    "bracket starts": "[[a",
+    "closed brackets": "[[x]] ",
+    "unbalanced braces": "{",
+    "open boxes": "\\boxed{",
+    "open fractions": "\\frac{1",
+    "digits": "9",
+    "groups": "1,",
+    "fractions": "1/",
+    "times": "1:",
+    "spaces": " ",
+    "hashes": "#",
+    "phrases": "answer ",
+    "Chinese phrases": "答案",
+    "combining marks": "\u0301\u0323",
+    "NUL": "\0",
+    "direction marks": "\u202e",
+    "stars": "**",
+    "thoughts": "<think>",
+    "answer tags": "<answer>x",
+    "formulas": "\\(",
+    "JSON": '"answer": "',
+    "questions": "\nQ: ",
+    "corrections": "Wait, I made an error. ",
+    "chatter": "Let me know. ",
+    "quantities": "1 m ",
+    "lists": "x = 1, ",
+    "number words": "two ",
+}
+
+
+@pytest.mark.parametrize("unit", _UNITS.values(), ids=_UNITS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("no_worker")
+def test_time_grows_with_the_length_of_a_hostile_line_and_not_with_its_square(kind: AnswerKind, unit: str) -> None:
+    question = Question("?", answer="B" if kind == "choice" else "18", kind=kind)
+
+    def seconds(length: int) -> float:
+        text = unit * (length // len(unit))
+
+        def once() -> float:
+            start = time.process_time()  # this process's work alone, however busy the machine is
+            grade(text, question, finish_reason="stop")
+            return time.process_time() - start
+
+        return once() if length > 100_000 else min(once(), once())
+
+    # Eight times the length: 8 if linear, 64 if quadratic. Below 10 ms nothing is worth a ratio.
+    assert seconds(200_000) < 24 * max(seconds(25_000), 0.01)
+
+
+@pytest.mark.parametrize("unit", _UNITS.values(), ids=_UNITS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_extraction_takes_at_most_100_ms_for_200_kb(kind: AnswerKind, unit: str) -> None:
+    extract("warm", kind)
+    text = unit * (200_000 // len(unit.encode()))
+    # One of five: other work on the machine is not the subject.
+    assert any(_seconds(lambda: extract(text, kind)) < 0.1 for _ in range(5))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def test_an_answer_behind_200_kb_of_noise_is_found() -> None:
+    text = "[[" * 50_000 + "{" * 50_000 + "\0" * 1_000 + " [[18]]"
+    assert grade(text, Question("?", answer="18"), finish_reason="stop").outcome is Outcome.CORRECT
+
+
+def test_an_answer_of_200_kb_in_brackets_is_no_answer() -> None:
+    assert extract("[[" + "a" * 200_000 + "]]", "number").method == "none"
+    assert equivalent("9" * 200_000, "18", "number") is False
+
+
+# --- the process that compares expressions
+
+
+@pytest.fixture(scope="module")
+def checker() -> Iterator[MathChecker]:
+    checker = MathChecker(limit_s=2.0)
+    yield checker
+    checker.close()
+
+
+def test_expressions_are_compared_and_a_time_out_is_not_taken_for_different(checker: MathChecker) -> None:
+    assert checker.same("x^2+1", "1+x^2") is True
+    assert checker.same("x^2+1", "x^2+2") is False
+    impatient = MathChecker(limit_s=0.3)
+    try:
+        assert impatient.same("5", "100000000!") is None
+        assert impatient.same("x", "x") is True, "the same process answers the next question"
+    finally:
+        impatient.close()
+
+
+def test_a_killed_worker_is_replaced_at_the_next_call(checker: MathChecker) -> None:
+    assert checker.same("x", "x") is True
+    pid = checker.worker_pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert checker.same("\\sqrt{2}", "\\sqrt{2}") is True
+    assert checker.worker_pid not in {None, pid}
+
+
+def test_a_worker_that_no_signal_can_interrupt_is_killed_and_replaced(
+    checker: MathChecker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert checker.same("x", "x") is True
+    pid = checker.worker_pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)  # stands for C code that never comes back
+    monkeypatch.setattr(checker, "limit_s", 0.1)
+    monkeypatch.setattr(expressions, "GRACE_S", 0.2)
+    assert checker.same("x", "x") is None
+    monkeypatch.undo()
+    assert checker.same("x", "x") is True
+    assert checker.worker_pid != pid
+
+
+def test_a_worker_that_cannot_start_leaves_answers_ungraded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = tmp_path / "worker.py"
+    broken.write_text("raise SystemExit(1)")
+    monkeypatch.setattr(expressions, "WORKER", broken)
+    checker = MathChecker()
+    monkeypatch.setattr(expressions, "shared_checker", checker)
+    try:
+        for _ in range(5):
+            result = grade("[[1+x]]", Question("?", answer="x+1"), finish_reason="stop")
+            assert result.outcome is Outcome.UNGRADED
+    finally:
+        checker.close()
+    assert len(caplog.records) == 3, "it is not tried for ever"
+
+
+def test_eight_threads_grade_at_once_and_each_gets_its_own_verdict() -> None:
+    jobs: list[tuple[str, str, AnswerKind, bool]] = []
+    for i in range(40):
+        jobs.append((f"{i}+x^2", f"x^2+{i}", "number", True))
+        jobs.append((f"{i}+x^2", f"x^2+{i + 1}", "number", False))
+        jobs.append((f"{i}.00", str(i), "number", True))
+        jobs.append(("B", "A", "choice", False))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda job: equivalent(job[0], job[1], job[2]), jobs))
+    assert found == [job[3] for job in jobs]
+    expressions.shut_down()
+
+
+def test_the_shared_worker_starts_again_after_a_shut_down() -> None:
+    assert expressions.math_equal("x", "x") is True
+    expressions.shut_down()
+    assert expressions.shared_checker.worker_pid is None
+    assert expressions.math_equal("x+1", "1+x") is True
+    expressions.shut_down()
+
+
+def _gone(pid: int) -> bool:
+    """Whether a process has ended, reaped or not."""
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+def _wait(until: Callable[[], bool], seconds: float = 30.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not until() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return until()
+
+
+_MAIN = textwrap.dedent(
+    """
+    import sys, time
+    print("main runs")
+    from tale_core.grading import expressions
+    print(expressions.math_equal("x+1", "1+x"), expressions.shared_checker.worker_pid, flush=True)
+    if "wait" in sys.argv:
+        time.sleep(120)
+    """
+)
+on_linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
+
+
+@on_linux
+@pytest.mark.parametrize("how", ["script", "module"])
+def test_the_worker_never_runs_main_again_and_ends_with_it(tmp_path: Path, how: str) -> None:
+    package = tmp_path / "pkg"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(_MAIN)  # unguarded, like a page that Streamlit runs
+    (package / "streamlit.py").write_text("raise SystemExit('imported by the worker')")
+    target = ["-m", "pkg"] if how == "module" else [str(package / "__main__.py")]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
+    run = subprocess.run(
+        [sys.executable, *target], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert run.stderr == ""
+    first, second = run.stdout.splitlines()
+    verdict, pid = second.split()
+    assert (first, verdict, run.returncode) == ("main runs", "True", 0)
+    assert _wait(lambda: _gone(int(pid)))
+
+
+@on_linux
+def test_the_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "main.py"
+    script.write_text(_MAIN)
+    with subprocess.Popen(
+        [sys.executable, str(script), "wait"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        pid = int(parent.stdout.readline().split()[1])
+        assert not _gone(pid)
+        parent.kill()
+    assert _wait(lambda: _gone(pid))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_gets_a_worker_of_its_own() -> None:
+    code = textwrap.dedent(
+        """
+        import os
+        from tale_core.grading import expressions
+        assert expressions.math_equal("x", "x") is True
+        mine = expressions.shared_checker.worker_pid
+        child = os.fork()
+        if child == 0:
+            ok = expressions.shared_checker.worker_pid is None and expressions.math_equal("x", "x") is True
+            ok = ok and expressions.shared_checker.worker_pid != mine
+            expressions.shut_down()
+            os._exit(0 if ok else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert expressions.math_equal("y", "y") is True and expressions.shared_checker.worker_pid == mine
+        """
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_importing_the_grader_loads_neither_sympy_nor_math_verify() -> None:
+    code = "import sys, tale_core.grading as g; g.equivalent('18', '18.0', 'number'); print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    ).stdout.split()
+    assert "tale_core.grading.expressions" in loaded
+    assert not {"sympy", "math_verify", "latex2sympy2_extended", "numpy", "pandas"} & set(loaded)
+
+
+@pytest.mark.skipif(not GSM8K.exists(), reason="the public data set is not at hand")
+def test_every_worked_solution_of_gsm8k_is_right_by_its_own_hashes() -> None:
+    rows = [json.loads(line) for line in GSM8K.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        gold = row["answer"].rpartition("####")[2].strip()
+        result = grade(row["answer"], Question(row["question"], answer=gold), finish_reason="stop")
+        assert (result.outcome, result.extraction.method) == (Outcome.CORRECT, "hashes"), row["answer"]

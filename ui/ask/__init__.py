@@ -1,0 +1,1 @@
+"""The Ask page: its form, and one Ask as a picture."""

@@ -1,0 +1,184 @@
+"""The sweep's form: question, grid, repeats and hard caps, and beside them what all of it will take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from tale_core.budgets.kinds import ASKED, MOST, Kind
+from tale_core.elasticity.engine import MAX_BUDGET, MAX_LEVELS, MAX_REPEATS, SweepPlan
+from tale_core.elasticity.plan import parse_grid
+from tale_core.elasticity.view import SweepView
+from tale_core.errors import InputError
+from tale_core.i18n import N_, t
+from tale_core.models.choice import ModelChoice
+from tale_core.types import Price
+from ui.common import question_form, state
+from ui.common.question_form import Request, limits, no_money_cap, price_of
+from ui.common.text import literal
+from ui.elasticity.estimate import draw_estimate
+
+GRIDS = {"spread": N_("Spread evenly"), "own": N_("My own list")}
+DEFAULTS: dict[str, object] = {
+    "sweep_grid": "spread",
+    "sweep_points": 8,
+    "sweep_lowest": 10,
+    "sweep_own": "200, 100, 50, 25, 10",
+    "sweep_repeats": 3,
+    "sweep_reuse": True,
+}
+WARM = 0.7
+"""Temperature offered where Settings say 0: repeats have to differ before they can tell chance from effect."""
+
+
+def load(view: SweepView) -> None:
+    """Put a sweep's question and settings into the form."""
+    plan = view.plan
+    question_form.put(plan.question)
+    st.session_state.update({
+        "sweep_knob": plan.knob,
+        "sweep_levels": list(plan.levels),
+        "sweep_grid": "own" if plan.budgets else "spread",
+        "sweep_points": min(max(plan.points, 2), MAX_LEVELS),
+        "sweep_lowest": min(max(plan.lowest, 1), MAX_BUDGET),
+        "sweep_own": ", ".join(map(str, plan.budgets)) or DEFAULTS["sweep_own"],
+        "sweep_repeats": min(max(plan.repeats, 1), MAX_REPEATS),
+        "sweep_temperature": plan.sampling.temperature,
+        "sweep_max_calls": plan.limits.max_calls,
+        "sweep_max_tokens": plan.limits.max_tokens,
+        "sweep_max_cost": plan.limits.max_cost_usd,
+        "sweep_reuse": plan.reuse,
+    })  # fmt: skip
+
+
+def form(*, running: bool, folded: bool) -> Request | None:
+    """Draw the form with its cost estimate, folded or not; return what to measure when the viewer pressed Measure."""
+    for name, value in {**DEFAULTS, "sweep_temperature": state.sampling().temperature or WARM}.items():
+        st.session_state.setdefault(name, value)
+    question_form.heading(t("What happens when it is asked for less?"))
+    question_form.question_box()
+    answer, model, repeats, temperature, go = st.columns([1.7, 2.4, 1.25, 1.25, 2.2], vertical_alignment="bottom")
+    with answer:
+        question_form.answer_box(placeholder=t("optional"), explained=t("If you know it, every answer is graded."))
+    with model:
+        question_form.model_box()
+    with repeats:
+        st.number_input(
+            t("Repeats"), 1, MAX_REPEATS, step=1, key="sweep_repeats", persist_state="session",
+            help=t("Answers under each budget, each with a seed of its own. At temperature 0 they are all the same."),
+        )  # fmt: skip
+    with temperature:
+        st.number_input(
+            t("Temperature"), 0.0, 2.0, step=0.1, key="sweep_temperature", persist_state="session",
+            help=t("Of this sweep alone; the other sampling settings are those in Settings."),
+        )  # fmt: skip
+    # Drawn last, since what the grid holds decides whether it can be pressed.
+    place = go.empty()
+    _same_repeats()
+    in_short = st.empty()
+    with st.expander(t("Grid, cost and hard caps"), icon=":material/tune:", expanded=not folded):
+        plan, cost = _grid_and_estimate(state.current_choice())
+    if folded and not running:
+        in_short.caption(literal(cost))
+    with place:
+        pressed = question_form.go_button(
+            t("Measure"), key="measure", icon=":material/show_chart:", disabled=running or plan is None
+        )
+    return Request(plan, state.current_choice()) if pressed and plan is not None and not running else None
+
+
+def _grid_and_estimate(choice: ModelChoice) -> tuple[SweepPlan | None, str]:
+    """Grid and caps, and beside them what they will take; also in short. No plan when the list of budgets is wrong."""
+    price = price_of(choice)
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        kind = question_form.knob_box("sweep")
+        levels = question_form.levels_box("sweep", kind)
+        budgets = _grid(kind) if kind.NUMBERS else ()
+        _caps(price)
+    if budgets is None:
+        return None, t("The list of budgets below cannot be used as it is.")
+    if not kind.NUMBERS and not levels:
+        return None, t("No level is chosen.")
+    plan = _plan(kind, levels, budgets, price)
+    with right:
+        return plan, draw_estimate(plan, choice, price)
+
+
+def _same_repeats() -> None:
+    warm, repeats = float(st.session_state["sweep_temperature"] or 0), int(st.session_state["sweep_repeats"])
+    if repeats > 1 and warm == 0:
+        st.caption(
+            t(
+                "At temperature 0 all {n} repeats of a budget are the same measurement: they cost {n} times "
+                "as much and tell nothing more. Take 1 repeat, or a temperature of about {warm:g}.",
+                n=repeats,
+                warm=WARM,
+            )
+        )
+    elif repeats == 1:
+        st.caption(t("With one answer under each budget, chance and effect cannot be told apart."))
+
+
+def _grid(kind: Kind) -> tuple[int, ...] | None:
+    """The budgets that were typed; empty for a spread that the vanilla answer decides; None when the list is wrong."""
+    st.radio(
+        t("Budgets to ask for"), list(GRIDS), key="sweep_grid", format_func=lambda g: t(GRIDS[g]), horizontal=True,
+        persist_state="session",
+    )  # fmt: skip
+    if st.session_state["sweep_grid"] != "own":
+        number, lowest = st.columns(2)
+        with number:
+            st.number_input(
+                t("How many"), 2, MAX_LEVELS, step=1, key="sweep_points", persist_state="session",
+                help=t("From the vanilla answer's tokens downwards, each the same factor below the one before."),
+            )  # fmt: skip
+        with lowest:
+            st.number_input(t("Lowest, tokens"), 1, MAX_BUDGET, step=5, key="sweep_lowest", persist_state="session")
+        return ()
+    text = st.text_input(t("Tokens, with commas between"), key="sweep_own", persist_state="session")
+    try:
+        return parse_grid(text or "", low=question_form.floor_of(kind), high=MAX_BUDGET if kind is ASKED else MOST)
+    except InputError as e:
+        st.error(literal(str(e), 600), icon=":material/error:")
+        return None
+
+
+def _caps(price: Price | None) -> None:
+    reason = no_money_cap(price)
+    calls, tokens, money = st.columns(3, vertical_alignment="bottom")
+    with calls:
+        st.number_input(
+            t("Cap: calls"), 1, 10_000, value=None, step=1, key="sweep_max_calls", persist_state="session",
+            placeholder=t("none"), help=t("The sweep stops before the call that would break a cap."),
+        )  # fmt: skip
+    with tokens:
+        st.number_input(
+            t("Cap: tokens"), 1, 100_000_000, value=None, step=1000, key="sweep_max_tokens", persist_state="session",
+            placeholder=t("none"), help=t("Prompts and answers together."),
+        )  # fmt: skip
+    with money:
+        st.number_input(
+            t("Cap: dollars"), 0.0001, 10_000.0, value=None, step=0.01, format="%.4f", key="sweep_max_cost",
+            persist_state="session", placeholder=t("none"), disabled=reason is not None,
+            help=reason or t("By the endpoint's published price."),
+        )  # fmt: skip
+    question_form.reuse_toggle("sweep_reuse")
+
+
+def _plan(kind: Kind, levels: tuple[str, ...], budgets: tuple[int, ...], price: Price | None) -> SweepPlan:
+    now = st.session_state
+    return SweepPlan(
+        question=question_form.typed(),
+        knob=kind.NAME,
+        levels=levels,
+        budgets=budgets,
+        points=int(now["sweep_points"]),
+        lowest=max(int(now["sweep_lowest"]), question_form.floor_of(kind) if kind.NUMBERS else 1),
+        repeats=int(now["sweep_repeats"]),
+        template=state.template(),
+        sampling=replace(state.sampling(), temperature=now["sweep_temperature"]),
+        limits=limits("sweep", price),
+        reuse=bool(now["sweep_reuse"]),
+    )

@@ -1,0 +1,34 @@
+"""The file that a browser gets for every page: Streamlit's own, told to show nothing before a page's first words.
+
+Streamlit first draws an empty page without a sidebar; once the sidebar comes, everything would jump aside.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+from streamlit import file_util
+
+from ui.common.nav import PAGES
+
+_WORDS = ("stSidebar", "stAlert", "stException")
+_NOTHING_YET = "".join(f':not(:has([data-testid="{name}"]))' for name in _WORDS)
+_STYLE = f"<style>.stAppViewContainer{_NOTHING_YET} {{ visibility: hidden; }}</style>"
+
+
+def routes() -> list[Route]:
+    """The address of every page; what Streamlit serves besides stays with it."""
+    paths = ("/" if path == "app.py" else f"/{Path(path).stem}" for path, _, _ in PAGES)
+    return [Route(path, _page, methods=["GET"]) for path in paths]
+
+
+async def _page(request: Request) -> HTMLResponse:
+    return HTMLResponse(_html(), headers={"Cache-Control": "no-cache"})
+
+
+def _html() -> str:
+    file = Path(file_util.get_static_dir()) / "index.html"
+    return file.read_text(encoding="utf-8").replace("</head>", f"{_STYLE}</head>", 1)

@@ -1,0 +1,1 @@
+"""The Class page: the lesson and its recordings, and rooms for a teacher and students."""

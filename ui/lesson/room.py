@@ -1,0 +1,341 @@
+"""The teacher's room, and the screen that the class sees. What moves is in fragments; buttons and boxes stand still."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from urllib.parse import quote, urlsplit
+
+import streamlit as st
+
+from tale_core.access.opening import qr_png
+from tale_core.errors import InputError, StoreError
+from tale_core.i18n import joined, language, t, tn
+from tale_core.lessons import lesson
+from tale_core.lessons.queue import Caps
+from tale_core.lessons.recorded import Recording, available
+from tale_core.lessons.room import LiveRoom, RoomView, SeatView, check_caps
+from tale_core.store import RoomChanges
+from ui import access
+from ui.common import state
+from ui.common.text import literal
+from ui.lesson import charts as lesson_figures
+from ui.lesson import player as lesson_player
+from ui.lesson import steps as lesson_steps
+
+BEAT_S = 2.0
+"""Seconds between two looks at the room."""
+
+
+def teacher(live: LiveRoom) -> None:
+    """Who is here, what they guess and ask, and what it costs; pause, reveal, close."""
+    record = live.record
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.title(t("Room {code}", code=live.code), anchor=False)
+        _switches(live)
+    st.warning(
+        t("The address of this page is the key to the room: show the class the class screen, not this page."),
+        icon=":material/key:",
+    )
+    _links(live)
+    if record.status == "closed":
+        st.info(t("The room is closed. What was guessed and spent is kept."), icon=":material/door_front:")
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _guessing(live)
+    with right:
+        _spending(live)
+    lesson_steps.heading(t("Who is here"))
+    _class(live)
+    _remove(live)
+
+
+def _switches(live: LiveRoom) -> None:
+    status = live.record.status
+    with st.container(horizontal=True, width="content"):
+        if live.record.locked:
+            _button(
+                live, t("Let others join"), "room_unlock", ":material/lock_open:", off=status == "closed", locked=False
+            )
+        else:
+            _button(live, t("Lock the room"), "room_lock", ":material/lock:", off=status == "closed", locked=True)
+        if status == "paused":
+            _button(live, t("Go on"), "room_resume", ":material/play_arrow:", main=True, status="open")
+        else:
+            _button(live, t("Pause asking"), "room_pause", ":material/pause:", off=status == "closed", status="paused")
+        with st.popover(t("Close the room"), icon=":material/door_front:", disabled=status == "closed"):
+            st.markdown(t("Nobody can join, guess or ask any more. This cannot be undone."))
+            _button(live, t("Yes, close it"), "room_close", ":material/door_front:", main=True, status="closed")
+
+
+def _button(
+    live: LiveRoom, label: str, key: str, icon: str, *, main: bool = False, off: bool = False, **changes: object
+) -> None:
+    st.button(
+        label, key=key, icon=icon, type="primary" if main else "secondary", disabled=off, on_click=_change,
+        args=(live,), kwargs=changes,
+    )  # fmt: skip
+
+
+def _change(live: LiveRoom, **changes: object) -> None:
+    try:
+        live.change(**RoomChanges(**changes))  # type: ignore[typeddict-item]
+    except StoreError as e:
+        st.session_state["room_error"] = str(e)
+
+
+def address(live: LiveRoom, **more: str) -> str:
+    """The room's address as a person would type it; in a class as students reach it, wherever this page was opened."""
+    here = urlsplit(str(st.context.url or ""))
+    base = f"{here.scheme}://{here.netloc}{here.path}" if here.netloc else "/Lesson"
+    if not more and (reached := access.class_base()) is not None:
+        base = f"{reached}/Lesson"
+    rest = "".join(f"&{name}={quote(value)}" for name, value in more.items())
+    return f"{base}?room={quote(live.code)}{rest}"
+
+
+def join_code(live: LiveRoom, *, width: int, to_copy: bool = False) -> None:
+    """The room's address as a picture that phones read, and in words."""
+    with st.container(key="join-code", gap="small", width="content"):
+        st.image(qr_png(address(live)), width=width, alt=t("The address as a code for phones"))
+        if to_copy:
+            st.code(address(live), language=None, width="content")
+        else:
+            st.markdown(f"##### {literal(address(live), 200)}", anchors=False, width="content")
+
+
+def _links(live: LiveRoom) -> None:
+    if error := st.session_state.pop("room_error", None):
+        st.error(literal(str(error), 800), icon=":material/error:")
+    if live.record.locked:
+        st.info(t("The room is locked: nobody new may join."), icon=":material/lock:")
+    join_code(live, width=160, to_copy=True)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.link_button(
+            t("Open the class screen"), address(live, screen="1"), icon=":material/present_to_all:", key="room_screen"
+        )
+        st.caption(t("Students open the Class page and type the code, or use the address on the class screen."))
+
+
+# Guessing
+
+
+def guessable() -> dict[str, Recording]:
+    """The recordings whose tokens can be guessed, those in the reader's language first."""
+    found, _ = available()
+    fitting = [one for one in found.values() if lesson.can_be_guessed(one)]
+    return {one.name: one for one in sorted(fitting, key=lambda one: one.session.question.language != language())}
+
+
+def _guessing(live: LiveRoom) -> None:
+    record, there = live.record, guessable()
+    closed = record.status == "closed"
+    lesson_steps.heading(t("Guess together"))
+    names = list(there)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            t("What is guessed"), names, key="room_recording", format_func=lambda name: _named(there[name]),
+            index=names.index(record.recording) if record.recording in names else 0,
+        )  # fmt: skip
+        asking = record.recording is not None and not record.revealed
+        _button(
+            live, t("Ask the class"), "room_guess", ":material/campaign:", main=not asking,
+            off=closed or not chosen or (asking and record.recording == chosen), recording=chosen, revealed=False,
+        )  # fmt: skip
+        _button(
+            live, t("Reveal"), "room_reveal", ":material/visibility:", main=asking, off=closed or not asking,
+            revealed=True,
+        )  # fmt: skip
+    if record.recording in there:
+        _guesses(live, there[record.recording])
+
+
+def _named(recording: Recording) -> str:
+    return f"{recording.session.question.text[:44].rstrip()}… · {lesson.mark(recording)}"
+
+
+@st.fragment(run_every=BEAT_S)
+def _guesses(live: LiveRoom, recording: Recording) -> None:
+    view = live.view()
+    actual = lesson.guessed_tokens(recording) if view.record.revealed else None
+    lesson_figures.guesses(view.guesses, actual=actual, key="room_histogram")
+
+
+# Spending
+
+
+def _spending(live: LiveRoom) -> None:
+    lesson_steps.heading(t("Asking"))
+    choice = live.choice
+    current = state.current_choice()
+    if choice is None:
+        st.warning(t("No model can be asked: this room was opened before the server was started again."))
+    else:
+        st.markdown(t("Students ask **{model}**.", model=literal(choice.title)))
+    if choice is None or choice.key != current.key:
+        st.button(
+            t("Let them ask {model}", model=literal(current.title, 60)), key="room_model", icon=":material/swap_horiz:",
+            on_click=_use, args=(live,),
+        )  # fmt: skip
+    _totals(live)
+    with st.expander(t("What may be spent"), icon=":material/savings:"):
+        _caps(live)
+
+
+def _use(live: LiveRoom) -> None:
+    choice = state.current_choice()
+    live.use(choice, keys=state.secrets(), key=state.session_keys().get(choice.key))
+    _change(live, model=choice.model, endpoint=choice.endpoint)
+
+
+@st.fragment(run_every=BEAT_S)
+def _totals(live: LiveRoom) -> None:
+    view = live.view()
+    waiting, running = sum(s.waiting for s in view.seats), sum(s.running for s in view.seats)
+    record = view.record
+    st.markdown(
+        t(
+            "**{calls}** of {most_calls} calls and **{tokens}** of {most_tokens} tokens are spent.",
+            calls=f"{view.spent.calls:,}",
+            most_calls=_most(record.room_calls),
+            tokens=f"{view.spent.tokens:,}",
+            most_tokens=_most(record.room_tokens),
+        )
+    )
+    message = tn("{n} call is being answered", "{n} calls are being answered", running)
+    paused = t("Asking is paused.") if record.status == "paused" else ""
+    st.caption(joined(t("{running}, {waiting} wait for a turn.", running=message, waiting=waiting), paused))
+
+
+def _most(value: int | None) -> str:
+    return t("any number of") if value is None else f"{value:,}"
+
+
+def _caps(live: LiveRoom) -> None:
+    labels = {
+        "student_calls": t("Calls of one student"),
+        "student_tokens": t("Tokens of one student"),
+        "room_calls": t("Calls of the room"),
+        "room_tokens": t("Tokens of the room"),
+        "seats_per_address": t("Seats of one network address"),
+    }
+    record = live.record
+    with st.form("room_caps", border=False):
+        given = {
+            name: st.number_input(
+                labels[name], 1, 1_000_000_000, getattr(record, name), key=f"room_{name}", placeholder=t("no limit")
+            )
+            for name in labels
+        }
+        st.caption(t("An empty box means no limit. Answers that would pass a limit are not started."))
+        if st.form_submit_button(t("Set"), icon=":material/check:", disabled=record.status == "closed"):
+            whole = {name: None if value is None else int(value) for name, value in given.items()}
+            seats = whole.pop("seats_per_address")
+            caps = Caps(**whole)
+            try:
+                check_caps(caps)
+            except InputError as e:
+                st.error(literal(str(e), 400))
+                return
+            _change(live, seats_per_address=seats, **asdict(caps))
+            st.rerun()
+
+
+# The class
+
+
+@st.fragment(run_every=BEAT_S)
+def _class(live: LiveRoom) -> None:
+    view = live.view()
+    if not view.seats:
+        st.caption(t("Nobody has joined yet. The code is {code}.", code=live.code))
+        return
+    cells = {
+        t("Student"): [literal(s.seat.nickname, 40) for s in view.seats],
+        t("Here"): [t("yes") if s.here else t("away") for s in view.seats],
+        t("Guessed"): [t("yes") if s.guessed else "–" for s in view.seats],
+        t("Asking"): [_asking(s) for s in view.seats],
+        t("Calls"): [f"{s.spent.calls:,}" for s in view.seats],
+        t("Tokens"): [f"{s.spent.tokens:,}" for s in view.seats],
+    }
+    st.table(cells, border="horizontal", alt=t("The students of the room"))
+
+
+def _remove(live: LiveRoom) -> None:
+    with st.popover(t("Take a seat away"), icon=":material/person_remove:"):
+        _seats(live)
+
+
+@st.fragment(run_every=BEAT_S)
+def _seats(live: LiveRoom) -> None:
+    """Those who are in now: they come while the box is open."""
+    seats = {seat.id: literal(seat.nickname, 40) for seat in live.rooms.seats(live.id)}
+    if not seats:
+        st.caption(t("Nobody has joined yet. The code is {code}.", code=live.code))
+        return
+    if st.session_state.get("room_seat") not in seats:
+        st.session_state.pop("room_seat", None)
+    chosen = st.selectbox(t("Student"), list(seats), key="room_seat", format_func=seats.__getitem__)
+    st.caption(t("What the student asks stops, and this browser gets no other seat in the room."))
+    st.button(
+        t("Take it away"), key="room_remove", type="primary", on_click=_take_away,
+        args=(live, chosen),
+    )  # fmt: skip
+
+
+def _take_away(live: LiveRoom, seat_id: str) -> None:
+    try:
+        live.remove(seat_id)
+    except StoreError as e:
+        st.session_state["room_error"] = str(e)
+
+
+def _asking(seat: SeatView) -> str:
+    if seat.running:
+        return t("being answered")
+    return "–" if seat.place is None else t("number {n} in the queue", n=seat.place)
+
+
+# What the class sees
+
+
+def screen(live: LiveRoom) -> None:
+    """For the projector: the code, the question, how many have guessed; the histogram once it is revealed."""
+    record, there = live.record, guessable()
+    _watch(live, (record.recording, record.revealed, record.status))
+    recording = there.get(record.recording or "")
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.title(t("Join with {code}", code=live.code), anchor=False)
+        join_code(live, width=200)
+    if record.status == "closed":
+        st.info(t("The room is closed."), icon=":material/door_front:")
+    if recording is None:
+        _present(live)
+        return
+    lesson_steps.question(recording)
+    lesson_steps.added(recording)
+    lesson_player.mark(recording)
+    if not record.revealed:
+        st.title(t("How many tokens will it write?"), anchor=False)
+        _present(live)
+        return
+    st.title(t("It wrote {n} tokens.", n=f"{lesson.guessed_tokens(recording):,}"), anchor=False)
+    lesson_figures.guesses(live.view().guesses, actual=lesson.guessed_tokens(recording), key="screen_histogram")
+    lesson_player.show(recording)
+
+
+@st.fragment(run_every=BEAT_S)
+def _watch(live: LiveRoom, drawn: tuple[object, ...]) -> None:
+    """Draw the page again when the teacher has changed something."""
+    record = live.record
+    if (record.recording, record.revealed, record.status) != drawn:
+        st.rerun()
+
+
+@st.fragment(run_every=BEAT_S)
+def _present(live: LiveRoom) -> None:
+    view: RoomView = live.view()
+    here = tn("{n} student is here", "{n} students are here", len(view.seats))
+    if view.record.recording is None:
+        lesson_steps.heading(here, 3)
+        return
+    lesson_steps.heading(t("{n} of {all} have guessed", n=len(view.guesses), all=len(view.seats)), 3)

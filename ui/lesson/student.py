@@ -1,0 +1,247 @@
+"""A student's page: join, guess, ask, and see one's own place in the queue and one's own answers; nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from tale_core.access.who import asking
+from tale_core.ask.plan import AskPlan
+from tale_core.ask.run import AskView, view_of
+from tale_core.calibration.saved import usual_template
+from tale_core.calls.comparison import guess_score
+from tale_core.datasets import language_of
+from tale_core.errors import InputError, NotFoundError, StoreError
+from tale_core.i18n import joined, t
+from tale_core.lessons import lesson
+from tale_core.lessons.recorded import Recording, available
+from tale_core.lessons.room import NICKNAME_LETTERS, LiveRoom
+from tale_core.settings import get_settings
+from tale_core.store import SeatRecord
+from tale_core.types import Question, Sampling
+from ui.ask import result as ask_result
+from ui.ask.live import LiveAsk, phase_line
+from ui.common.text import literal
+from ui.lesson import charts as lesson_figures
+from ui.lesson import player as lesson_player
+from ui.lesson import steps as lesson_steps
+
+BEAT_S = 2.0
+ANSWER_BEAT_S = 0.7
+"""Seconds between two pictures of an answer that is being written."""
+MAX_TOKENS = 600
+"""Of an answer in a room."""
+Go = Callable[..., None]
+
+
+def draw(live: LiveRoom, secret: str, go: Go) -> None:
+    """The page of a student who came with a code.
+
+    Args:
+        live: The room.
+        secret: The seat's, from the address; "" for somebody who has none yet.
+        go: Shows another address.
+    """
+    seat = live.seat_of(secret, browser=asking().browser)
+    if seat is None:
+        _join(live, go)
+        return
+    job = live.job_of(seat.id)
+    drawn = _stands(live, seat)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        room = t("room {code}", code=live.code)
+        lesson_steps.heading(f"{literal(seat.nickname, 40)} · {room}", 3)
+        st.button(
+            t("Leave"), key="seat_leave", icon=":material/logout:", type="tertiary", on_click=_leave,
+            args=(live, seat, go),
+        )  # fmt: skip
+    _beat(live, seat, secret, drawn)
+    _guessing(live, seat)
+    st.divider()
+    _asking(live, seat, running=job is not None and job.view().running)
+    _answers(live, seat)
+
+
+def _join(live: LiveRoom, go: Go) -> None:
+    st.title(t("Join room {code}", code=live.code), anchor=False)
+    if live.record.status == "closed":
+        st.info(t("The room is closed."), icon=":material/door_front:")
+        return
+    asker = asking()
+    if live.is_removed(asker.browser):
+        st.info(t("Your teacher has taken your seat away."), icon=":material/person_remove:")
+        return
+    if asker.role == "student" and asker.browser is None:
+        st.info(t("Your browser has not kept our cookie, which holds your seat. Allow it, and load the page again."))
+        return
+    with st.form("seat_join", border=False):
+        nickname = st.text_input(t("Your nickname"), key="seat_nickname", max_chars=NICKNAME_LETTERS, width=320)
+        pressed = st.form_submit_button(t("Join"), type="primary", icon=":material/login:")
+    st.caption(t("Your teacher sees the nickname and what you spend. Nobody else sees what you ask."))
+    if pressed:
+        try:
+            seated = live.join(nickname, browser=asker.browser, address=asker.address)
+        except (InputError, StoreError) as e:
+            st.error(literal(str(e), 400), icon=":material/error:")
+            return
+        go(room=live.code, seat=seated.secret)
+        st.rerun()
+
+
+def _leave(live: LiveRoom, seat: SeatRecord, go: Go) -> None:
+    live.leave(seat.id)
+    go()
+
+
+def _stands(live: LiveRoom, seat: SeatRecord) -> tuple[object, ...]:
+    """What the page depends on; when it changes the page is drawn again."""
+    record, job = live.record, live.job_of(seat.id)
+    ended = job is not None and not job.view().running
+    return (record.recording, record.revealed, record.status, live.choice is None, job.id if job else "", ended)
+
+
+@st.fragment(run_every=BEAT_S)
+def _beat(live: LiveRoom, seat: SeatRecord, secret: str, drawn: tuple[object, ...]) -> None:
+    """A sign of life, the place in the queue and the share; one line that always stands at the same place."""
+    live.seen(seat.id)
+    if live.seat_of(secret, browser=asking().browser) is None:
+        st.rerun()  # The teacher has taken the seat away.
+    if _stands(live, seat) != drawn:
+        st.rerun()
+    record, spent = live.record, live.queue.spent().get(seat.id)
+    calls, tokens = (spent.calls, spent.tokens) if spent else (0, 0)
+    parts = [_share(calls, record.student_calls, tokens, record.student_tokens)]
+    place = live.queue.place(seat.id)
+    if record.status == "paused":
+        parts.insert(0, t("Your teacher has paused asking."))
+    if place is not None:
+        parts.insert(0, t("**You are number {n} in the queue.**", n=place))
+    st.markdown(joined(*parts))
+
+
+def _share(calls: int, most_calls: int | None, tokens: int, most_tokens: int | None) -> str:
+    used = f"{calls:,}" if most_calls is None else t("{n} of {most}", n=f"{calls:,}", most=f"{most_calls:,}")
+    paid = f"{tokens:,}" if most_tokens is None else t("{n} of {most}", n=f"{tokens:,}", most=f"{most_tokens:,}")
+    return t("You have used {calls} calls and {tokens} tokens.", calls=used, tokens=paid)
+
+
+def _guessing(live: LiveRoom, seat: SeatRecord) -> None:
+    record = live.record
+    recording = available()[0].get(record.recording or "")
+    if recording is None:
+        lesson_steps.heading(t("Wait for your teacher to ask for a guess."))
+        return
+    lesson_steps.question(recording)
+    lesson_steps.added(recording)
+    lesson_player.mark(recording)
+    guessed = live.my_guess(seat)
+    if record.revealed:
+        _revealed(live, recording, guessed)
+    else:
+        lesson_steps.heading(t("How many tokens will it write?"))
+        _guess_form(live, seat, recording, guessed)
+
+
+def _guess_form(live: LiveRoom, seat: SeatRecord, recording: Recording, guessed: int | None) -> None:
+    vanilla = lesson.answer_of(recording, "vanilla").completion_tokens or 0
+    st.markdown(t("Without the sentence it wrote **{n}** tokens.", n=f"{vanilla:,}"))
+    with (
+        st.form(f"seat_guess_{recording.name}", border=False),
+        st.container(horizontal=True, vertical_alignment="bottom"),
+    ):
+        tokens = st.number_input(
+            t("Your guess: tokens"), 1, 100_000, guessed, key=f"seat_tokens_{recording.name}", width=200
+        )
+        pressed = st.form_submit_button(
+            t("Change my guess") if guessed else t("Guess"), type="primary", icon=":material/target:"
+        )
+    if pressed and tokens is not None:
+        try:
+            if live.guess(seat, int(tokens)):
+                st.rerun()
+            st.info(t("It has been revealed: this guess no longer counts."))
+        except (InputError, StoreError) as e:
+            st.error(literal(str(e), 400), icon=":material/error:")
+    elif guessed:
+        st.success(t("You guessed {n} tokens. Wait for the reveal.", n=f"{guessed:,}"), icon=":material/check:")
+
+
+def _revealed(live: LiveRoom, recording: Recording, guessed: int | None) -> None:
+    actual = lesson.guessed_tokens(recording)
+    message = t("It wrote {n} tokens.", n=f"{actual:,}")
+    if guessed is not None:
+        message = joined(
+            message, t("You guessed {n}: {score} of 100.", n=f"{guessed:,}", score=guess_score(guessed, actual))
+        )
+    lesson_steps.heading(message, 3)
+    lesson_figures.guesses(live.view().guesses, actual=actual, key="seat_histogram")
+
+
+def _asking(live: LiveRoom, seat: SeatRecord, *, running: bool) -> None:
+    if live.choice is None or live.record.status == "closed":
+        st.caption(t("Nothing can be asked in this room now."))
+        return
+    lesson_steps.heading(t("Ask the model yourself"))
+    with st.form("seat_ask", border=False):
+        question = st.text_area(t("Question"), key="seat_question", height=90, max_chars=2000)
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            answer = st.text_input(t("Known answer"), key="seat_answer", placeholder=t("optional"), width=200)
+            budget = st.number_input(t("Budget: tokens"), 1, 2000, 40, key="seat_budget", width=160)
+            pressed = st.form_submit_button(t("Ask"), type="primary", icon=":material/play_arrow:", disabled=running)
+    if not pressed:
+        return
+    model = live.choice.model
+    plan = AskPlan(
+        question=Question(
+            question.strip(), answer=answer.strip() or None, language=language_of(question), source="class"
+        ),
+        estimator=f"fixed:{int(budget)}",
+        template=usual_template(model, get_settings()),
+        sampling=Sampling(max_tokens=MAX_TOKENS),
+    )
+    try:
+        st.query_params["session"] = live.ask(seat, plan).id
+    except (InputError, StoreError) as e:
+        st.error(literal(str(e), 600), icon=":material/error:")
+        return
+    st.rerun()
+
+
+def _answers(live: LiveRoom, seat: SeatRecord) -> None:
+    """The running or newest Ask of this student."""
+    job = live.job_of(seat.id)
+    if job is not None and job.view().running:
+        st.button(t("Stop"), key="seat_stop", icon=":material/stop_circle:", on_click=job.stop)
+        _growing(live, seat)
+        return
+    view = job.view() if job is not None else _stored(live)
+    if view is not None:
+        ask_result.whole(view)
+
+
+@st.fragment(run_every=ANSWER_BEAT_S)
+def _growing(live: LiveRoom, seat: SeatRecord) -> None:
+    job = live.job_of(seat.id)
+    if job is None:
+        return
+    view = job.view()
+    if not view.running:
+        st.rerun()
+    phase_line(view)
+    LiveAsk().update(view)
+
+
+def _stored(live: LiveRoom) -> AskView | None:
+    """What the address names, from before a restart of the server."""
+    session_id = str(st.query_params.get("session", ""))
+    if not session_id:
+        return None
+    try:
+        session = live.store.get_session(session_id)
+    except NotFoundError:
+        return None
+    except StoreError as e:
+        st.error(literal(str(e), 600), icon=":material/error:")
+        return None
+    return view_of(session) if session.kind == "ask" else None

@@ -1,0 +1,1 @@
+"""The Search page: its form, and one search as a picture."""
