@@ -81,7 +81,8 @@ def split_thinking(text: str) -> Parts:
         closes_nothing = not inside_before and _closes(m)
         if closes_nothing:
             # The template had opened it; what looked like an answer was the thought.
-            thought, answer = [*thought, *answer, piece], []
+            thought += [*answer, piece]
+            answer.clear()
         else:
             (thought if inside_before else answer).append(piece)
         at, seen = m.end(), True
@@ -144,8 +145,7 @@ def _joined(pieces: list[str]) -> str:
 def _quoted(text: str, m: re.Match[str], *, shift: int = 0) -> bool:
     """Whether a mark stands in quotes, as in a sentence about it; `text` has so many letters before the match's own."""
     start, end = m.start() + shift, m.end() + shift
-    before, after = text[max(0, start - 1) : start], text[end : end + 1]
-    return bool(before) and before in _QUOTES and bool(after) and (after in _QUOTES or after in "”’»")
+    return 0 < start and text[start - 1] in _QUOTES and end < len(text) and text[end] in _QUOTES + "”’»"
 
 
 def _closes(m: re.Match[str]) -> bool:

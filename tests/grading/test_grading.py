@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -299,6 +300,7 @@ _UNITS = {
     "direction marks": "\u202e",
     "stars": "**",
     "thoughts": "<think>",
+    "ends of thoughts": "</think>",
     "answer tags": "<answer>x",
     "formulas": "\\(",
     "JSON": '"answer": "',
@@ -333,17 +335,24 @@ def test_time_grows_with_the_length_of_a_hostile_line_and_not_with_its_square(ki
 
 @pytest.mark.parametrize("unit", _UNITS.values(), ids=_UNITS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_extraction_takes_at_most_100_ms_for_200_kb(kind: AnswerKind, unit: str) -> None:
+def test_extraction_from_200_kb_takes_at_most_six_times_a_plain_search_through_them(
+    kind: AnswerKind, unit: str
+) -> None:
+    # A ratio, since machines differ: where 100 ms are allowed for the extraction, the search takes 17.
     extract("warm", kind)
-    text = unit * (200_000 // len(unit.encode()))
-    # One of five: other work on the machine is not the subject.
-    assert any(_seconds(lambda: extract(text, kind)) < 0.1 for _ in range(5))
+    text, letters = unit * (200_000 // len(unit.encode())), "x" * 200_000
+    assert _seconds(lambda: extract(text, kind)) < 6 * _seconds(lambda: [m.end() for m in re.finditer("x", letters)])
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
+    """The least of five: other work on the machine is not the subject."""
+
+    def once() -> float:
+        start = time.process_time()
+        work()
+        return time.process_time() - start
+
+    return min(once() for _ in range(5))
 
 
 def test_an_answer_behind_200_kb_of_noise_is_found() -> None:
