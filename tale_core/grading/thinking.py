@@ -145,7 +145,7 @@ def _joined(pieces: list[str]) -> str:
 def _quoted(text: str, m: re.Match[str], *, shift: int = 0) -> bool:
     """Whether a mark stands in quotes, as in a sentence about it; `text` has so many letters before the match's own."""
     start, end = m.start() + shift, m.end() + shift
-    return 0 < start and text[start - 1] in _QUOTES and end < len(text) and text[end] in _QUOTES + "”’»"
+    return start > 0 and text[start - 1] in _QUOTES and end < len(text) and text[end] in _QUOTES + "”’»"
 
 
 def _closes(m: re.Match[str]) -> bool:
