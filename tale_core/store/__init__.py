@@ -13,7 +13,6 @@ from tale_core.store.archive.trash import UNDO_FOR, Deleted, Refused, Trash
 from tale_core.store.archive.writing import Exported, export_archive
 from tale_core.store.audit import Deed, Spent, deeds, spent
 from tale_core.store.database.opening import open_store, tidy
-from tale_core.store.database.owner import current_owner
 from tale_core.store.database.reconnect import through_outage
 from tale_core.store.experiments import ExperimentStore, SpentSums, UnitFigures, UnitRecord, UnitStatus
 from tale_core.store.history import COUNTED, Entry, History, Listing, Place, SessionFilter
@@ -115,7 +114,6 @@ __all__ = [
     "answer_key",
     "answering_models",
     "copy_database",
-    "current_owner",
     "deeds",
     "export_archive",
     "exported_labels",

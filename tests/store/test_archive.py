@@ -22,13 +22,13 @@ from sqlalchemy import event, select
 
 from tale_core.errors import ArchiveError, InputError, StoppedError, StoreError
 from tale_core.i18n import t, use_language
+from tale_core.process import current_owner
 from tale_core.store import (
     Archive,
     ExperimentStore,
     SessionFilter,
     Store,
     Trash,
-    current_owner,
     export_archive,
     import_archive,
     look,
