@@ -273,7 +273,7 @@ def _difference(one: list[dict[str, float]], other: list[dict[str, float]]) -> f
 
 
 def _best(trials: Sequence[Trial], name: str) -> float:
-    return round(max(getattr(trial, name) for trial in trials), 2)
+    return round(max(float(getattr(trial, name)) for trial in trials), 2)
 
 
 def _check(found: NativeBuild) -> None:
