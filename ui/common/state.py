@@ -14,10 +14,11 @@ from typing import cast
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from tale_core.access.who import asking
+from tale_core.access.who import OWNER, asking, asking_as
 from tale_core.calibration.saved import usual_template
 from tale_core.errors import SettingsError, StoreError
 from tale_core.i18n import N_, NAMES, SOURCE, ask_language
+from tale_core.lessons import room_trash
 from tale_core.models.choice import ModelChoice, available_choices, default_choice, efforts
 from tale_core.models.endpoint_url import listens_alone
 from tale_core.prompts.messages import TEMPLATES
@@ -245,6 +246,8 @@ def empty_trash() -> None:
     """Throw away what has been in the trash for its time; asked by every page, done once an hour."""
     with suppress(StoreError):
         Trash(store()).expire()
+        with asking_as(OWNER):  # Its time is over for everybody, whoever has a page open.
+            room_trash.expire()
 
 
 def store() -> Store:
