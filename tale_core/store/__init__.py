@@ -16,6 +16,7 @@ from tale_core.store.database.opening import open_store, tidy
 from tale_core.store.database.reconnect import through_outage
 from tale_core.store.experiments import ExperimentStore, SpentSums, UnitFigures, UnitRecord, UnitStatus
 from tale_core.store.history import COUNTED, Entry, History, Listing, Place, SessionFilter
+from tale_core.store.kept_keys import KeptKeys
 from tale_core.store.labels.export import ExportedLabel, exported_labels
 from tale_core.store.labels.keys import annotator_key, answer_key, normalised, question_key
 from tale_core.store.labels.queue import (
@@ -76,6 +77,7 @@ __all__ = [
     "GradesNeeded",
     "History",
     "Imported",
+    "KeptKeys",
     "LabelQueue",
     "LabelStore",
     "LabelTarget",
