@@ -349,6 +349,7 @@ class RoomRow(Base, table=True):
     locked: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     seats_per_address: int | None = Field(default=None, sa_type=BigInteger)
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    step: str | None = Field(default=None, sa_type=SafeText)
 
 
 class RoomSeatRow(Base, table=True):
@@ -380,6 +381,19 @@ class RoomGuessRow(Base, table=True):
     tokens: int = Field(sa_type=BigInteger)
 
 
+class RoomStrikeRow(Base, table=True):
+    """A sentence that a student struck out of a recorded answer, as it was."""
+
+    __tablename__ = "room_strike"
+    __table_args__ = ({"info": {"archive": False}},)
+
+    room_id: str = Field(primary_key=True, foreign_key="room.id", ondelete="CASCADE", sa_type=SafeText)
+    recording: str = Field(primary_key=True, sa_type=SafeText)
+    seat_id: str = Field(primary_key=True, foreign_key="room_seat.id", ondelete="CASCADE", sa_type=SafeText)
+    sentence: int = Field(primary_key=True)
+    text: str = Field(sa_type=SafeText)
+
+
 class RoomCallRow(Base, table=True):
     """One call of a room: the most it can cost while it runs, what it cost when it has ended."""
 
@@ -409,4 +423,5 @@ kept_keys: Table = Base.metadata.tables["kept_key"]
 rooms: Table = Base.metadata.tables["room"]
 room_seats: Table = Base.metadata.tables["room_seat"]
 room_guesses: Table = Base.metadata.tables["room_guess"]
+room_strikes: Table = Base.metadata.tables["room_strike"]
 room_calls: Table = Base.metadata.tables["room_call"]
