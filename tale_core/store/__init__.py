@@ -49,6 +49,7 @@ from tale_core.store.labels.types import (
 from tale_core.store.records import CallFields, SessionFields, SessionSummary, new_session_id
 from tale_core.store.repository import Belonging, Store, Try
 from tale_core.store.rooms import RoomChanges, RoomRecord, RoomStore, SeatRecord, SeatSpent
+from tale_core.store.traffic import ModelTraffic, Pair, Passed, TrafficStore
 
 __all__ = [
     "COUNTED",
@@ -83,7 +84,10 @@ __all__ = [
     "LabelTarget",
     "Listing",
     "Manifest",
+    "ModelTraffic",
     "Moved",
+    "Pair",
+    "Passed",
     "Place",
     "QueueCounts",
     "QueueFilter",
@@ -106,6 +110,7 @@ __all__ = [
     "StoredAnswer",
     "TableSum",
     "ToGrade",
+    "TrafficStore",
     "Trash",
     "Try",
     "UnitFigures",
