@@ -64,8 +64,12 @@ def _finding(found: Sequence[Finding], models: Sequence[ModelLine]) -> None:
             st.markdown(literal(advice(found[0]), 400))
         else:
             n = sum(one.requests for one in models)
-            st.markdown("### " + tn("{n:,} request has passed, and none was asked both ways yet.",
-                                    "{n:,} requests have passed, and none was asked both ways yet.", n), anchors=False)  # fmt: skip
+            words = tn(
+                "{n:,} request has passed, and none was asked both ways yet.",
+                "{n:,} requests have passed, and none was asked both ways yet.",
+                n,
+            )
+            st.markdown(f"### {words}", anchors=False)
     if (saved := whole_saving(found, models)) is not None:
         st.caption(t("Of all output tokens, with the requests that are left as they are: {share:.0%}.", share=saved))
 
@@ -157,7 +161,7 @@ def _how_to_start() -> None:
         st.markdown(
             t(
                 "It observes: nothing changes for your program, and a sample is asked both ways within a cap. With "
-                "`--mode save` it uses what surely saves and surely agrees; `--keep-texts DAYS` keeps the sample's texts "
-                "so that a person can judge them. No other text is kept."
+                "`--mode save` it uses what surely saves and surely agrees; `--keep-texts DAYS` keeps the sample's "
+                "texts so that a person can judge them. No other text is kept."
             )
         )
