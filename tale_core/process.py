@@ -124,6 +124,7 @@ def start(
     cwd: Path,
     log: int | IO[bytes],
     stdin: int = subprocess.DEVNULL,
+    paths: Sequence[str] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a command in a session of its own: it outlives this process and its terminal.
 
@@ -134,11 +135,14 @@ def start(
         cwd: The folder that it runs in.
         log: Takes what it prints.
         stdin: What it reads; nothing by default.
+        paths: Folders that Python looks in first for what it imports.
 
     Raises:
         OSError: It cannot be started.
     """
     kept = {name: value for name, value in os.environ.items() if not name.endswith(_KEYS)}
+    if paths:
+        kept["PYTHONPATH"] = os.pathsep.join([*paths, *filter(None, [kept.get("PYTHONPATH")])])
     new_group = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
     return subprocess.Popen(
         list(command),

@@ -138,7 +138,7 @@ def _calls(recording: Recording, ms: float) -> list[CallView]:
 
 def _ask(recording: Recording, ms: float) -> AskView:
     end = ask_view(recording.session)
-    calls = {view.record.role: view for view in _calls(recording, ms)}
+    calls = {view.record.role: view for view in _calls(recording, ms) if view.record.role != "forced"}
     estimate = calls.get("estimate")
     answering = "estimate" not in end.calls or (estimate is not None and estimate.record.status == "done")
     return replace(

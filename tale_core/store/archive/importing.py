@@ -189,7 +189,9 @@ class _Run:
             self._alive(connection)
             coming, done = self._make_room(connection, batch)
             for group in coming:
-                group.session.update(account=asking().account, shared=False)  # Whoever brings it has it.
+                group.session.update(
+                    account=asking().account, shared=False, shared_with=""
+                )  # Whoever brings it has it.
                 if group.session["status"] == "running":
                     _interrupt(group)
             write_groups(connection, coming, self.shared)
