@@ -89,7 +89,7 @@ def _taken(of: str, plan: AskPlan, choice: ModelChoice, taping: Taping) -> Sessi
         role = wanted.get((call.role, call.requested_budget))
         if role is not None and call.repeat_index == 0 and call.model == choice.model:
             moved = tape.model_copy(update={"start_ms": 0, "end_ms": tape.end_ms - tape.start_ms})
-            calls.append(replace(call, id=None, role=cast(Role, role), phase=None))
+            calls.append(replace(call, id=0, role=cast(Role, role), phase=None))
             taping.known(role, moved)
     if sweep is None or len(calls) != len(wanted):
         raise RecordingError(

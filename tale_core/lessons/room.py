@@ -476,7 +476,7 @@ class Rooms:
         store = store or class_store()
         with self._lock:
             live = self._live.get(code)
-            if live is None or live.store is not store:
+            if live is None or live.store is not store or live.record.deleted_at is not None:
                 record = RoomStore(store).by_code(code)
                 live = self._live[code] = LiveRoom(record, store, choice=_known_choice(record))
             return live

@@ -17,7 +17,7 @@ from tale_core.lessons.board import strike_labels
 from tale_core.lessons.queue import Caps
 from tale_core.lessons.recorded import Recording, available
 from tale_core.lessons.room import LiveRoom, RoomView, SeatView, check_caps
-from tale_core.store import RoomChanges
+from tale_core.store import UNDO_FOR, RoomChanges
 from ui import access
 from ui.common import state
 from ui.common.text import literal
@@ -43,6 +43,10 @@ def teacher(live: LiveRoom, secret: str) -> None:
     _links(live, secret)
     if record.status == "closed":
         st.info(t("The room is closed. What was guessed and spent is kept."), icon=":material/door_front:")
+        st.button(
+            t("Delete the room"), key="room_delete", icon=":material/delete:", on_click=_delete, args=(live,),
+            help=t("It stays in the trash of the History page for {days} days.", days=UNDO_FOR.days),
+        )  # fmt: skip
     left, right = st.columns([3, 2], gap="large")
     with left:
         _remote(live)
@@ -85,6 +89,13 @@ def _button(
 def _change(live: LiveRoom, **changes: object) -> None:
     try:
         live.change(**RoomChanges(**changes))  # type: ignore[typeddict-item]
+    except StoreError as e:
+        st.session_state["room_error"] = str(e)
+
+
+def _delete(live: LiveRoom) -> None:
+    try:
+        live.rooms.delete(live.id)
     except StoreError as e:
         st.session_state["room_error"] = str(e)
 
