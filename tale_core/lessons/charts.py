@@ -31,7 +31,7 @@ def columns(found: Sequence[Rung], *, of: Sequence[Rung], height: int = 300) -> 
     """
     top, floor = LETTER + 12, height - LETTER - 14
     highest = max(max(r.tokens, r.budget or 0) for r in of)
-    wide = (WIDTH - 40) / max(len(found), 4)
+    wide = (WIDTH - 40) / len(found)
 
     def y(tokens: int) -> float:
         return floor - tokens / highest * (floor - top)

@@ -141,6 +141,7 @@ def _remote(live: LiveRoom) -> None:
     """Where the class is in the lesson: these buttons move the board and the students' pages together."""
     lesson_steps.heading(t("The lesson on the board"))
     record, stops = live.record, [None, *lesson.STOPS]
+    _moved_elsewhere(live, record.step)
     at = stops.index(record.step) if record.step in stops else 0
     with st.container(horizontal=True, vertical_alignment="center", key="remote"):
         if at:
@@ -162,6 +163,13 @@ def _remote(live: LiveRoom) -> None:
         mime="application/jsonl", on_click="ignore", icon=":material/format_strikethrough:", key="room_strikes",
         help=t("A line for each sentence: how many students found that the answer did not need it. No name is in it."),
     )  # fmt: skip
+
+
+@st.fragment(run_every=BEAT_S)
+def _moved_elsewhere(live: LiveRoom, drawn: str | None) -> None:
+    """Draw the page again when the class screen's keys have moved the lesson."""
+    if live.record.step != drawn:
+        st.rerun()
 
 
 def _go(live: LiveRoom, label: str, key: str, shortcut: str, stop: str | None) -> None:
