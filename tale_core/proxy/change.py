@@ -23,7 +23,7 @@ from tale_core.models.endpoints import preset_at
 from tale_core.prompts.templates import TEMPLATES, Template
 from tale_core.proxy.reading import Read
 from tale_core.settings import get_settings
-from tale_core.strategies.kinds import SURE
+from tale_core.strategies.several import SURE
 from tale_core.types import Language, Question
 
 REASONS: Final = {

@@ -14,8 +14,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import bindparam, case, func, insert, select, update
 
+from tale_core.process import current_owner, owner_is_gone
 from tale_core.store import queries
-from tale_core.store.database.owner import current_owner, owner_is_gone
 from tale_core.store.repository import Store
 from tale_core.store.tables import calls, sessions, traffic, traffic_pairs
 from tale_core.types import Outcome
