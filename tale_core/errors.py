@@ -267,6 +267,10 @@ class ServerStartError(EmbeddedServerError):
     """The local model server did not start or did not get ready in time."""
 
 
+class NativeBuildError(EmbeddedServerError):
+    """No server was compiled for this processor, or it was not kept; the shipped one goes on."""
+
+
 class ServerDiedError(EmbeddedServerError):
     """The local model server went away while it was answering."""
 

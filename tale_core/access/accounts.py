@@ -125,6 +125,16 @@ class Accounts:
         write_whole(self.path, json.dumps(rows, ensure_ascii=False, indent=2) + "\n", private=True)
 
 
+def colleagues(folder: Path, account: str) -> tuple[str, ...]:
+    """With whom this account can share by name: the other members. Owners see everything, students nothing.
+
+    Raises:
+        SettingsError: The file of accounts cannot be read.
+    """
+    there = Accounts(folder).all()
+    return tuple(sorted(name for name, one in there.items() if one.role == "member" and name != account))
+
+
 _ROLES: dict[str, AccountRole] = {role: role for role in get_args(AccountRole)}
 
 

@@ -1,4 +1,4 @@
-"""One secret of this installation, and what is made of it: the owner's link, and what a browser that signed in keeps.
+"""One secret of this installation, and what is made of it: the owner's link, what a signed-in browser keeps, seals.
 
 The secret lies in the data folder, readable by this account alone. Without it nobody can make a link or a cookie; a new
 one (delete the file) makes all of them worthless.
@@ -16,9 +16,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tale_core.errors import SettingsError
 from tale_core.i18n import t
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 FILE = "access.key"
 KEPT_S = 30 * 86_400
@@ -73,6 +77,24 @@ class Keys:
         """A text that only this installation can make, the same each time."""
         said = "\0".join((purpose, *more)).encode("utf-8", "surrogatepass")
         return base64.urlsafe_b64encode(hmac.digest(self.secret, said, hashlib.sha256)).decode().rstrip("=")
+
+    def sealed(self, text: str, *names: str) -> str:
+        """A text that this installation alone can read, and only for these names; Fernet of a key made for them."""
+        return self._fernet(names).encrypt(text.encode()).decode()
+
+    def unsealed(self, sealed: str, *names: str) -> str | None:
+        """What was sealed for these names; None when it was not, or by another secret, or was changed."""
+        from cryptography.fernet import InvalidToken
+
+        try:
+            return str(self._fernet(names).decrypt(sealed.encode()), "utf-8")
+        except (InvalidToken, ValueError):
+            return None
+
+    def _fernet(self, names: tuple[str, ...]) -> Fernet:
+        from cryptography.fernet import Fernet
+
+        return Fernet(self.made_for("sealed", *names) + "=")
 
     @property
     def token(self) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tale_core.access.accounts import Accounts
 from tale_core.access.hosts import is_loopback, names_of, others_here, own_names
 from tale_core.access.keys import Keys, load_keys
-from tale_core.access.who import MINE, Asker, Role
+from tale_core.access.who import MINE, Asker, Role, unnamed
 
 if TYPE_CHECKING:
     from tale_core.settings import Access, Settings
@@ -94,8 +94,7 @@ class Policy:
 
 
 def _unnamed(browser: str | None) -> str:
-    """The account of a browser that nobody has signed in with; its space in front makes it no name of a person."""
-    return f" {hashlib.sha256((browser or '').encode()).hexdigest()[:16]}"
+    return unnamed(hashlib.sha256((browser or "").encode()).hexdigest())
 
 
 def is_browser(kept: str) -> bool:

@@ -46,6 +46,15 @@ class Asker:
         return self.role == "owner"
 
 
+def unnamed(browser_hash: str) -> str:
+    """The account of a browser that nobody has signed in with; its space in front makes it no name of a person.
+
+    Args:
+        browser_hash: SHA-256 of what tells it from others.
+    """
+    return f" {browser_hash[:16]}"
+
+
 OWNER = Asker()
 _chosen: ContextVar[Asker | None] = ContextVar("asker", default=None)
 asked_for_asker: list[Callable[[], Asker | None]] = []

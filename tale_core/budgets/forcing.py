@@ -7,12 +7,13 @@ tokens all count. The endpoint has to continue a message that was begun (`tale_c
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from tale_core.budgets.continuing import check_continues, continued
 from tale_core.errors import ModelError
@@ -30,6 +31,7 @@ _SPARE = 16
 _WORDS = ("\n\nFinal answer: [[", "\n\n最终答案：[[")
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _END = "]]"
+Item = TypeVar("Item")
 _STOP = (_END, "\n")
 
 
@@ -47,11 +49,40 @@ class Close:
     every: int | None = None
 
 
-@dataclass(slots=True)
 class Now:
-    """Set `wanted`, and the running answer that looks at this is closed with its next piece."""
+    """Call `want`, and the running answer that looks at this is closed at once; in its event loop."""
 
-    wanted: bool = False
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
+
+    @property
+    def wanted(self) -> bool:
+        """Somebody wants the answer."""
+        return self._asked.is_set()
+
+    def want(self) -> None:
+        """Close it."""
+        self._asked.set()
+
+    async def until(self, items: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:
+        """The items of a stream until the answer is wanted; a model that thinks in silence is not waited for."""
+        asked = asyncio.ensure_future(self._asked.wait())
+        coming: asyncio.Future[Item] | None = None
+        try:
+            while not self.wanted:
+                coming = asyncio.ensure_future(anext(items))
+                await asyncio.wait((coming, asked), return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    return
+                try:
+                    yield coming.result()
+                except StopAsyncIteration:
+                    return
+        finally:
+            waiting = [one for one in (asked, coming) if one is not None and not one.done()]
+            for one in waiting:
+                one.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
 
 def closing_words(request: Request) -> str:
@@ -104,7 +135,7 @@ async def answered(
         client: Whom to ask.
         request: Where its last message is the assistant's, that is continued.
         close: When it is forced out; None for never.
-        now: Looked at after each piece; None where nobody can want the answer now.
+        now: Closes it when somebody wants the answer; None where nobody can want the answer now.
 
     Raises:
         CannotContinueError: The endpoint does not continue messages; of what has to be forced out nothing was sent.
@@ -170,7 +201,7 @@ class _Closed:
         """One request; probes are not shown, and a part ends early where the answer is wanted now."""
         request, text, reasoning, began = self._next(phase), "", "", time.monotonic()
         stream = continued(self._client, request) if request.continued else self._client.stream(request)
-        async with aclosing(stream) as items:
+        async with aclosing(stream), aclosing(self._now.until(stream) if phase == "part" else stream) as items:
             async for item in items:
                 if isinstance(item, Completion):
                     self._take(phase, item)
@@ -178,8 +209,6 @@ class _Closed:
                 text, reasoning = text + item.text, reasoning + item.reasoning
                 if phase != "probe":
                     yield item
-                if phase == "part" and self._now.wanted:
-                    break
         self._take(phase, await self._stopped(request, text, reasoning, time.monotonic() - began))
 
     def _next(self, phase: Phase) -> Request:

@@ -81,7 +81,7 @@ class Caller:
     def answer_now(self) -> None:
         """Close the thoughts of the running answers and force the answers out; only of a caller that is watched."""
         for now in filter(None, self._now.values()):
-            now.wanted = True
+            now.want()
 
     async def stream(
         self,

@@ -8,6 +8,8 @@ from contextlib import aclosing
 from typing import TypeVar
 
 T = TypeVar("T")
+WAITING = 256
+"""Events that wait for a reader at most: a stream that is faster waits, and does not fill the memory."""
 
 
 async def chain(*streams: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
@@ -19,7 +21,7 @@ async def chain(*streams: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
 
 
 async def merge(*streams: AsyncGenerator[T, None], at_once: int | None = None) -> AsyncGenerator[T, None]:
-    """Run the streams at the same time and yield their events as they come.
+    """Run the streams at the same time and yield their events as they come; see `WAITING`.
 
     Args:
         streams: They start in this order.
@@ -30,11 +32,14 @@ async def merge(*streams: AsyncGenerator[T, None], at_once: int | None = None) -
     """
     queue: asyncio.Queue[T | Exception | _Ended] = asyncio.Queue()
     places = asyncio.Semaphore(at_once or max(1, len(streams)))
+    # Not the queue's own bound: an end must be told by a stream that is being closed, when nobody reads any more.
+    room = asyncio.Semaphore(WAITING)
 
     async def drain(stream: AsyncGenerator[T, None]) -> None:
         try:
             async with places, aclosing(stream) as events:
                 async for event in events:
+                    await room.acquire()
                     queue.put_nowait(event)
         except Exception as e:
             queue.put_nowait(e)
@@ -51,6 +56,7 @@ async def merge(*streams: AsyncGenerator[T, None], at_once: int | None = None) -
             elif isinstance(item, Exception):
                 raise item
             else:
+                room.release()
                 yield item
     finally:
         for task in tasks:

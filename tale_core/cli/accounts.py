@@ -30,8 +30,9 @@ def register(commands: Any) -> None:
     listed = actions.add_parser("list", help="every account")
     flags.add_json(listed)
     listed.set_defaults(command=run_list)
-    remove = actions.add_parser("remove", help="take an account away; what belongs to it stays")
+    remove = actions.add_parser("remove", help="take an account away; what belongs to it stays, its keys go")
     remove.add_argument("name", metavar="NAME")
+    remove.add_argument("--db", metavar="URL", help="default: the program's database")
     remove.set_defaults(command=run_remove)
     audit = actions.add_parser("audit", help="who did what and when, and what it cost; newest first")
     audit.add_argument("--limit", type=int, default=100, metavar="N", help="default: 100")
@@ -73,8 +74,11 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def run_remove(args: argparse.Namespace) -> int:
-    """Run `accounts remove`."""
+    """Run `accounts remove`: whoever is given the name later has none of its keys, and sees nothing that was shared."""
+    from tale_core.store import open_store
+
     _accounts().remove(args.name)
+    open_store(args.db).forget_person(args.name)
     return OK
 
 

@@ -88,10 +88,10 @@ def document(recording: Recording) -> dict[str, Any]:
         "rungs": [
             {
                 "budget": r.budget,
-                "name": _name(r),
+                "name": named(r),
                 "title": t("Without a budget") if r.budget is None else t("Budget {budget:,}", budget=r.budget),
                 "tokens": r.tokens,
-                "count": _count(r),
+                "count": counted(r),
                 "color": outcome_kind(r.call.outcome).color,
                 "sign": TICKS.get(r.call.outcome, outcome_kind(r.call.outcome).sign),
                 "text": r.call.text,
@@ -105,7 +105,8 @@ def document(recording: Recording) -> dict[str, Any]:
     }
 
 
-def _count(rung: Rung) -> str:
+def counted(rung: Rung) -> str:
+    """Its tokens and its outcome, in words."""
     kind = outcome_kind(rung.call.outcome)
     tokens = tn("{n} token", "{n} tokens", rung.tokens)
     return t("{tokens}, {outcome}", tokens=tokens, outcome=t(kind.phrase))
@@ -121,7 +122,7 @@ def _verdict(found: list[Rung], at: int, i: int) -> str:
     """What this rung shows against the answer without a budget, and a rebound where there is one."""
     here, top = found[i], found[at]
     if here.budget is None:
-        return t("Without a budget it wrote {tokens}. Ask for less.", tokens=_count(here))
+        return t("Without a budget it wrote {tokens}. Ask for less.", tokens=counted(here))
     sentence = compare(found[0].call, here.call, None).sentence
     if i > at and here.tokens > top.tokens:
         more = t(
@@ -139,7 +140,7 @@ def _words(recording: Recording, found: list[Rung], speed: int) -> dict[str, str
         if speed > 1
         else t("As fast as it was written, one answer at a time ({machine}).", **values)
     )
-    listing = "; ".join(f"{_name(r)}: {_count(r)}" for r in found)
+    listing = "; ".join(f"{named(r)}: {counted(r)}" for r in found)
     return {
         "writing": t("about {n} tokens so far", n="{n}"),
         "reading": t("reading the question…"),
@@ -152,5 +153,6 @@ def _words(recording: Recording, found: list[Rung], speed: int) -> dict[str, str
     }
 
 
-def _name(rung: Rung) -> str:
+def named(rung: Rung) -> str:
+    """Its budget, short enough for an axis."""
     return t("none") if rung.budget is None else f"{rung.budget:,}"

@@ -24,6 +24,7 @@ from tale_core.ask.plan import AskPlan
 from tale_core.ask.run import AskRun, AskView
 from tale_core.errors import InputError, NotFoundError, StoreError
 from tale_core.i18n import t
+from tale_core.lessons.lesson import STOPS
 from tale_core.lessons.queue import Caps, Cost, FairQueue, GatedClient
 from tale_core.models.choice import EMBEDDED, ModelChoice, embedded_choice, open_client
 from tale_core.runs import runner as jobs
@@ -253,6 +254,16 @@ class LiveRoom:
         self._take(self.rooms.update(self.id, **changes))
         return self._record
 
+    def go(self, stop: str | None, *, recording: str) -> None:
+        """Move the lesson and with it the room: what students see, what they may guess and strike.
+
+        Args:
+            stop: One of `lesson.STOPS`; None before its first.
+            recording: The lesson's recorded question.
+        """
+        revealed = stop is not None and STOPS.index(stop) >= STOPS.index("guess-shown")
+        self.change(step=stop, recording=recording if stop else None, revealed=revealed)
+
     def close(self) -> None:
         """Stop all spending of this room."""
         self._in_loop(self.queue.close)
@@ -465,7 +476,7 @@ class Rooms:
         store = store or class_store()
         with self._lock:
             live = self._live.get(code)
-            if live is None or live.store is not store:
+            if live is None or live.store is not store or live.record.deleted_at is not None:
                 record = RoomStore(store).by_code(code)
                 live = self._live[code] = LiveRoom(record, store, choice=_known_choice(record))
             return live

@@ -13,10 +13,10 @@ from tale_core.store.archive.trash import UNDO_FOR, Deleted, Refused, Trash
 from tale_core.store.archive.writing import Exported, export_archive
 from tale_core.store.audit import Deed, Spent, deeds, spent
 from tale_core.store.database.opening import open_store, tidy
-from tale_core.store.database.owner import current_owner
 from tale_core.store.database.reconnect import through_outage
 from tale_core.store.experiments import ExperimentStore, SpentSums, UnitFigures, UnitRecord, UnitStatus
 from tale_core.store.history import COUNTED, Entry, History, Listing, Place, SessionFilter
+from tale_core.store.kept_keys import KeptKeys
 from tale_core.store.labels.export import ExportedLabel, exported_labels
 from tale_core.store.labels.keys import annotator_key, answer_key, normalised, question_key
 from tale_core.store.labels.queue import (
@@ -49,6 +49,7 @@ from tale_core.store.labels.types import (
 from tale_core.store.records import CallFields, SessionFields, SessionSummary, new_session_id
 from tale_core.store.repository import Belonging, Store, Try
 from tale_core.store.rooms import RoomChanges, RoomRecord, RoomStore, SeatRecord, SeatSpent
+from tale_core.store.traffic import ModelTraffic, Pair, Passed, TrafficStore
 
 __all__ = [
     "COUNTED",
@@ -77,12 +78,16 @@ __all__ = [
     "GradesNeeded",
     "History",
     "Imported",
+    "KeptKeys",
     "LabelQueue",
     "LabelStore",
     "LabelTarget",
     "Listing",
     "Manifest",
+    "ModelTraffic",
     "Moved",
+    "Pair",
+    "Passed",
     "Place",
     "QueueCounts",
     "QueueFilter",
@@ -105,6 +110,7 @@ __all__ = [
     "StoredAnswer",
     "TableSum",
     "ToGrade",
+    "TrafficStore",
     "Trash",
     "Try",
     "UnitFigures",
@@ -115,7 +121,6 @@ __all__ = [
     "answer_key",
     "answering_models",
     "copy_database",
-    "current_owner",
     "deeds",
     "export_archive",
     "exported_labels",

@@ -21,7 +21,7 @@ class Deed(NamedTuple):
 
     Attributes:
         account: Whose deed; "" for whoever set the program up.
-        action: `began`, `deleted`, `brought back`, `shared`, `took back` or `imported`.
+        action: `began`, `deleted`, `brought back`, `shared`, `shared with NAMES`, `took back` or `imported`.
         about: The session's id, or how many an import brought.
         tokens: Of a session that was begun: what it has cost by now.
         usd: Likewise, where it is known.

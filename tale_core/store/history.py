@@ -70,6 +70,7 @@ class Entry:
         answered: Its answers so far.
         account: Whose it is; "" for whoever set the program up.
         shared: Everybody who signs in sees it.
+        people: Who sees it by name.
     """
 
     summary: SessionSummary
@@ -81,6 +82,7 @@ class Entry:
     answered: int = 0
     account: str = ""
     shared: bool = False
+    people: tuple[str, ...] = ()
 
     @property
     def place(self) -> Place:
@@ -218,7 +220,7 @@ def _page(condition: ColumnElement[bool], limit: int, *, after: Place | None, be
     )
 
 
-_MORE = ("template", "source", "result", "error", "account", "shared")
+_MORE = ("template", "source", "result", "error", "account", "shared", "shared_with")
 _COUNTS = {"asked": experiment_questions, "answered": experiment_units}
 
 
@@ -240,4 +242,4 @@ def _newest_first(entry: Entry) -> tuple[datetime, str]:
 
 def _entry(row: dict[str, Any]) -> Entry:
     own = {name: row[name] for name in (*_MORE, *_COUNTS)}
-    return Entry(summary=records.summary(row), **own)
+    return Entry(summary=records.summary(row), people=records.names_of(own.pop("shared_with")), **own)

@@ -29,7 +29,13 @@ _LATEST = {role: calls.alias(f"latest_{role}") for role in ("vanilla", "budgeted
 def seen() -> ColumnElement[bool]:
     """Which sessions whoever asks may see: an owner all, others their own and those that are shared."""
     asker = asking()
-    return true() if asker.sees_all else or_(sessions.c.account == asker.account, sessions.c.shared)
+    mine = (sessions.c.account == asker.account, sessions.c.shared, names(asker.account))
+    return true() if asker.sees_all else or_(*mine)
+
+
+def names(account: str) -> ColumnElement[bool]:
+    """Whether a session is shared with this person by name. By REPLACE: LIKE takes no notice of case on SQLite."""
+    return func.replace(sessions.c.shared_with, records.names_text((account,)), "") != sessions.c.shared_with
 
 
 def in_seen(session_id: ColumnElement[Any]) -> ColumnElement[bool]:

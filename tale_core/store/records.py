@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, TypedDict
@@ -52,6 +52,17 @@ class SessionSummary:
     budgeted_outcome: Outcome | None
     vanilla_refused: bool = False
     budgeted_refused: bool = False
+
+
+def names_text(accounts: Iterable[str]) -> str:
+    """Names of accounts as one column holds them: each between line breaks, which no name holds."""
+    found = [name for name in sorted(set(accounts)) if name and name == name.strip() and "\n" not in name]
+    return "".join(f"\n{name}\n" for name in found)
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """What `names_text` wrote."""
+    return tuple(name for name in text.split("\n") if name)
 
 
 class SessionFields(TypedDict, total=False):

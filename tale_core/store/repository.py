@@ -5,7 +5,7 @@ Safe to use from several threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -17,11 +17,11 @@ from tale_core.access.who import asking
 from tale_core.budgets.forcing import FORCED
 from tale_core.errors import NotFoundError, StoreError, StoreLockedError
 from tale_core.i18n import t
+from tale_core.process import current_owner, owner_is_gone
 from tale_core.store import queries, records
 from tale_core.store.database.engine import for_reading, for_writing, transaction
-from tale_core.store.database.owner import current_owner, owner_is_gone
 from tale_core.store.records import CallFields, SessionFields, SessionSummary
-from tale_core.store.tables import calls, sessions
+from tale_core.store.tables import calls, kept_keys, sessions
 from tale_core.types import REFUSAL, CallRecord, Outcome, SessionKind, SessionRecord, Status
 
 # A row that was declared interrupted is still open: its process may turn out to be alive (a laptop that slept).
@@ -49,10 +49,16 @@ class Try(NamedTuple):
 
 
 class Belonging(NamedTuple):
-    """Whose session it is, by the name of an account ("": whoever set the program up), and whether others see it."""
+    """Whose session it is, by the name of an account ("": whoever set the program up), and who else sees it.
+
+    Attributes:
+        shared: Everybody who signs in sees it.
+        people: The accounts that see it by name.
+    """
 
     account: str
     shared: bool
+    people: tuple[str, ...] = ()
 
     @property
     def mine(self) -> bool:
@@ -308,24 +314,42 @@ class Store:
         Raises:
             NotFoundError: No such session, or none that whoever asks may see.
         """
-        statement = select(sessions.c.account, sessions.c.shared).where(sessions.c.id == session_id, queries.seen())
+        columns = (sessions.c.account, sessions.c.shared, sessions.c.shared_with)
+        statement = select(*columns).where(sessions.c.id == session_id, queries.seen())
         with self.reading() as connection:
             row = connection.execute(statement).first()
         if row is None:
             raise queries.no_session(session_id)
-        return Belonging(row.account, row.shared)
+        return Belonging(row.account, row.shared, records.names_of(row.shared_with))
 
-    def share(self, session_id: str, shared: bool) -> None:
+    def share(self, session_id: str, shared: bool, *, people: Sequence[str] = ()) -> None:
         """Let everybody who signs in see a session, or nobody else any more.
+
+        Args:
+            session_id: Of the session.
+            shared: Whether they may.
+            people: Only these accounts may see it, beside those that may already. Not with `shared` False.
 
         Raises:
             NotFoundError: No such session, or none of whoever asks.
         """
         mine = (sessions.c.id == session_id, queries.changeable())
         with self.writing() as connection:
-            if not connection.execute(update(sessions).where(*mine).values(shared=shared)).rowcount:
+            row = connection.execute(select(sessions.c.shared_with).where(*mine)).first()
+            if row is None:
                 raise queries.no_session(session_id)
-            queries.note(connection, "shared" if shared else "took back", session_id)
+            named = records.names_text((*records.names_of(row.shared_with), *people)) if shared else ""
+            values = {"shared_with": named} if shared and people else {"shared": shared, "shared_with": named}
+            connection.execute(update(sessions).where(*mine).values(**values))
+            done = f"shared with {', '.join(people)}" if people else "shared"
+            queries.note(connection, done if shared else "took back", session_id)
+
+    def forget_person(self, account: str) -> None:
+        """Nothing is shared by name with an account that is no more: another person may be given its name."""
+        kept = func.replace(sessions.c.shared_with, records.names_text((account,)), "")
+        with self.writing() as connection:
+            connection.execute(update(sessions).where(queries.names(account)).values(shared_with=kept))
+            connection.execute(delete(kept_keys).where(kept_keys.c.account == account))
 
     def export_session(self, session_id: str) -> dict[str, Any]:
         """A session as a JSON-safe document: {"format": 1, "session": {…, "calls": […]}} with all provenance.

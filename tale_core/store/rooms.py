@@ -6,18 +6,20 @@ between loses nothing that was paid.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
+from tale_core.access.who import unnamed
 from tale_core.errors import InputError, NotFoundError, ShareUsedError
 from tale_core.i18n import t
 from tale_core.store import queries
+from tale_core.store.archive.trash import UNDO_FOR
 from tale_core.store.repository import Store
-from tale_core.store.tables import room_calls, room_guesses, room_seats, rooms
+from tale_core.store.tables import room_calls, room_guesses, room_seats, room_strikes, rooms, sessions
 
 RoomStatus = Literal["open", "paused", "closed"]
 MOST_SEATS = 60
@@ -36,6 +38,8 @@ class RoomRecord:
         revealed: Its tokens are shown, and guesses no longer count.
         locked: Nobody new may join.
         seats_per_address: Seats that browsers of one network address may hold; None means no limit.
+        deleted_at: Since when it is in the trash; None when it is not.
+        step: Where the lesson is that the room follows; None while it follows none.
     """
 
     id: str
@@ -53,6 +57,13 @@ class RoomRecord:
     revealed: bool = False
     locked: bool = False
     seats_per_address: int | None = None
+    step: str | None = None
+    deleted_at: datetime | None = None
+
+    @property
+    def final_at(self) -> datetime:
+        """When its deletion becomes final, counted from now while it is not deleted."""
+        return (self.deleted_at or queries.now()) + UNDO_FOR
 
 
 class RoomChanges(TypedDict, total=False):
@@ -69,6 +80,7 @@ class RoomChanges(TypedDict, total=False):
     revealed: bool
     locked: bool
     seats_per_address: int | None
+    step: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +147,7 @@ class RoomStore:
         Raises:
             NotFoundError: No such room.
         """
-        return self._one(rooms.c.code == code, code)
+        return self._one(and_(rooms.c.code == code, rooms.c.deleted_at.is_(None)), code)
 
     def _one(self, condition: Any, named: str) -> RoomRecord:
         with self.store.reading() as connection:
@@ -158,6 +170,58 @@ class RoomStore:
         with self.store.writing() as connection:
             connection.execute(update(rooms).where(rooms.c.id == room_id, rooms.c.status != "closed").values(**changes))
         return self.get(room_id)
+
+    # The trash
+
+    def delete(self, room_id: str) -> None:
+        """Put a closed room into the trash: nobody finds it, and within `UNDO_FOR` it can be brought back.
+
+        Raises:
+            NotFoundError: No such room that is closed and not in the trash.
+        """
+        which = (rooms.c.id == room_id, rooms.c.status == "closed", rooms.c.deleted_at.is_(None))
+        self._mark(which, queries.now(), room_id)
+
+    def bring_back(self, room_id: str) -> None:
+        """Take a room out of the trash, as it was.
+
+        Raises:
+            NotFoundError: It is not there.
+        """
+        self._mark((rooms.c.id == room_id, rooms.c.deleted_at.is_not(None)), None, room_id)
+
+    def _mark(self, which: tuple[Any, ...], when: datetime | None, room_id: str) -> None:
+        with self.store.writing() as connection:
+            if not connection.execute(update(rooms).where(*which).values(deleted_at=when)).rowcount:
+                raise NotFoundError(t("There is no room {name}.", name=repr(room_id[:40])))
+
+    def deleted(self) -> list[RoomRecord]:
+        """The rooms in the trash, newest deletion first."""
+        self.expire()
+        with self.store.reading() as connection:
+            there = select(rooms).where(rooms.c.deleted_at.is_not(None)).order_by(rooms.c.deleted_at.desc())
+            return [RoomRecord(**row) for row in connection.execute(there).mappings()]
+
+    def finish(self, room_ids: Sequence[str]) -> int:
+        """Throw these rooms of the trash away, with all that belongs to them; how many there were."""
+        return self._gone(rooms.c.id.in_(room_ids), rooms.c.deleted_at.is_not(None))
+
+    def expire(self) -> int:
+        """Throw away what has been in the trash for its time; how many there were."""
+        return self._gone(rooms.c.deleted_at <= queries.now() - UNDO_FOR)
+
+    def _gone(self, *which: ColumnElement[bool]) -> int:
+        """Seats, guesses and spending go by their foreign keys; what its students asked while it was open goes too."""
+        with self.store.reading() as connection:
+            gone = connection.execute(select(rooms.c.id, rooms.c.created_at, rooms.c.deleted_at).where(*which)).all()
+        for room in gone:
+            with self.store.writing() as connection:
+                held = select(room_seats.c.browser_hash).where(room_seats.c.room_id == room.id)
+                names = [unnamed(one) for one in connection.execute(held).scalars() if one]
+                between = sessions.c.created_at.between(room.created_at, room.deleted_at)
+                connection.execute(delete(sessions).where(sessions.c.account.in_(names), between))
+                connection.execute(delete(rooms).where(rooms.c.id == room.id))
+        return len(gone)
 
     # Seats
 
@@ -225,6 +289,37 @@ class RoomStore:
         with self.store.reading() as connection:
             found = connection.execute(select(room_guesses.c.seat_id, room_guesses.c.tokens).where(*of))
             return {row.seat_id: row.tokens for row in found}
+
+    # Strikes
+
+    def strike(self, seat: SeatRecord, recording: str, struck: Mapping[int, str]) -> bool:
+        """Strike these sentences of a recording's answer out, and no others; False when nothing can be struck there.
+
+        Args:
+            seat: Whose strikes they are.
+            recording: Its name.
+            struck: The sentences by their place in the answer.
+        """
+        mine = {"room_id": seat.room_id, "recording": recording, "seat_id": seat.id}
+        with self.store.writing() as connection:
+            there = select(rooms.c.id).where(rooms.c.id == seat.room_id, rooms.c.recording == recording)
+            if connection.execute(there.where(rooms.c.status != "closed", rooms.c.step.is_not(None))).first() is None:
+                return False
+            connection.execute(delete(room_strikes).where(*(room_strikes.c[name] == v for name, v in mine.items())))
+            rows = [{**mine, "sentence": at, "text": text} for at, text in struck.items()]
+            if rows:
+                connection.execute(insert(room_strikes), rows)
+            return True
+
+    def strikes(self, room_id: str, recording: str) -> dict[str, tuple[int, ...]]:
+        """The places of the sentences that were struck out, by seat; a seat that struck none is not there."""
+        of = (room_strikes.c.room_id == room_id, room_strikes.c.recording == recording)
+        wanted = select(room_strikes.c.seat_id, room_strikes.c.sentence).where(*of).order_by(room_strikes.c.sentence)
+        found: dict[str, tuple[int, ...]] = {}
+        with self.store.reading() as connection:
+            for row in connection.execute(wanted):
+                found[row.seat_id] = (*found.get(row.seat_id, ()), row.sentence)
+        return found
 
     # Spending
 

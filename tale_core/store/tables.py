@@ -3,7 +3,7 @@
 A table that refers to a session, by however many steps, is deleted, restored, exported and imported with it
 (`tale_core.store.archive.belonging`); its `info` may say {"archive": False} to stay out, a column's {"refers_to":
 table} that it holds that table's number without a foreign key, and {"private": True} that it stays on this machine.
-Every column works on SQLite and on PostgreSQL. There is no column for an API key, and an endpoint loses its user,
+Every column works on SQLite and on PostgreSQL. No column holds an API key in clear, and an endpoint loses its user,
 password and query before it is written.
 """
 
@@ -140,6 +140,9 @@ class SessionRow(Base, table=True):
         default="", sa_type=SafeText, sa_column_kwargs={"server_default": "", "info": {"private": True}}
     )
     shared: bool = Field(default=False, sa_column_kwargs={"server_default": false(), "info": {"private": True}})
+    shared_with: str = Field(
+        default="", sa_type=SafeText, sa_column_kwargs={"server_default": "", "info": {"private": True}}
+    )
     model: str = Field(sa_type=SafeText)
     endpoint: str = Field(sa_type=EndpointText)
     estimator: str = Field(sa_type=SafeText)
@@ -312,6 +315,18 @@ class AuditRow(Base, table=True):
     usd: float
 
 
+class KeptKeyRow(Base, table=True):
+    """An endpoint's key that somebody keeps, sealed; see `tale_core.store.kept_keys`."""
+
+    __tablename__ = "kept_key"
+    __table_args__ = ({"info": {"archive": False}},)
+
+    account: str = Field(primary_key=True, sa_type=SafeText)
+    name: str = Field(primary_key=True, sa_type=SafeText)
+    kept_at: datetime = Field(sa_type=UtcDateTime)
+    sealed: str = Field(sa_type=SafeText)
+
+
 class RoomRow(Base, table=True):
     """One class; `RoomRecord` explains the fields."""
 
@@ -333,6 +348,8 @@ class RoomRow(Base, table=True):
     revealed: bool
     locked: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     seats_per_address: int | None = Field(default=None, sa_type=BigInteger)
+    deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    step: str | None = Field(default=None, sa_type=SafeText)
 
 
 class RoomSeatRow(Base, table=True):
@@ -364,6 +381,19 @@ class RoomGuessRow(Base, table=True):
     tokens: int = Field(sa_type=BigInteger)
 
 
+class RoomStrikeRow(Base, table=True):
+    """A sentence that a student struck out of a recorded answer, as it was."""
+
+    __tablename__ = "room_strike"
+    __table_args__ = ({"info": {"archive": False}},)
+
+    room_id: str = Field(primary_key=True, foreign_key="room.id", ondelete="CASCADE", sa_type=SafeText)
+    recording: str = Field(primary_key=True, sa_type=SafeText)
+    seat_id: str = Field(primary_key=True, foreign_key="room_seat.id", ondelete="CASCADE", sa_type=SafeText)
+    sentence: int = Field(primary_key=True)
+    text: str = Field(sa_type=SafeText)
+
+
 class RoomCallRow(Base, table=True):
     """One call of a room: the most it can cost while it runs, what it cost when it has ended."""
 
@@ -379,6 +409,58 @@ class RoomCallRow(Base, table=True):
     completion_tokens: int = Field(sa_type=BigInteger)
 
 
+class TrafficRow(Base, table=True):
+    """One request that the drop-in endpoint passed on; `tale_core.store.traffic.Passed` explains the fields."""
+
+    __tablename__ = "traffic"
+    __table_args__ = (Index(None, "status"), Index(None, "model", "at"), {"info": {"archive": False}})
+
+    id: str = Field(primary_key=True, sa_type=SafeText)
+    at: datetime = Field(sa_type=UtcDateTime)
+    owner: str = Field(sa_type=SafeText)
+    upstream: str = Field(sa_type=EndpointText)
+    model: str = Field(sa_type=SafeText)
+    status: str = Field(sa_type=SafeText)
+    http_status: int | None
+    left_alone: str = Field(sa_type=SafeText)
+    strategy: str = Field(sa_type=SafeText)
+    budget: int | None = Field(sa_type=BigInteger)
+    fallback: str = Field(sa_type=SafeText)
+    streamed: bool
+    prompt_tokens: int | None = Field(sa_type=BigInteger)
+    completion_tokens: int | None = Field(sa_type=BigInteger)
+    dropped_tokens: int = Field(sa_type=BigInteger)
+    estimated: bool
+    ttft_s: float | None
+    latency_s: float | None
+
+
+class TrafficPairRow(Base, table=True):
+    """One request that was asked both ways; `tale_core.store.traffic.Pair` explains the fields."""
+
+    __tablename__ = "traffic_pair"
+    __table_args__ = (Index(None, "upstream", "at"), Index(None, "kept_until"), {"info": {"archive": False}})
+
+    id: str = Field(primary_key=True, sa_type=SafeText)
+    at: datetime = Field(sa_type=UtcDateTime)
+    owner: str = Field(sa_type=SafeText)
+    upstream: str = Field(sa_type=EndpointText)
+    model: str = Field(sa_type=SafeText)
+    strategy: str = Field(sa_type=SafeText)
+    budget: int | None = Field(sa_type=BigInteger)
+    origin: str = Field(sa_type=SafeText)
+    status: str = Field(sa_type=SafeText)
+    plain_tokens: int | None = Field(sa_type=BigInteger)
+    changed_tokens: int | None = Field(sa_type=BigInteger)
+    spent_tokens: int = Field(sa_type=BigInteger)
+    spent_usd: float | None
+    verdict: str = Field(sa_type=SafeText)
+    fallback: str = Field(sa_type=SafeText)
+    estimated: bool
+    session_id: str | None = Field(sa_type=SafeText)
+    kept_until: datetime | None = Field(sa_type=UtcDateTime)
+
+
 # Queries are written against the tables, not the row classes: their columns have the types of SQL expressions.
 sessions: Table = Base.metadata.tables["session"]
 calls: Table = Base.metadata.tables["call"]
@@ -389,7 +471,11 @@ imports: Table = Base.metadata.tables["import_run"]
 imported_rows: Table = Base.metadata.tables["import_row"]
 experiment_units.add_is_dependent_on(calls)  # By answer_call_id, which is no foreign key.
 audit: Table = Base.metadata.tables["audit"]
+kept_keys: Table = Base.metadata.tables["kept_key"]
 rooms: Table = Base.metadata.tables["room"]
 room_seats: Table = Base.metadata.tables["room_seat"]
 room_guesses: Table = Base.metadata.tables["room_guess"]
+room_strikes: Table = Base.metadata.tables["room_strike"]
 room_calls: Table = Base.metadata.tables["room_call"]
+traffic: Table = Base.metadata.tables["traffic"]
+traffic_pairs: Table = Base.metadata.tables["traffic_pair"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from contextlib import aclosing
 from dataclasses import replace
@@ -53,7 +54,8 @@ async def told(client: ScriptedClient, close: Close | None, request: Request = A
                 done = item
                 continue
             shown += item.text
-            now.wanted = bool(stop_after) and count(shown) >= stop_after
+            if stop_after and count(shown) >= stop_after:
+                now.want()
     assert done is not None
     return shown, done
 
@@ -115,6 +117,30 @@ async def test_whoever_wants_the_answer_now_gets_it_and_every_token_is_counted_a
     assert done.text == shown == "One cat has four legs so three\n\nFinal answer: [[ 12]]"
     assert done.usage.estimated and done.usage.completion_tokens == 7 + 1
     assert client.closed_early == 1
+
+
+async def test_a_model_that_falls_silent_is_not_waited_for_by_whoever_wants_the_answer_now():
+    now, silent, written = Now(), asyncio.Event(), 0
+
+    async def wait(_: float) -> None:
+        nonlocal written
+        written += 1
+        if written == 5:
+            silent.set()
+            await asyncio.Event().wait()
+
+    client = ScriptedClient(lambda r: replace(model(r, knows_after=4), delay_s=0 if r.continued else 1), sleep=wait)
+    stream = answered(client, ASKED, now=now)
+    asking = asyncio.create_task(asyncio.wait_for(_all(stream), 30))
+    await silent.wait()
+    now.want()
+    *_, done = await asking
+    assert done.text == "One cat has four\n\nFinal answer: [[ 12]]" and client.open_streams == 0
+    assert (client.closed_early, len(client.requests)) == (1, 2)
+
+
+async def _all(stream):
+    return [item async for item in stream]
 
 
 async def test_an_endpoint_that_cannot_continue_is_sent_nothing_and_says_so():

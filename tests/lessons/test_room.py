@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tale_core.access.who import Asker, asking_as, unnamed
 from tale_core.ask.plan import AskPlan
 from tale_core.errors import InputError, NotFoundError, ShareUsedError
 from tale_core.lessons.queue import Caps
@@ -25,8 +26,9 @@ from tale_core.lessons.room import (
 from tale_core.models.choice import ModelChoice, embedded_choice
 from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.runs import runner as jobs
-from tale_core.store import RoomStore, open_store
+from tale_core.store import UNDO_FOR, RoomStore, open_store, queries
 from tale_core.types import Question, Sampling
+from tests.store import samples
 
 CHOICE = ModelChoice("endpoint", "scripted", "Scripted", base_url="scripted")
 NO_CAPS = Caps()
@@ -359,3 +361,32 @@ def test_what_a_teacher_changes_holds_in_another_process_within_half_a_second_an
     with pytest.raises(ShareUsedError, match="whole room"):
         seats.begin_call("b", room.id, "two", prompt_tokens=1, completion_tokens=1)
     assert seats.spent(room.id)["one"].calls == 1 and "two" not in seats.spent(room.id)
+
+
+def test_a_deleted_room_can_be_brought_back_for_30_days_and_is_then_gone_with_what_its_students_asked(
+    monkeypatch,
+):
+    mine, _, _ = opened()
+    store, known = mine.store, Rooms()
+    seat = mine.join("Noor", browser="b" * 32).seat
+    with asking_as(Asker("student", unnamed(seat.browser_hash or ""))):
+        asked = store.create_session(samples.session(status="done", created_at=None)).id
+    before = store.create_session(samples.session(status="done", created_at=None)).id
+    assert known.find(mine.code, store=store).id == mine.id
+    with pytest.raises(NotFoundError):
+        mine.rooms.delete(mine.id)  # It is open.
+    mine.change(status="closed")
+    mine.rooms.delete(mine.id)
+    for _ in range(2):
+        with pytest.raises(NotFoundError):
+            Rooms().find(mine.code, store=store)
+        assert [one.id for one in mine.rooms.deleted()] == [mine.id], "once is enough"
+    mine.rooms.bring_back(mine.id)
+    assert Rooms().find(mine.code, store=store).record.deleted_at is None and mine.rooms.deleted() == []
+    mine.rooms.delete(mine.id)
+    moment = queries.now() + UNDO_FOR
+    monkeypatch.setattr(queries, "now", lambda: moment)
+    assert mine.rooms.deleted() == [] and mine.rooms.seats(mine.id, there=False) == []
+    with pytest.raises(NotFoundError):
+        mine.rooms.bring_back(mine.id)
+    assert {one.id for one in store.list_sessions()} == {before} and asked != before

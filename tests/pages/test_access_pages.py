@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tale_core.access import who
+from tale_core.access.accounts import Accounts
 from tale_core.access.who import Asker
 from tale_core.labels import Labeling
 from tale_core.lessons import room
@@ -17,6 +18,7 @@ from tale_core.types import Question
 from tests.labels.samples import asked
 from tests.pages.app_page import store, words
 from tests.pages.test_lesson_page import a_room
+from tests.pages.test_settings_page import fill, press
 from ui import access
 
 Opened = Callable[..., AppTest]
@@ -141,3 +143,50 @@ def test_a_member_labels_as_themselves_whatever_the_address_says(opened: Opened)
 def test_a_page_for_owners_leads_a_member_to_theirs(opened: Opened) -> None:
     at = opened(ADA, "pages/Fine-tune.py")
     assert any(box.key == "question" for box in at.text_area) and not at.exception
+
+
+@pytest.fixture
+def team(monkeypatch: pytest.MonkeyPatch) -> Accounts:
+    monkeypatch.setenv("TALE_ACCESS", "team")
+    get_settings.cache_clear()
+    accounts = Accounts(get_settings().data_dir)
+    for name, role in (("Ada", "member"), ("Ben", "member"), ("Olga", "owner"), ("Sam", "student")):
+        accounts.put(name, role, None)
+    return accounts
+
+
+def test_a_member_shares_a_result_with_one_person_by_name(opened: Opened, team: Accounts) -> None:
+    with who.asking_as(ADA):
+        mine = asked(store(), Question("How many legs have 3 cats?", answer="12"), "twelve [[12]]")
+        store().finish_session(mine, "done")
+    at = opened(ADA, "app.py", session=mine)
+    assert "Only you and owners see this." in words(at.main) and not at.exception
+    assert at.multiselect(key="sharing_people").options == ["Ben"]
+    at.multiselect(key="sharing_people").select("Ben").run()
+    at.button(key="sharing_with").click().run()
+    assert "Seen by: Ben" in words(at.main)
+    ben = opened(Asker("member", "Ben"), "app.py", session=mine)
+    assert "3 cats" in words(ben.main) and not [b for b in ben.button if b.key and b.key.startswith("sharing")]
+    assert "Only you" not in words(ben.main)
+    cem = opened(Asker("member", "Cem"), "app.py", session=mine)
+    assert "no session of this name" in words(cem.main)
+    at = opened(ADA, "pages/History.py")
+    assert "shared with Ben" in words(at.main)
+
+
+def test_a_key_that_is_kept_is_there_at_the_next_sign_in_and_a_forgotten_one_is_not(
+    opened: Opened, team: Accounts
+) -> None:
+    url, key = "https://llm.example.org/v1", "sk-kept-0123456789abcdefghij"
+    at = fill(opened(ADA, "pages/Settings.py"), url, "m", key)
+    at.checkbox(key="endpoint_keep").check()
+    press(at, "Use this endpoint")
+    ben = opened(Asker("member", "Ben"), "pages/Settings.py")
+    assert "llm.example.org" not in words(ben.main)
+    asks = opened(ADA, "app.py")
+    assert asks.session_state["session_api_keys"] == {f"{url}|m": key}
+    assert any("llm.example.org" in one for one in asks.selectbox(key="model").options)
+    again = opened(ADA, "pages/Settings.py")
+    assert "m · https://llm.example.org/v1" in words(again.main) and not again.exception
+    next(b for b in again.button if b.label == "Forget").click().run()
+    assert "llm.example.org" not in words(opened(ADA, "pages/Settings.py").main)

@@ -31,7 +31,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
                 s.text([said])
             else:
                 for i, word in enumerate(TEXT.split(" ")):
-                    while i == 12 and not gate.wait(0.02) and not h.bad.stopping.is_set():
+                    while i == 13 and not gate.wait(0.02) and not h.bad.stopping.is_set():
                         s.raw(b": still there\n\n")
                     s.text([word if i == 0 else f" {word}"])
             s.chunk(finish="stop")
@@ -79,11 +79,10 @@ def test_answer_now_closes_what_is_being_written_and_the_answer_is_graded(
         ask(at, budget=20)
     job = runner().get(session_id(at))
     assert job is not None and job.may_answer_now
-    assert bad.wait_for(lambda: all(n >= 12 for n in job._run.pieces.values()) and len(job._run.pieces) == 2)  # type: ignore[attr-defined]
+    assert bad.wait_for(lambda: all(n >= 13 for n in job._run.pieces.values()) and len(job._run.pieces) == 2)  # type: ignore[attr-defined]
     job.answer_now()
     assert bad.wait_for(lambda: job._run._closing is not None and job._run._closing.done())  # type: ignore[attr-defined]
-    gate.set()
-    view = job.wait(20)
+    view = job.wait(20)  # It is silent still: nobody waits for its next piece.
     record = view.calls["vanilla"].record
     assert record.text.endswith("of them are 42.\n\nFinal answer: [[42]]") and record.outcome == "correct"
     assert record.usage_estimated and record.cache_key is None

@@ -56,11 +56,11 @@ def test_members_see_their_own_and_what_is_shared_and_an_owner_sees_all(store):
         store.share(mine, True)
     with asking_as(BEN):
         assert names(store) == {mine} and store.get_session(mine).id == mine
-        assert not store.belongs_to(mine).mine and store.belongs_to(mine) == ("Ada", True)
+        assert not store.belongs_to(mine).mine and store.belongs_to(mine) == ("Ada", True, ())
         entries = History(store).listing(SessionFilter(model="scripted")).entries
         assert [(e.summary.id, e.account, e.shared) for e in entries] == [(mine, "Ada", True)]
         assert History(store).models() == ["scripted"]
-    assert names(store) == {old, mine} and store.belongs_to(old) == ("", False)
+    assert names(store) == {old, mine} and store.belongs_to(old) == ("", False, ())
     with asking_as(STUDENT):
         assert names(store) == {mine}, "what is shared; a student's pages do not ask"
 
@@ -85,7 +85,36 @@ def test_what_is_shared_is_changed_by_its_owner_alone(store):
     with asking_as(ADA):
         assert len(Trash(store).pending()) == 1
         Trash(store).undo(mine)
-        assert store.belongs_to(mine) == ("Ada", True), "it comes back as it was"
+        assert store.belongs_to(mine) == ("Ada", True, ()), "it comes back as it was"
+
+
+def test_what_is_shared_with_one_person_is_seen_by_nobody_else_and_comes_back_from_the_trash(store):
+    with asking_as(ADA):
+        mine = a_session(store, status="done")
+        store.share(mine, True, people=["Ben"])
+        store.share(mine, True, people=["Cem", " abc", "a\nb"])
+        assert store.belongs_to(mine) == ("Ada", False, ("Ben", "Cem")) and deeds(store)[1].action == "shared with Ben"
+    seen = {name: asking_as(Asker("member", name)) for name in ("Ben", "ben", "Be", "Cem", "C%", "abc", "a")}
+    for name, one in seen.items():
+        with one:
+            assert (names(store) == {mine}) is (name in ("Ben", "Cem")), name
+    with asking_as(STUDENT):
+        assert names(store) == set()
+    with asking_as(BEN):
+        assert [e.people for e in History(store).listing().entries] == [("Ben", "Cem")]
+        with pytest.raises(NotFoundError):
+            store.share(mine, True, people=["Dora"])
+    with asking_as(ADA):
+        Trash(store).delete([mine])
+        Trash(store).undo(mine)
+    with asking_as(BEN):
+        assert store.get_session(mine).id == mine
+    store.forget_person("Ben")
+    with asking_as(BEN):
+        assert names(store) == set(), "whoever is given the name later sees nothing"
+    with asking_as(ADA):
+        store.share(mine, False)
+        assert store.belongs_to(mine) == ("Ada", False, ())
 
 
 def test_another_persons_experiment_is_neither_read_nor_resumed(store):
@@ -136,14 +165,15 @@ def test_an_archive_says_not_whose_it_was_and_belongs_to_whoever_brings_it(store
     with asking_as(ADA):
         mine = a_session(store, status="done")
         store.share(mine, True)
+        store.share(mine, True, people=["Ben"])
     export_archive(store, tmp_path / "all.zip")
     with Archive(tmp_path / "all.zip") as archive:
         (group,) = archive.groups()
-    assert group.session["account"] == "" and group.session["shared"] is False
+    assert group.session["account"] == "" and group.session["shared"] is False and group.session["shared_with"] == ""
     store.delete_session(mine)
     with Archive(tmp_path / "all.zip") as archive, asking_as(replace(OWNER, account="Eve")):
         import_archive(store, archive)
-    assert store.belongs_to(mine) == ("Eve", False)
+    assert store.belongs_to(mine) == ("Eve", False, ())
 
 
 def test_the_audit_list_says_who_did_what_and_what_it_cost(store):

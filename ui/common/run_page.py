@@ -17,7 +17,7 @@ from tale_core.errors import InputError, NotFoundError, StoreError
 from tale_core.i18n import joined, t
 from tale_core.runs import runner as jobs
 from tale_core.types import SessionKind, SessionRecord
-from ui.common import state
+from ui.common import sharing, state
 from ui.common.nav import OF_KIND
 from ui.common.question_form import Request
 from ui.common.run_parts import WORDS, RunView, ask_likewise, other_kind
@@ -225,6 +225,7 @@ class RunPage(Generic[V]):
             else:
                 self.begin(self.resume(view))
             self.picture(view)
+            sharing.of_session(session_id)
             if not view.running:
                 self.begin(self.again(view))
 

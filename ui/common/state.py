@@ -1,24 +1,29 @@
 """What one browser session remembers: language, chosen model and its keys, sampling, template. Never shared or stored.
 
-Keys live in `st.session_state` of this session only; they are handed to a client when a call is made, nothing else.
+Keys live in `st.session_state` of this session only, unless a person of a team has them kept (`runs.kept_keys`); they
+are handed to a client when a call is made, nothing else.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import cast
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from tale_core.access.who import asking
+from tale_core.access.who import OWNER, asking, asking_as
 from tale_core.calibration.saved import usual_template
-from tale_core.errors import StoreError
+from tale_core.errors import SettingsError, StoreError
 from tale_core.i18n import N_, NAMES, SOURCE, ask_language
+from tale_core.lessons import room_trash
 from tale_core.models.choice import ModelChoice, available_choices, default_choice, efforts
 from tale_core.models.endpoint_url import listens_alone
 from tale_core.prompts.messages import TEMPLATES
+from tale_core.runs import kept_keys
 from tale_core.settings import get_settings
 from tale_core.store import Store, Trash, open_store
 from tale_core.types import Language, Sampling
@@ -46,6 +51,9 @@ LANG = "lang"
 _LANGUAGE = "language"
 _SWITCH = "language_switch"
 _DRAWN = "drawn_language"
+_thread = threading.local()
+"""The language found when this thread's page began, with the run and the address that it is true for: every sentence of
+a page asks, and finding it each time took a fifth of a page's time."""
 
 
 def language() -> Language | None:
@@ -53,8 +61,11 @@ def language() -> Language | None:
 
     The address says it, else what was chosen in this browser session, else the browser's own language.
     """
-    if get_script_run_ctx(suppress_warning=True) is None:
+    ctx = get_script_run_ctx(suppress_warning=True)
+    if ctx is None:
         return None
+    if (kept := getattr(_thread, "kept", None)) is not None and kept[0] is ctx and kept[1] == ctx.query_string:
+        return cast(Language, kept[2])
     return chosen_language() or _known(st.context.locale) or SOURCE
 
 
@@ -63,7 +74,7 @@ ask_language(language)
 
 def chosen_language() -> Language | None:
     """What the address or the switch says; None while neither does and the browser's language decides."""
-    # Every sentence asks: `get` would raise and catch an error of many words where the address says nothing.
+    # `get` would raise and catch an error of many words where the address says nothing.
     asked = st.query_params.get_all(LANG)
     return _known(asked[-1] if asked else None) or cast("Language | None", st.session_state.get(_LANGUAGE))
 
@@ -87,6 +98,8 @@ def keep_language() -> None:
     if st.session_state.setdefault(_DRAWN, spoken) != spoken:
         st.session_state[_DRAWN] = spoken
         _choose_again()
+    if (ctx := get_script_run_ctx()) is not None:
+        _thread.kept = ctx, ctx.query_string, spoken
 
 
 def _choose_again() -> None:
@@ -182,15 +195,29 @@ def guarded() -> bool:
 
 
 def session_keys() -> dict[str, str]:
-    """API keys typed into Settings in this session, by the choice's key."""
+    """API keys typed into Settings in this session, or kept from an earlier one, by the choice's key."""
+    _bring_kept()
     keys: dict[str, str] = st.session_state.setdefault("session_api_keys", {})
     return keys
 
 
 def session_choices() -> dict[str, ModelChoice]:
-    """Endpoints added in Settings in this session, by the choice's key."""
+    """Endpoints added in Settings in this session, or kept from an earlier one, by the choice's key."""
+    _bring_kept()
     added: dict[str, ModelChoice] = st.session_state.setdefault("session_endpoints", {})
     return added
+
+
+def _bring_kept() -> None:
+    """Once in a session: what this person has kept."""
+    if "brought_kept" in st.session_state or not kept_keys.may_keep():
+        return
+    st.session_state["brought_kept"] = True
+    with suppress(SettingsError, StoreError):  # Settings says it.
+        for one in kept_keys.kept(store()):
+            if one.choice is not None:
+                session_keys().setdefault(one.choice.key, one.key)
+                session_choices().setdefault(one.choice.key, replace(one.choice, guarded=guarded()))
 
 
 def model_choices() -> dict[str, ModelChoice]:
@@ -228,6 +255,8 @@ def empty_trash() -> None:
     """Throw away what has been in the trash for its time; asked by every page, done once an hour."""
     with suppress(StoreError):
         Trash(store()).expire()
+        with asking_as(OWNER):  # Its time is over for everybody, whoever has a page open.
+            room_trash.expire()
 
 
 def store() -> Store:

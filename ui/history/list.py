@@ -17,7 +17,7 @@ from tale_core.i18n import t, tn
 from tale_core.runs.runner import runner
 from tale_core.settings import get_settings
 from tale_core.store import Entry, Listing, Trash
-from ui.common import state
+from ui.common import sharing, state
 from ui.common.nav import OF_KIND
 from ui.common.text import fitting, literal
 
@@ -48,12 +48,7 @@ def actions(listing: Listing, asked: Filters, count: str) -> None:
         )  # fmt: skip
         st.button(t("Delete"), key="hist_delete", icon=":material/delete:", disabled=not mine, on_click=_delete)
         if get_settings().access == "team":
-            ways = ((t("Share with the team"), "group", True), (t("Share no longer"), "lock", False))
-            for label, icon, shared in ways:
-                st.button(
-                    label, key=f"hist_share_{shared}", icon=f":material/{icon}:", disabled=not mine, on_click=_share,
-                    args=(shared,), help=t("Everybody who signs in sees what is shared. Only its owner changes it."),
-                )  # fmt: skip
+            sharing.box(list(mine), key="hist_share", off=not mine, failed=_not_shared)
         if mine:
             words = tn("Choose none of {n}", "Choose none of {n}", len(mine))
             st.button(words, key="hist_none", type="tertiary", on_click=_choose_none, help=_titles(mine))
@@ -90,7 +85,9 @@ def _about(entry: Entry) -> list[str]:
     found = ", ".join(_part(words, kind) for words, kind in found_parts(entry))
     source = "" if entry.source == "live" else t(SOURCES[entry.source])
     whose = "" if entry.account == asking().account else literal(entry.account or t("the owner"), 60)
-    plain = (t(KINDS[s.kind]), literal(s.model, 60), when, source, whose, t("shared") if entry.shared else "")
+    named = t("shared with {names}", names=literal(", ".join(entry.people), 120)) if entry.people and not whose else ""
+    seen = t("shared") if entry.shared or (entry.people and whose) else named
+    plain = (t(KINDS[s.kind]), literal(s.model, 60), when, source, whose, seen)
     return [_status(entry), found, f":gray[{' · '.join(part for part in plain if part)}]"]
 
 
@@ -127,12 +124,8 @@ def _compare() -> None:
     st.query_params.from_dict(state.address(a=left, b=right))
 
 
-def _share(shared: bool) -> None:
-    for session_id, title in chosen().items():
-        try:
-            state.store().share(session_id, shared)
-        except StoreError as e:
-            st.session_state.setdefault("hist_refused", []).append((title, str(e)))
+def _not_shared(session_id: str, why: str) -> None:
+    st.session_state.setdefault("hist_refused", []).append((chosen().get(session_id, session_id), why))
 
 
 def _delete() -> None:

@@ -1,4 +1,4 @@
-"""The Settings page: which model answers, how it samples, how it is asked. All of it lives in this session only."""
+"""The Settings page: which model answers, how it samples, how it is asked. All but kept keys lives in this session."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import streamlit as st
 
 from tale_core.access.who import asking
 from tale_core.calibration.saved import template_for, usual_template
-from tale_core.errors import InputError, ModelError
+from tale_core.errors import InputError, ModelError, TaleError
 from tale_core.i18n import N_, joined, t
 from tale_core.models.choice import ModelChoice, efforts, endpoint_choice, endpoint_of
 from tale_core.models.connection import ConnectionReport, check
 from tale_core.models.endpoints import endpoints
 from tale_core.prompts import messages as prompts
+from tale_core.runs import kept_keys
 from tale_core.runs.runner import runner
 from tale_core.settings import get_settings
 from tale_core.types import Question
 from ui.common import state
 from ui.common.text import literal, sanitize
-from ui.settings import files
+from ui.settings import files, kept
 from ui.settings import groups as settings_groups
 from ui.shell import page
 
@@ -28,9 +29,14 @@ def draw() -> None:
     """Draw the page."""
     page(t("Settings"))
     st.markdown(f"## {t('Settings')}", anchors=False)
-    st.caption(t("They hold for you, in this browser tab, until you close it. Keys are never written anywhere."))
+    if kept_keys.may_keep():
+        st.caption(t("They hold in this browser tab, until you close it. A key that you keep stays, encrypted."))
+    else:
+        st.caption(t("They hold for you, in this browser tab, until you close it. Keys are never written anywhere."))
     st.markdown(f"### {t('Endpoint')}", anchors=False)
     _endpoint()
+    if kept_keys.may_keep():
+        kept.draw()
     settings_groups.draw()
     if asking().sees_all:  # It is read from this machine's disk, and is then there for everybody.
         st.markdown(f"### {t('Model file')}", anchors=False)
@@ -75,6 +81,10 @@ def _endpoint() -> None:
                     "Stays in this session's memory. Without it, the environment and .streamlit/secrets.toml are asked."
                 ),
             )  # fmt: skip
+        keep = kept_keys.may_keep() and st.checkbox(
+            t("Keep the key for my next sign-in"), key="endpoint_keep", persist_state="session",
+            help=t("It is stored encrypted, for your account alone, until you forget it. Else it goes with this tab."),
+        )  # fmt: skip
         with st.container(horizontal=True):
             test = st.form_submit_button(t("Test connection"), icon=":material/network_check:")
             use = st.form_submit_button(t("Use this endpoint"), type="primary", icon=":material/check:")
@@ -89,13 +99,19 @@ def _endpoint() -> None:
         st.error(literal(str(e), 800), icon=":material/error:")
         return
     if use:
-        _use(choice, key)
+        _use(choice, key, keep=keep)
         return
     with st.spinner(t("Asking the endpoint…")):
         _report(runner().submit(check(endpoint)))
 
 
-def _use(choice: ModelChoice, key: str) -> None:
+def _use(choice: ModelChoice, key: str, *, keep: bool) -> None:
+    if key and keep:
+        try:
+            kept_keys.keep(choice, key, store=state.store())
+        except TaleError as e:
+            st.error(literal(str(e), 800), icon=":material/error:")
+            return
     if key:
         state.session_keys()[choice.key] = key
     state.session_choices()[choice.key] = choice

@@ -83,6 +83,7 @@ NOT_CHAT = re.compile(
 """The model is there and does not do chat completions."""
 _KINDS: tuple[tuple[re.Pattern[str], int], ...] = (
     (_NO_CREDIT, 402),
+    (_FILTER, 400),
     (re.compile(r"rate.?(?:limit|quota)|too many requests|throttl|resource_exhausted"), 429),
     (re.compile(r"invalid.?api.?key|authentication|unauthori[sz]ed|incorrect api key"), 401),
     (_PATH, 404),
@@ -347,6 +348,7 @@ def classify(
         param=said.param,
         words=said.words,
         loading=loading,
+        filtered=status < 500 and _FILTER.search(said.words) is not None,
     )
 
 
@@ -463,9 +465,6 @@ def _failed(seen: _Seen, endpoint: Endpoint) -> ModelError:
 
 
 def _rejected(seen: _Seen, endpoint: Endpoint) -> ModelError:
-    if _FILTER.search(seen.words):
-        message = t("{endpoint} refused the question: its content filter stepped in.", endpoint=endpoint.label)
-        return RequestRejectedError(joined(message, seen.quote), t("Word the question differently."))
     if _CONTEXT.search(seen.words):
         return ContextTooLongError(
             joined(t("The question and the answer's cap do not fit into the context."), seen.quote),

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -28,7 +29,7 @@ from tale_core.models.embedded.catalog import knobs_of
 from tale_core.models.endpoints import Endpoint
 from tale_core.settings import Settings, get_settings
 from tale_core.text import keys_to_hide, named_keys
-from tale_core.types import Completion, Delta, FinishReason, Price, Request, Usage
+from tale_core.types import REFUSAL, Completion, Delta, FinishReason, Price, Request, Usage
 
 USAGE_GRACE_S = 5.0
 """After the finish reason an answer is whole; the token counts get this long to follow."""
@@ -170,6 +171,12 @@ class OpenAIClient:
             # Raised out here: inside, the SDK's exception, which holds the request with its key, would be its context.
             if failure is None:
                 yield await self._completion(request, answer, attempts, sent=sent)
+                return
+            if failure.filtered:
+                if (rest := answer.end()) is not None:
+                    yield rest
+                refused = await self._completion(request, answer, attempts, sent=sent)
+                yield replace(refused, finish_reason=REFUSAL)
                 return
             if not answer.begun and (name := self._refused(request, sent, failure, known)) is not None:
                 client_params.learn(self._endpoint, name)

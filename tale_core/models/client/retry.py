@@ -81,6 +81,7 @@ class Failure:
         param: The request's parameter that the endpoint names as wrong; None when it names none.
         words: The endpoint's own words in lower case, for looking for parameter names.
         loading: The endpoint is loading the model; it will answer when that is done.
+        filtered: A content filter refused the question: that is an answer's outcome, and no failure.
     """
 
     error: ModelError
@@ -90,6 +91,7 @@ class Failure:
     param: str | None = None
     words: str = ""
     loading: bool = False
+    filtered: bool = False
 
 
 NO_RETRY = RetryPolicy(attempts=1)
