@@ -25,7 +25,12 @@ AUDIT = $(BIN)/uv run --quiet --no-project --isolated --python $(BIN)/python --w
 # A browser and a model on a busy machine: one more try, which the summary tells (R).
 RETRY := --reruns 1 -raR
 # A worker that a test kills is not replaced: xdist 3.8 then waits for ever (pytest-dev/pytest-xdist#784, #1378).
-TWO := -n 2 --dist loadfile --max-worker-restart=0
+# Files in the order of tests/conftest.py, the slow ones first, so that neither worker ends long after the other.
+TWO := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
+
+# Where bytecode may not be written, as in most containers, each of the hundreds of interpreters that tests start would
+# compile every library anew, which takes longer than what most of them are started for.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run class tune ray test test-extras test-fast lint types audit sbom bench lock clean

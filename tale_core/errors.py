@@ -130,12 +130,12 @@ class LimitReachedError(TaleError):
 
     def __init__(self, which: str) -> None:
         reached = {
-            "calls": t("The limit on calls is reached."),
-            "tokens": t("The limit on tokens is reached."),
-            "cost": t("The limit on cost is reached."),
+            "calls": t("The cap on calls is reached."),
+            "tokens": t("The cap on tokens is reached."),
+            "cost": t("The cap on cost is reached."),
         }
         super().__init__(
-            reached.get(which, t("A limit is reached.")), t("What was found so far is kept; raise the limit to go on.")
+            reached.get(which, t("A cap is reached.")), t("What was found so far is kept; raise the cap to go on.")
         )
         self.which = which
 
@@ -265,6 +265,10 @@ class EmbeddedServerError(ModelError):
 
 class ServerStartError(EmbeddedServerError):
     """The local model server did not start or did not get ready in time."""
+
+
+class NativeBuildError(EmbeddedServerError):
+    """No server was compiled for this processor, or it was not kept; the shipped one goes on."""
 
 
 class ServerDiedError(EmbeddedServerError):

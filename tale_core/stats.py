@@ -315,3 +315,30 @@ def break_even(paid_once: float, saved_each: float) -> int | None:
     if not saved_each > 0:
         return None
     return max(1, math.ceil(paid_once / saved_each))
+
+
+def ratio_interval(parts: Sequence[float], wholes: Sequence[float]) -> Interval | None:
+    """The ratio of two paired sums with a 95 % interval: the jackknife on its logarithm.
+
+    A few long answers carry most of such sums: the degrees of freedom are those of the pairs' effective number (Kish),
+    by which the spread is widened as well. `tests/proxy/test_figures.py` holds how often it covers the truth.
+
+    Returns:
+        None with fewer than three pairs, or where either sum is not positive.
+    """
+    n = len(wholes)
+    if n < 3 or len(parts) != n or min(parts) < 0 or min(wholes) < 0 or not (math.fsum(parts) > 0 < math.fsum(wholes)):
+        return None
+    import numpy as np
+    from scipy.special import stdtrit
+
+    part, whole = np.asarray(parts, dtype=float), np.asarray(wholes, dtype=float)
+    ratio = float(part.sum() / whole.sum())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        without = (part.sum() - part) / (whole.sum() - whole)
+    if not np.isfinite(without).all():
+        return None
+    effective = max(3.0, float(whole.sum() ** 2 / (whole**2).sum()))
+    spread = math.sqrt((n - 1) / n * float(((without - without.mean()) ** 2).sum())) / ratio
+    half = float(stdtrit(effective - 1, (1 + LEVEL) / 2)) * spread * math.sqrt(1 + 1 / effective)
+    return Interval(ratio, ratio * math.exp(-half), ratio * math.exp(half))

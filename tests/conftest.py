@@ -64,8 +64,17 @@ EXTRAS = {"tune": PACKAGES, "ray": ("ray",)}
 """Packages that the tests of a marker need beside those of `make test`; `make NAME` installs them."""
 
 
+SLOW_FIRST = (
+    "test_haproxy", "test_package", "test_runs", "test_kill", "test_shutdown", "test_benchmarks", "test_deployment",
+    "test_experiments_page", "test_elasticity_page", "test_search_page", "test_history_page", "test_ask_page",
+    "test_chinese", "test_chinese_experiments", "test_estimators_page", "test_grading", "test_archive", "test_copying",
+    "test_looks", "test_lesson", "test_label_live", "test_history",
+)  # fmt: skip
+"""Files that take long for what they hold: with two workers, the one that began such a file last would end alone."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The browser's tests last: they are the slow ones, and Playwright keeps an event loop running in this thread.
+    """Slow files first; the browser's tests last, since Playwright keeps an event loop running in this thread.
 
     What needs an extra is skipped where that is not installed; `make test-extras` has just installed it, and skips
     nothing.
@@ -77,4 +86,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 for item in items:
                     if item.get_closest_marker(name) is not None:
                         item.add_marker(skip)
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    items.sort(key=lambda item: (item.get_closest_marker("browser") is not None, item.path.stem not in SLOW_FIRST))

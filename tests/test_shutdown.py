@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tale_core.cli.main import main
 from tale_core.errors import NotFoundError
 from tale_core.experiments import results
 from tale_core.settings import REPO_ROOT
@@ -79,7 +80,7 @@ def test_jobs_of_the_app_are_interrupted_and_everything_that_was_paid_for_is_sto
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_run_on_the_command_line_is_stopped_in_order_and_resumed_without_paying_twice(
-    tmp_path: Path, sent: signal.Signals
+    tmp_path: Path, sent: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = "".join(f'{{"question": "What is 6 times 7? {i}", "answer": "42"}}\n' for i in range(120))
     (tmp_path / "mine.jsonl").write_text(rows)
@@ -97,8 +98,6 @@ def test_a_run_on_the_command_line_is_stopped_in_order_and_resumed_without_payin
         assert f"--resume {experiment_id}" in err
         status = store.get_session(experiment_id).status
         assert status == ("interrupted" if sent == signal.SIGTERM else "cancelled")
-        again = started("-m", "tale_core", "run", "--resume", experiment_id, *where)
-        again.communicate(timeout=60)
-        assert again.returncode == 0
+        assert main(["run", "--resume", experiment_id, *where]) == 0, capsys.readouterr().err
         assert max(endpoint.counts.values()) <= 2 and endpoint.requests <= 120 + 4
     assert results(store, experiment_id).complete

@@ -11,7 +11,8 @@ from typing import Any, Generic, Literal, Protocol, TypedDict, TypeVar
 
 from tale_core.calls.budget_ledger import Spent
 from tale_core.calls.recorder import CallView, Recorder
-from tale_core.store import Store, current_owner, new_session_id
+from tale_core.process import current_owner
+from tale_core.store import Store, new_session_id
 from tale_core.types import Client, Question, SessionKind, SessionRecord, Status
 
 StudyPhase = Literal["preparing", "running", "ended"]

@@ -92,13 +92,24 @@ def places(call: CallRecord) -> tuple[int, ...]:
     Also at its end, where it announces no answer by itself: then what is forced out there is the one that counts.
     """
     trace = _trace(call)
-    ends = [m.end() for m in _END.finditer(trace) if trace[: m.end()].strip() and trace[m.end() :].strip()]
+    ends = sentence_ends(trace)
     if len(ends) < MOST_PLACES // 4:  # One long sentence, or none: then between words.
         ends = [m.end() for m in re.finditer(r"\s+", trace) if trace[m.end() :].strip() and m.start()]
     step = max(1.0, len(ends) / (MOST_PLACES - 1))
     end = () if _announced(call) or not trace.strip() else (len(trace),)
     some = (ends[round(i * step)] for i in range(MOST_PLACES - 1) if round(i * step) < len(ends))
     return (0, *dict.fromkeys((*some, *end)))
+
+
+def sentence_ends(trace: str) -> list[int]:
+    """Where its sentences and lines end, in letters, with what stands before the next one; its own end is not one."""
+    return [m.end() for m in _END.finditer(trace) if trace[: m.end()].strip() and trace[m.end() :].strip()]
+
+
+def settled_place(call: CallRecord, found: Settled) -> int:
+    """The letter of the trace at which an answer was settled; its length where that is only at its end."""
+    known = zip(places(call), found.probes, strict=False)
+    return next((end for end, probe in known if probe.at_token >= found.at_token), len(_trace(call)))
 
 
 async def settle(
@@ -115,7 +126,7 @@ async def settle(
     Raises:
         CannotContinueError: The endpoint does not continue messages.
         ModelError: A call failed.
-        LimitReachedError: A limit is reached.
+        LimitReachedError: A cap is reached.
     """
     trace = _trace(call)
     whole = await client.count_tokens(trace)

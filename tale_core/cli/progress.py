@@ -48,6 +48,14 @@ def fetch_bar() -> Iterator[Callable[[FetchProgress], None]]:
 
 
 @contextmanager
+def words_bar() -> Iterator[Callable[[str, float | None], None]]:
+    """A bar over steps that say what they are; the block gets the function that moves it."""
+    with _bars() as bars:
+        task = bars.add_task("…", total=None)
+        yield lambda words, share: bars.update(task, description=words, completed=share or 0.0, total=share and 1.0)
+
+
+@contextmanager
 def count_bar(words: str, unit: str, *, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """A bar that counts; the block gets the function that moves it."""
     with _bars() as bars:

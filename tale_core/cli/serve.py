@@ -51,9 +51,9 @@ def run(args: argparse.Namespace) -> int:
 
     choice = embedded_choice(args.model or get_settings().model)
     key = _key(args.api_key_env)
-    with _place(args.port) as place:
+    with place(args.port) as held:
         try:
-            asyncio.run(_serve(choice, place, key, args))
+            asyncio.run(_serve(choice, held, key, args))
         except KeyboardInterrupt:
             say("Stopped serving.", file=sys.stderr)
     return OK
@@ -71,7 +71,7 @@ def _key(variable: str | None) -> str | None:
     return key
 
 
-def _place(port: int) -> socket.socket:
+def place(port: int) -> socket.socket:
     """The address that is served, held before anything is loaded.
 
     Raises:
@@ -86,7 +86,7 @@ def _place(port: int) -> socket.socket:
         raise InputError(f"Port {port} cannot be served: {reason}.", "Give another --port, or leave it out.") from e
 
 
-async def _serve(choice: ModelChoice, place: socket.socket, key: str | None, args: argparse.Namespace) -> None:
+async def _serve(choice: ModelChoice, held: socket.socket, key: str | None, args: argparse.Namespace) -> None:
     import uvicorn
 
     from tale_core.models.embedded.gate import Gate
@@ -99,11 +99,11 @@ async def _serve(choice: ModelChoice, place: socket.socket, key: str | None, arg
         lambda: preparation(choice.base).server(choice.adapter), model=name, adapter=choice.adapter, api_key=key
     )
     variable = args.api_key_env
-    told = {"base_url": f"http://{LOOPBACK}:{place.getsockname()[1]}/v1", "api_key": None if key else gate.api_key}
+    told = {"base_url": f"http://{LOOPBACK}:{held.getsockname()[1]}/v1", "api_key": None if key else gate.api_key}
     _tell(told | ({"api_key_env": variable} if key else {}) | {"model": name, "slots": info.slots}, as_json=args.json)
     config = uvicorn.Config(gate, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S)
     try:
-        await uvicorn.Server(config).serve(sockets=[place])
+        await uvicorn.Server(config).serve(sockets=[held])
     finally:
         await gate.aclose()
 

@@ -41,7 +41,7 @@ from tale_core.store import ExperimentStore, Store, UnitRecord, through_outage
 from tale_core.store.answers import stored_answers
 from tale_core.store.labels.keys import question_key
 from tale_core.strategies import Attempt, Step, Strategy
-from tale_core.strategies.kinds import threshold_document
+from tale_core.strategies.several import threshold_document
 from tale_core.text import seconds_left
 from tale_core.types import CallRecord, Client, Outcome, Question, Sampling, Status
 

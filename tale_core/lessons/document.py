@@ -1,39 +1,37 @@
-"""The lesson as one HTML file that needs nothing else: no network, no font, no picture from anywhere.
+"""The lesson as HTML: its slides, and one file that holds them and needs nothing else, no network and no font.
 
-Its own policy forbids connections and every script and style but the ones written here. Without scripts everything can
-still be read. What it looks like is `assets/lesson.html`.
+The file's own policy forbids connections and every script and style but the ones written here. Without scripts
+everything can still be read. What a slide looks like is `assets/slides.html`, in the file and on the class's screen.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
 from tale_core import __version__
-from tale_core.calls.outcomes import OUTCOMES
-from tale_core.elasticity.text import level_words
-from tale_core.elasticity.view import SweepView
+from tale_core.calls.comparison import guess_score
 from tale_core.html import render
-from tale_core.i18n import language, t, use_language
+from tale_core.i18n import language, t, tn, use_language
+from tale_core.lessons import arc as lesson_arc
 from tale_core.lessons import charts, lesson
-from tale_core.lessons.recorded import Recording, Tape
-from tale_core.lessons.replay import SPEEDS, whole
-from tale_core.search.text import chart_title, step_words
-from tale_core.search.view import SearchView
+from tale_core.lessons.arc import Arc
+from tale_core.lessons.guesses import histogram, middle
+from tale_core.lessons.ladder import Rung, counted
+from tale_core.lessons.replay import SPEEDS
 from tale_core.text import sanitize
-from tale_core.types import ANSWERS, AnswerRole, CallRecord, Language
+from tale_core.types import Language
 
 ASSETS = Path(__file__).with_name("assets")
 
 
 def lesson_html(spoken: Language | None = None) -> str:
-    """The whole lesson.
+    """The whole lesson as a file.
 
     Args:
         spoken: Its language; the reader's when None.
@@ -42,26 +40,86 @@ def lesson_html(spoken: Language | None = None) -> str:
         InputError: A bundled recording cannot be read.
     """
     with use_language(spoken or language()):
-        found = lesson.lesson_recordings()
+        arc = lesson_arc.lesson_arc()
         return render(
-            _asset("lesson.html"),
-            **{name: Markup(_asset(f"lesson.{end}")) for name, end in (("style", "css"), ("script", "js"))},
-            **_tokens(found.ask), **_budgets(found.sweep), **_probes(found.search),
-            title=t("How much thinking does an answer need?"), policy=_policy(), version=__version__,
-            found=found, lesson=lesson, spoken=language(), speeds=SPEEDS,
-            marks_of=lambda recordings: dict.fromkeys(map(lesson.mark, recordings)),
+            asset("lesson.html"), style=Markup(asset("lesson.css")), script=Markup(_script()), policy=_policy(),
+            title=t("How much thinking does an answer need?"), version=__version__, spoken=language(),
+            marks=_marks(arc), machine=arc.ladder.made.machine, slides=Markup(slides_html(arc)),
+            steps=len(lesson.STEPS),
         )  # fmt: skip
 
 
-@lru_cache(maxsize=4)
-def _asset(name: str) -> str:
+def slides_html(arc: Arc) -> str:
+    """The slides, one section a step, in the reader's language. Whatever a recording holds is text in them."""
+    return render(
+        asset("slides.html"), arc=arc, says=lesson_arc, lesson=lesson, charts=charts, speeds=SPEEDS,
+        marks=_marks(arc), decks={"thought": _deck([arc.vanilla]), "budget": _deck([arc.vanilla, arc.first])},
+        told=[lesson_arc.tried_words(arc, at) for at in range(len(arc.tried))],
+        added={rung.budget: lesson.budget_words(arc.ladder, rung.budget or 1) for rung in (arc.first, arc.best)},
+    )  # fmt: skip
+
+
+class Guessed(NamedTuple):
+    """A student's guess.
+
+    Attributes:
+        who: The nickname; shown of the nearest alone.
+    """
+
+    who: str
+    tokens: int
+
+
+def guesses_html(guesses: list[Guessed], *, students: int, actual: int | None) -> str:
+    """What the class has guessed so far; with `actual` also what it was, and who was nearest."""
+    tokens = [g.tokens for g in guesses]
+    nearest, best = _nearest(guesses, actual) if actual is not None else ([], 0)
+    bins = histogram(tokens, actual=actual)
+    return render(
+        asset("guesses.html"), guessed=len(guesses), students=students, actual=actual, nearest=nearest, best=best,
+        half=f"{middle(tokens):,.0f}" if tokens else "", chart=charts.guesses(bins, actual) if bins else "",
+    )  # fmt: skip
+
+
+def _nearest(guesses: list[Guessed], actual: int) -> tuple[list[str], int]:
+    """Whose guess was nearest, all of them where several were, and how good it was."""
+    off = min((abs(g.tokens - actual) for g in guesses), default=0)
+    found = [g for g in guesses if abs(g.tokens - actual) == off]
+    return sorted(g.who for g in found), max((guess_score(g.tokens, actual) for g in found), default=0)
+
+
+def heat_html(arc: Arc, struck: list[int], *, students: int) -> str:
+    """The answer's sentences, each the darker the more students have struck it out.
+
+    Args:
+        arc: The lesson.
+        struck: How many struck out each of its sentences.
+        students: How many struck out anything.
+    """
+    parts = [
+        (one.text, one.after, n, round(5 * n / students) if students else 0)
+        for one, n in zip(lesson_arc.answer_sentences(arc), struck, strict=True)
+    ]
+    words = tn("{n} student has struck out sentences", "{n} students have struck out sentences", students)
+    return render(
+        asset("heat.html"), parts=parts, words=words if students else t("Nobody has struck out anything yet.")
+    )
+
+
+@lru_cache(maxsize=16)
+def asset(name: str) -> str:
+    """A template, style sheet or script of the lesson."""
     return (ASSETS / name).read_text(encoding="utf-8").strip()
+
+
+def _script() -> str:
+    return f"{asset('lesson.js')}\n{asset('file.js')}"
 
 
 def _policy() -> str:
     style, script = (
-        base64.b64encode(hashlib.sha256(_asset(name).encode("utf-8")).digest()).decode("ascii")
-        for name in ("lesson.css", "lesson.js")
+        base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+        for text in (asset("lesson.css"), _script())
     )
     return (
         f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
@@ -69,71 +127,27 @@ def _policy() -> str:
     )
 
 
-def _tokens(recording: Recording) -> dict[str, Any]:
-    """The two answers of an Ask: replayed, in a table and as bars."""
-    rows = []
-    for role in ANSWERS:
-        call = lesson.answer_of(recording, role)
-        budget = recording.session.budget if role == "budgeted" else None
-        rows.append((_name(role), call.completion_tokens or 0, "vf" if role == "vanilla" else "bf", budget))
-    return {
-        "answers": {"both": _deck(recording, ANSWERS), "vanilla": _deck(recording, ("vanilla",))},
-        "token_rows": [(name, f"{n:,}", "–" if budget is None else f"{budget:,}") for name, n, _, budget in rows],
-        "bars": charts.bars(rows, "; ".join(f"{name}: {n}" for name, n, _, _ in rows)),
-    }
+def _marks(arc: Arc) -> list[str]:
+    return list(dict.fromkeys(map(lesson.mark, arc.recordings)))
 
 
-def _name(role: AnswerRole) -> str:
-    return t("Without a budget") if role == "vanilla" else t("With a budget")
+def _deck(shown: list[Rung]) -> list[dict[str, Any]]:
+    return [_answer(rung) for rung in shown]
 
 
-def _deck(recording: Recording, roles: Sequence[AnswerRole]) -> list[dict[str, Any]]:
-    pairs = zip(recording.session.calls, recording.tapes, strict=True)
-    shown = [(call, tape) for call, tape in pairs if call.role in roles]
-    first = min(tape.start_ms for _, tape in shown)
-    return [_answer(call, tape, first) for call, tape in shown]
-
-
-def _answer(call: CallRecord, tape: Tape, first: int) -> dict[str, Any]:
-    """An answer with what the file's script replays; times in milliseconds since `first`."""
-    pieces, at, ms = [], 0, tape.start_ms - first
-    for after, letters, _ in tape.pieces:
+def _answer(rung: Rung) -> dict[str, Any]:
+    """An answer with what the script replays; times in milliseconds since it was asked for."""
+    pieces, at, ms = [], 0, 0
+    for after, letters, _ in rung.tape.pieces:
         ms += after
-        pieces.append((ms, sanitize(call.text[at : at + letters])))
+        pieces.append((ms, sanitize(rung.call.text[at : at + letters])))
         at += letters
-    ended = t("{n} output tokens, {outcome}", n=f"{call.completion_tokens or 0:,}", outcome=OUTCOMES[call.outcome].word)
     replayed = {
         "pieces": pieces,
-        "end": tape.end_ms - first,
-        "text": sanitize(call.text),
-        "ended": ended,
+        "end": rung.tape.end_ms - rung.tape.start_ms,
+        "text": sanitize(rung.call.text),
+        "ended": counted(rung),
         "sofar": t("about {n} tokens so far", n="#"),
     }
-    return {"name": _name("vanilla" if call.role == "vanilla" else "budgeted"), "tape": replayed}
-
-
-def _budgets(recording: Recording) -> dict[str, Any]:
-    """A sweep's curve, and what every budget took."""
-    view = whole(recording)
-    assert isinstance(view, SweepView) and view.result is not None
-    rows = []
-    for p in view.result.points:
-        right = "–" if p.accuracy is None else t("{right} of {n}", right=round(p.accuracy * p.graded), n=p.graded)
-        interval = "–" if p.tokens_low is None else f"{p.tokens_low:,.0f}–{p.tokens_high:,.0f}"
-        mean = "–" if p.tokens_mean is None else f"{p.tokens_mean:,.0f}"
-        names = {"vanilla": t("no budget"), "direct": t("direct answer")}
-        rows.append((names.get(p.kind) or level_words(p.budget or 0), str(p.repeats), mean, interval, right))
-    return {"budget_rows": rows, "curve": charts.curve(view.result, lesson.finding(recording))}
-
-
-def _probes(recording: Recording) -> dict[str, Any]:
-    """A search's chart, and a row for each of its probes."""
-    view = whole(recording)
-    assert isinstance(view, SearchView)
-    rows = []
-    for at, step in enumerate(view.steps):
-        budget = "–" if step.budget is None else level_words(step.budget)
-        tokens = f"{'≥ ' if step.cut else ''}{step.tokens:,.0f}"
-        cells = (str(step.index), budget, tokens, OUTCOMES[step.outcome].word)
-        rows.append({"index": step.index, "title": chart_title(view, at), "words": step_words(step), "cells": cells})
-    return {"probes": rows, "search_chart": charts.search(view.steps, lesson.finding(recording))}
+    name = t("Without a budget") if rung.budget is None else t("Budget {budget:,}", budget=rung.budget)
+    return {"name": name, "kind": "v" if rung.budget is None else "b", "tape": replayed}

@@ -11,9 +11,9 @@ from typing import Any
 
 from tale_core.calls.comparison import compare, race_axis
 from tale_core.calls.outcomes import TICKS, outcome_kind
-from tale_core.i18n import SOURCE, joined, language, t, tn
+from tale_core.i18n import joined, language, t, tn
 from tale_core.lessons import lesson
-from tale_core.lessons.recorded import BUNDLED, Recording, Tape, read_again
+from tale_core.lessons.recorded import Recording, Tape, in_language
 from tale_core.types import CallRecord, Language, Outcome
 
 SHOWN_S = 7.0
@@ -46,8 +46,7 @@ def ladder_recording(spoken: Language | None = None) -> Recording:
     Raises:
         InputError: It cannot be read.
     """
-    own = BUNDLED / f"ladder-{spoken or language()}.json"
-    return read_again(own if own.exists() else BUNDLED / f"ladder-{SOURCE}.json")
+    return in_language("ladder", spoken)
 
 
 def rungs(recording: Recording) -> list[Rung]:
@@ -89,10 +88,10 @@ def document(recording: Recording) -> dict[str, Any]:
         "rungs": [
             {
                 "budget": r.budget,
-                "name": _name(r),
+                "name": named(r),
                 "title": t("Without a budget") if r.budget is None else t("Budget {budget:,}", budget=r.budget),
                 "tokens": r.tokens,
-                "count": _count(r),
+                "count": counted(r),
                 "color": outcome_kind(r.call.outcome).color,
                 "sign": TICKS.get(r.call.outcome, outcome_kind(r.call.outcome).sign),
                 "text": r.call.text,
@@ -106,7 +105,8 @@ def document(recording: Recording) -> dict[str, Any]:
     }
 
 
-def _count(rung: Rung) -> str:
+def counted(rung: Rung) -> str:
+    """Its tokens and its outcome, in words."""
     kind = outcome_kind(rung.call.outcome)
     tokens = tn("{n} token", "{n} tokens", rung.tokens)
     return t("{tokens}, {outcome}", tokens=tokens, outcome=t(kind.phrase))
@@ -122,7 +122,7 @@ def _verdict(found: list[Rung], at: int, i: int) -> str:
     """What this rung shows against the answer without a budget, and a rebound where there is one."""
     here, top = found[i], found[at]
     if here.budget is None:
-        return t("Without a budget it wrote {tokens}. Ask for less.", tokens=_count(here))
+        return t("Without a budget it wrote {tokens}. Ask for less.", tokens=counted(here))
     sentence = compare(found[0].call, here.call, None).sentence
     if i > at and here.tokens > top.tokens:
         more = t(
@@ -140,7 +140,7 @@ def _words(recording: Recording, found: list[Rung], speed: int) -> dict[str, str
         if speed > 1
         else t("As fast as it was written, one answer at a time ({machine}).", **values)
     )
-    listing = "; ".join(f"{_name(r)}: {_count(r)}" for r in found)
+    listing = "; ".join(f"{named(r)}: {counted(r)}" for r in found)
     return {
         "writing": t("about {n} tokens so far", n="{n}"),
         "reading": t("reading the question…"),
@@ -153,5 +153,6 @@ def _words(recording: Recording, found: list[Rung], speed: int) -> dict[str, str
     }
 
 
-def _name(rung: Rung) -> str:
+def named(rung: Rung) -> str:
+    """Its budget, short enough for an axis."""
     return t("none") if rung.budget is None else f"{rung.budget:,}"

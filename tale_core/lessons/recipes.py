@@ -37,6 +37,8 @@ class Recipe(BaseModel):
         name: Of the recording and its file.
         question: An id of our own questions, or a question's text; then `answer` goes with it.
         estimator: Where an Ask takes its budget from.
+        of: The recorded sweep from which an Ask takes its two answers, instead of asking for them; its answer without a
+            budget is then closed at its steps.
         note: Why it is worth showing, in both languages.
     """
 
@@ -51,6 +53,7 @@ class Recipe(BaseModel):
     model: str | None = None
     template: str = "words"
     estimator: str = "fixed:40"
+    of: str | None = None
     budgets: tuple[int, ...] = ()
     repeats: int = 1
     temperature: float = 0.0
@@ -63,6 +66,8 @@ class Recipe(BaseModel):
     def _grid(self) -> Recipe:
         if (self.kind == "sweep") != bool(self.budgets):
             raise ValueError("a sweep, and nothing else, lists its budgets")
+        if self.of is not None and (self.kind != "ask" or not self.estimator.startswith("fixed:")):
+            raise ValueError("an ask with a fixed budget, and nothing else, takes its answers from a sweep")
         return self
 
     def plan(self) -> Plan:

@@ -105,14 +105,21 @@ class Recording:
 
     @cached_property
     def duration_ms(self) -> int:
-        """How long it took."""
-        return max([0, *(tape.end_ms for tape in self.tapes), *self.marks])
+        """How long it took; how much of an answer was needed is asked after its end, and not played."""
+        return max([0, *(tape.end_ms for _, tape in self.played), *self.marks])
+
+    @property
+    def played(self) -> list[tuple[CallRecord, Tape]]:
+        """The calls that a replay shows, with their tapes."""
+        pairs = zip(self.session.calls, self.tapes, strict=True)
+        return [(call, tape) for call, tape in pairs if call.role != "forced"]
 
     @cached_property
     def moments(self) -> tuple[int, ...]:
         """The milliseconds at which something other than text changed, ascending, the end among them."""
-        found = {self.duration_ms, *self.marks, *(tape.end_ms for tape in self.tapes)}
-        return tuple(sorted(found | {tape.start_ms for tape in self.tapes}))
+        tapes = [tape for _, tape in self.played]
+        found = {self.duration_ms, *self.marks, *(tape.end_ms for tape in tapes)}
+        return tuple(sorted(found | {tape.start_ms for tape in tapes}))
 
     def document(self) -> dict[str, Any]:
         """JSON-safe; `parsed` reads it."""
@@ -260,6 +267,16 @@ def bundled() -> dict[str, Recording]:
         InputError: One of them cannot be read; they are checked by the tests.
     """
     return {path.stem: read_again(path) for path in sorted(BUNDLED.glob("*.json"))}
+
+
+def in_language(name: str, spoken: Language | None = None) -> Recording:
+    """The bundled recording of this name in a language, the reader's when None; in English where there is no other.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    own = BUNDLED / f"{name}-{spoken or language()}.json"
+    return read_again(own if own.exists() else BUNDLED / f"{name}-{SOURCE}.json")
 
 
 def available() -> tuple[dict[str, Recording], list[str]]:

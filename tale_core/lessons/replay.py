@@ -23,7 +23,7 @@ from tale_core.lessons.recorded import Recording, Tape
 from tale_core.runs.views import view_of as study_view
 from tale_core.search.engine import SearchPlan, SearchStep
 from tale_core.search.view import SearchView
-from tale_core.types import CallRecord, Outcome
+from tale_core.types import CallRecord, Outcome, Role
 
 ReplayView = AskView | SearchView | SweepView
 SPEEDS: Final = (1.0, 2.0, 4.0)
@@ -138,7 +138,7 @@ def _calls(recording: Recording, ms: float) -> list[CallView]:
 
 def _ask(recording: Recording, ms: float) -> AskView:
     end = ask_view(recording.session)
-    calls = {view.record.role: view for view in _calls(recording, ms)}
+    calls: dict[Role, CallView] = {v.record.role: v for v in _calls(recording, ms) if v.record.role != "forced"}
     estimate = calls.get("estimate")
     answering = "estimate" not in end.calls or (estimate is not None and estimate.record.status == "done")
     return replace(

@@ -24,6 +24,7 @@ from tale_core.ask.plan import AskPlan
 from tale_core.ask.run import AskRun, AskView
 from tale_core.errors import InputError, NotFoundError, StoreError
 from tale_core.i18n import t
+from tale_core.lessons.lesson import STOPS
 from tale_core.lessons.queue import Caps, Cost, FairQueue, GatedClient
 from tale_core.models.choice import EMBEDDED, ModelChoice, embedded_choice, open_client
 from tale_core.runs import runner as jobs
@@ -252,6 +253,16 @@ class LiveRoom:
         """Change the room, for everybody, from now on."""
         self._take(self.rooms.update(self.id, **changes))
         return self._record
+
+    def go(self, stop: str | None, *, recording: str) -> None:
+        """Move the lesson and with it the room: what students see, what they may guess and strike.
+
+        Args:
+            stop: One of `lesson.STOPS`; None before its first.
+            recording: The lesson's recorded question.
+        """
+        revealed = stop is not None and STOPS.index(stop) >= STOPS.index("guess-shown")
+        self.change(step=stop, recording=recording if stop else None, revealed=revealed)
 
     def close(self) -> None:
         """Stop all spending of this room."""

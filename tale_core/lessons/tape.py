@@ -44,6 +44,7 @@ class Taping:
         self._began: float | None = None
         self._calls: dict[Hashable, _Call] = {}
         self._marks: list[int] = []
+        self._offset = 0
 
     def __call__(self, event: Event) -> None:
         """Take an event, when it happens."""
@@ -60,10 +61,15 @@ class Taping:
             case _:
                 pass
 
+    def known(self, key: Hashable, tape: Tape) -> None:
+        """A call that was taped before; what is heard comes after its end."""
+        self._calls[key] = _Call(tape.start_ms, tape.end_ms, tape.end_ms, list(tape.pieces))
+        self._offset = max(self._offset, tape.end_ms)
+
     def _now(self) -> int:
         now = self._clock()
         self._began = now if self._began is None else self._began
-        return round((now - self._began) * 1000)
+        return self._offset + round((now - self._began) * 1000)
 
     def _grow(self, key: Hashable, text: str, reasoning: str, now: int) -> None:
         call = self._calls[key]

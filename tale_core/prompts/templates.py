@@ -77,6 +77,7 @@ _WHAT: dict[Language, dict[AnswerKind, tuple[str, str]]] = {
     },
     "zh": {"number": ("最终的数字", "42"), "choice": ("所选选项的字母", "A"), "text": ("最终的答案", "星期一")},
 }
+_ALONE: dict[Language, str] = {"en": "Answer {part}.", "zh": "回答时{part}。"}
 _TOKEN_LIMIT: dict[Language, str] = {"en": " and use less than {n} tokens", "zh": "并使用少于 {n} tokens"}
 
 
@@ -168,6 +169,18 @@ class Template:
             bare_format=_BARE_FORMAT[lang].format(slot=_SLOT[lang][kind][0]),
             then=_THEN[lang].format(what=what, example=example),
         )
+
+    def sentence(self, lang: Language, *, budget: int | None = None, concise: bool = False) -> str:
+        """What it says of how to answer, without the question and the answer's format: for other people's prompts."""
+        part = "" if budget is None else self.budget_part(budget, lang)
+        brief = _CONCISE[lang] if concise else ""
+        parts = {"question": "", "format": "", "bare_format": "", "then": ".\n" if lang == "en" else "。\n"}
+        return self.text[lang].format(budget=part, brief=brief, **parts).strip()
+
+    def limit_alone(self, lang: Language, *, budget: int | None = None) -> str:
+        """A sentence that asks for a budget, or without one to be brief, and for nothing else: not for reasoning."""
+        part = _CONCISE[lang] if budget is None else self.budget_part(budget, lang)
+        return _ALONE[lang].format(part=part.lstrip(" ,，并"))
 
     def budget_part(self, budget: int, lang: Language = "en") -> str:
         """The words that ask for a budget (tokens): all that the two prompts of the pair differ in.

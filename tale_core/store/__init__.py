@@ -13,7 +13,6 @@ from tale_core.store.archive.trash import UNDO_FOR, Deleted, Refused, Trash
 from tale_core.store.archive.writing import Exported, export_archive
 from tale_core.store.audit import Deed, Spent, deeds, spent
 from tale_core.store.database.opening import open_store, tidy
-from tale_core.store.database.owner import current_owner
 from tale_core.store.database.reconnect import through_outage
 from tale_core.store.experiments import ExperimentStore, SpentSums, UnitFigures, UnitRecord, UnitStatus
 from tale_core.store.history import COUNTED, Entry, History, Listing, Place, SessionFilter
@@ -50,6 +49,7 @@ from tale_core.store.labels.types import (
 from tale_core.store.records import CallFields, SessionFields, SessionSummary, new_session_id
 from tale_core.store.repository import Belonging, Store, Try
 from tale_core.store.rooms import RoomChanges, RoomRecord, RoomStore, SeatRecord, SeatSpent
+from tale_core.store.traffic import ModelTraffic, Pair, Passed, TrafficStore
 
 __all__ = [
     "COUNTED",
@@ -84,7 +84,10 @@ __all__ = [
     "LabelTarget",
     "Listing",
     "Manifest",
+    "ModelTraffic",
     "Moved",
+    "Pair",
+    "Passed",
     "Place",
     "QueueCounts",
     "QueueFilter",
@@ -107,6 +110,7 @@ __all__ = [
     "StoredAnswer",
     "TableSum",
     "ToGrade",
+    "TrafficStore",
     "Trash",
     "Try",
     "UnitFigures",
@@ -117,7 +121,6 @@ __all__ = [
     "answer_key",
     "answering_models",
     "copy_database",
-    "current_owner",
     "deeds",
     "export_archive",
     "exported_labels",

@@ -16,8 +16,8 @@ from sqlalchemy import Connection, and_, bindparam, case, delete, func, insert, 
 from tale_core.access.who import asking
 from tale_core.errors import StoreError
 from tale_core.i18n import t
+from tale_core.process import current_owner, owner_is_gone
 from tale_core.store import queries, records
-from tale_core.store.database.owner import current_owner, owner_is_gone
 from tale_core.store.records import CallFields
 from tale_core.store.repository import Store
 from tale_core.store.tables import calls, experiment_questions, experiment_units, sessions

@@ -17,9 +17,9 @@ from tale_core.access.who import asking
 from tale_core.budgets.forcing import FORCED
 from tale_core.errors import NotFoundError, StoreError, StoreLockedError
 from tale_core.i18n import t
+from tale_core.process import current_owner, owner_is_gone
 from tale_core.store import queries, records
 from tale_core.store.database.engine import for_reading, for_writing, transaction
-from tale_core.store.database.owner import current_owner, owner_is_gone
 from tale_core.store.records import CallFields, SessionFields, SessionSummary
 from tale_core.store.tables import calls, kept_keys, sessions
 from tale_core.types import REFUSAL, CallRecord, Outcome, SessionKind, SessionRecord, Status

@@ -6,7 +6,7 @@ between loses nothing that was paid.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypedDict, Unpack
@@ -19,7 +19,7 @@ from tale_core.i18n import t
 from tale_core.store import queries
 from tale_core.store.archive.trash import UNDO_FOR
 from tale_core.store.repository import Store
-from tale_core.store.tables import room_calls, room_guesses, room_seats, rooms, sessions
+from tale_core.store.tables import room_calls, room_guesses, room_seats, room_strikes, rooms, sessions
 
 RoomStatus = Literal["open", "paused", "closed"]
 MOST_SEATS = 60
@@ -39,6 +39,7 @@ class RoomRecord:
         locked: Nobody new may join.
         seats_per_address: Seats that browsers of one network address may hold; None means no limit.
         deleted_at: Since when it is in the trash; None when it is not.
+        step: Where the lesson is that the room follows; None while it follows none.
     """
 
     id: str
@@ -56,6 +57,7 @@ class RoomRecord:
     revealed: bool = False
     locked: bool = False
     seats_per_address: int | None = None
+    step: str | None = None
     deleted_at: datetime | None = None
 
     @property
@@ -78,6 +80,7 @@ class RoomChanges(TypedDict, total=False):
     revealed: bool
     locked: bool
     seats_per_address: int | None
+    step: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +289,37 @@ class RoomStore:
         with self.store.reading() as connection:
             found = connection.execute(select(room_guesses.c.seat_id, room_guesses.c.tokens).where(*of))
             return {row.seat_id: row.tokens for row in found}
+
+    # Strikes
+
+    def strike(self, seat: SeatRecord, recording: str, struck: Mapping[int, str]) -> bool:
+        """Strike these sentences of a recording's answer out, and no others; False when nothing can be struck there.
+
+        Args:
+            seat: Whose strikes they are.
+            recording: Its name.
+            struck: The sentences by their place in the answer.
+        """
+        mine = {"room_id": seat.room_id, "recording": recording, "seat_id": seat.id}
+        with self.store.writing() as connection:
+            there = select(rooms.c.id).where(rooms.c.id == seat.room_id, rooms.c.recording == recording)
+            if connection.execute(there.where(rooms.c.status != "closed", rooms.c.step.is_not(None))).first() is None:
+                return False
+            connection.execute(delete(room_strikes).where(*(room_strikes.c[name] == v for name, v in mine.items())))
+            rows = [{**mine, "sentence": at, "text": text} for at, text in struck.items()]
+            if rows:
+                connection.execute(insert(room_strikes), rows)
+            return True
+
+    def strikes(self, room_id: str, recording: str) -> dict[str, tuple[int, ...]]:
+        """The places of the sentences that were struck out, by seat; a seat that struck none is not there."""
+        of = (room_strikes.c.room_id == room_id, room_strikes.c.recording == recording)
+        wanted = select(room_strikes.c.seat_id, room_strikes.c.sentence).where(*of).order_by(room_strikes.c.sentence)
+        found: dict[str, tuple[int, ...]] = {}
+        with self.store.reading() as connection:
+            for row in connection.execute(wanted):
+                found[row.seat_id] = (*found.get(row.seat_id, ()), row.sentence)
+        return found
 
     # Spending
 

@@ -349,6 +349,7 @@ class RoomRow(Base, table=True):
     locked: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     seats_per_address: int | None = Field(default=None, sa_type=BigInteger)
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    step: str | None = Field(default=None, sa_type=SafeText)
 
 
 class RoomSeatRow(Base, table=True):
@@ -380,6 +381,19 @@ class RoomGuessRow(Base, table=True):
     tokens: int = Field(sa_type=BigInteger)
 
 
+class RoomStrikeRow(Base, table=True):
+    """A sentence that a student struck out of a recorded answer, as it was."""
+
+    __tablename__ = "room_strike"
+    __table_args__ = ({"info": {"archive": False}},)
+
+    room_id: str = Field(primary_key=True, foreign_key="room.id", ondelete="CASCADE", sa_type=SafeText)
+    recording: str = Field(primary_key=True, sa_type=SafeText)
+    seat_id: str = Field(primary_key=True, foreign_key="room_seat.id", ondelete="CASCADE", sa_type=SafeText)
+    sentence: int = Field(primary_key=True)
+    text: str = Field(sa_type=SafeText)
+
+
 class RoomCallRow(Base, table=True):
     """One call of a room: the most it can cost while it runs, what it cost when it has ended."""
 
@@ -393,6 +407,58 @@ class RoomCallRow(Base, table=True):
     ended: bool
     prompt_tokens: int = Field(sa_type=BigInteger)
     completion_tokens: int = Field(sa_type=BigInteger)
+
+
+class TrafficRow(Base, table=True):
+    """One request that the drop-in endpoint passed on; `tale_core.store.traffic.Passed` explains the fields."""
+
+    __tablename__ = "traffic"
+    __table_args__ = (Index(None, "status"), Index(None, "model", "at"), {"info": {"archive": False}})
+
+    id: str = Field(primary_key=True, sa_type=SafeText)
+    at: datetime = Field(sa_type=UtcDateTime)
+    owner: str = Field(sa_type=SafeText)
+    upstream: str = Field(sa_type=EndpointText)
+    model: str = Field(sa_type=SafeText)
+    status: str = Field(sa_type=SafeText)
+    http_status: int | None
+    left_alone: str = Field(sa_type=SafeText)
+    strategy: str = Field(sa_type=SafeText)
+    budget: int | None = Field(sa_type=BigInteger)
+    fallback: str = Field(sa_type=SafeText)
+    streamed: bool
+    prompt_tokens: int | None = Field(sa_type=BigInteger)
+    completion_tokens: int | None = Field(sa_type=BigInteger)
+    dropped_tokens: int = Field(sa_type=BigInteger)
+    estimated: bool
+    ttft_s: float | None
+    latency_s: float | None
+
+
+class TrafficPairRow(Base, table=True):
+    """One request that was asked both ways; `tale_core.store.traffic.Pair` explains the fields."""
+
+    __tablename__ = "traffic_pair"
+    __table_args__ = (Index(None, "upstream", "at"), Index(None, "kept_until"), {"info": {"archive": False}})
+
+    id: str = Field(primary_key=True, sa_type=SafeText)
+    at: datetime = Field(sa_type=UtcDateTime)
+    owner: str = Field(sa_type=SafeText)
+    upstream: str = Field(sa_type=EndpointText)
+    model: str = Field(sa_type=SafeText)
+    strategy: str = Field(sa_type=SafeText)
+    budget: int | None = Field(sa_type=BigInteger)
+    origin: str = Field(sa_type=SafeText)
+    status: str = Field(sa_type=SafeText)
+    plain_tokens: int | None = Field(sa_type=BigInteger)
+    changed_tokens: int | None = Field(sa_type=BigInteger)
+    spent_tokens: int = Field(sa_type=BigInteger)
+    spent_usd: float | None
+    verdict: str = Field(sa_type=SafeText)
+    fallback: str = Field(sa_type=SafeText)
+    estimated: bool
+    session_id: str | None = Field(sa_type=SafeText)
+    kept_until: datetime | None = Field(sa_type=UtcDateTime)
 
 
 # Queries are written against the tables, not the row classes: their columns have the types of SQL expressions.
@@ -409,4 +475,7 @@ kept_keys: Table = Base.metadata.tables["kept_key"]
 rooms: Table = Base.metadata.tables["room"]
 room_seats: Table = Base.metadata.tables["room_seat"]
 room_guesses: Table = Base.metadata.tables["room_guess"]
+room_strikes: Table = Base.metadata.tables["room_strike"]
 room_calls: Table = Base.metadata.tables["room_call"]
+traffic: Table = Base.metadata.tables["traffic"]
+traffic_pairs: Table = Base.metadata.tables["traffic_pair"]

@@ -17,7 +17,8 @@ from tale_core.grading.lines import evaluated
 from tale_core.i18n import t
 from tale_core.prompts import messages as prompts
 from tale_core.strategies.base import Attempt, BudgetPredictor, Family, Offer, QuestionCaller, Strategy
-from tale_core.strategies.kinds import KINDS, MOST_PROBES, TalePredicted, Tuned
+from tale_core.strategies.estimated import MOST_PROBES, TalePredicted
+from tale_core.strategies.kinds import KINDS, Tuned
 
 __all__ = [
     "KINDS",

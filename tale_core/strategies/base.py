@@ -1,4 +1,4 @@
-"""What a strategy is and what it is given: a `QuestionCaller`, which sends and grades, and predictors of budgets."""
+"""What a strategy is, what it is given (a `QuestionCaller`, predictors of budgets), and the steps that most ask for."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
-from tale_core.calls.record import Step
+from tale_core.budgets import kinds as budgets
+from tale_core.budgets.kinds import Kind
+from tale_core.calls.record import Step, answer_step
 from tale_core.i18n import joined, t
 from tale_core.prompts import messages as prompts
-from tale_core.types import CallRecord, Question, Sampling
+from tale_core.types import CallRecord, Level, Question, Request, Role, Sampling
 
 Family = Literal["direct", "vanilla", "budgeted", "brief", "tuned"]
 
@@ -168,8 +170,8 @@ class Strategy:
 
     @classmethod
     def offered(cls, offer: Offer) -> Sequence[str]:
-        """The names that a page offers in a list."""
-        return (cls.PATTERN,)
+        """The names that a page offers in a list; none where the argument is a number that people type."""
+        return () if cls.FILLS else (cls.PATTERN,)
 
     @classmethod
     def make(cls, name: str, at: str, estimators: Mapping[str, BudgetPredictor]) -> Strategy:
@@ -233,3 +235,24 @@ class _OtherTemplate:
 
     async def call(self, step: Step) -> CallRecord:
         return await self.caller.call(step)
+
+
+def run_step(
+    role: Role,
+    question: Question,
+    caller: QuestionCaller,
+    budget: Level | None = None,
+    *,
+    template: str = "",
+    kind: Kind | None = None,
+) -> Step:
+    """A step of the run's template and sampling; a budget is set in the run's way where no kind is given."""
+    template, kind = template or caller.template, kind or budgets.kind(caller.knob)
+    return answer_step(role, question, template=template, sampling=caller.sampling, budget=budget, kind=kind)
+
+
+def concise_step(question: Question, caller: QuestionCaller) -> Step:
+    """The vanilla prompt that also asks to be brief."""
+    template = prompts.template(caller.template)
+    messages = prompts.concise_messages(question, template_name=template.name, kind=question.kind or "number")
+    return Step("budgeted", Request(messages, caller.sampling), f"{template.name}-concise", template.version)

@@ -16,15 +16,17 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tale_core.errors import InputError
 from tale_core.grading import grade
 from tale_core.grading.lines import evaluated, reader, work_out
 from tale_core.i18n import t
 from tale_core.settings import PROGRAM
-from tale_core.store import StoredAnswer
 from tale_core.types import TUNED, Outcome, Question, Writes
+
+if TYPE_CHECKING:  # Whoever follows a training needs no database.
+    from tale_core.store import StoredAnswer
 
 Against = Literal["vanilla", "wrong"]
 MORE = f"{PROGRAM} run DATASET --strategies vanilla,fixed:25,fixed:50,fixed:100 --template words"
@@ -292,7 +294,7 @@ def may_be_rejected(answer: StoredAnswer) -> bool:
 
 def comes_to_its_value(answer: StoredAnswer | Example) -> bool:
     """Whether lines come to a value, the known one where there is one; words are as they were graded."""
-    text, question = answer.text if isinstance(answer, StoredAnswer) else answer.target, answer.question
+    text, question = answer.target if isinstance(answer, Example) else answer.text, answer.question
     if not evaluated(answer.template):
         return True
     if question.answer is None:

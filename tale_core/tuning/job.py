@@ -20,9 +20,9 @@ import psutil
 from tale_core.errors import InputError, TuningError
 from tale_core.i18n import joined, t
 from tale_core.models.adapters import registry as adapters
+from tale_core.process import owner_is_gone, owner_of
 from tale_core.process import start as start_process
 from tale_core.settings import REPO_ROOT
-from tale_core.store.database.owner import owner_is_gone, owner_of
 from tale_core.tuning import runs
 from tale_core.tuning.examples import Examples
 from tale_core.tuning.install import require

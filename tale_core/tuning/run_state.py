@@ -45,7 +45,7 @@ class RunState:
         message: What happens now, in words.
         adapter: Name of the adapter that came out.
         error: Why it ended early, in words.
-        owner: The process, see `tale_core.store.database.owner`.
+        owner: The process, see `tale_core.process`.
     """
 
     status: Status = "running"

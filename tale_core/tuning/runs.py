@@ -28,8 +28,8 @@ from pathlib import Path
 from tale_core.errors import InputError, NotFoundError, TuningError
 from tale_core.files import write_whole
 from tale_core.i18n import from_stored, t, to_stored
+from tale_core.process import HEARTBEAT_LIMIT, owner_is_gone
 from tale_core.settings import get_settings
-from tale_core.store.database.owner import HEARTBEAT_LIMIT, owner_is_gone
 from tale_core.tuning.examples import Examples
 from tale_core.tuning.examples_file import from_jsonl, to_jsonl
 from tale_core.tuning.plan import TunePlan

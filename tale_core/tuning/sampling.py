@@ -22,7 +22,8 @@ from tale_core.i18n import t
 from tale_core.models import tokens
 from tale_core.store import ExperimentStore, Store, StoredAnswer
 from tale_core.strategies import Strategy, kind_of, tool_of
-from tale_core.strategies.kinds import Direct, Effort, Vanilla
+from tale_core.strategies.kinds import Direct, Vanilla
+from tale_core.strategies.knobs import Effort
 from tale_core.tuning import solutions
 from tale_core.tuning.examples import Examples, Selection, build, leak_key
 from tale_core.types import CallRecord, Outcome, Question

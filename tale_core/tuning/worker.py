@@ -24,7 +24,7 @@ from tale_core.i18n import t
 from tale_core.models.adapters import check as adapter_check
 from tale_core.models.adapters import registry as adapters
 from tale_core.models.adapters.registry import Adapter
-from tale_core.store import current_owner
+from tale_core.process import current_owner
 from tale_core.tuning import runs
 from tale_core.tuning.base import Base, check_memory, prepare_base
 from tale_core.tuning.examples import Examples

@@ -1,9 +1,8 @@
-"""A class in real browsers: a teacher and three students guess together; the lesson's file opens without a network."""
+"""A class in real browsers: the lesson on a projector, a room that follows it; the lesson's file without a network."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
@@ -12,12 +11,15 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tale_core.access.keys import load_keys
 from tale_core.i18n import t, use_language
 from tale_core.lessons import lesson
+from tale_core.lessons.arc import lesson_arc
 from tale_core.lessons.document import lesson_html
-from tale_core.lessons.recorded import bundled
+from tale_core.settings import Settings
+from tale_core.store import RoomStore, SeatRecord, open_store
 from tale_core.types import Language
-from tests.e2e.app_process import App, Viewer
+from tests.e2e.app_process import PATIENCE_S, App, Viewer
 from tests.e2e.looks import LOOKS, SIZES, Looks
 from tests.support.bad_endpoint import BadEndpoint
 
@@ -31,82 +33,159 @@ def at(viewer: Viewer, **address: str) -> Page:
     return viewer.page
 
 
-@pytest.fixture
-def class_of_three(browser: Browser, app: App) -> Iterator[list[Viewer]]:
-    """A teacher, the class screen and three students."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(Viewer(browser, app)) for _ in range(5)]
+def present(store: RoomStore, code: str, n: int) -> None:
+    """So many students more, who sit in the room without a browser."""
+    room = store.by_code(code)
+    for i in range(n):
+        store.join(SeatRecord(f"seat-{i}", room.id, f"Student {i}", f"no secret {i}"))
 
 
-def test_a_teacher_and_three_students_guess_the_histogram_shows_and_all_ask(
-    class_of_three: list[Viewer], bad: BadEndpoint
+def everybody(store: RoomStore, code: str, tokens: int) -> None:
+    """They guess, and strike out the first sentence."""
+    room = store.by_code(code)
+    for at, seat in enumerate(s for s in store.seats(room.id) if s.id.startswith("seat-")):
+        if room.step == "guess":
+            assert store.guess(seat, str(room.recording), tokens + 10 * at)
+        else:
+            assert store.strike(seat, str(room.recording), {0: "To determine …"})
+
+
+def test_a_class_of_thirty_joins_guesses_strikes_and_asks_while_one_remote_moves_lesson_and_room(
+    browser: Browser, tmp_path: Path, bad: BadEndpoint
 ) -> None:
-    teacher, screen, *students = class_of_three
-    page = teacher.page
-    teacher.open().use_endpoint(bad.base_url, "ok")  # The model is the room's: students know neither address nor key.
-    teacher.go("Class")
-    page.get_by_role("button", name="Open a room").click()
-    expect(page.get_by_role("heading", name=re.compile("Room "))).to_be_visible()
-    code = parse_qs(urlsplit(page.url).query)["room"][0]
-    at(screen, room=code, screen="1")
-    expect(screen.page.get_by_text(f"Join with {code}")).to_be_visible()
-    for student, name in zip(students, NAMES, strict=True):
-        at(student, room=code)
-        student.page.get_by_label("Your nickname").fill(name)
-        student.page.get_by_role("button", name="Join").click()
-        expect(student.page.get_by_text("Wait for your teacher")).to_be_visible()
-    expect(page.get_by_role("cell", name="禾")).to_be_visible()
+    """Three students have browsers; the others sit in the room's database alone, where the app finds them."""
+    with (
+        App(tmp_path, cache=tmp_path / "cache", TALE_ACCESS="class", TALE_OFFLINE="1") as app, ExitStack() as stack,
+    ):  # fmt: skip
+        teacher, *students = (stack.enter_context(Viewer(browser, app)) for _ in range(4))
+        page = teacher.page
+        page.goto(f"{app.url}/Settings?token={load_keys(app.data).token}")
+        teacher.use_endpoint(bad.base_url, "ok")  # The model is the room's: students know neither address nor key.
+        teacher.go("Class")
+        page.get_by_role("button", name="Open a room").click()
+        expect(page.get_by_role("heading", name=re.compile("Room "))).to_be_visible()
+        code = parse_qs(urlsplit(page.url).query)["room"][0]
+        store = RoomStore(open_store(Settings(data_dir=app.data).resolved_class_database_url))
+        present(store, code, 27)
 
-    page.get_by_role("button", name="Ask the class").click()
-    for student, guess in zip(students, ("40", "90", "250"), strict=True):
-        box = student.page.get_by_label("Your guess: tokens")
-        expect(box).to_be_visible()
-        box.fill(guess)
-        student.page.get_by_role("button", name="Guess").click()
-        expect(student.page.get_by_text(f"You guessed {guess} tokens")).to_be_visible()
-    expect(page.get_by_text("3 guesses, in the middle 90 tokens")).to_be_visible()
-    expect(screen.page.get_by_text("3 of 3 have guessed")).to_be_visible()
-    actual = lesson.guessed_tokens(bundled()["ask-en"])
-    for viewer in (screen, *students):
-        assert f"It wrote {actual}" not in viewer.page.locator("body").inner_text()
+        board = teacher.context.new_page()
+        board.set_default_timeout(PATIENCE_S * 1000)
+        board.goto(str(page.get_by_role("link", name="Open the class screen").get_attribute("href")))
+        expect(board.locator(".stage .join .code")).to_have_text(code)
+        expect(board.locator(".stage .join img")).to_be_visible()
+        board.wait_for_url(lambda url: "teacher" not in url)
+        for student, name in zip(students, NAMES, strict=True):
+            student.page.goto(f"{app.url}/Lesson")
+            student.page.get_by_label("Code on the teacher's screen").fill(code)
+            student.page.get_by_role("button", name="Join the class").click()
+            student.page.get_by_label("Your nickname").fill(name)
+            student.page.get_by_role("button", name="Join").click()
+            expect(student.page.get_by_text("Wait for your teacher")).to_be_visible()
+        expect(board.locator(".stage .bar")).to_contain_text("30 students are here")
+        expect(page.get_by_role("cell", name="禾")).to_be_visible()
 
-    page.get_by_role("button", name="Reveal").click()
-    for viewer in (teacher, screen, *students):
-        expect(viewer.page.get_by_text(f"3 guesses, in the middle 90 tokens; it wrote {actual}")).to_be_visible()
-        expect(viewer.page.locator(".js-plotly-plot").first).to_be_visible()
-    expect(students[1].page.get_by_text(f"It wrote {actual} tokens. You guessed 90")).to_be_visible()
+        for heading in (lesson.STEPS[0].title, lesson.STEPS[1].title, lesson.STEPS[2].title):  # By the board's keys.
+            board.keyboard.press("ArrowRight")
+            expect(board.get_by_role("heading", name=heading)).to_be_visible()
+        expect(page.get_by_text(f"Step 3 of {len(lesson.STEPS)}")).to_be_visible()
+        actual = lesson_arc("en").best.tokens
+        for student, guess in zip(students, (actual + 1, actual + 5, 250), strict=True):
+            box = student.page.get_by_label("Your guess: tokens")
+            box.fill(str(guess))
+            student.page.get_by_role("button", name="Guess").click()
+            expect(student.page.get_by_text(f"You guessed {guess} tokens")).to_be_visible()
+        expect(board.locator(".stage [data-live=guess]")).to_contain_text("3 of 30 have guessed")
+        everybody(store, code, actual + 20)
+        expect(board.locator(".stage [data-live=guess]")).to_contain_text("30 of 30 have guessed")
+        expect(board.locator(".stage [data-live=guess] circle")).to_have_count(30)
+        for one in (board, *(student.page for student in students)):
+            assert f"It wrote {actual}" not in one.locator("body").inner_text()
+        board.keyboard.press(" ")
+        expect(board.locator(".stage [data-live=guess]")).to_contain_text(f"Nearest: {NAMES[0]}")
+        expect(students[1].page.get_by_text(f"It wrote {actual} tokens. You guessed {actual + 5}")).to_be_visible()
 
-    for student in students:
-        student.page.get_by_label("Question", exact=True).fill("What is 2 + 2?")
-        student.page.get_by_role("textbox", name="Known answer").fill("4")
-        student.page.get_by_role("button", name=re.compile("^Ask")).click()
-    for student in students:
-        expect(student.page.get_by_text(re.compile(r"\d+ output tokens")).first).to_be_visible()
-        expect(student.page.get_by_text(re.compile("You have used 2 of 20 calls"))).to_be_visible()
-        student.page.reload()
-        expect(student.page.get_by_text(re.compile(r"\d+ output tokens")).first).to_be_visible()
-    expect(page.get_by_text(re.compile(r"6 of 400 calls"))).to_be_visible()
-    assert "禾" not in students[0].page.inner_text("body")
-    for viewer in class_of_three:
-        viewer.check()
+        for step in lesson.STEPS[3:6]:  # By the teacher's remote.
+            page.get_by_role("button", name=re.compile("^Next")).click()
+            expect(board.get_by_role("heading", name=step.title)).to_be_visible()
+        everybody(store, code, 0)
+        for student in students:
+            box = student.page.locator(".st-key-strikes label").first
+            box.click()
+            expect(student.page.locator(".st-key-strikes del").first).to_be_visible()
+        heat = board.locator(".stage [data-live=needed]")
+        expect(heat).to_contain_text("30 students have struck out sentences")
+        expect(heat.locator("span.heat5.most")).to_have_count(1)
+
+        for student in students:
+            student.page.get_by_label("Question", exact=True).fill("What is 2 + 2?")
+            student.page.get_by_role("textbox", name="Known answer").fill("4")
+            student.page.get_by_role("button", name=re.compile("^Ask")).click()
+        for student in students:
+            expect(student.page.get_by_text(re.compile(r"\d+ output tokens")).first).to_be_visible()
+            expect(student.page.get_by_text(re.compile("You have used 2 of 20 calls"))).to_be_visible()
+            student.page.reload()
+            expect(student.page.get_by_text(re.compile(r"\d+ output tokens")).first).to_be_visible()
+        expect(page.get_by_text(re.compile(r"6 of 400 calls"))).to_be_visible()
+        assert "禾" not in students[0].page.inner_text("body")
+        for viewer in (teacher, *students):
+            viewer.check()
 
 
-def test_the_lesson_is_turned_by_arrow_keys_and_played_by_space(viewer: Viewer) -> None:
-    page = at(viewer, step="cost")
-    expect(page.get_by_role("button", name=re.compile("^Play"))).to_be_visible()
+_FITS = """
+() => {
+    const roots = [...document.querySelectorAll("*")].map(e => e.shadowRoot).filter(Boolean);
+    const stage = roots.map(r => r.querySelector(".stage")).find(Boolean);
+    const said = e => [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    const scale = e => e instanceof SVGElement ? e.getScreenCTM().a : 1;
+    const seen = e => e.localName !== "title" && e.checkVisibility({visibilityProperty: true});
+    const shown = [...stage.querySelectorAll("*")].filter(e => seen(e) && said(e));
+    const small = shown.filter(e => parseFloat(getComputedStyle(e).fontSize) * scale(e) < 24 - 0.1);
+    const box = e => e.getBoundingClientRect();
+    const out = e => box(e).bottom > innerHeight + 1 || box(e).right > innerWidth + 1;
+    const cut = shown.filter(e => !e.closest("pre") && out(e));
+    return [...small.map(e => `small: ${e.textContent}`), ...cut.map(e => `cut: ${e.textContent}`)];
+}
+"""
+
+
+def test_the_lesson_is_walked_by_keys_alone_on_two_projectors_in_both_languages(viewer: Viewer) -> None:
+    page = viewer.page
+    page.emulate_media(reduced_motion="reduce")  # Nothing plays by itself: every slide is whole at once.
+    there = ((1280, 720), "ArrowRight", lesson.STOPS)
+    back = ((1920, 1080), "ArrowLeft", lesson.STOPS[::-1])
+    languages: tuple[Language, ...] = ("en", "zh")
+    for spoken in languages:
+        at(viewer, step=lesson.STOPS[0], lang=spoken)
+        for size, way, stops in (there, back):
+            page.set_viewport_size({"width": size[0], "height": size[1]})
+            for stop in stops:
+                with use_language(spoken):
+                    expect(page.get_by_role("heading", name=t(lesson.step_of(stop).title), exact=True)).to_be_visible()
+                page.wait_for_url(re.compile(f"step={stop}(&|$)"))
+                assert page.evaluate(_FITS) == [], (spoken, size, stop)
+                page.keyboard.press(way)
+            page.keyboard.press(way)  # The arrows never leave the lesson.
+            page.wait_for_url(re.compile(f"step={stops[-1]}(&|$)"))
+    viewer.check()
+
+
+def test_space_plays_tries_and_reveals_and_a_guess_is_scored(viewer: Viewer) -> None:
+    page = at(viewer, step="thought", lang="en")
+    expect(page.get_by_role("button", name="Play again")).to_be_visible()
     page.keyboard.press("Space")
-    expect(page.get_by_role("button", name="Pause")).to_be_visible()
-    expect(page.get_by_text("To determine")).to_be_visible()
+    expect(page.locator(".stage pre").first).not_to_contain_text("boxed")
     page.keyboard.press("Space")
-    expect(page.get_by_role("button", name=re.compile("^Play"))).to_be_visible()
-    page.get_by_role("button", name="All at once").click()
-    expect(page.get_by_text(re.compile(r"\d+ output tokens"))).to_be_visible()
-    for n in (2, 3, 4):
-        page.keyboard.press("ArrowRight")
-        expect(page.get_by_text(f"Step {n} of 6")).to_be_visible()
-    expect(page.locator(".js-plotly-plot").first).to_be_visible()
-    page.keyboard.press("ArrowLeft")
-    expect(page.get_by_text("Step 3 of 6")).to_be_visible()
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    actual = lesson_arc("en").best.tokens
+    page.get_by_label("Your guess: tokens").fill(str(2 * actual))
+    page.get_by_label("Your guess: tokens").press("Enter")
+    page.keyboard.press("Space")
+    expect(page.get_by_text(f"It wrote {actual} tokens. Your guess scores 50 of 100.")).to_be_visible()
+    page.wait_for_url(re.compile("step=guess-shown"))
+    page.get_by_role("button", name="Leave").click()
+    expect(page.get_by_role("button", name="Start the lesson")).to_be_visible()
 
 
 @pytest.mark.parametrize(("size", "scheme"), LOOKS)
@@ -121,7 +200,6 @@ def test_no_step_is_wider_than_the_screen_or_shuts_people_out(
             for step in lesson.STEPS:
                 page = at(viewer, step=step.id, lang=spoken)
                 expect(page.get_by_role("heading", name=t(step.title), exact=True)).to_be_visible()
-                expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
                 look(step.id)
             at(viewer, lang=spoken).get_by_role("button", name=t("Open a room")).click()
             expect(page.get_by_role("heading", name=re.compile(t("Room {code}", code="")))).to_be_visible()
@@ -144,26 +222,26 @@ def test_the_exported_lesson_opens_from_a_file_without_a_network(
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.goto(path.as_uri())
-    vanilla = page.locator("#cost pre")
+    vanilla = page.locator("#thought pre")
     whole = vanilla.inner_text()
-    page.locator("#cost [data-play]").click()
+    page.locator("#thought [data-play]").click()
     expect(vanilla).not_to_have_text(whole)
-    page.locator("#cost [data-all]").click()
+    page.locator("#thought [data-all]").click()
     expect(vanilla).to_have_text(whole)
     page.locator("#guess input").fill("1")
     page.locator("#guess summary").click()
     expect(page.locator("#guess [data-score]")).to_contain_text(" 1 " if language == "en" else "1")
     told = page.locator("#search p[data-told]")
     last = told.inner_text()
-    page.locator("#search [data-next]").click()
+    page.locator("#search [data-act]").click()
     expect(told).not_to_have_text(last)
     expect(page.locator("#search svg g[data-step='1']")).to_have_class(re.compile("later"))
-    page.locator("#search [data-next]").click()
+    page.locator("#search [data-act]").click()
     expect(page.locator("#search svg g[data-step='1']")).not_to_have_class(re.compile("later"))
     page.evaluate("scrollTo(0, 0); document.activeElement.blur()")  # The Home key would scroll there slowly.
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#guess h2")).to_be_in_viewport()
+    expect(page.locator("#budget h2")).to_be_in_viewport()
     assert page.evaluate("[document.scrollingElement.scrollWidth <= innerWidth]") == [True]
     assert page.locator("svg").count() == 3
     assert asked == [path.as_uri()] and said == []

@@ -321,16 +321,11 @@ def test_time_grows_with_the_length_of_a_hostile_line_and_not_with_its_square(ki
 
     def seconds(length: int) -> float:
         text = unit * (length // len(unit))
-
-        def once() -> float:
-            start = time.process_time()  # this process's work alone, however busy the machine is
-            grade(text, question, finish_reason="stop")
-            return time.process_time() - start
-
-        return once() if length > 100_000 else min(once(), once())
+        return _seconds(lambda: grade(text, question, finish_reason="stop"))
 
     # Eight times the length: 8 if linear, 64 if quadratic. Below 10 ms nothing is worth a ratio.
-    assert seconds(200_000) < 24 * max(seconds(25_000), 0.01)
+    took = seconds(200_000)
+    assert took < 24 * 0.01 or took < 24 * min(seconds(25_000), seconds(25_000))
 
 
 @pytest.mark.parametrize("unit", _UNITS.values(), ids=_UNITS)
@@ -341,18 +336,15 @@ def test_extraction_from_200_kb_takes_at_most_six_times_a_plain_search_through_t
     # A ratio, since machines differ: where 100 ms are allowed for the extraction, the search takes 17.
     extract("warm", kind)
     text, letters = unit * (200_000 // len(unit.encode())), "x" * 200_000
-    assert _seconds(lambda: extract(text, kind)) < 6 * _seconds(lambda: [m.end() for m in re.finditer("x", letters)])
+    search = min(_seconds(lambda: [m.end() for m in re.finditer("x", letters)]) for _ in range(2))
+    assert any(_seconds(lambda: extract(text, kind)) < 6 * search for _ in range(5)), "in none of five tries"
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """The least of five: other work on the machine is not the subject."""
-
-    def once() -> float:
-        start = time.process_time()
-        work()
-        return time.process_time() - start
-
-    return min(once() for _ in range(5))
+    """This process's work alone, however busy the machine is."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
 
 
 def test_an_answer_behind_200_kb_of_noise_is_found() -> None:
@@ -429,7 +421,7 @@ def test_a_worker_that_cannot_start_leaves_answers_ungraded(
 
 def test_eight_threads_grade_at_once_and_each_gets_its_own_verdict() -> None:
     jobs: list[tuple[str, str, AnswerKind, bool]] = []
-    for i in range(40):
+    for i in range(8):
         jobs.append((f"{i}+x^2", f"x^2+{i}", "number", True))
         jobs.append((f"{i}+x^2", f"x^2+{i + 1}", "number", False))
         jobs.append((f"{i}.00", str(i), "number", True))

@@ -9,7 +9,7 @@ import pytest
 
 from tale_core.errors import InputError
 from tale_core.i18n import use_language
-from tale_core.lessons.lesson import lesson_recordings
+from tale_core.lessons.arc import lesson_arc
 from tale_core.lessons.recipes import read_recipes
 from tale_core.lessons.recorded import BUNDLED, available, bundled, own_folder, parsed, read, write
 from tale_core.lessons.replay import whole
@@ -34,11 +34,11 @@ async def test_a_sweep_says_of_every_answer_that_it_is_recorded():
 
 
 def test_a_language_without_recordings_gets_the_english_ones_and_their_notes():
-    assert lesson_recordings("de") == lesson_recordings("en")
+    assert lesson_arc("de") == lesson_arc("en")
     with use_language("de"):
-        assert lesson_recordings().sweep.reason == lesson_recordings("en").sweep.note["en"]
+        assert lesson_arc().ladder.reason == lesson_arc("en").ladder.note["en"]
     with use_language("zh"):
-        assert lesson_recordings().sweep.reason == lesson_recordings("zh").sweep.note["zh"]
+        assert lesson_arc().ladder.reason == lesson_arc("zh").ladder.note["zh"]
 
 
 async def damaged(change):
@@ -110,9 +110,10 @@ def test_every_recipe_has_its_recording_and_every_recording_its_recipe():
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_lesson_of_either_language_has_its_recordings(language):
-    found = lesson_recordings(language)
-    assert (found.ask.kind, found.sweep.kind, found.search.kind) == ("ask", "sweep", "search")
-    assert found.ask.session.question.language == language
+    found = lesson_arc(language)
+    assert (found.ladder.kind, found.closed.kind) == ("sweep", "ask")
+    assert found.ladder.session.question == found.closed.session.question
+    assert found.ladder.session.question.language == language
 
 
 def test_a_recipe_that_is_wrong_is_refused_with_its_fault(tmp_path):
@@ -121,6 +122,7 @@ def test_a_recipe_that_is_wrong_is_refused_with_its_fault(tmp_path):
         ("x = ", "not TOML"),
         ("", "no recipes"),
         ('[[recording]]\nname="a"\nkind="sweep"\nquestion="q"\nnote={en="e",zh="z"}', "lists its budgets"),
+        ('[[recording]]\nname="a"\nkind="search"\nquestion="q"\nof="b"\nnote={en="e",zh="z"}', "takes its answers"),
         ('[[recording]]\nname="A B"\nkind="ask"\nquestion="q"\nnote={en="e",zh="z"}', "name"),
         ('[[recording]]\nname="a"\nkind="ask"\nquestion="q"', "note"),
     ):

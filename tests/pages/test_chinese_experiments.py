@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from tale_core import i18n
 from tale_core.estimators import saved
 from tale_core.experiments.export import UNIT_KEYS
-from tale_core.i18n import to_stored, use_language
+from tale_core.i18n import to_stored
 from tests.estimators.simulated import MODEL, TEMPLATE, rows
 from tests.pages import estimator_samples, experiment_samples
 from tests.pages.app_page import endpoint, opened, store, words
@@ -23,6 +23,13 @@ ENGLISH = re.compile(r"[A-Za-z][a-z']+(?: [A-Za-z][a-z'-]*,?){3,}")
 """Four English words in a row."""
 SAID_BY_OTHERS = ("What is six times seven", "Answered by", "So number", "Crate ", "The endpoint failed")
 """Questions, answers and errors of the samples, and the shell's words, which have tests of their own."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trained_here() -> None:
+    """An estimator that other tests of this process trained was trained by an English reader."""
+    for sample in (estimator_samples.regressed, estimator_samples.mapped, estimator_samples.constant):
+        sample.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -77,8 +84,7 @@ def test_earlier_experiments_are_named_in_chinese_though_stored_in_english() -> 
 @pytest.mark.parametrize("trained", [estimator_samples.regressed, estimator_samples.mapped, estimator_samples.constant])
 def test_a_trained_estimator_leaves_no_english_sentence(trained: object, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(saved, "SHIPPED", tmp_path / "shipped")
-    with use_language("en"):
-        one = saved.save(trained())  # type: ignore[operator]
+    one = saved.save(trained())  # type: ignore[operator]
     estimator_samples.keep(rows(22))
     at = opened(use=endpoint("http://127.0.0.1:9/v1", MODEL), est_template=TEMPLATE, est_template_of=MODEL)
     at.query_params["estimator"] = one.metadata.version
@@ -86,7 +92,6 @@ def test_a_trained_estimator_leaves_no_english_sentence(trained: object, tmp_pat
 
 
 def test_an_estimator_trained_by_a_chinese_reader_is_stored_in_english() -> None:
-    estimator_samples.regressed.cache_clear()
     metadata = estimator_samples.regressed().metadata
     stored = json.dumps([metadata.document(), metadata.document(to_stored)], ensure_ascii=False)
     assert not re.search("[\u4e00-\u9fff]", stored.replace("多少", ""))

@@ -18,9 +18,9 @@ from streamlit.testing.v1 import AppTest
 from tale_core.i18n import use_language
 from tale_core.models.adapters import registry as adapters
 from tale_core.models.choice import embedded_choice
+from tale_core.process import current_owner
 from tale_core.runs import runner as jobs
 from tale_core.settings import get_settings
-from tale_core.store import current_owner
 from tale_core.tuning import install, job, runs
 from tale_core.tuning.plan import TunePlan
 from tale_core.tuning.run_state import Estimate, Loss

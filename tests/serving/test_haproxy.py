@@ -15,8 +15,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPMessage
-from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -44,6 +44,15 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.wfile.write(said)
     def log_message(self, *_): pass
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Answers).serve_forever()
+"""
+
+
+APP = "import sys; from tale_core.cli.main import main; sys.exit(main(sys.argv[1:]))"
+APP_OF_STAND_INS = f"""
+import sys
+from tale_core.serving import haproxy
+haproxy.command = lambda port, **_: [sys.executable, "-c", {STAND_IN!r}, str(port)]
+{APP}
 """
 
 
@@ -170,20 +179,22 @@ def test_when_a_process_dies_its_readers_go_to_another_and_it_is_started_again()
 
 @needs_haproxy
 def test_a_process_that_keeps_dying_is_started_less_and_less_often(monkeypatch):
-    monkeypatch.setattr(app_processes, "BACKOFF_S", (0.3, 9.0))
-    with two() as (apps, _):
-        apps.start = lambda port: [sys.executable, "-c", "raise SystemExit(3)"]
+    clock = SimpleNamespace(now=time.monotonic(), sleep=time.sleep)
+    clock.monotonic = lambda: clock.now
+    with two() as (apps, _), monkeypatch.context() as patched:
+        patched.setattr(app_processes, "time", clock)
+        apps.start = lambda port: [shutil.which("false") or "/bin/false"]
         os.kill(apps.pids[0], signal.SIGKILL)
-        begun, seen = [], -1.0
-        deadline = time.monotonic() + 30
-        while len(begun) < 5 and time.monotonic() < deadline:
+        dying, waits = apps._apps[0], []
+        for _ in range(4):
+            assert dying.process is not None and dying.process.wait(60)
             apps.tend()
-            if (began := apps._apps[0].began) != seen:
-                seen = began
-                begun.append(began)
-            time.sleep(0.02)
-        waits = [b - a for a, b in pairwise(begun[1:])]
-        assert waits[0] < waits[1] < waits[2] < 30, waits
+            ended = clock.now
+            while dying.process is None:
+                clock.now += 0.1
+                apps.tend()
+            waits.append(clock.now - ended)
+    assert waits[0] < waits[1] < waits[2] < waits[3] < 30, waits
 
 
 @needs_haproxy
@@ -206,13 +217,17 @@ def test_a_process_that_cannot_start_is_told_and_nothing_is_left_over():
 
 
 @needs_haproxy
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_the_app_in_two_processes_draws_its_pages_and_ends_whole(how, tmp_path):
-    """The real app: pages come through HAProxy, by websocket too; whatever ends it, no process is left."""
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [(signal.SIGTERM, APP), (signal.SIGINT, APP_OF_STAND_INS), (signal.SIGKILL, APP_OF_STAND_INS)],
+    ids=["SIGTERM", "SIGINT", "SIGKILL"],
+)
+def test_the_app_in_two_processes_draws_its_pages_and_ends_whole(how, code, tmp_path):
+    """The real app once: pages come through HAProxy, by websocket too; whatever ends it, no process is left."""
     port = free_port()
     with (tmp_path / "log").open("wb") as log:
         app = subprocess.Popen(
-            [sys.executable, "-m", "tale_core", "app", "--processes", "2", "--port", str(port)], cwd=REPO_ROOT,
+            [sys.executable, "-c", code, "app", "--processes", "2", "--port", str(port)], cwd=REPO_ROOT,
             env={**os.environ, "TALE_OFFLINE": "1"}, stdout=log, stderr=log,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )  # fmt: skip

@@ -17,11 +17,11 @@ import pytest
 from sqlalchemy import Engine, event
 
 from tale_core.errors import StoreError, StoreLockedError
+from tale_core.process import current_owner
 from tale_core.store import (
     ExperimentStore,
     Store,
     UnitRecord,
-    current_owner,
     new_session_id,
     open_store,
     repository,

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 
 from tale_core.errors import NotFoundError, StoreError
-from tale_core.store import ExperimentStore, Store, UnitRecord, current_owner, new_session_id
+from tale_core.process import current_owner
+from tale_core.store import ExperimentStore, Store, UnitRecord, new_session_id
 from tale_core.store.tables import sessions
 from tale_core.types import CallRecord, Outcome, Price, Question
 from tests.store import samples

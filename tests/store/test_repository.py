@@ -12,7 +12,8 @@ from sqlalchemy import event
 
 from tale_core.errors import InputError, NotFoundError, StoreError
 from tale_core.i18n import t, use_language
-from tale_core.store import CallFields, Store, current_owner
+from tale_core.process import current_owner
+from tale_core.store import CallFields, Store
 from tale_core.types import CallRecord, Message, Outcome, Price, Question, Sampling, SessionRecord
 from tests.store import samples
 

@@ -30,7 +30,7 @@ from tale_core.strategies import (
     trained_for,
     usual,
 )
-from tale_core.strategies.kinds import SURE, sure_enough
+from tale_core.strategies.several import SURE, sure_enough
 from tale_core.types import CallRecord, Completion, Outcome, Question, Sampling, Usage
 from tests.tuning import samples
 

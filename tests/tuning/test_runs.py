@@ -55,7 +55,7 @@ def process(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
         "import sys, time; from pathlib import Path; from dataclasses import replace\n"
         "from tale_core.tuning import runs; from tale_core.tuning.run_state import RunState\n"
         "run = runs.find(Path(sys.argv[1]).name)\n"
-        "from tale_core.store import current_owner\n"
+        "from tale_core.process import current_owner\n"
         "def state(**f): run.write(replace(run.state(), owner=current_owner(), **f))\n"
     )
     monkeypatch.setattr(job, "command", lambda run, processes: [sys.executable, "-c", head + code, str(run.path)])

@@ -17,10 +17,11 @@ LABEL = ("pages/Label.py", N_("Label"), ":material/checklist:")
 HISTORY = ("pages/History.py", N_("History"), ":material/history:")
 SETTINGS = ("pages/Settings.py", N_("Settings"), ":material/tune:")
 LESSON = ("pages/Lesson.py", N_("Class"), ":material/school:")
-PAGES = (ASK, SEARCH, ELASTICITY, EXPERIMENTS, ESTIMATORS, SETUP, FINE_TUNE, LABEL, LESSON, HISTORY, SETTINGS)
+TRAFFIC = ("pages/Traffic.py", N_("Traffic"), ":material/swap_calls:")
+PAGES = (ASK, SEARCH, ELASTICITY, EXPERIMENTS, ESTIMATORS, SETUP, FINE_TUNE, LABEL, TRAFFIC, LESSON, HISTORY, SETTINGS)
 
-FOR_OWNERS = (ESTIMATORS, SETUP, FINE_TUNE)
-"""Pages that change what everybody uses, or take the machine for long."""
+FOR_OWNERS = (ESTIMATORS, SETUP, FINE_TUNE, TRAFFIC)
+"""Pages that change what everybody uses, take the machine for long, or show what the owner's programs ask."""
 
 
 def pages(role: Role) -> tuple[tuple[str, str, str], ...]:

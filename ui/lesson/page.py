@@ -20,6 +20,7 @@ from ui.common import state
 from ui.common.text import literal
 from ui.lesson import player as lesson_player
 from ui.lesson import room as lesson_room
+from ui.lesson import stage
 from ui.lesson import steps as lesson_steps
 from ui.lesson import student as lesson_student
 from ui.shell import page
@@ -44,8 +45,8 @@ def draw() -> None:
         _student(given)
     elif given["room"]:
         _room(given)
-    elif given["step"] in lesson.BY_ID:
-        lesson_steps.draw(lesson.BY_ID[given["step"]], go)
+    elif given["step"] in lesson.STOPS:
+        stage.alone(given["step"], go)
     elif given["play"]:
         _recording(given["play"])
     else:
@@ -80,15 +81,24 @@ def _room(given: dict[str, str]) -> None:
     live = _found(given["room"])
     if live is None:
         _home()
+    elif given["screen"]:
+        lesson_room.screen(live, mine=_moves(live, given["teacher"]), go=go)
     elif given["teacher"]:
         if not live.is_teacher(given["teacher"]):
             st.error(t("This is not the teacher's address of this room."), icon=":material/lock:")
             return
-        lesson_room.teacher(live)
-    elif given["screen"]:
-        lesson_room.screen(live)
+        lesson_room.teacher(live, given["teacher"])
     else:
         lesson_student.draw(live, given["seat"], go)
+
+
+def _moves(live: LiveRoom, secret: str) -> bool:
+    """Whether this screen's keys move the room: its teacher opened it. The address then loses the teacher's secret."""
+    mine = f"stage_of_{live.code}"
+    if secret:
+        st.session_state[mine] = live.is_teacher(secret)
+        del st.query_params["teacher"]
+    return bool(st.session_state.get(mine))
 
 
 def _recording(name: str) -> None:
@@ -109,14 +119,15 @@ def _home() -> None:
     st.title(t("How much thinking does an answer need?"), anchor=False)
     st.markdown(
         t(
-            "A lesson in six steps for a projector. It replays **real answers that were recorded**, so it needs no "
-            "key, no model and no network. The arrow keys turn its pages, Ctrl and + make it larger."
+            "A lesson in {n} steps for a projector. It replays **real answers that were recorded**, so it needs no "
+            "key, no model and no network. The arrow keys turn its pages, and Space plays, tries and reveals.",
+            n=len(lesson.STEPS),
         )
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             t("Start the lesson"), key="lesson_start", type="primary", icon=":material/slideshow:", on_click=go,
-            kwargs={"step": lesson.STEPS[0].id},
+            kwargs={"step": lesson.STOPS[0]},
         )  # fmt: skip
         st.download_button(
             t("Save the lesson as a file"), partial(lesson_html, language()),

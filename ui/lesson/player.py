@@ -6,7 +6,6 @@ While it plays, only what lies inside of fixed boxes changes; nothing else moves
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import streamlit as st
@@ -18,7 +17,7 @@ from tale_core.lessons import lesson
 from tale_core.lessons.recorded import Recording
 from tale_core.lessons.replay import SPEEDS, Player, at
 from tale_core.search.view import SearchView
-from tale_core.types import ANSWERS, AnswerRole
+from tale_core.types import ANSWERS
 from ui.ask import result as ask_result
 from ui.ask.live import AnswerColumns, budget_line
 from ui.common.text import literal
@@ -47,37 +46,18 @@ def mark(recording: Recording) -> None:
         st.caption(literal(about, 200), width="content")
 
 
-def show(
-    recording: Recording, *, roles: Sequence[AnswerRole] = ANSWERS, ended: bool = False, brief: bool = False
-) -> None:
-    """The deck and the picture.
-
-    Args:
-        recording: What to show.
-        roles: Of a recorded Ask, the answers to show.
-        ended: Begin at its end: everything is there at once, and it can be played.
-        brief: The picture of a whole sweep alone: the page has said its finding already.
-    """
-    deck = _deck(recording, ended=ended)
+def show(recording: Recording) -> None:
+    """The deck and the picture."""
+    deck = _deck(recording)
     clock = _controls(recording, deck)
     playing, whole = st.empty(), st.empty()
     if deck.position(time.monotonic()) >= deck.duration_ms:
         with whole.container():
-            _whole(recording, roles, brief=brief)
+            _whole(recording)
         return
     with playing.container():
-        live = _live(recording, roles)
+        live = _live(recording)
         _follow(recording, deck, live, clock)
-
-
-def probe_by_probe(recording: Recording) -> None:
-    """A recorded search from its first answer on, at the viewer's pace; what it found stays folded."""
-    view = at(recording, recording.duration_ms)
-    assert isinstance(view, SearchView)
-    st.session_state.setdefault(f"step_of_{view.session_id}", 0)
-    search_result.replay(view)
-    with st.expander(t("What it found")):
-        search_result.head(view)
 
 
 def _follow(recording: Recording, deck: Player, live: _Live, clock: Any) -> None:
@@ -105,12 +85,11 @@ def _key(recording: Recording) -> str:
     return f"deck_{recording.name}"
 
 
-def _deck(recording: Recording, *, ended: bool) -> Player:
+def _deck(recording: Recording) -> Player:
     known = st.session_state.get(_key(recording))
     if not isinstance(known, Player) or known.duration_ms != recording.duration_ms:
         fitting = (speed for speed in SPEEDS if recording.duration_ms / speed <= PATIENCE_MS)
-        known = Player(recording.duration_ms, speed=next(fitting, SPEEDS[-1]))
-        st.session_state[_key(recording)] = known = known.to_end() if ended else known
+        st.session_state[_key(recording)] = known = Player(recording.duration_ms, speed=next(fitting, SPEEDS[-1]))
     return known
 
 
@@ -165,17 +144,16 @@ def _change_speed(recording: Recording) -> None:
 class _LiveAsk:
     """A recorded Ask while it plays."""
 
-    def __init__(self, roles: Sequence[AnswerRole]) -> None:
-        self._budget = st.empty() if "budgeted" in roles else None
-        places = zip(roles, st.columns(len(roles), gap="medium"), strict=True)
+    def __init__(self) -> None:
+        self._budget = st.empty()
+        places = zip(ANSWERS, st.columns(len(ANSWERS), gap="medium"), strict=True)
         self._counts = {role: place.empty() for role, place in places}
-        self._columns = AnswerColumns(roles, recorded=True)
+        self._columns = AnswerColumns(ANSWERS, recorded=True)
 
     def update(self, view: AskView) -> None:
         """Draw it as it stands."""
-        if self._budget is not None:
-            with self._budget.container():
-                budget_line(view, interactive=False)
+        with self._budget.container():
+            budget_line(view, interactive=False)
         for role, place in self._counts.items():
             call = view.calls.get(role)
             n = 0 if call is None else call.record.completion_tokens or call.pieces
@@ -184,26 +162,20 @@ class _LiveAsk:
         self._columns.update(view)
 
 
-def _live(recording: Recording, roles: Sequence[AnswerRole]) -> _Live:
+def _live(recording: Recording) -> _Live:
     if recording.kind == "ask":
-        return _LiveAsk(roles)
+        return _LiveAsk()
     return search_result.LiveSearch() if recording.kind == "search" else elasticity_result.LiveSweep()
 
 
-def _whole(recording: Recording, roles: Sequence[AnswerRole], *, brief: bool) -> None:
+def _whole(recording: Recording) -> None:
     view = at(recording, recording.duration_ms)
     if isinstance(view, SearchView):
         search_result.head(view)
         search_result.replay(view)
-    elif isinstance(view, SweepView) and brief:
-        elasticity_result.picture(view)
-        with st.expander(t("The numbers")):
-            elasticity_result.table_and_files(view)
     elif isinstance(view, SweepView):
         elasticity_result.head(view)
         elasticity_result.picture(view)
         elasticity_result.table_and_files(view)
-    elif len(roles) == len(ANSWERS):
-        ask_result.whole(view)
     else:
-        ask_result.answers(view, roles)
+        ask_result.whole(view)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from urllib.parse import quote, urlsplit
 
 import streamlit as st
@@ -11,6 +13,7 @@ from tale_core.access.opening import qr_png
 from tale_core.errors import InputError, StoreError
 from tale_core.i18n import joined, language, t, tn
 from tale_core.lessons import lesson
+from tale_core.lessons.board import strike_labels
 from tale_core.lessons.queue import Caps
 from tale_core.lessons.recorded import Recording, available
 from tale_core.lessons.room import LiveRoom, RoomView, SeatView, check_caps
@@ -20,14 +23,15 @@ from ui.common import state
 from ui.common.text import literal
 from ui.lesson import charts as lesson_figures
 from ui.lesson import player as lesson_player
+from ui.lesson import stage
 from ui.lesson import steps as lesson_steps
 
 BEAT_S = 2.0
 """Seconds between two looks at the room."""
 
 
-def teacher(live: LiveRoom) -> None:
-    """Who is here, what they guess and ask, and what it costs; pause, reveal, close."""
+def teacher(live: LiveRoom, secret: str) -> None:
+    """The lesson's remote, who is here, what they guess and ask, and what it costs; pause, reveal, close."""
     record = live.record
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.title(t("Room {code}", code=live.code), anchor=False)
@@ -36,7 +40,7 @@ def teacher(live: LiveRoom) -> None:
         t("The address of this page is the key to the room: show the class the class screen, not this page."),
         icon=":material/key:",
     )
-    _links(live)
+    _links(live, secret)
     if record.status == "closed":
         st.info(t("The room is closed. What was guessed and spent is kept."), icon=":material/door_front:")
         st.button(
@@ -45,7 +49,9 @@ def teacher(live: LiveRoom) -> None:
         )  # fmt: skip
     left, right = st.columns([3, 2], gap="large")
     with left:
-        _guessing(live)
+        _remote(live)
+        if not record.step:
+            _guessing(live)
     with right:
         _spending(live)
     lesson_steps.heading(t("Who is here"))
@@ -114,7 +120,7 @@ def join_code(live: LiveRoom, *, width: int, to_copy: bool = False) -> None:
             st.markdown(f"##### {literal(address(live), 200)}", anchors=False, width="content")
 
 
-def _links(live: LiveRoom) -> None:
+def _links(live: LiveRoom, secret: str) -> None:
     if error := st.session_state.pop("room_error", None):
         st.error(literal(str(error), 800), icon=":material/error:")
     if live.record.locked:
@@ -122,9 +128,62 @@ def _links(live: LiveRoom) -> None:
     join_code(live, width=160, to_copy=True)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.link_button(
-            t("Open the class screen"), address(live, screen="1"), icon=":material/present_to_all:", key="room_screen"
-        )
+            t("Open the class screen"), address(live, screen="1", teacher=secret), icon=":material/present_to_all:",
+            key="room_screen", help=t("Its keys move the lesson and the room; its address keeps nothing secret."),
+        )  # fmt: skip
         st.caption(t("Students open the Class page and type the code, or use the address on the class screen."))
+
+
+# The lesson
+
+
+def _remote(live: LiveRoom) -> None:
+    """Where the class is in the lesson: these buttons move the board and the students' pages together."""
+    lesson_steps.heading(t("The lesson on the board"))
+    record, stops = live.record, [None, *lesson.STOPS]
+    _moved_elsewhere(live, record.step)
+    at = stops.index(record.step) if record.step in stops else 0
+    with st.container(horizontal=True, vertical_alignment="center", key="remote"):
+        if at:
+            _go(live, t("Back"), "remote_back", "Left", stops[at - 1])
+        if at + 1 < len(stops):
+            _go(live, t("Next") if at else t("Start the lesson"), "remote_next", "Right", stops[at + 1])
+        st.caption(t("The arrow keys do the same."))
+    if (stop := stops[at]) is None:
+        return
+    step = lesson.step_of(stop)
+    shown = t("its answer is shown") if stop != step.id else ""
+    place = t("Step {n} of {all}", n=[s.id for s in lesson.STEPS].index(step.id) + 1, all=len(lesson.STEPS))
+    st.markdown(joined(f"**{place}: {t(step.title)}**", f"({shown})" if shown else ""))
+    st.markdown(t(step.say))
+    st.caption(t("To talk about: {question}", question=t(step.talk)))
+    arc = stage.arc_of(live)
+    st.download_button(
+        t("Save what the class struck out"), partial(strike_labels, live, arc), file_name=f"strikes-{live.code}.jsonl",
+        mime="application/jsonl", on_click="ignore", icon=":material/format_strikethrough:", key="room_strikes",
+        help=t("A line for each sentence: how many students found that the answer did not need it. No name is in it."),
+    )  # fmt: skip
+
+
+@st.fragment(run_every=BEAT_S)
+def _moved_elsewhere(live: LiveRoom, drawn: str | None) -> None:
+    """Draw the page again when the class screen's keys have moved the lesson."""
+    if live.record.step != drawn:
+        st.rerun()
+
+
+def _go(live: LiveRoom, label: str, key: str, shortcut: str, stop: str | None) -> None:
+    st.button(
+        label, key=key, shortcut=shortcut, type="primary" if key == "remote_next" else "secondary",
+        disabled=live.record.status == "closed", on_click=_moved, args=(live, stop),
+    )  # fmt: skip
+
+
+def _moved(live: LiveRoom, stop: str | None) -> None:
+    try:
+        live.go(stop, recording=stage.arc_of(live).closed.name)
+    except (InputError, StoreError) as e:
+        st.session_state["room_error"] = str(e)
 
 
 # Guessing
@@ -309,19 +368,23 @@ def _asking(seat: SeatView) -> str:
 # What the class sees
 
 
-def screen(live: LiveRoom) -> None:
-    """For the projector: the code, the question, how many have guessed; the histogram once it is revealed."""
+def screen(live: LiveRoom, *, mine: bool, go: Callable[..., None]) -> None:
+    """For the projector: the lesson and how to join; or what is guessed, with the histogram once it is revealed.
+
+    Args:
+        live: The room.
+        mine: Whether its keys move the lesson.
+        go: Shows another address.
+    """
     record, there = live.record, guessable()
-    _watch(live, (record.recording, record.revealed, record.status))
-    recording = there.get(record.recording or "")
+    recording = None if record.step else there.get(record.recording or "")
+    _watch(live, (recording is None, record.recording, record.revealed, record.status))
+    if recording is None:
+        stage.with_room(live, address(live), mine=mine, go=go)
+        return
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.title(t("Join with {code}", code=live.code), anchor=False)
         join_code(live, width=200)
-    if record.status == "closed":
-        st.info(t("The room is closed."), icon=":material/door_front:")
-    if recording is None:
-        _present(live)
-        return
     lesson_steps.question(recording)
     lesson_steps.added(recording)
     lesson_player.mark(recording)
@@ -336,17 +399,14 @@ def screen(live: LiveRoom) -> None:
 
 @st.fragment(run_every=BEAT_S)
 def _watch(live: LiveRoom, drawn: tuple[object, ...]) -> None:
-    """Draw the page again when the teacher has changed something."""
+    """Draw the page again when the teacher has changed something that the stage does not follow by itself."""
     record = live.record
-    if (record.recording, record.revealed, record.status) != drawn:
+    on_stage = bool(record.step) or record.recording is None
+    if on_stage != drawn[0] or (not on_stage and (record.recording, record.revealed, record.status) != drawn[1:]):
         st.rerun()
 
 
 @st.fragment(run_every=BEAT_S)
 def _present(live: LiveRoom) -> None:
     view: RoomView = live.view()
-    here = tn("{n} student is here", "{n} students are here", len(view.seats))
-    if view.record.recording is None:
-        lesson_steps.heading(here, 3)
-        return
     lesson_steps.heading(t("{n} of {all} have guessed", n=len(view.guesses), all=len(view.seats)), 3)

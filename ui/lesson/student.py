@@ -14,7 +14,8 @@ from tale_core.calls.comparison import guess_score
 from tale_core.datasets import language_of
 from tale_core.errors import InputError, NotFoundError, StoreError
 from tale_core.i18n import joined, t
-from tale_core.lessons import lesson
+from tale_core.lessons import board, lesson
+from tale_core.lessons.arc import Arc, answer_sentences, needed_words
 from tale_core.lessons.recorded import Recording, available
 from tale_core.lessons.room import NICKNAME_LETTERS, LiveRoom
 from tale_core.settings import get_settings
@@ -25,6 +26,7 @@ from ui.ask.live import LiveAsk, phase_line
 from ui.common.text import literal
 from ui.lesson import charts as lesson_figures
 from ui.lesson import player as lesson_player
+from ui.lesson import stage
 from ui.lesson import steps as lesson_steps
 
 BEAT_S = 2.0
@@ -57,7 +59,7 @@ def draw(live: LiveRoom, secret: str, go: Go) -> None:
             args=(live, seat, go),
         )  # fmt: skip
     _beat(live, seat, secret, drawn)
-    _guessing(live, seat)
+    _task(live, seat)
     st.divider()
     _asking(live, seat, running=job is not None and job.view().running)
     _answers(live, seat)
@@ -78,7 +80,12 @@ def _join(live: LiveRoom, go: Go) -> None:
     with st.form("seat_join", border=False):
         nickname = st.text_input(t("Your nickname"), key="seat_nickname", max_chars=NICKNAME_LETTERS, width=320)
         pressed = st.form_submit_button(t("Join"), type="primary", icon=":material/login:")
-    st.caption(t("Your teacher sees the nickname and what you spend. Nobody else sees what you ask."))
+    st.caption(
+        t(
+            "Your teacher sees the nickname and what you spend, and the board names the nearest guess. "
+            "Nobody else sees what you ask."
+        )
+    )
     if pressed:
         try:
             seated = live.join(nickname, browser=asker.browser, address=asker.address)
@@ -98,7 +105,8 @@ def _stands(live: LiveRoom, seat: SeatRecord) -> tuple[object, ...]:
     """What the page depends on; when it changes the page is drawn again."""
     record, job = live.record, live.job_of(seat.id)
     ended = job is not None and not job.view().running
-    return (record.recording, record.revealed, record.status, live.choice is None, job.id if job else "", ended)
+    asked = (record.recording, record.revealed, record.step, record.status)
+    return (*asked, live.choice is None, job.id if job else "", ended)
 
 
 @st.fragment(run_every=BEAT_S)
@@ -124,6 +132,47 @@ def _share(calls: int, most_calls: int | None, tokens: int, most_tokens: int | N
     used = f"{calls:,}" if most_calls is None else t("{n} of {most}", n=f"{calls:,}", most=f"{most_calls:,}")
     paid = f"{tokens:,}" if most_tokens is None else t("{n} of {most}", n=f"{tokens:,}", most=f"{most_tokens:,}")
     return t("You have used {calls} calls and {tokens} tokens.", calls=used, tokens=paid)
+
+
+def _task(live: LiveRoom, seat: SeatRecord) -> None:
+    """What the class does now: guess, strike out, or look at the board."""
+    step = lesson.step_of(live.record.step) if live.record.step else None
+    if step is None or step.id == "guess":
+        _guessing(live, seat)
+    elif step.id == "needed":
+        _striking(live, seat)
+    else:
+        lesson_steps.heading(t(step.title), 3)
+        st.caption(t("Look at the board."))
+
+
+def _striking(live: LiveRoom, seat: SeatRecord) -> None:
+    """The long answer's sentences, each with a box; what is ticked is struck out at once."""
+    arc = stage.arc_of(live)
+    lesson_steps.question(arc.closed)
+    lesson_player.mark(arc.closed)
+    lesson_steps.heading(t("Strike out the sentences that the answer did not need."))
+    mine = board.struck(live, seat, arc)
+    with st.container(key="strikes", gap="small"):
+        for at, one in enumerate(answer_sentences(arc)):
+            key = f"strike_{arc.closed.name}_{at}"
+            st.session_state.setdefault(key, at in mine)
+            words = literal(" ".join(one.text.split()), 300)
+            st.checkbox(f"~~{words}~~" if st.session_state[key] else words, key=key, on_change=_struck,
+                        args=(live, seat, arc))  # fmt: skip
+    if error := st.session_state.pop("strike_error", None):
+        st.error(literal(str(error), 400), icon=":material/error:")
+    if (live.record.step or "").endswith("-shown"):
+        st.info(literal(needed_words(arc), 600))
+
+
+def _struck(live: LiveRoom, seat: SeatRecord, arc: Arc) -> None:
+    n = len(answer_sentences(arc))
+    chosen = [at for at in range(n) if st.session_state.get(f"strike_{arc.closed.name}_{at}")]
+    try:
+        board.strike(live, seat, arc, chosen)
+    except StoreError as e:
+        st.session_state["strike_error"] = str(e)
 
 
 def _guessing(live: LiveRoom, seat: SeatRecord) -> None:

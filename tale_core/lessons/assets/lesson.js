@@ -1,7 +1,7 @@
 "use strict";
-// Replays what was recorded, in this file alone: nothing is asked of any other place.
-(() => {
-  const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+// What moves on the lesson's slides: replays what was recorded; nothing is asked of any other place.
+const bring = (root) => {
+  const $$ = (selector, within = root) => [...within.querySelectorAll(selector)];
   const clock = (ms) => `${Math.floor(ms / 60000)}:${String(Math.floor(ms / 1000) % 60).padStart(2, "0")}`;
 
   for (const deck of $$("[data-deck]")) {
@@ -27,9 +27,10 @@
       time.textContent = `${clock(at)} / ${clock(end)}`;
       play.textContent = running ? play.dataset.pause : at >= end ? play.dataset.again : play.dataset.play;
       all.disabled = at >= end;
+      deck.parentElement.querySelector("[data-after]")?.classList.toggle("later", at < end);
     };
     const tick = (now) => {
-      if (!running) return;
+      if (!running || !deck.isConnected) return;
       at = Math.min(end, at + (now - before) * Number(speed.value));
       before = now;
       running = at < end;
@@ -51,12 +52,13 @@
 
   for (const search of $$("[data-search]")) {
     const last = Number(search.dataset.search), back = search.querySelector("[data-back]");
-    const next = search.querySelector("[data-next]"), told = search.querySelector("p[data-told]");
+    const next = search.querySelector("[data-act]"), told = search.querySelector("[data-told]");
+    const words = JSON.parse(search.querySelector("script").textContent);
     let at = last;
     const draw = () => {
       for (const part of $$("[data-step]", search)) part.classList.toggle("later", Number(part.dataset.step) > at);
-      const row = search.querySelector(`tr[data-step="${at}"]`);
-      told.textContent = row ? row.dataset.told : "";
+      told.textContent = words[at];
+      search.querySelector("[data-last]").classList.toggle("later", at < last);
       back.disabled = at <= 0;
       next.textContent = at >= last ? next.dataset.again : next.dataset.label;
     };
@@ -73,18 +75,27 @@
       score.textContent = mine > 0
         ? score.dataset.words.replace("#", Math.round((100 * Math.min(mine, actual)) / Math.max(mine, actual))) : "";
     });
+    box.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      guess.querySelector("details").open = true;
+      box.blur();
+    });
   }
 
-  const sections = $$("section");
-  document.addEventListener("keydown", (event) => {
-    if (event.target.closest("input,select,textarea,pre") || event.altKey || event.ctrlKey || event.metaKey) return;
-    const way = { ArrowRight: 1, PageDown: 1, ArrowLeft: -1, PageUp: -1 }[event.key];
-    if (!way) return;
-    const tops = sections.map((section) => section.getBoundingClientRect().top);
-    const to = way > 0 ? tops.findIndex((top) => top > 40) : tops.findLastIndex((top) => top < -40);
-    if (to >= 0 || way < 0) {
+  for (const sentence of $$("[data-strike] span")) {
+    const strike = () => sentence.setAttribute("aria-pressed", sentence.getAttribute("aria-pressed") !== "true");
+    sentence.addEventListener("click", strike);
+    sentence.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
       event.preventDefault();
-      (sections[to] ?? document.querySelector("header")).scrollIntoView();
-    }
-  });
-})();
+      strike();
+    });
+  }
+};
+// Where a key goes: 1 to what comes next, -1 back, 0 acts on what is shown; undefined where it is not ours.
+const wayOf = (event) => {
+  const here = event.composedPath()[0];
+  if (here.closest?.("input,select,textarea") || event.altKey || event.ctrlKey || event.metaKey) return undefined;
+  if (event.key === " " && here.closest?.("button,summary")) return undefined;
+  return { ArrowRight: 1, PageDown: 1, ArrowLeft: -1, PageUp: -1, " ": 0 }[event.key];
+};

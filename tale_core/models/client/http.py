@@ -127,6 +127,34 @@ def connect(
     return Connection(sdk, http, endpoint, loop)
 
 
+def passing(base_url: str, settings: Settings, *, connections: int) -> httpx2.AsyncClient:
+    """A client for requests of other programs, which go on as they are: no header of ours, no redirect followed.
+
+    Args:
+        base_url: Normalised; whoever starts the program names it, so that private networks are open to it.
+        settings: Time limits.
+        connections: Requests at the same time.
+    """
+    import httpx2
+
+    from tale_core.models.client.guard import ANYWHERE, GuardedBackend
+    from tale_core.models.client.transport import loopback_transport
+
+    plain = _is_plain(base_url)
+    client = httpx2.AsyncClient(
+        transport=loopback_transport(max_connections=connections, kept_alive=connections) if plain else None,
+        verify=certificates(base_url),
+        timeout=httpx2.Timeout(settings.request_timeout_s, connect=settings.connect_timeout_s),
+        limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
+        follow_redirects=False,
+        trust_env=not is_loopback_host(urlsplit(base_url).hostname or ""),
+        event_hooks={"response": [_cap]},
+    )
+    if not plain:
+        cast("Any", client._transport)._pool._network_backend = GuardedBackend(ANYWHERE)
+    return client
+
+
 def certificates(url: str) -> ssl.SSLContext:
     """Whom TLS trusts: the usual authorities, or nobody where no TLS is spoken."""
     import httpx2

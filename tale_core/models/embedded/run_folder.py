@@ -23,6 +23,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from tale_core.files import write_whole
+from tale_core.models.embedded import native
 from tale_core.models.embedded.catalog import EmbeddedModel
 from tale_core.settings import Settings
 
@@ -86,7 +87,8 @@ class RunFolder:
     def of(cls, model: EmbeddedModel, settings: Settings) -> RunFolder:
         """The folder for this model under these settings: other settings mean another server."""
         what = [model.sha256, settings.server_slots, context_per_slot(model, settings), threads(settings)]
-        text = json.dumps([*what, WORKER_VERSION, version("xllamacpp")])
+        built = native.current(settings)
+        text = json.dumps([*what, WORKER_VERSION, version("xllamacpp"), *([built.built_at] if built else [])])
         return cls(settings.data_dir / "run" / f"{model.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}")
 
     def create(self) -> None:

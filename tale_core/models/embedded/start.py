@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tale_core.errors import ServerStartError
 from tale_core.i18n import joined, t
+from tale_core.models.embedded import native
 from tale_core.models.embedded.catalog import EmbeddedModel
 from tale_core.models.embedded.run_folder import RunFolder, context_per_slot, threads
 from tale_core.models.embedded.worker import WorkerConfig
@@ -57,7 +58,8 @@ class StartPlan:
 def spawn(plan: StartPlan) -> subprocess.Popen[bytes]:
     """Start the worker, which outlives this process."""
     with _fresh_log(plan.log) as log:
-        process = start_process(_WORKER, cwd=REPO_ROOT, log=log, stdin=subprocess.PIPE)
+        built = native.site(plan.settings)
+        process = start_process(_WORKER, cwd=REPO_ROOT, log=log, stdin=subprocess.PIPE, paths=[built] if built else [])
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # a worker that is gone is noticed by its code
         pipe.write(plan.config().to_json().encode())

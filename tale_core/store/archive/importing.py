@@ -19,13 +19,13 @@ from sqlalchemy import Connection, delete, insert, select, update
 from tale_core.access.who import asking
 from tale_core.errors import StoppedError, StoreError
 from tale_core.i18n import t
+from tale_core.process import current_owner, owner_is_gone
 from tale_core.store import queries
 from tale_core.store.archive.belonging import Kin, delete_sessions, shared_tables
 from tale_core.store.archive.reading import Archive
 from tale_core.store.archive.rows_json import Row
 from tale_core.store.archive.trash import Refused, bring_back, put_away
 from tale_core.store.archive.writing_rows import Group, Numbers, write_groups, write_rows
-from tale_core.store.database.owner import current_owner, owner_is_gone
 from tale_core.store.repository import Store
 from tale_core.store.tables import imported_rows, imports, sessions, trash
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tale_core.store.database.owner import owner_is_gone, owner_of
+from tale_core.process import owner_is_gone, owner_of
 
 pytestmark = pytest.mark.sqlite_only("no database is opened")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,0 +1,76 @@
+"""What each change to the traffic saves, and how often its answers agree: two marks a line, with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tale_core.charts.text import plain, wrapped
+from tale_core.charts.theme import LIGHT, TITLE_LETTERS, Palette, axis, graph_objects, layout
+from tale_core.i18n import t
+from tale_core.proxy.figures import Finding
+from tale_core.stats import Interval
+from tale_core.types import Outcome
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+MOST = 8
+"""Lines; further ones stand in the table."""
+
+
+def traffic_chart(found: Sequence[Finding], *, colors: Palette = LIGHT) -> Figure:
+    """The chart of findings, the first one on top."""
+    graph_objects()
+    from plotly.subplots import make_subplots
+
+    shown = list(found[:MOST])[::-1]
+    titles = (t("tokens saved"), t("answers agree"))
+    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.14)
+    names = [f"{plain(one.model[:24])}<br>{plain(one.strategy)}" for one in shown]
+    green = colors.outcomes[Outcome.CORRECT]
+    for col, (color, intervals) in enumerate(
+        ((colors.budgeted, [one.saving for one in shown]), (green, [one.agreement for one in shown])), 1
+    ):
+        _marks(figure, col, names, intervals, color)
+    look = axis(colors)
+    for col, title in enumerate(titles, 1):
+        low = min([0.0, *(one.saving.low for one in shown if one.saving)]) if col == 1 else 0.0
+        figure.update_xaxes(
+            **look,
+            title_text=title,
+            tickformat=".0%",
+            range=[max(-1.0, low) - 0.02, 1.02],
+            tickvals=[-1, -0.5, 0, 0.5, 1],
+            row=1,
+            col=col,
+        )
+    figure.update_yaxes(**{**look, "ticks": ""}, range=[-0.6, len(shown) - 0.4])
+    layout(figure, _title(found[0]), t("asked both ways, on your traffic"), colors,
+           height=190 + 56 * len(shown), showlegend=False)  # fmt: skip
+    return figure
+
+
+def _title(best: Finding) -> list[str]:
+    if best.saving is None:
+        return [t("Too few questions for a figure")]
+    said = t("{model}, {change}: {share:.0%} of output tokens saved", model=best.model[:24], change=best.strategy,
+             share=best.saving.mean)  # fmt: skip
+    return [plain(line) for line in wrapped(said, TITLE_LETTERS)]
+
+
+def _marks(figure: Figure, col: int, names: Sequence[str], intervals: Sequence[Interval | None], color: str) -> None:
+    there = [(name, one) for name, one in zip(names, intervals, strict=True) if one is not None]
+    figure.add_trace(
+        graph_objects().Scatter(
+            x=[one.mean for _, one in there], y=[name for name, _ in there], mode="markers", cliponaxis=False,
+            marker={"size": 11, "color": color}, hoverinfo="text",
+            hovertext=[f"{one.mean:.0%} ({one.low:.0%} – {one.high:.0%})" for _, one in there],
+            error_x={
+                "type": "data", "symmetric": False, "width": 5, "thickness": 2, "color": color,
+                "array": [one.high - one.mean for _, one in there],
+                "arrayminus": [one.mean - one.low for _, one in there],
+            },
+        ),
+        row=1, col=col,
+    )  # fmt: skip

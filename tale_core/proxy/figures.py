@@ -1,0 +1,128 @@
+"""What the traffic shows: how much a change saves and how often answers agree, each with its interval; and the choice.
+
+A saving is a share of the output tokens of the requests that could be changed. Whatever a change costs counts with it:
+an answer that did not do, and the plain one after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tale_core.i18n import N_, t, tn
+from tale_core.proxy.plan import LEAST_PAIRS
+from tale_core.stats import Interval, ratio_interval, wilson
+from tale_core.store import Pair
+from tale_core.store.traffic import AGREE, DIFFER
+
+DO_NEXT = {
+    "chosen": N_("Save mode uses it."),
+    "more": N_("Let more questions be asked both ways before you decide."),
+    "label": N_("Graders cannot read most of these answers: judge them on the page Label (start with --keep-texts)."),
+    "worse": N_("Leave it: the answers change too often."),
+    "dearer": N_("Leave it: it saves nothing for sure."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one change did to the requests for one model.
+
+    Attributes:
+        n: Questions that were asked both ways and answered both times.
+        saving: Share of the output tokens; None while there are too few questions.
+        agreement: Share of judged pairs whose answers agree.
+        judged: Pairs that were judged, by graders or by people.
+        unread: Pairs that a person has to judge.
+        fallbacks: Pairs whose changed answer did not do, so that the plain one counts.
+        live: Of n, those whose client got the changed answer.
+    """
+
+    upstream: str
+    model: str
+    strategy: str
+    n: int
+    plain_tokens: int
+    changed_tokens: int
+    saving: Interval | None
+    agreement: Interval | None
+    judged: int
+    unread: int
+    fallbacks: int
+    live: int
+    estimated: int
+
+    @property
+    def sentence(self) -> str:
+        """The finding in one sentence."""
+        if self.saving is None:
+            return tn("{n} question was asked both ways: too few for a figure.",
+                      "{n} questions were asked both ways: too few for a figure.", self.n)  # fmt: skip
+        saved = t("{share:.0%} ± {half:.0%} of output tokens saved", share=self.saving.mean, half=_half(self.saving))
+        if self.agreement is None:
+            return t("{saved}; no pair of answers could be judged (n = {n}).", saved=saved, n=self.n)
+        return t(
+            "{saved}, answers agree in {share:.0%} ± {half:.0%} (n = {n}, judged {judged}).",
+            saved=saved, share=self.agreement.mean, half=_half(self.agreement), n=self.n, judged=self.judged,
+        )  # fmt: skip
+
+    def next(self, agree: float) -> str:
+        """What to do, a key of `DO_NEXT`."""
+        if self.saving is None or self.n < LEAST_PAIRS:
+            return "more"
+        if self.judged < LEAST_PAIRS:
+            return "label" if self.unread > self.judged else "more"
+        if self.saving.low <= 0:
+            return "dearer"
+        assert self.agreement is not None
+        if self.agreement.low >= agree:
+            return "chosen"
+        return "worse" if self.agreement.high < agree else "more"
+
+
+def findings(pairs: Iterable[Pair]) -> list[Finding]:
+    """One for each upstream, model and change, those that save most first."""
+    of: dict[tuple[str, str, str], list[Pair]] = {}
+    for pair in pairs:
+        if pair.plain_tokens is not None and pair.changed_tokens is not None:
+            of.setdefault((pair.upstream, pair.model, pair.strategy), []).append(pair)
+    found = [_finding(*key, some) for key, some in of.items()]
+    return sorted(found, key=lambda f: f.changed_tokens - f.plain_tokens)
+
+
+def _finding(upstream: str, model: str, strategy: str, pairs: Sequence[Pair]) -> Finding:
+    plain, changed = [p.plain_tokens or 0 for p in pairs], [p.changed_tokens or 0 for p in pairs]
+    left = ratio_interval(changed, plain)
+    agree = sum(p.verdict in AGREE for p in pairs)
+    judged = agree + sum(p.verdict in DIFFER for p in pairs)
+    return Finding(
+        upstream, model, strategy, len(pairs), sum(plain), sum(changed),
+        None if left is None else Interval(1 - left.mean, 1 - left.high, 1 - left.low), wilson(agree, judged), judged,
+        sum(p.verdict == "unread" for p in pairs), sum(p.fallback != "" for p in pairs),
+        sum(p.origin == "saved" for p in pairs), sum(p.estimated for p in pairs),
+    )  # fmt: skip
+
+
+def best(found: Iterable[Finding], agree: float) -> Finding | None:
+    """The change to use: of those that surely save and surely agree often enough, the one that saves most."""
+    fit = [one for one in found if one.next(agree) == "chosen"]
+    return max(fit, key=lambda one: one.saving.low if one.saving else 0.0, default=None)
+
+
+def worst_first(pairs: Iterable[Pair]) -> list[Pair]:
+    """Where a change did harm: answers that differ first, then those that took more tokens than the plain ones."""
+
+    def harm(pair: Pair) -> tuple[bool, int]:
+        return pair.verdict in DIFFER, (pair.changed_tokens or 0) - (pair.plain_tokens or 0)
+
+    bad = [pair for pair in pairs if pair.verdict in DIFFER or harm(pair)[1] > 0]
+    return sorted(bad, key=harm, reverse=True)
+
+
+def of_all(finding: Finding, open_tokens: int, tokens: int) -> float | None:
+    """The saving as a share of all output tokens of the model, of which those of some requests can be saved at all."""
+    return None if finding.saving is None or not tokens else finding.saving.mean * open_tokens / tokens
+
+
+def _half(interval: Interval) -> float:
+    return max(interval.high - interval.mean, interval.mean - interval.low)

@@ -1,0 +1,190 @@
+"""The drop-in endpoint against a scripted upstream: nothing changes where nothing was wished for."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import httpx2
+import pytest
+
+from tale_core.proxy import app as proxy_app
+from tale_core.proxy.change import change
+from tale_core.store import TrafficStore, open_store
+from tests.proxy.conftest import Start
+from tests.support.upstream import Answer, Upstream, serving
+
+ASKED = {"model": "m", "messages": [{"role": "user", "content": "How many are 6 times 7? Answer like [[50]]."}]}
+STREAM = ASKED | {"stream": True, "stream_options": {"include_usage": True}}
+TOOLS = ASKED | {"tools": [{"type": "function", "function": {"name": "add", "parameters": {}}}]}
+CALLED = json.dumps({"choices": [{"message": {"tool_calls": [{"id": "1"}]}, "finish_reason": "tool_calls"}]}).encode()
+REFUSED = b'{"error": {"message": "slow down", "type": "rate_limit", "code": "x"}}'
+
+
+def post(url: str, body: Any = ASKED, path: str = "/chat/completions", **headers: str) -> httpx2.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    head = {"content-type": "application/json", "authorization": "Bearer mine"} | named
+    with httpx2.Client(trust_env=False, timeout=30) as client:
+        return client.post(url + path, content=content, headers=head)
+
+
+def scripted(body: dict[str, Any]) -> Answer:
+    if body.get("tools"):
+        return Answer(raw=CALLED)
+    if body.get("seed") == 429:
+        return Answer(status=429, raw=REFUSED, headers=(("retry-after", "3"), ("x-request-id", "r1")))
+    return Answer(headers=(("x-request-id", "r2"), ("openai-processing-ms", "7"))) if body.get("model") else Answer(
+        status=400, raw=b'{"error": {"message": "no model"}}'
+    )  # fmt: skip
+
+
+def test_observed_answers_are_the_upstreams_to_the_byte_errors_and_tools_included(started: Start) -> None:
+    cases: list[tuple[Any, str]] = [
+        (ASKED, "/chat/completions"), (STREAM, "/chat/completions"), (TOOLS, "/chat/completions"),
+        (ASKED | {"seed": 429}, "/chat/completions"), (b"no JSON", "/chat/completions"), ({"input": "x"}, "/other"),
+        (TOOLS | {"stream": True}, "/chat/completions?a=b"), ({}, "/chat/completions"),
+    ]  # fmt: skip
+    with started(scripted) as on:
+        for body, path in cases:
+            straight, through = (post(url, body, path) for url in (on.direct, on.url))
+            assert (through.status_code, through.content) == (straight.status_code, straight.content), (body, path)
+            ours = {"content-length", "transfer-encoding"}
+            assert {k: v for k, v in through.headers.items() if k not in ours} == {
+                k: v for k, v in straight.headers.items() if k not in ours
+            }
+            (*sent, headers, content), (*passed, passed_headers, passed_content) = on.upstream.seen[-2:]
+            assert (passed, passed_content) == (sent, content)
+            assert passed_headers["authorization"] == headers["authorization"] == "Bearer mine"
+        with httpx2.Client(trust_env=False) as client:
+            assert client.get(f"{on.url}/models").content == client.get(f"{on.direct}/models").content
+        rows = on.traffic.requests()
+    assert sorted(row.status for row in rows) == ["done"] * 4 + ["refused"] * 3
+    assert {row.completion_tokens for row in rows if row.model == "m" and row.status == "done"} == {9, None}
+    assert {row.left_alone for row in rows} == {"", "tools", "shape"}
+
+
+def test_a_client_that_leaves_stops_the_upstream_and_is_counted_as_gone(started: Start) -> None:
+    with started(lambda body: Answer("word " * 50, endless=True)) as on:
+        with httpx2.Client(trust_env=False, timeout=30) as client, client.stream(
+            "POST", f"{on.url}/chat/completions", json=STREAM
+        ) as answer:  # fmt: skip
+            assert next(answer.iter_raw())
+        assert on.upstream.left.wait(30)
+    assert [row.status for row in on.traffic.requests()] == ["left"]
+
+
+def test_an_upstream_that_breaks_off_ends_in_an_error_that_clients_understand(started: Start) -> None:
+    with started(lambda body: Answer(breaks=True)) as on:
+        whole, streamed = post(on.url), post(on.url, STREAM)
+    assert whole.status_code == 502
+    assert whole.json()["error"]["code"] == "upstream"
+    assert b'"code": "upstream"' in streamed.content.splitlines()[-2]
+    assert [row.status for row in on.traffic.requests()] == ["broken", "broken"]
+
+
+def test_wishes_in_the_name_and_in_headers_change_one_request_and_are_told(started: Start) -> None:
+    with started(mode="observe") as on:
+        cases = [
+            (post(on.url, ASKED | {"model": "m(budget=60)"}), {"x-tale-strategy": "fixed:60", "x-tale-budget": "60"}),
+            (post(on.url, ASKED, x_tale="effort=low"), {"x-tale-strategy": "effort:low"}),
+            (post(on.url, STREAM | {"model": "m(tale)"}), {"x-tale-strategy": "concise"}),
+            (post(on.url, ASKED | {"model": "m(off)"}), {}),
+            (post(on.url, TOOLS, x_tale="budget=60"), {"x-tale-unchanged": "tools"}),
+            (post(on.url, TOOLS, x_tale="budget=60", x_tale_allow="tools"),
+             {"x-tale-strategy": "fixed:60", "x-tale-budget": "60"}),
+            (post(on.url, ASKED | {"model": "m (beta)"}), {}),
+        ]  # fmt: skip
+        for answer, told in cases:
+            assert answer.status_code == 200
+            assert {k: v for k, v in answer.headers.items() if k.startswith("x-tale")} == told
+        for wish in ("m(budget=0)", "m(budget=x)", "m(effort=huge)"):
+            assert post(on.url, ASKED | {"model": wish}).status_code == 400
+        bodies, sent = on.upstream.bodies, on.upstream.seen
+    assert [body["model"] for body in bodies] == ["m"] * 6 + ["m (beta)"]
+    assert bodies[0]["messages"][0]["content"].endswith("Answer and use less than 60 tokens.")
+    assert bodies[1]["reasoning_effort"] == "low"
+    assert not any("x-tale" in name for *_, headers, _ in sent for name in headers)
+    by = {row.strategy for row in on.traffic.requests()}
+    assert by == {"", "fixed:60", "effort:low", "concise"}
+
+
+def test_a_changed_answer_that_does_not_do_is_asked_for_plainly_and_both_are_counted(started: Start) -> None:
+    def reply(body: dict[str, Any]) -> Answer:
+        if body.get("reasoning_effort"):
+            return Answer(status=400, raw=REFUSED)
+        short = "less than" in body["messages"][-1]["content"]
+        return Answer("forty-two", tokens=4) if short else Answer("It is [[42]].", tokens=90)
+
+    with started(reply) as on:
+        whole = post(on.url, ASKED, x_tale="budget=60")
+        streamed = post(on.url, STREAM, x_tale="budget=60")
+        refused = post(on.url, STREAM | {"messages": [{"role": "user", "content": "Why?"}]}, x_tale="effort=low")
+        rows = on.traffic.requests()
+    assert whole.json()["choices"][0]["message"]["content"] == "It is [[42]]."
+    assert [whole.headers["x-tale-fallback"], streamed.headers["x-tale-fallback"]] == ["format", "format"]
+    assert b"It is [[42]]." in streamed.content
+    assert streamed.content.endswith(b"data: [DONE]\n\n")
+    assert (refused.status_code, refused.headers["x-tale-fallback"]) == (200, "refused")
+    assert [(row.fallback, row.completion_tokens, row.dropped_tokens) for row in reversed(rows)] == [
+        ("format", 90, 4), ("format", 90, 4), ("refused", 90, 0)
+    ]  # fmt: skip
+
+
+def test_a_cascade_counts_where_the_model_was_sure(started: Start) -> None:
+    def reply(body: dict[str, Any]) -> Answer:
+        sure = -0.01 if "6" in body["messages"][-1]["content"] else -2.0
+        return Answer("[[1]]", logprob=sure if body.get("logprobs") else None, tokens=5 if body.get("logprobs") else 50)
+
+    with started(reply, mode="save") as on:
+        on.proxy.pairs._best["m"] = change("cascade")
+        brief = post(on.url, ASKED)
+        unsure = post(on.url, ASKED | {"messages": [{"role": "user", "content": "How many? [[50]]"}]})
+    assert brief.headers["x-tale-strategy"] == "cascade"
+    assert "logprobs" not in brief.json()["choices"][0]
+    assert brief.json()["usage"]["completion_tokens"] == 5
+    assert unsure.headers["x-tale-fallback"] == "unsure"
+
+
+def test_what_is_not_for_it_is_refused_in_openais_words(started: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy_app, "MOST_BODY", 1000)
+    with started(api_key="secret") as on:
+        root = on.url.removesuffix("/v1")
+        key = {"authorization": f"Bearer {on.proxy.client_key}"}
+        refused = [
+            post(on.url, ASKED, host="evil.example", **key),
+            post(on.url, ASKED, origin="https://evil.example", **key),
+            post(root, ASKED, path="/admin", **key),
+            post(on.url, ASKED),
+            post(on.url, b"x" * 2000, **key),
+        ]
+        assert [answer.status_code for answer in refused] == [421, 403, 404, 401, 413]
+        assert all(answer.json()["error"]["message"] for answer in refused)
+        assert post(on.url, ASKED, **key).status_code == 200
+        assert [headers["authorization"] for *_, headers, _ in on.upstream.seen] == ["Bearer secret"]
+
+
+def test_a_kill_leaves_clients_with_an_end_and_the_counts_right() -> None:
+    upstream = Upstream(lambda body: Answer("word " * 20, endless=body.get("seed") == 1))
+    with serving(upstream) as direct:
+        command = [sys.executable, "-m", "tale_core", "proxy", "--upstream", direct, "--json", "--sample", "0"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            try:
+                url = json.loads(process.stdout.readline())["base_url"]
+                assert [post(url, body).status_code for body in (ASKED, STREAM, ASKED)] == [200] * 3
+                with httpx2.Client(trust_env=False, timeout=30) as client, client.stream(
+                    "POST", f"{url}/chat/completions", json=STREAM | {"seed": 1}
+                ) as answer:  # fmt: skip
+                    pieces = answer.iter_raw()
+                    assert next(pieces)
+                    process.send_signal(signal.SIGKILL)
+                    with pytest.raises(httpx2.HTTPError):
+                        list(pieces)
+            finally:
+                process.kill()
+    found = TrafficStore(open_store()).models()
+    assert [(one.requests, one.done, one.killed, one.open, one.tokens) for one in found] == [(4, 3, 1, 0, 27)]
