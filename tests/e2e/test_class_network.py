@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -58,7 +59,7 @@ def room_opened(page: Page, app: App) -> str:
     page.get_by_role("button", name="Open a room").click()
     address = page.locator(".st-key-join-code code").inner_text().strip()
     shown = page.locator(".st-key-join-code img").get_attribute("src") or ""
-    assert page.request.get(app.url + shown).body() == qr_png(address)
+    assert page.request.get(urljoin(app.url, shown)).body() == qr_png(address)
     return address
 
 
