@@ -130,12 +130,12 @@ class LimitReachedError(TaleError):
 
     def __init__(self, which: str) -> None:
         reached = {
-            "calls": t("The limit on calls is reached."),
-            "tokens": t("The limit on tokens is reached."),
-            "cost": t("The limit on cost is reached."),
+            "calls": t("The cap on calls is reached."),
+            "tokens": t("The cap on tokens is reached."),
+            "cost": t("The cap on cost is reached."),
         }
         super().__init__(
-            reached.get(which, t("A limit is reached.")), t("What was found so far is kept; raise the limit to go on.")
+            reached.get(which, t("A cap is reached.")), t("What was found so far is kept; raise the cap to go on.")
         )
         self.which = which
 

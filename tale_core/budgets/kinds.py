@@ -38,8 +38,8 @@ class Kind:
     NAME: ClassVar[str]
     TITLE: ClassVar[str]
     HINT: ClassVar[str]
-    COSTS: ClassVar[str]
-    SENT: ClassVar[Sent]
+    COSTS: ClassVar[str] = N_("Nothing: it is a parameter of the request.")
+    SENT: ClassVar[Sent] = "parameter"
     NUMBERS: ClassVar[bool] = True
     REFUSED: ClassVar[str] = ""
     LEAST: ClassVar[int] = 1
@@ -129,8 +129,6 @@ class Effort(Kind):
     NAME = "effort"
     TITLE = N_("Reasoning effort")
     HINT = N_("The provider's own setting for how much a model reasons, in words; the prompt is the vanilla one.")
-    COSTS = N_("Nothing: it is a parameter of the request.")
-    SENT = "parameter"
     NUMBERS = False
     REFUSED = N_("reasoning_effort was not accepted and is left to the endpoint")
     LEVELS: ClassVar[tuple[str, ...]] = get_args(ReasoningEffort)
@@ -205,8 +203,6 @@ class Thinking(Kind):
     NAME = "thinking"
     TITLE = N_("Thinking tokens")
     HINT = N_("The provider's own limit on tokens of thinking; the prompt is the vanilla one.")
-    COSTS = N_("Nothing: it is a parameter of the request.")
-    SENT = "parameter"
     LEAST = 0
     REFUSED = N_("the limit on thinking was not accepted and is left to the endpoint")
 

@@ -42,9 +42,9 @@ class Limits:
             InputError: One of them is not positive.
         """
         for value, said in (
-            (self.max_calls, N_("The limit on calls is {given}.")),
-            (self.max_tokens, N_("The limit on tokens is {given}.")),
-            (self.max_cost_usd, N_("The limit on dollars is {given}.")),
+            (self.max_calls, N_("The cap on calls is {given}.")),
+            (self.max_tokens, N_("The cap on tokens is {given}.")),
+            (self.max_cost_usd, N_("The cap on dollars is {given}.")),
         ):
             if value is not None and not value > 0:
                 raise InputError(t(said, given=value), t("Give a number above 0, or none."))

@@ -126,7 +126,7 @@ async def settle(
     Raises:
         CannotContinueError: The endpoint does not continue messages.
         ModelError: A call failed.
-        LimitReachedError: A limit is reached.
+        LimitReachedError: A cap is reached.
     """
     trace = _trace(call)
     whole = await client.count_tokens(trace)

@@ -25,8 +25,8 @@ def traffic_chart(found: Sequence[Finding], *, colors: Palette = LIGHT) -> Figur
     from plotly.subplots import make_subplots
 
     shown = list(found[:MOST])[::-1]
-    titles = (t("output tokens saved"), t("answers that agree"))
-    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06)
+    titles = (t("tokens saved"), t("answers agree"))
+    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.14)
     names = [f"{plain(one.model[:24])}<br>{plain(one.strategy)}" for one in shown]
     green = colors.outcomes[Outcome.CORRECT]
     for col, (color, intervals) in enumerate(
@@ -37,13 +37,26 @@ def traffic_chart(found: Sequence[Finding], *, colors: Palette = LIGHT) -> Figur
     for col, title in enumerate(titles, 1):
         low = min([0.0, *(one.saving.low for one in shown if one.saving)]) if col == 1 else 0.0
         figure.update_xaxes(
-            **look, title_text=title, tickformat=".0%", range=[max(-1.0, low) - 0.02, 1.02], nticks=5, row=1, col=col
+            **look,
+            title_text=title,
+            tickformat=".0%",
+            range=[max(-1.0, low) - 0.02, 1.02],
+            tickvals=[-1, -0.5, 0, 0.5, 1],
+            row=1,
+            col=col,
         )
-    figure.update_yaxes(**{**look, "ticks": ""})
-    best = found[0]
-    layout(figure, wrapped(best.sentence, TITLE_LETTERS * 2), t("asked both ways, on your traffic"), colors,
+    figure.update_yaxes(**{**look, "ticks": ""}, range=[-0.6, len(shown) - 0.4])
+    layout(figure, _title(found[0]), t("asked both ways, on your traffic"), colors,
            height=190 + 56 * len(shown), showlegend=False)  # fmt: skip
     return figure
+
+
+def _title(best: Finding) -> list[str]:
+    if best.saving is None:
+        return [t("Too few questions for a figure")]
+    said = t("{model}, {change}: {share:.0%} of output tokens saved", model=best.model[:24], change=best.strategy,
+             share=best.saving.mean)  # fmt: skip
+    return [plain(line) for line in wrapped(said, TITLE_LETTERS)]
 
 
 def _marks(figure: Figure, col: int, names: Sequence[str], intervals: Sequence[Interval | None], color: str) -> None:

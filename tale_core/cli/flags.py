@@ -72,10 +72,10 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def add_limits(parser: argparse.ArgumentParser, *, max_calls: int | None = None) -> None:
-    """The hard limits of a study."""
-    parser.add_argument("--max-calls", type=int, default=max_calls, metavar="N", help="hard limit on calls")
-    parser.add_argument("--max-total-tokens", type=int, metavar="N", help="hard limit on prompt and answer tokens")
-    parser.add_argument("--max-cost", type=float, metavar="USD", help="hard limit on dollars")
+    """The hard caps of a study."""
+    parser.add_argument("--max-calls", type=int, default=max_calls, metavar="N", help="hard cap on calls")
+    parser.add_argument("--max-total-tokens", type=int, metavar="N", help="hard cap on prompt and answer tokens")
+    parser.add_argument("--max-cost", type=float, metavar="USD", help="hard cap on dollars")
 
 
 def add_knob(parser: argparse.ArgumentParser) -> None:

@@ -59,9 +59,9 @@ def finding(plan: SweepPlan, result: SweepResult, *, known: bool) -> str:
 
 
 _EARLY = {
-    "limit-calls": N_("The limit on calls ended the sweep early."),
-    "limit-tokens": N_("The limit on tokens ended the sweep early."),
-    "limit-cost": N_("The limit on cost ended the sweep early."),
+    "limit-calls": N_("The cap on calls ended the sweep early."),
+    "limit-tokens": N_("The cap on tokens ended the sweep early."),
+    "limit-cost": N_("The cap on cost ended the sweep early."),
 }
 
 

@@ -148,7 +148,7 @@ def rows_of(
             for row in rows
         ]
         rows = _adjusted(rows)
-    return _with_pareto(rows)
+    return with_pareto(rows)
 
 
 def all_in(unit: UnitFigures) -> float | None:
@@ -289,7 +289,8 @@ def _holm(changes: dict[str, Change | None]) -> dict[str, Change | None]:
     return {name: replace(c, p_holm=ps.get(name)) if c is not None else None for name, c in changes.items()}
 
 
-def _with_pareto(rows: list[StrategyRow]) -> tuple[StrategyRow, ...]:
+def with_pareto(rows: Sequence[StrategyRow]) -> tuple[StrategyRow, ...]:
+    """The rows, those marked that no other one beats."""
     everything = {r.strategy: (r.accuracy.mean, r.all_in_tokens.mean) for r in rows if r.accuracy and r.all_in_tokens}
     answers = {r.strategy: (r.accuracy.mean, r.output_tokens.mean) for r in rows if r.accuracy and r.output_tokens}
     best, best_output = pareto(everything), pareto(answers)

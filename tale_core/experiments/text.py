@@ -93,7 +93,7 @@ def headline(found: ExperimentResults) -> str:
     """The chart's title: what it shows, in the paper's measure."""
     points = [row for row in found.rows if row.output_tokens and row.accuracy]
     if not points:
-        return t("Output tokens of each way of asking; no answer is graded")
+        return t("Output tokens of each strategy; no answer is graded")
     compared = [row for row in points if row.against_vanilla and row.against_vanilla.output_saving is not None]
     if not compared:
         front = [row.strategy for row in points if row.pareto_output]

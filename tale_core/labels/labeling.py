@@ -73,6 +73,14 @@ class Labeling:
         settle = target.kind == "settle"
         return self.commit([Change(annotator, "verdict", target.key, target.question_key, verdict, settle=settle)])
 
+    def judge_alike(self, annotator: str, target: LabelTarget, verdict: Verdict) -> Moved:
+        """Say the same of every answer to the question from which the grader reads the same; undone together."""
+        changes = [
+            Change(annotator, "verdict", key, target.question_key, verdict)
+            for key in self.queue.alike(annotator, target)
+        ]
+        return self.commit(changes, batch=True)
+
     def give_answer(self, annotator: str, target: LabelTarget, answer: str) -> Moved:
         """Give the question's known answer: all its stored answers are graded against it."""
         # Where people disagree about an answer, its verdict is what is to be settled, not the question's known answer.

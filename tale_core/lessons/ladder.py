@@ -11,9 +11,9 @@ from typing import Any
 
 from tale_core.calls.comparison import compare, race_axis
 from tale_core.calls.outcomes import TICKS, outcome_kind
-from tale_core.i18n import SOURCE, joined, language, t, tn
+from tale_core.i18n import joined, language, t, tn
 from tale_core.lessons import lesson
-from tale_core.lessons.recorded import BUNDLED, Recording, Tape, read_again
+from tale_core.lessons.recorded import Recording, Tape, in_language
 from tale_core.types import CallRecord, Language, Outcome
 
 SHOWN_S = 7.0
@@ -46,8 +46,7 @@ def ladder_recording(spoken: Language | None = None) -> Recording:
     Raises:
         InputError: It cannot be read.
     """
-    own = BUNDLED / f"ladder-{spoken or language()}.json"
-    return read_again(own if own.exists() else BUNDLED / f"ladder-{SOURCE}.json")
+    return in_language("ladder", spoken)
 
 
 def rungs(recording: Recording) -> list[Rung]:

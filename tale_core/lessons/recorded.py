@@ -269,6 +269,16 @@ def bundled() -> dict[str, Recording]:
     return {path.stem: read_again(path) for path in sorted(BUNDLED.glob("*.json"))}
 
 
+def in_language(name: str, spoken: Language | None = None) -> Recording:
+    """The bundled recording of this name in a language, the reader's when None; in English where there is no other.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    own = BUNDLED / f"{name}-{spoken or language()}.json"
+    return read_again(own if own.exists() else BUNDLED / f"{name}-{SOURCE}.json")
+
+
 def available() -> tuple[dict[str, Recording], list[str]]:
     """Every recording by name, those made here after the bundled ones; and in words which files cannot be used."""
     found, problems = dict(bundled()), []

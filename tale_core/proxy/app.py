@@ -143,12 +143,14 @@ class Proxy:
         kept = [
             (k, v) for k, v in headers.raw if k.decode("latin-1") not in _HOP and k.decode("latin-1") not in dropped
         ]
-        if self._key:
-            azure = is_azure(self.plan.upstream)
-            kept.append(
-                (b"api-key", self._key.encode()) if azure else (b"authorization", f"Bearer {self._key}".encode())
-            )
-        return [*kept, (b"accept-encoding", b"identity")]
+        return [*kept, *self.own_headers(), (b"accept-encoding", b"identity")]
+
+    def own_headers(self) -> list[tuple[bytes, bytes]]:
+        """The header with the upstream's key, where that is ours."""
+        if not self._key:
+            return []
+        azure = is_azure(self.plan.upstream)
+        return [(b"api-key", self._key.encode()) if azure else (b"authorization", f"Bearer {self._key}".encode())]
 
     def request(
         self, method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes

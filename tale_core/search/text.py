@@ -50,9 +50,9 @@ _STOPPED: dict[StopReason, str] = {
     "vanilla-truncated": N_("Raise max_tokens in Settings, so that the answer without a budget can end by itself."),
     "vanilla-unparsed": N_("Another prompt template (Settings) may help the model to state its answer."),
     "vanilla-refused": N_("Another model, or the question in other words, may get an answer."),
-    "limit-calls": N_("The search stopped at its limit on calls."),
-    "limit-tokens": N_("The search stopped at its limit on tokens."),
-    "limit-cost": N_("The search stopped at its limit on money."),
+    "limit-calls": N_("The search stopped at its cap on calls."),
+    "limit-tokens": N_("The search stopped at its cap on tokens."),
+    "limit-cost": N_("The search stopped at its cap on cost."),
 }
 
 

@@ -5,18 +5,22 @@ The measuring is an experiment like any other; this module chooses its questions
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from tale_core.calls.budget_ledger import Spent
 from tale_core.errors import InputError
 from tale_core.experiments.export import row_document
 from tale_core.experiments.results import ExperimentResults
+from tale_core.experiments.table import Change, Difference, StrategyRow, with_pareto
 from tale_core.i18n import t
 from tale_core.models.adapters import registry as adapters
 from tale_core.models.adapters.registry import Adapter
+from tale_core.models.choice import EMBEDDED
+from tale_core.stats import Interval
 from tale_core.tuning.examples import leak_key
-from tale_core.types import TUNED, Question
+from tale_core.types import TUNED, Outcome, Question
 
 BASELINES = ("direct", "vanilla")
 MOST_RESULTS = 20
@@ -93,6 +97,58 @@ def record(adapter: Adapter, found: ExperimentResults) -> Adapter:
     kept = [r for r in adapter.about.results if r.get("experiment") != found.experiment_id]
     new = result_document(found)
     return adapters.change(adapter, results=[*kept, new][-MOST_RESULTS:])
+
+
+def results_of(adapter: Adapter, result: Mapping[str, Any]) -> ExperimentResults:
+    """An evaluation that was kept with an adapter, as the experiment that it was.
+
+    Its single answers, its prices and its times are not kept.
+
+    Raises:
+        InputError: It is not as `result_document` makes it.
+    """
+    try:
+        rows = tuple(_row(row) for row in result["rows"])
+        questions = int(result["questions"])
+    except (KeyError, TypeError, ValueError) as e:
+        raise InputError(
+            t("The comparison kept with {name} cannot be read ({error}).", name=adapter.name, error=type(e).__name__),
+            t("Compare it again."),
+        ) from e
+    finished = sum(row.n for row in rows)
+    return ExperimentResults(
+        experiment_id=str(result.get("experiment", "")),
+        dataset=str(result.get("dataset", "")),
+        model=adapter.about.base,
+        endpoint=EMBEDDED,
+        status="done",
+        questions=questions,
+        repeats=1,
+        planned=finished,
+        finished=finished,
+        failed=0,
+        spent=Spent.of(()),
+        rows=with_pareto(rows),
+    )
+
+
+def _row(row: Mapping[str, Any]) -> StrategyRow:
+    def interval(name: str) -> Interval | None:
+        values = (row.get(name), row.get(f"{name}_low"), row.get(f"{name}_high"))
+        return None if None in values else Interval(*values)  # type: ignore[arg-type]
+
+    every, apart = row.get("all_in_tokens"), row.get("against_vanilla")
+    changes = ("accuracy", "output_tokens", "all_in_tokens")
+    return StrategyRow(
+        strategy=str(row["strategy"]), planned=row["n"], n=row["n"], failed=0, graded=row["graded"], right=row["right"],
+        accuracy=interval("accuracy"), accuracy_decided=None, output_tokens=interval("output_tokens"),
+        all_in_tokens=None if every is None else Interval(every, every, every), prompt_tokens=None, cost_usd=None,
+        latency_s=None, calls=None, reused=0, estimated=0, defaults=0,
+        outcomes={Outcome(name): n for name, n in row.get("outcomes", {}).items()}, refused=row.get("refused") or 0,
+        visible_tokens=row.get("visible_tokens"), thinking_tokens=row.get("thinking_tokens"),
+        against_vanilla=None if apart is None
+        else Difference(**{**apart, **{name: Change(**apart[name]) if apart[name] else None for name in changes}}),
+    )  # fmt: skip
 
 
 def result_document(found: ExperimentResults) -> dict[str, Any]:

@@ -177,7 +177,7 @@ def test_a_hard_limit_stops_the_run_and_a_higher_one_goes_on(endpoint, dataset, 
     assert run(endpoint, dataset(8), *arguments, "--max-calls", "3") == 1
     out, err = capsys.readouterr()
     first = json.loads(out)
-    assert first["calls"] == 3 and "limit on calls is reached" in err
+    assert first["calls"] == 3 and "cap on calls is reached" in err
     assert main(["run", "--resume", first["experiment"], "--max-calls", "100", "--json"]) == 0
     assert document(capsys)["calls"] == 8
 

@@ -44,6 +44,7 @@ class Annotator(Viewer):
         expect(self.page.get_by_label("Your name")).to_be_focused()
         self.page.keyboard.type(name)
         self.page.keyboard.press("Enter")
+        expect(self.page.locator(".st-key-label_keys")).to_be_visible()
         expect(self.page.locator(".st-key-label_answer")).to_be_visible()
 
     @property
@@ -109,6 +110,37 @@ def test_thirty_answers_by_keyboard_alone_five_undone_and_a_refresh_in_the_middl
         for call in app.store.get_session(session.id).calls:
             assert (call.outcome, call.labelled) == outcome[said[call.text[15:17]]]
     assert Labeling(app.store).queue.counts("ada", ALL)[:4] == (30, 0, 0, 30)
+
+
+def test_a_key_counts_or_is_refused_in_words_tabs_are_tabs_and_one_key_judges_all_alike(
+    browser: Browser, app: App
+) -> None:
+    fill(app, 6)
+    samples.asked(app.store, Question("Three?", answer="3"), "This is answer 90: [[4]]", "This is answer 91: [[4]]")
+    with Annotator(browser, app) as ada:
+        ada.sit_down("Ada")
+        note = ada.page.locator(".st-key-label_guard [role=status]")
+        refused = 0
+        for pressed in range(1, 4):
+            before = ada.shown
+            ada.page.keyboard.press("y")
+            ada.page.keyboard.press("y")  # The next answer cannot have been read yet.
+            until(lambda before=before: ada.shown != before, "the next answer")
+            refused += "was not counted" in note.inner_text()
+            ada.page.wait_for_timeout(2000)
+            print(pressed, refused, verdicts(app, "ada"), note.inner_text(), ada.shown)
+            until(lambda n=2 * pressed - refused: len(verdicts(app, "ada")) == n, "each key to count or to be refused")
+        ada.page.get_by_role("tab", name="Agreement").click()
+        expect(ada.page.get_by_text("No answer has been decided by two people yet.")).to_be_visible()
+        assert "section=agreement" in ada.page.url
+        ada.page.get_by_role("tab", name="Label", exact=False).first.click()
+        expect(ada.page.locator(".st-key-label_keys")).to_be_visible()
+        ada.page.get_by_text("What is in the queue").first.click()
+        ada.page.get_by_text("One key for all answers read alike").click()
+        while ada.shown:
+            ada.press("n")
+        assert len(verdicts(app, "ada")) == 8
+        ada.check()
 
 
 def test_two_browsers_and_a_second_tab_label_one_queue_at_once_and_none_is_lost_or_doubled(

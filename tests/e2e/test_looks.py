@@ -78,6 +78,9 @@ def studies(viewer: Viewer, shot: Callable[[str], None]) -> None:
 def experiments(viewer: Viewer, shot: Callable[[str], None]) -> None:
     """An experiment, before and afterwards; estimators and fine-tuning with nothing to learn from."""
     viewer.go("Experiments")
+    expect(viewer.page.get_by_text("Recorded:").first).to_be_visible()
+    shot("experiment-example")
+    viewer.page.get_by_role("button", name="Do it with mine").click()
     expect(viewer.main_button("/Experiments")).to_be_visible()
     viewer.choose("Data set", "own questions")
     box = viewer.page.get_by_label("First questions", exact=True)
@@ -86,6 +89,12 @@ def experiments(viewer: Viewer, shot: Callable[[str], None]) -> None:
     shot("experiment-empty")
     viewer.main_button("/Experiments").click()
     expect(viewer.page.locator(".js-plotly-plot").first).to_be_visible()
+    grid = viewer.page.locator(".st-key-matrix [role=grid]")
+    grid.locator("[role=gridcell][tabindex='0']").focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight", "Enter"):
+        viewer.page.keyboard.press(key)
+    expect(viewer.page.locator(".st-key-cell_answer_1")).to_be_visible()
+    expect(grid.locator("td.opened")).to_have_count(1)
     shot("experiment-finished")
     viewer.go("Estimators")
     expect(viewer.page.get_by_role("heading", name="How well can a budget be predicted?")).to_be_visible()

@@ -203,7 +203,7 @@ async def test_spent_is_the_sum_of_the_calls(seed: int, repeats: int, slots: int
         ({"lowest": 0}, "lowest budget is 0"),
         ({"slots": 0}, "slots is 0"),
         ({"template": "none"}, "no prompt template"),
-        ({"limits": Limits(max_calls=0)}, "limit on calls is 0"),
+        ({"limits": Limits(max_calls=0)}, "cap on calls is 0"),
         ({"sampling": Sampling(max_tokens=0)}, "max_tokens is 0"),
         ({"sampling": Sampling(temperature=3.0)}, "temperature is 3.0"),
     ],

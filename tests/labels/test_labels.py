@@ -53,6 +53,23 @@ def test_a_verdict_beats_the_grader_and_says_so_and_an_undo_brings_the_grader_ba
     assert (back.answers, back.right, back.examples) == (1, -1, -1)
 
 
+def test_one_key_judges_all_answers_that_are_read_alike_and_one_undo_takes_them_back(
+    store: Store, labeling: Labeling
+) -> None:
+    session = samples.asked(store, CATS, "So [[13]]", "That makes [[13]]")
+    other = samples.asked(store, CATS, "I say [[14]]")
+    elsewhere = samples.asked(store, replace(CATS, text="How many legs have 4 cats?"), "So it is [[13]]")
+    ada = labeling.sit_down("Ada")
+    labeling.sync()
+    target = next(t for t in labeling.queue.ahead(ada, ALL, limit=9) if t.extracted == "13" and t.question == CATS)
+    assert len(labeling.queue.alike(ada, target)) == 2
+    assert labeling.judge_alike(ada, target, "right").answers == 2
+    assert samples.outcomes(store, session) == [(Outcome.CORRECT, "verdict")] * 2
+    assert samples.outcomes(store, other) == samples.outcomes(store, elsewhere) == [(Outcome.WRONG, None)]
+    labeling.undo(ada)
+    assert samples.outcomes(store, session) == [(Outcome.WRONG, None)] * 2
+
+
 def test_unsure_moves_nothing_and_is_done(store: Store, labeling: Labeling) -> None:
     session = samples.asked(store, CATS, "So [[13]]")
     ada = labeling.sit_down("Ada")

@@ -17,9 +17,10 @@ from tale_core.types import CallRecord, Message, Outcome, Question, Sampling, Se
 from tests.pages import experiment_samples, search_samples, sweep_samples, tuning_samples
 from tests.pages.app_page import endpoint, store
 from tests.pages.chinese import english
+from tests.pages.test_traffic_page import seed as seed_traffic
 
 QUESTION = Question("一列火车 2.5 小时行驶 180 千米，它的速度是多少？", answer="72", kind="number", language="zh")
-NAMES = ("fixed:50", "direct", "vanilla", "zero-shot", "gsm8k", "GSM8K", "scripted", "'paper'", "ABC123",
+NAMES = ("fixed:50", "concise", "direct", "vanilla", "zero-shot", "gsm8k", "GSM8K", "scripted", "'paper'", "ABC123",
          "models calibrate")  # fmt: skip
 """Strategies, data sets, models, prompts of the samples, a class code, a command: named so on the command line too."""
 FAILED = "端点没有回答。"
@@ -98,6 +99,11 @@ def other_kind() -> dict[str, str]:
     return search("done")()
 
 
+def traffic() -> dict[str, str]:
+    seed_traffic()
+    return {}
+
+
 DRAWN = [
     Case("Ask", "empty", empty),
     Case("Ask", "empty, with the embedded model", empty, "embedded"),
@@ -129,6 +135,8 @@ DRAWN = [
     Case("Fine-tune", "with examples", tuning_samples.learnt, "embedded"),
     Case("Fine-tune", "trained", tuning_samples.trained),
     Case("Fine-tune", "failed", tuning_samples.failed),
+    Case("Traffic", "empty", empty),
+    Case("Traffic", "with requests asked both ways", traffic),
     Case("Label", "empty", empty),
     Case("Label", "with an answer", kept(asked())),
     Case("History", "empty", empty),

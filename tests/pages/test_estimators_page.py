@@ -268,7 +268,10 @@ def test_texts_of_others_are_shown_literally() -> None:
 @pytest.mark.parametrize(
     ("found", "told"),
     [
-        ([("a", 9, 0.5), ("b", 9, 1.6), ("c", 2, 8.0)], "Furthest off: “a”, × 0.50 of the optimum (n = 9)"),
+        (
+            [("a", 9, 0.5), ("b", 9, 1.6), ("c", 2, 8.0)],
+            "Of topics with 5 questions or more “a” is furthest off: × 0.50 of the optimum (n = 9)",
+        ),
         ([("a", 9, 1.04), ("b", 5, 0.97)], "No topic with 5 questions or more is off by more than 10 %"),
         ([("a", 4, 3.0)], "Too few questions of every topic to tell where it is off"),
     ],

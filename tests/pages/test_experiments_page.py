@@ -100,7 +100,7 @@ def test_the_first_page_is_a_form_with_its_sheet_and_asks_nobody(bad: BadEndpoin
     at = page(use=endpoint(bad.base_url, "ok"))
     text = words(at.main)
     assert not at.exception and not at.error and not at.warning
-    assert "What does each way of asking cost, and what does it get right?" in text
+    assert "What does each strategy cost, and what does it get right?" in text
     assert at.multiselect(key="exp_strategies").value == ["direct", "vanilla", "tale-zero-shot"]
     assert at.text_input(key="exp_fixed").value == "50"
     told = sheet(at)

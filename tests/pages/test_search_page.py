@@ -143,7 +143,7 @@ def test_the_settings_of_the_form_reach_the_search(bad: BadEndpoint, gate: threa
     search(at)
     plan = stored(at).plan
     assert plan["mode"] == "reference" and plan["limits"]["max_calls"] == 2
-    assert "The search stopped at its limit on calls." in words(at.main)
+    assert "The search stopped at its cap on calls." in words(at.main)
     assert bad.count("obedient") == 2
 
 

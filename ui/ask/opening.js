@@ -1,5 +1,5 @@
 /* The first page's recorded race and its slider of budgets. It draws; every word and number comes with the data.
-   Texts are set as text and never as markup. */
+   Texts are set as text and never as markup; mathematics in a whole answer by `setText` of ui/common/mathml.js. */
 
 const states = new WeakMap();
 
@@ -28,10 +28,18 @@ function element(name, className, markup = "") {
   return made;
 }
 
+/* A phone needs more room below each other than a desk; what stands further down is not in sight yet. */
+function roomy(root, data) {
+  if (!matchMedia("(max-width: 640px)").matches) return data.height;
+  for (let e = root.host ?? root; e && !e.classList.contains("st-key-opening"); e = e.parentElement)
+    if (Math.abs(e.getBoundingClientRect().height - data.height) < 2) e.style.height = `${data.tall}px`;
+  return data.tall;
+}
+
 function build(root, data) {
   const all = element("div", "all", SHELL);
   const find = (selector) => all.querySelector(selector);
-  all.style.setProperty("--height", `${data.height}px`);
+  all.style.setProperty("--height", `${roomy(root, data)}px`);
   all.style.setProperty("--n", data.rungs.length);
   find(".question").textContent = data.question;
   find(".slide").textContent = data.words.slide;
@@ -74,7 +82,9 @@ function fill(one, lane, rung, { tokens, text, ended }) {
   lane.mark.hidden = rung.budget === null;
   lane.mark.style.left = `${Math.min(100, (100 * (rung.budget ?? 0)) / one.data.axis)}%`;
   lane.added.textContent = rung.added;
-  lane.text.textContent = text || "…";
+  if (!ended) lane.text.textContent = text || "…";
+  else if (lane.set !== text) setText(lane.text, text);
+  lane.set = ended ? text : null;
   lane.text.setAttribute("aria-label", rung.title);
   lane.count.className = ended ? `count ${rung.color}` : "count going";
   lane.count.textContent = ended

@@ -17,12 +17,15 @@ from ui.common import state
 from ui.common.text import literal
 
 HEIGHT = 660
-"""Pixels, on a desk and on a phone: what stands below never moves."""
+"""Pixels on a desk: what stands below never moves."""
+TALL = 860
+"""Likewise on a phone, where every line is short."""
 _HERE = Path(__file__).parent
+COMMON = _HERE.parent / "common"
 _race = st.components.v2.component(
     "tale_opening",
     css=(_HERE / "opening.css").read_text(encoding="utf-8"),
-    js=(_HERE / "opening.js").read_text(encoding="utf-8"),
+    js="".join(file.read_text(encoding="utf-8") for file in (COMMON / "mathml.js", _HERE / "opening.js")),
 )
 
 
@@ -47,4 +50,4 @@ def draw() -> None:
         st.markdown(f"## {t('The same question, without a budget and with one')}", anchors=False, width="content")
         st.badge(literal(lesson.mark(recording), 120), icon=":material/voicemail:", color="gray")
     with st.container(key="opening"):
-        _race(data={**ladder.document(recording), "height": HEIGHT}, key="opening_race", height=HEIGHT)
+        _race(data={**ladder.document(recording), "height": HEIGHT, "tall": TALL}, key="opening_race", height=HEIGHT)

@@ -41,6 +41,7 @@ from ui.ask.live import (
 )
 from ui.common import state
 from ui.common.answer import raw_switch
+from ui.common.glossary import explain
 from ui.common.lines import draw_call, lines_answer
 from ui.common.nav import ELASTICITY, SEARCH
 from ui.common.outcome_badge import outcome_badge
@@ -251,7 +252,9 @@ def _table(view: AskView, roles: Sequence[AnswerRole]) -> None:
         cells[_column(view, role)] = [literal(values[place]) for _, values, _ in rows]
     if len(roles) > 1:
         cells[t("Difference")] = [literal(apart) for *_, apart in rows]
-    st.table(cells, border="horizontal", hide_index=True, alt=t("Figures of both answers, and their difference"))
+    named = t("Figures of both answers, and their difference")
+    st.caption(named, help=explain("token", "budget", "output tokens", "all-in tokens"))
+    st.table(cells, border="horizontal", hide_index=True, alt=named)
 
 
 def _column(view: AskView, role: AnswerRole) -> str:
@@ -334,21 +337,27 @@ def _seconds(value: float | None, words: str) -> str:
 
 def prompts(view: AskView) -> None:
     """What the model was asked, twice, with the words that one prompt alone has on a ground of their own."""
-    both = [view.calls[role].record for role in ANSWERS if role in view.calls]
+    prompts_of([(_column(view, role), view.calls[role].record) for role in ANSWERS if role in view.calls])
+
+
+def prompts_of(both: Sequence[tuple[str, CallRecord]]) -> None:
+    """The prompts of two answers, each under a name, the vanilla one first; nothing where one of them is missing."""
     if len(both) < len(ANSWERS):
         return
-    texts = [_prompt(r.messages) for r in both]
+    texts = [_prompt(r.messages) for _, r in both]
     before, after = shared_parts(*texts)
     title = t("The two prompts, what differs marked")
     with st.container(key="prompts"), st.expander(title, icon=":material/difference:"):
-        for column, role, record, text in zip(st.columns(2, gap="medium"), ANSWERS, both, texts, strict=True):
+        for column, (name, record), text, color in zip(
+            st.columns(2, gap="medium"), both, texts, ("gray", "blue"), strict=True
+        ):
             with column:
-                st.caption(_column(view, role))
+                st.caption(literal(name, 80))
                 if len(text) > MAX_SHOWN:
                     st.text(answer_text(text)[0])
                 else:
                     end = len(text) - after
-                    mark = f":{'gray' if role == 'vanilla' else 'blue'}-background[%s]"
+                    mark = f":{color}-background[%s]"
                     st.markdown(exactly(text[:before]) + exactly(text[before:end], mark) + exactly(text[end:]))
                 if record.prompt_tokens is not None:
                     st.caption(t("{n:,} prompt tokens", n=record.prompt_tokens))

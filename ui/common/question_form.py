@@ -136,7 +136,7 @@ def floor_of(chosen: Kind) -> int:
 def reuse_toggle(key: str) -> None:
     """Whether answers that are known already are asked for again."""
     st.toggle(
-        t("Reuse known answers"), key=key, persist_state="session",
+        t("Reuse earlier answers"), key=key, persist_state="session",
         help=t("An answer that an earlier session got from the same model, prompt and seed is not paid for again."),
     )  # fmt: skip
 

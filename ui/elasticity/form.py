@@ -53,7 +53,7 @@ def load(view: SweepView) -> None:
 
 
 def form(*, running: bool, folded: bool) -> Request | None:
-    """Draw the form with its cost estimate, folded or not; return what to measure when the viewer pressed Measure."""
+    """Draw the form, its grid and cost estimate folded; return what to measure when the viewer pressed Measure."""
     for name, value in {**DEFAULTS, "sweep_temperature": state.sampling().temperature or WARM}.items():
         st.session_state.setdefault(name, value)
     question_form.heading(t("What happens when it is asked for less?"))
@@ -76,11 +76,10 @@ def form(*, running: bool, folded: bool) -> Request | None:
     # Drawn last, since what the grid holds decides whether it can be pressed.
     place = go.empty()
     _same_repeats()
-    in_short = st.empty()
-    with st.expander(t("Grid, cost and hard caps"), icon=":material/tune:", expanded=not folded):
+    with st.expander(t("Grid, cost and hard caps"), icon=":material/tune:"):
         plan, cost = _grid_and_estimate(state.current_choice())
-    if folded and not running:
-        in_short.caption(literal(cost))
+    if not running:
+        st.caption(literal(cost))
     with place:
         pressed = question_form.go_button(
             t("Measure"), key="measure", icon=":material/show_chart:", disabled=running or plan is None

@@ -13,7 +13,7 @@ from tale_core.i18n import language, t
 from tale_core.runs.runner import start_sweep
 from tale_core.runs.views import view_of
 from tale_core.types import Language
-from ui.common import state
+from ui.common import evidence, state
 from ui.common.question_form import Request
 from ui.common.run_page import RunPage, session_as
 from ui.common.run_parts import parent_link, provenance, resume_study
@@ -77,6 +77,12 @@ def _name(session_id: str, status: str, where: str, spoken: Language) -> str:
     return f"{how}{sanitize(session.model)} · {sanitize(session.template)} · {question} · {when}"
 
 
+def _example(view: SweepView) -> None:
+    result.head(view)
+    result.picture(view)
+    result.table(view)
+
+
 def _welcome() -> None:
     st.markdown(
         t(
@@ -84,6 +90,7 @@ def _welcome() -> None:
             "really spends: often it writes less when asked for less, and below some budget it **writes more again**."
         )
     )
+    evidence.recorded(SweepView, "sweep", load=form.load, draw=_example)
 
 
 PAGE = RunPage(

@@ -24,6 +24,7 @@ from tale_core.i18n import joined, t
 from tale_core.runs.documents import sweep_csv, sweep_document
 from ui.ask import beside
 from ui.common.charts import chart_config, wide_table
+from ui.common.glossary import explain
 from ui.common.outcome_badge import labelled_note
 from ui.common.run_parts import finding_line, how_it_ended, now_line
 from ui.common.text import literal
@@ -100,17 +101,23 @@ def picture(view: SweepView, overlays: Sequence[Named] = ()) -> None:
         return
     shares, drawn, left_out = words.comparable(view, overlays)
     chart(view, drawn, shares=shares, key=f"curve_{view.session_id}")
-    st.caption(literal(joined(words.legend(view, drawn, shares=shares), *words.numbers(view, drawn), *left_out), 3000))
+    read = literal(joined(words.legend(view, drawn, shares=shares), *words.numbers(view, drawn), *left_out), 3000)
+    st.caption(read, help=explain("token", "budget", "elasticity", "rebound"))
     beside.chooser(view)
     beside.opened(view)
     beside.why_more(view)
+
+
+def table(view: SweepView) -> None:
+    """The levels."""
+    wide_table(words.rows(view), alt=t("What every budget took"))
 
 
 def table_and_files(view: SweepView) -> None:
     """The levels, what was paid for, and the sweep as files."""
     if view.result is None or not view.result.points:
         return
-    wide_table(words.rows(view), alt=t("What every budget took"))
+    table(view)
     _files(view)
 
 

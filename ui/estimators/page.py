@@ -48,15 +48,20 @@ def draw() -> None:
     st.markdown(f"## {title}", anchors=False)
     model, template = _chosen()
     rows = _rows(model, template)
-    _train(rows, model, template, job)
+    found, training = st.container(), st.container()
+    if job is not None:  # What happens now goes before what was found earlier.
+        found, training = training, found
     estimators_saved.problems(listing.problems)
     defaults = estimators_saved.defaults(model, template)
     mine = [one for one in listing.estimators if one.use[1:] == (model, template)]
     shown = _shown(named, model, template) or estimators_saved.in_use(mine, defaults)
-    if shown is not None:
-        estimators_result.draw(shown)
-    elif job is None:
-        _welcome()
+    with found:
+        if shown is not None:
+            estimators_result.draw(shown)
+        elif job is None:
+            _welcome()
+    with training:
+        _train(rows, model, template, job, below=shown is not None)
     estimators_saved.draw(mine, len(listing.estimators) - len(mine), shown=shown, chosen=defaults)
     if rows is not None:
         with st.expander(t("Rows as a file"), icon=":material/table_rows:"):
@@ -152,10 +157,12 @@ def _rows(model: str, template: str) -> Rows | None:
         return None
 
 
-def _train(rows: Rows | None, model: str, template: str, job: TrainingJob | None) -> None:
-    """How much there is, the button, and what became of it."""
+def _train(rows: Rows | None, model: str, template: str, job: TrainingJob | None, *, below: bool) -> None:
+    """How much there is, the button, and what became of it; `below` an estimator it has a heading."""
     if rows is None:
         return
+    if below and job is None:
+        st.markdown(f"### {t('Learn from your own searches')}", anchors=False)
     intro, button, options = st.container(), st.container(), st.expander(t("What to train"), icon=":material/tune:")
     with options:
         kinds = trainings()
@@ -209,7 +216,7 @@ def _what_is_there(asked: Asked, rows: Rows) -> None:
         message = t("There are searches for {models}.", models=estimators_rows.named(rows.elsewhere))
         st.caption(literal(message, 600))
     if trained_kinds(model=asked.model, template=asked.template):
-        st.caption(t("What was learnt from other searches is there already: see below."))
+        st.caption(t("What was learnt from other searches is there already: see above."))
     if trainings()[asked.kind].needs_estimate:
         st.caption(
             t(

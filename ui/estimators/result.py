@@ -14,6 +14,7 @@ from tale_core.estimators.report import TrainingReport
 from tale_core.estimators.saved import SavedEstimator
 from tale_core.i18n import again, joined, listed, t
 from ui.common.charts import chart_config, wide_table
+from ui.common.glossary import explain
 from ui.common.text import literal
 from ui.estimators import charts as figures
 from ui.estimators import text as words
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 TABLE_HEIGHT = 330
+MOST_IN_SIGHT = 8
+"""Rows of a table that stands whole; a longer one scrolls."""
+_STATISTICS = ":material/analytics:"
 
 
 def draw(one: SavedEstimator) -> None:
@@ -31,16 +35,17 @@ def draw(one: SavedEstimator) -> None:
     st.caption(literal(joined(_of_what(report), *map(again, report.notes[:10])), 1500))
     _chart(figures.predicted(report), words.predicted_caption(report), words.predicted_table(report), "predicted",
            title=words.predicted_title(report), version=version)  # fmt: skip
-    left, right = st.columns(2, gap="large")
-    with left:
-        _chart(figures.topics(report), words.topics_caption(report), words.topics_table(report), "topics",
-               title=words.topics_title(report), version=version)  # fmt: skip
-    with right:
-        _features(report, version)
-    _learning(report, version)
-    st.markdown(t("**All predictors on the same folds**"))
-    wide_table(words.comparison(report), limit=80, alt=t("How well every predictor does"))
-    st.caption(literal(words.comparison_caption(report), 800))
+    with st.expander(t("The statistics: by topic, by feature, with more searches, all predictors"), icon=_STATISTICS):
+        left, right = st.columns(2, gap="large")
+        with left:
+            _chart(figures.topics(report), words.topics_caption(report), words.topics_table(report), "topics",
+                   title=words.topics_title(report), version=version, folded=False)  # fmt: skip
+        with right:
+            _features(report, version)
+        _learning(report, version)
+        st.markdown(t("**All predictors on the same folds**"), help=explain("folds", "pinball loss"))
+        wide_table(words.comparison(report), limit=80, alt=t("How well every predictor does"))
+        st.caption(literal(words.comparison_caption(report), 800))
     _made(one)
 
 
@@ -61,7 +66,7 @@ def _features(report: TrainingReport, version: str) -> None:
         st.caption(words.no_features(report))
         return
     _chart(figure, words.features_caption(), words.features_table(report), "features",
-           title=words.features_title(report), version=version)  # fmt: skip
+           title=words.features_title(report), version=version, folded=False)  # fmt: skip
 
 
 def _learning(report: TrainingReport, version: str) -> None:
@@ -70,11 +75,13 @@ def _learning(report: TrainingReport, version: str) -> None:
         st.caption(t("What more searches would bring is measured for estimators that read the question alone."))
         return
     _chart(figures.learning(report), words.curve_caption(report), words.curve_table(report), "learning",
-           title=again(curve.words), version=version)  # fmt: skip
+           title=again(curve.words), version=version, folded=False)  # fmt: skip
 
 
-def _chart(figure: Figure | None, caption: str, cells: words.Table, name: str, *, title: str, version: str) -> None:
-    """A chart, how to read it, and its numbers; nothing where there is nothing to draw."""
+def _chart(
+    figure: Figure | None, caption: str, cells: words.Table, name: str, *, title: str, version: str, folded: bool = True
+) -> None:
+    """A chart, how to read it, and its numbers, folded or not; nothing where there is nothing to draw."""
     if figure is None:
         return
     config = chart_config(f"{name}-{version}")
@@ -82,8 +89,8 @@ def _chart(figure: Figure | None, caption: str, cells: words.Table, name: str, *
     st.caption(literal(caption, 1500))
     rows = len(next(iter(cells.values()), []))
     name_of_all = t("The numbers (the {n} furthest off)", n=rows) if rows == words.MOST_ROWS else t("The numbers")
-    with st.expander(name_of_all):
-        place = st.container(height=TABLE_HEIGHT, border=False) if rows > 8 else st.container()
+    with st.expander(name_of_all) if folded else st.container():
+        place = st.container(height=TABLE_HEIGHT, border=False) if rows > MOST_IN_SIGHT else st.container()
         with place:
             wide_table(cells, limit=80, alt=t("The numbers of the chart: {title}", title=title[:200]))
 

@@ -130,7 +130,8 @@ def topics_title(report: TrainingReport) -> str:
     if max(worst.ratio, 1 / worst.ratio) <= _SLIGHT:
         return t("No topic with {n} questions or more is off by more than 10 %", n=_ENOUGH_OF_A_TOPIC)
     return t(
-        "Furthest off: “{topic}”, × {factor:.2f} of the optimum (n = {n:,})",
+        "Of topics with {least} questions or more “{topic}” is furthest off: × {factor:.2f} of the optimum (n = {n:,})",
+        least=_ENOUGH_OF_A_TOPIC,
         topic=_short(topic(worst)),
         factor=worst.ratio,
         n=worst.n,

@@ -16,10 +16,12 @@ from tale_core.charts.experiments import family
 from tale_core.errors import StoreError
 from tale_core.experiments.plan import Unit
 from tale_core.experiments.run import ExperimentView
+from tale_core.experiments.table import BASELINE
 from tale_core.i18n import t, tn
 from tale_core.prompts.templates import question_block
 from tale_core.store import ExperimentStore, UnitFigures
 from tale_core.types import CallRecord, Outcome
+from ui.ask.result import prompts_of as prompts
 from ui.common import state
 from ui.common.lines import draw_call
 from ui.common.outcome_badge import outcome_badge
@@ -51,7 +53,19 @@ def _look(view: ExperimentView) -> None:
     if position is None:
         st.caption(t("Both have the same outcome on every question."))
         return
-    repeat = _repeat(view)
+    _pair(view, position, _repeat(view), names, place="exp_answer")
+
+
+def beside(view: ExperimentView, position: int, strategy: str) -> None:
+    """The answer of a strategy to a question beside the vanilla one, if there is one, with both prompts."""
+    names = list(view.plan.strategies)
+    base = BASELINE if BASELINE in names else next((name for name in names if name != strategy), strategy)
+    calls = _pair(view, position, 0, (base, strategy), place="cell_answer")
+    prompts([(name, call) for name, call in zip((base, strategy), calls, strict=True) if call is not None])
+
+
+def _pair(view: ExperimentView, position: int, repeat: int, names: Names, *, place: str) -> list[CallRecord | None]:
+    """Two answers to a question side by side; returns their calls."""
     question = view.plan.questions[position]
     st.text(sanitize(question_block(question)))
     if question.answer is not None:
@@ -59,11 +73,12 @@ def _look(view: ExperimentView) -> None:
     found, calls = _answers(view, position, repeat, names)
     texts = [call.text if call else "" for call in calls]
     marked = marked_lines(texts[0], texts[1])
-    for column, place in zip(st.columns(2, gap="medium"), (0, 1), strict=True):
+    for column, at in zip(st.columns(2, gap="medium"), (0, 1), strict=True):
         with column:
-            _draw(names[place], found[place], calls[place], marked[place] if marked else None, place)
+            _draw(names[at], found[at], calls[at], marked[at] if marked else None, f"{place}_{at}")
     if marked:
         st.caption(t("Marked words stand in one of the two answers alone."))
+    return calls
 
 
 def _answers(
@@ -133,7 +148,7 @@ def _repeat(view: ExperimentView) -> int:
     return int(st.number_input(t("Repeat"), 1, view.plan.repeats, step=1, key=f"exp_repeat_{view.experiment_id}")) - 1
 
 
-def _draw(name: str, unit: UnitFigures | None, call: CallRecord | None, lines: str | None, place: int) -> None:
+def _draw(name: str, unit: UnitFigures | None, call: CallRecord | None, lines: str | None, key: str) -> None:
     st.markdown(f"#### {literal(name, 80)}", anchors=False)
     if unit is None:
         st.caption(t("Not asked."))
@@ -142,7 +157,7 @@ def _draw(name: str, unit: UnitFigures | None, call: CallRecord | None, lines: s
         st.error(literal(unit.error or t("The endpoint gave no answer."), 600), icon=":material/error:")
         return
     _numbers(unit)
-    with st.container(height=ANSWER_HEIGHT, border=True, key=f"exp_answer_{place}"):
+    with st.container(height=ANSWER_HEIGHT, border=True, key=key):
         if call is None:
             st.caption(t("The text of this answer is not there."))
             return

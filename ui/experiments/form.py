@@ -19,6 +19,7 @@ from tale_core.types import Price, Sampling
 from ui.common import question_form, state
 from ui.common.question_form import Request, limits, no_money_cap, price_of
 from ui.common.text import literal
+from ui.experiments import example
 from ui.experiments.data import MOST_QUESTIONS, Chosen, data_box, local_sets
 from ui.experiments.estimate import draw_estimate
 from ui.experiments.strategies import NUMBERS, strategies_box
@@ -69,9 +70,15 @@ def form(*, running: bool, folded: bool) -> Request | None:
     strategies = usual(Offer(trained=trained_kinds(model=choice.model, template=template)))
     for name, value in {**DEFAULTS, "exp_template": template, "exp_strategies": strategies}.items():
         st.session_state.setdefault(name, value)
-    title = t("What does each way of asking cost, and what does it get right?")
+    title = t("What does each strategy cost, and what does it get right?")
     st.markdown(f"## {title}", anchors=False)
-    with st.expander(t("Set up an experiment"), icon=":material/science:", expanded=not folded):
+    # Of a form that stands beside something to look at, a place of its own remembers whether it was opened.
+    key = "exp_setup_again" if folded else example.SETUP
+    box = st.expander(
+        t("Set up an experiment"), icon=":material/science:", expanded=not folded and not example.comes_first(),
+        key=key, on_change="rerun",
+    )  # fmt: skip
+    with box:
         left, right = st.columns([1.5, 1], gap="large")
         with left:
             data = data_box()

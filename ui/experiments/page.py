@@ -22,7 +22,7 @@ from ui.common.question_form import Request, limits, price_of
 from ui.common.run_page import RunPage
 from ui.common.run_parts import model_of, provenance, resume_caption
 from ui.common.text import literal
-from ui.experiments import form, result
+from ui.experiments import example, form, matrix, result
 from ui.experiments.answers import drill_down
 from ui.experiments.compare import compare_box
 from ui.experiments.upload import import_box
@@ -77,6 +77,7 @@ def _picture(view: ExperimentView) -> None:
     if found is not None and found.finished + found.failed:
         result.chart(found)
         result.tables(found)
+        matrix.draw(view)
         compare_box(view)
         drill_down(view)
         result.files(view)
@@ -142,6 +143,10 @@ def _welcome() -> None:
             "under **token budgets**. The table says what each way costs and how often it is right."
         )
     )
+    if example.comes_first():
+        example.draw()
+        import_box()
+        return
     import_box()
     _earlier()
 

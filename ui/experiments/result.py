@@ -6,6 +6,7 @@ While an experiment runs, only what lies inside of fixed boxes changes; nothing 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tale_core.calls.budget_ledger import spent_words
 from tale_core.charts import experiments as figures
 from tale_core.datasets import describe
 from tale_core.experiments.export import export_experiment
-from tale_core.experiments.paper import paper_rows, paper_rows_of
+from tale_core.experiments.paper import PaperRow, paper_rows, paper_rows_of
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.run import ExperimentView
 from tale_core.experiments.text import finding
@@ -25,6 +26,7 @@ from tale_core.prompts import messages as prompts
 from tale_core.types import Language
 from ui.common import state
 from ui.common.charts import chart_config, wide_table
+from ui.common.glossary import explain
 from ui.common.question_form import cap_words
 from ui.common.run_parts import finding_line, how_it_ended, now_line
 from ui.common.text import literal
@@ -88,7 +90,10 @@ def chart(found: ExperimentResults) -> None:
 
 def tables(found: ExperimentResults) -> None:
     """What one looks for first, the paper's own table beside it if wanted, and all the rest folded away."""
-    st.markdown(t("**Strategies.** Means of a question; n counts graded answers."))
+    st.markdown(
+        t("**Strategies.** Means of a question; n counts graded answers."),
+        help=explain("token", "output tokens", "all-in tokens", "vanilla answer"),
+    )
     wide_table(words.key_table(found), alt=t("What every strategy took"))
     _paper(found)
     with st.expander(t("More columns, and the differences tested"), icon=":material/table_chart:"):
@@ -119,6 +124,11 @@ def _paper(found: ExperimentResults) -> None:
         message = t("The paper did not measure {dataset}. It measured: {known}.", dataset=found.dataset, known=known)
         st.caption(literal(message, 500))
         return
+    paper(rows)
+
+
+def paper(rows: Sequence[PaperRow]) -> None:
+    """What the paper prints, and how far it may be compared."""
     wide_table(words.paper_table(rows), alt=t("What the paper prints for this data set"))
     st.caption(
         t(
@@ -177,7 +187,7 @@ def what_was_run(view: ExperimentView) -> None:
         t("Started"): f"{view.created_at.astimezone():%Y-%m-%d %H:%M}" if view.created_at else t("unknown"),
         t("Hard cap"): cap_words(plan.limits),
         t("Calls at a time"): t("at most {n:,}", n=plan.concurrency),
-        t("Known answers"): t("reused") if plan.reuse else t("asked for again"),
+        t("Earlier answers"): t("reused") if plan.reuse else t("asked for again"),
         t("Experiment"): view.experiment_id,
     }
     with st.expander(t("What was run"), icon=":material/list_alt:"):

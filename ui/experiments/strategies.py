@@ -40,7 +40,7 @@ def strategies_box(choice: ModelChoice) -> tuple[str, ...] | None:
     with several:
         st.multiselect(
             t("Strategies"), names, key="exp_strategies", format_func=title_of, persist_state="session",
-            placeholder=t("Ways of asking"),
+            placeholder=t("Strategies"),
         )  # fmt: skip
     with fixed:
         for kind, title in NUMBERS.items():

@@ -16,6 +16,7 @@ from tale_core.models.adapters import registry as adapters
 from tale_core.models.adapters.registry import Adapter
 from tale_core.prompts.messages import plain_messages
 from tale_core.types import Question
+from ui.common import evidence
 from ui.common.text import literal
 from ui.finetune import evaluation
 from ui.finetune import text as words
@@ -57,6 +58,11 @@ def named(listing: adapters.Listing, made: str = "") -> Adapter | None:
     return one
 
 
+def compared(listing: adapters.Listing) -> Adapter | None:
+    """The newest adapter that was compared with its base: what the page opens on."""
+    return next((a for a in listing.adapters if any(not r.get("pending") for r in a.about.results)), None)
+
+
 def _problems(found: Sequence[str]) -> None:
     if found:
         problems = literal(" ".join(found[:MOST_PROBLEMS]), 1500)
@@ -82,7 +88,11 @@ def _line(one: Adapter, *, is_shown: bool) -> None:
 
 
 def _one(one: Adapter) -> None:
-    st.markdown(f"### :violet[■] {literal(one.name, 60)}", anchors=False)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"### :violet[■] {literal(one.name, 60)}", anchors=False, width="content")
+        if one.shipped and one.about.results:
+            made = evidence.mark(one.about.base, str(one.about.results[-1].get("at", ""))[:10])
+            st.badge(literal(made, 120), icon=":material/voicemail:", color="gray")
     evaluation.draw(one)
     with st.expander(t("Use it elsewhere"), icon=":material/download:"):
         _files(one)

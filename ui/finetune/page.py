@@ -33,7 +33,7 @@ def draw() -> None:
         tuning_progress.draw(run)
         made = state.adapter if state.status == "done" else ""
         tuning_adapters.draw(listing, tuning_adapters.named(listing, made))
-    elif (shown := tuning_adapters.named(listing)) is not None:
+    elif (shown := tuning_adapters.named(listing) or tuning_adapters.compared(listing)) is not None:
         tuning_adapters.draw(listing, shown)
         tuning_progress.unfinished()
         st.markdown(t("### A new training"), anchors=False)

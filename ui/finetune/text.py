@@ -204,7 +204,7 @@ def table(result: Mapping[str, Any]) -> list[dict[str, str]]:
     """An evaluation's rows, for people."""
     return [
         {
-            t("Way of asking"): whole(title_of(str(row["strategy"]))),
+            t("Strategy"): whole(title_of(str(row["strategy"]))),
             t("Right"): _span(row, "accuracy", 100, ".1f", " %"),
             t("Output tokens"): _span(row, "output_tokens", 1, ".1f", ""),
             t("All-in tokens"): "–" if row.get("all_in_tokens") is None else f"{row['all_in_tokens']:.1f}",

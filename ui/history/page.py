@@ -9,14 +9,16 @@ from __future__ import annotations
 import streamlit as st
 
 from tale_core.access.who import asking
-from tale_core.errors import StoreError
+from tale_core.errors import InputError, StoreError
 from tale_core.history.filters import Filters, place_from, place_words
 from tale_core.history.text import count_words
 from tale_core.i18n import t
+from tale_core.lessons import lesson
+from tale_core.lessons.recorded import in_language
 from tale_core.store import History, Listing, Place, tidy
-from ui.common import state
+from ui.common import evidence, state
 from ui.common.nav import ASK, OF_KIND
-from ui.common.text import literal
+from ui.common.text import fitting, literal
 from ui.history import archive as history_archive
 from ui.history import compare as history_compare
 from ui.history import filters as history_filters
@@ -112,3 +114,22 @@ def _nothing_yet() -> None:
     history_trash.draw()
     st.markdown(t("Nothing is stored yet. Every question you ask, search or measure is kept here, with its answers."))
     st.page_link(ASK[0], label=t("Ask a question"), icon=ASK[2], query_params=state.address() or None)
+    _examples()
+
+
+def _examples() -> None:
+    """The runs that ship with the program, each told as a row of one's own is, with the page that shows it."""
+    with st.container(key="evidence"):
+        try:
+            recordings = [in_language(name) for name in ("ask", "search", "sweep")]
+        except InputError as e:
+            st.error(literal(str(e), 800), icon=":material/error:")
+            return
+        made = recordings[0].made
+        evidence.heading(evidence.mark(made.model, made.on.isoformat()))
+        for recording in recordings:
+            session = recording.session
+            path, title, icon = OF_KIND[session.kind]
+            label = literal(fitting(session.question.text, history_list.TITLE), history_list.TITLE)
+            st.page_link(path, label=label, icon=icon, query_params=state.address() or None)
+            st.markdown(f":small[{literal(lesson.finding(recording), 400)} :gray[{t(title)}]]")

@@ -101,7 +101,7 @@ def _answer(target: LabelTarget) -> None:
     with st.container(height=HEIGHT, border=True, key="label_answer"):
         draw_call(call, prose=lambda text: _marked(text, sanitize(target.extracted or "")))
     if call.finish_reason == "length":
-        st.caption(t("This answer was cut off by the limit on tokens."))
+        st.caption(t("This answer was cut off at max_tokens."))
 
 
 def _read(target: LabelTarget) -> str:

@@ -5,11 +5,13 @@ The annotator, the section and every filter are in the address: a refresh, a lin
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from tale_core.access.who import asking
 from tale_core.errors import InputError, StoreError
-from tale_core.i18n import N_, t
+from tale_core.i18n import N_, language, t
 from tale_core.labels import Labeling
 from tale_core.store import MAX_NAME, normalised
 from ui.common import state
@@ -17,6 +19,7 @@ from ui.common import url_params as address
 from ui.common.focus import focus
 from ui.common.text import literal
 from ui.label import agreement as label_agreement
+from ui.label import example
 from ui.label import export as label_export
 from ui.label import queue as label_queue
 from ui.label import upload as label_import
@@ -39,19 +42,24 @@ def draw() -> None:
         labeling = Labeling(state.store())
         labeling.sync()
         who = _heading(labeling)
-        section = _section()
-        if section in ("queue", "import") and who is None:
-            _welcome(labeling)
-        elif section == "queue" and who is not None:
-            label_queue.draw(labeling, who)
-        elif section == "import" and who is not None:
-            label_import.draw(labeling, who)
-        elif section == "agreement":
-            label_agreement.draw(labeling)
-        else:
-            label_export.draw(labeling)
+        section, place = _section()
+        with place:
+            _draw(labeling, section, who)
     except StoreError as e:
         st.error(literal(str(e), 800), icon=":material/database_off:")
+
+
+def _draw(labeling: Labeling, section: str, who: str | None) -> None:
+    if section in ("queue", "import") and who is None:
+        _welcome(labeling)
+    elif section == "queue" and who is not None:
+        label_queue.draw(labeling, who)
+    elif section == "import" and who is not None:
+        label_import.draw(labeling, who)
+    elif section == "agreement":
+        label_agreement.draw(labeling)
+    else:
+        label_export.draw(labeling)
 
 
 def _heading(labeling: Labeling) -> str | None:
@@ -97,14 +105,20 @@ def _leave() -> None:
     st.query_params.pop("annotator", None)
 
 
-def _section() -> str:
+def _section() -> tuple[str, Any]:
+    """The open tab: its section, and where it is drawn."""
     sections = [name for name in SECTIONS if asking().sees_all or name not in FOR_OWNERS]
     address.take("section", sections, "queue")
-    st.radio(
-        t("Section"), sections, horizontal=True, key="section", label_visibility="collapsed",
-        format_func=lambda name: f"{SECTIONS[name][1]} {t(SECTIONS[name][0])}",
-    )  # fmt: skip
-    return address.put("section", "queue")
+    names = {f"{SECTIONS[name][1]} {t(SECTIONS[name][0])}": name for name in sections}
+    now = next(label for label, name in names.items() if name == st.session_state["section"])
+    key = f"label_tabs_{language()}"  # What a tab remembers is its label.
+    st.session_state[key] = now
+    tabs = st.tabs(list(names), key=key, on_change=_turned, args=(key, names))
+    return address.put("section", "queue"), tabs[list(names).index(now)]
+
+
+def _turned(key: str, names: dict[str, str]) -> None:
+    st.session_state["section"] = names[st.session_state[key]]
 
 
 def _welcome(labeling: Labeling) -> None:
@@ -128,6 +142,8 @@ def _welcome(labeling: Labeling) -> None:
         _sit(normalised(str(typed)))
         st.rerun()
     names = [one.name for one in labeling.queue.annotators()]
+    if not names:
+        example.draw(labeling)
     if names:
         st.caption(t("Or go on as"))
         with st.container(horizontal=True):

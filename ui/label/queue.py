@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import streamlit as st
 
@@ -46,19 +47,40 @@ MEANINGS = {
     "show": N_("Strategy, model, budget and the grader's outcome are hidden, so that they cannot sway you."),
 }
 
+REFUSED = N_("“{key}” came while the next answer was loading: it was not counted. Press it again.")
+_guard = st.components.v2.component("tale_label_keys", js=Path(__file__).with_name("keys.js").read_text("utf-8"))
+
 
 def draw(labeling: Labeling, who: str) -> None:
     """Draw the queue, with its filters folded below it."""
     disputes = labeling.queue.counts(who, QueueFilter(kind="settle")).total
     kind = label_filters.kind_box(disputes)
+    _guard(data={"keys": [key for key, _, _ in KEYS.values()], "refused": t(REFUSED)}, key="label_guard", height=24)
     work, wanted = st.container(), QueueFilter(kind=kind)
     if kind != "settle":
         with st.expander(t("What is in the queue"), icon=":material/filter_alt:"):
             wanted = label_filters.boxes(labeling, kind)
+            _why_short(labeling, who, wanted)
+            if kind == "answers":
+                st.toggle(
+                    t("One key for all answers read alike"), key="label_bulk", persist_state="session",
+                    help=t("Right and wrong then hold for every stored answer to this question from which the grader "
+                           "reads the same. One undo takes all of them back."),
+                )  # fmt: skip
     with st.expander(t("Keys"), icon=":material/keyboard:"):
         _key_map()
     with work:
         _at_work(labeling, who, wanted)
+
+
+def _why_short(labeling: Labeling, who: str, wanted: QueueFilter) -> None:
+    """How many stored answers the filters leave out."""
+    if wanted.kind != "answers":
+        return
+    there = labeling.queue.counts(who, QueueFilter(which="all", overlap=0)).total
+    if (kept := labeling.queue.counts(who, wanted).total) < there:
+        st.caption(t("{n:,} of {all:,} stored answers: the boxes above, and what others have done, leave out the rest.",
+                     n=kept, all=there))  # fmt: skip
 
 
 @st.fragment
@@ -78,6 +100,9 @@ def _at_work(labeling: Labeling, who: str, wanted: QueueFilter) -> None:
     if target is None:
         _end(counts, wanted)
     else:
+        if _bulk(target):
+            n = len(labeling.queue.alike(who, target))
+            st.caption(tn("Y and N hold for {n} answer read alike.", "Y and N hold for all {n} answers read alike.", n))
         label_answer.draw(labeling, target, open_=bool(st.session_state.get("label_open")))
         if editing:
             focus(_typed_key(target))  # Last: it takes a line of its own.
@@ -165,9 +190,15 @@ def _take(labeling: Labeling, who: str, target: LabelTarget, answer: str) -> Non
     _give(labeling, who, target, answer)
 
 
+def _bulk(target: LabelTarget) -> bool:
+    """What is said of this answer is said of all that are read alike."""
+    return bool(st.session_state.get("label_bulk")) and target.kind == "answers" and target.extracted is not None
+
+
 def _judge(labeling: Labeling, who: str, target: LabelTarget, verdict: Verdict) -> None:
+    judge = labeling.judge_alike if _bulk(target) and verdict != "unsure" else labeling.judge
     known = target.question if target.question.answer and verdict != "unsure" else None
-    _noted(f"{verdict}:{target.key}", lambda: labeling.judge(who, target, verdict), t(KEYS[verdict][1]), known)
+    _noted(f"{verdict}:{target.key}", lambda: judge(who, target, verdict), t(KEYS[verdict][1]), known)
 
 
 def _give(labeling: Labeling, who: str, target: LabelTarget, answer: str) -> bool:

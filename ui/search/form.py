@@ -80,14 +80,14 @@ def _trying(kind: Kind) -> None:
     samples, rule, start, reuse = st.columns([1.4, 2, 2, 2.4], vertical_alignment="bottom")
     with samples:
         st.number_input(
-            t("Samples per budget"), 1, MAX_SAMPLES, step=1, key="search_samples", persist_state="session",
+            t("Repeats per budget"), 1, MAX_SAMPLES, step=1, key="search_samples", persist_state="session",
             help=t("Answers asked for under each budget, with different seeds. More make a lucky hit less likely."),
         )  # fmt: skip
     several = int(st.session_state["search_samples"]) > 1
     with rule:
         st.selectbox(
             t("A budget works when"), list(RULES), key="search_rule", format_func=lambda r: t(RULES[r]),
-            persist_state="session", disabled=not several, help=t("With one sample there is nothing to decide."),
+            persist_state="session", disabled=not several, help=t("With one repeat there is nothing to decide."),
         )  # fmt: skip
     ours = st.session_state["search_mode"] == "tale" and kind.NUMBERS
     with start:
@@ -106,7 +106,7 @@ def _trying(kind: Kind) -> None:
     more = ""
     if several and not sampling.temperature:
         more = t(
-            "At temperature 0 all samples of a budget are nearly the same: raise it for samples to tell something."
+            "At temperature 0 all repeats of a budget are nearly the same: raise it for repeats to tell something."
         )
     st.caption(literal(joined(note, more), 600))
 
@@ -115,23 +115,19 @@ def _limits() -> None:
     calls, tokens, money = st.columns(3, vertical_alignment="bottom")
     with calls:
         st.number_input(
-            t("At most calls"), 1, 1000, value=None, step=1, key="search_max_calls", persist_state="session",
-            placeholder=t("no limit"), help=t("The search stops before the call that would break a limit."),
+            t("Cap: calls"), 1, 1000, value=None, step=1, key="search_max_calls", persist_state="session",
+            placeholder=t("none"), help=t("The search stops before the call that would break a cap."),
         )  # fmt: skip
     with tokens:
         st.number_input(
-            t("At most tokens"), 1, 10_000_000, value=None, step=1000, key="search_max_tokens", persist_state="session",
-            placeholder=t("no limit"), help=t("Prompts and answers together."),
+            t("Cap: tokens"), 1, 10_000_000, value=None, step=1000, key="search_max_tokens", persist_state="session",
+            placeholder=t("none"), help=t("Prompts and answers together."),
         )  # fmt: skip
-    reason = no_money_cap(
-        price_of(state.current_choice()),
-        unknown=N_("The price of this model is unknown, so money cannot be limited: limit calls or tokens instead."),
-        free=N_("This model runs on this machine and costs no money: limit calls or tokens instead."),
-    )
+    reason = no_money_cap(price_of(state.current_choice()))
     with money:
         st.number_input(
-            t("At most dollars"), 0.0001, 1000.0, value=None, step=0.01, format="%.4f", key="search_max_cost",
-            persist_state="session", placeholder=t("no limit"), disabled=reason is not None,
+            t("Cap: dollars"), 0.0001, 1000.0, value=None, step=0.01, format="%.4f", key="search_max_cost",
+            persist_state="session", placeholder=t("none"), disabled=reason is not None,
             help=reason or t("By the endpoint's published price."),
         )  # fmt: skip
     if reason:

@@ -9,6 +9,7 @@ from tale_core.i18n import t
 from tale_core.runs.runner import start_search
 from tale_core.runs.views import view_of
 from tale_core.search.view import SearchView
+from ui.common import evidence
 from ui.common.run_page import RunPage, session_as
 from ui.common.run_parts import parent_link, provenance, resume_study
 from ui.search import form, result
@@ -21,6 +22,11 @@ def _picture(view: SearchView) -> None:
     parent_link(view.parent_id, "search")
 
 
+def _example(view: SearchView) -> None:
+    result.head(view)
+    result.replay(view)
+
+
 def _welcome() -> None:
     st.markdown(
         t(
@@ -29,6 +35,7 @@ def _welcome() -> None:
             "the model really spent, and whether it was still right."
         )
     )
+    evidence.recorded(SearchView, "search", load=form.load, draw=_example)
 
 
 PAGE = RunPage(

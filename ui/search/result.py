@@ -36,6 +36,7 @@ from tale_core.search.view import SearchView
 from tale_core.types import Level, Outcome
 from ui.ask import beside
 from ui.common.answer import draw_answer
+from ui.common.glossary import explain
 from ui.common.outcome_badge import labelled_note
 from ui.common.run_parts import finding_line, how_it_ended, now_line
 from ui.common.text import answer_text, literal, whole, wrapped
@@ -215,7 +216,7 @@ def _replay(view: SearchView) -> None:
     step = view.steps[at]
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        st.markdown(f"**{literal(chart_title(view, at))}**")
+        st.markdown(f"**{literal(chart_title(view, at))}**", help=explain("token", "budget", "rebound"))
         st.markdown(_legend(view.steps))
         with st.container(height=figures.HEIGHT + 12, border=False):
             _chart(

@@ -64,12 +64,9 @@ def _finding(found: Sequence[Finding], models: Sequence[ModelLine]) -> None:
             st.markdown(literal(advice(found[0]), 400))
         else:
             n = sum(one.requests for one in models)
-            words = tn(
-                "{n:,} request has passed, and none was asked both ways yet.",
-                "{n:,} requests have passed, and none was asked both ways yet.",
-                n,
-            )
-            st.markdown(f"### {words}", anchors=False)
+            said = tn("{n:,} request has passed; none was asked both ways yet.",
+                      "{n:,} requests have passed; none was asked both ways yet.", n)  # fmt: skip
+            st.markdown(f"### {said}", anchors=False)
     if (saved := whole_saving(found, models)) is not None:
         st.caption(t("Of all output tokens, with the requests that are left as they are: {share:.0%}.", share=saved))
 
@@ -87,12 +84,12 @@ def _changes(found: Sequence[Finding]) -> None:
         {
             t("Model"): [one.model for one in found],
             t("Change"): [one.strategy for one in found],
+            t("What to do"): [advice(one) for one in found],
             t("Asked both ways"): [f"{one.n:,}" for one in found],
             t("Output tokens, plain"): [f"{one.plain_tokens:,}" for one in found],
             t("Changed"): [f"{one.changed_tokens:,}" for one in found],
             t("Answers that did not do"): [f"{one.fallbacks:,}" for one in found],
             t("To be judged by a person"): [f"{one.unread:,}" for one in found],
-            t("What to do"): [advice(one) for one in found],
         },
         alt=t("What each change did"),
     )
@@ -154,9 +151,7 @@ def _file(traffic: TrafficStore) -> None:
 
 def _how_to_start() -> None:
     with st.expander(t("How requests come here"), icon=":material/settings:"):
-        st.markdown(
-            t("Start the drop-in endpoint, and give its address to your program in the place of the provider's:")
-        )
+        st.markdown(t("Start the drop-in endpoint and give your program its address in place of the provider's:"))
         st.code(f"{PROGRAM} proxy --upstream https://api.openai.com/v1", language="bash")
         st.markdown(
             t(

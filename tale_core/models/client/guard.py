@@ -11,7 +11,8 @@ import asyncio
 import ipaddress
 import re
 import socket
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -131,12 +132,11 @@ async def places(host: str, port: int, rule: Rule) -> list[str]:
     return found
 
 
-class GuardedBackend(httpcore2.AsyncNetworkBackend):
-    """The HTTP library's own connections, to judged addresses."""
+class JudgedBackend(httpcore2.AsyncNetworkBackend):
+    """Opens connections to judged addresses; each subclass in its own way."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule = ANYWHERE) -> None:
         self._rule = rule
-        self._inner = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -146,28 +146,45 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """Connect to whichever of the host's addresses takes it first, within `timeout` seconds.
+        """Connect within `timeout` seconds.
 
         Raises:
             AddressRefusedError: The host may not be reached.
             httpcore2.ConnectTimeout: Nobody answered in time.
             httpcore2.ConnectError: Refused, or no such host.
         """
-        options = list(socket_options or ())
-        try:
+        with raised_as(httpcore2.ConnectTimeout, httpcore2.ConnectError):
             async with asyncio.timeout(timeout):
                 found = await places(host, port, self._rule)
-                return await first_of(
-                    [self._inner.connect_tcp(one, port, timeout, local_address, options) for one in by_turns(found)]
-                )
-        except TimeoutError as e:
-            raise httpcore2.ConnectTimeout(str(e)) from e
-        except OSError as e:
-            raise httpcore2.ConnectError(str(e)) from e
+                return await self.open(found, port, timeout, local_address, list(socket_options or ()))
+
+    async def open(self, found: Sequence[str], port: int, *how: Any) -> httpcore2.AsyncNetworkStream:
+        """Connect to one of these addresses; `how` is what else `connect_tcp` was given."""
+        raise NotImplementedError
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await asyncio.sleep(seconds)
+
+
+class GuardedBackend(JudgedBackend):
+    """The HTTP library's own connections."""
+
+    async def open(self, found: Sequence[str], port: int, *how: Any) -> httpcore2.AsyncNetworkStream:
+        """Whichever of the addresses takes it first."""
+        inner = httpcore2.AnyIOBackend()
+        return await first_of([inner.connect_tcp(one, port, *how) for one in by_turns(found)])
+
+
+@contextmanager
+def raised_as(late: type[Exception], lost: type[Exception]) -> Iterator[None]:
+    """The system's errors in the HTTP library's words."""
+    try:
+        yield
+    except TimeoutError as e:
+        raise late(str(e)) from e
+    except OSError as e:
+        raise lost(str(e)) from e
 
 
 def by_turns(found: Sequence[str]) -> list[str]:

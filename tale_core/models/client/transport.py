@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import httpcore2
 import httpx2
 
 from tale_core.models.client.errors import ResponseTooLongError
-from tale_core.models.client.guard import ANYWHERE, Rule, places
+from tale_core.models.client.guard import ANYWHERE, JudgedBackend, Rule, raised_as
 
 KEPT_ALIVE_S = 5.0
 """An idle connection is not used again after this time: many servers close theirs about then."""
@@ -69,41 +69,15 @@ def loopback_transport(*, max_connections: int, kept_alive: int, rule: Rule = AN
     return transport
 
 
-class LoopbackBackend(httpcore2.AsyncNetworkBackend):
+class LoopbackBackend(JudgedBackend):
     """Opens plain TCP connections with asyncio's streams."""
 
-    def __init__(self, rule: Rule = ANYWHERE) -> None:
-        self._rule = rule
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        """Connect within `timeout` seconds.
-
-        Raises:
-            AddressRefusedError: The host may not be reached.
-            httpcore2.ConnectTimeout: Nobody answered in time.
-            httpcore2.ConnectError: Refused, or no such host.
-        """
-        with _as(httpcore2.ConnectTimeout, httpcore2.ConnectError):
-            async with asyncio.timeout(timeout):
-                return LoopbackStream(*await self._open(await places(host, port, self._rule), port))
-
-    async def _open(self, found: Sequence[str], port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """One after the other: this machine answers or refuses at once."""
+    async def open(self, found: Sequence[str], port: int, *how: Any) -> httpcore2.AsyncNetworkStream:
+        """One address after the other: this machine answers or refuses at once."""
         for one in found[:-1]:
             with suppress(OSError):
-                return await asyncio.open_connection(one, port)
-        return await asyncio.open_connection(found[-1], port)
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)
+                return LoopbackStream(*await asyncio.open_connection(one, port))
+        return LoopbackStream(*await asyncio.open_connection(found[-1], port))
 
 
 class LoopbackStream(httpcore2.AsyncNetworkStream):
@@ -125,7 +99,7 @@ class LoopbackStream(httpcore2.AsyncNetworkStream):
                 return await self._reader.read(max_bytes)
             except OSError as e:
                 raise httpcore2.ReadError(str(e)) from e
-        with _as(httpcore2.ReadTimeout, httpcore2.ReadError):
+        with raised_as(httpcore2.ReadTimeout, httpcore2.ReadError):
             async with asyncio.timeout(timeout):
                 return await self._reader.read(max_bytes)
 
@@ -138,7 +112,7 @@ class LoopbackStream(httpcore2.AsyncNetworkStream):
         """
         if not buffer:
             return
-        with _as(httpcore2.WriteTimeout, httpcore2.WriteError):
+        with raised_as(httpcore2.WriteTimeout, httpcore2.WriteError):
             self._writer.write(buffer)
             # A connection that is lost meanwhile is noticed when the answer is read.
             if self._writer.transport.get_write_buffer_size() > SMALL:
@@ -157,16 +131,6 @@ class LoopbackStream(httpcore2.AsyncNetworkStream):
             return self._reader.at_eof()
         names = {"client_addr": "sockname", "server_addr": "peername", "socket": "socket"}
         return self._writer.get_extra_info(names[info]) if info in names else None
-
-
-@contextmanager
-def _as(late: type[Exception], lost: type[Exception]) -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError as e:
-        raise late(str(e)) from e
-    except OSError as e:
-        raise lost(str(e)) from e
 
 
 class Capped(httpx2.AsyncByteStream):

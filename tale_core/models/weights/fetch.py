@@ -130,7 +130,7 @@ def _fetch(model: EmbeddedModel, settings: Settings, folder: Path, report: Repor
             "{file} does not have the sha256 of the catalog after it was put together; it was deleted.",
             file=model.filename,
         ),
-        t("Start again to fetch it anew; if this repeats, check the disk."),
+        t("Start again to fetch it anew; if it happens again, check the disk."),
     )
 
 

@@ -246,6 +246,18 @@ class LabelQueue:
         with self._store.reading() as connection:
             return [ReadAnswer(row[0], row[1]) for row in connection.execute(statement)]
 
+    def alike(self, annotator: str, target: LabelTarget) -> tuple[str, ...]:
+        """The answers to the question from which the grader reads the same, less those this person has judged.
+
+        The target itself is among them, and first.
+        """
+        same = (_item.question_key == target.question_key) & (_item.extracted == target.extracted)
+        judged = select(labels.c.target).where(labels.c.holder == annotator, labels.c.kind == "verdict")
+        statement = select(_item.answer_key).where(same, _item.answer_key.not_in(judged)).distinct()
+        with self._store.reading() as connection:
+            found = {row[0] for row in connection.execute(statement)}
+        return (target.key, *sorted(found - {target.key}))
+
     def by_text(self, text_keys: Iterable[str]) -> dict[str, list[tuple[str, Question, str | None]]]:
         """Stored questions by the key of their text: key, question (with the answer it came with), people's answer."""
         found: dict[str, list[tuple[str, Question, str | None]]] = {}
