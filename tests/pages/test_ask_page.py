@@ -314,3 +314,12 @@ def test_the_chosen_model_stays_chosen_from_page_to_page(bad: BadEndpoint) -> No
     at.selectbox(key="model").select(other).run()
     assert at.switch_page("pages/Search.py").run().selectbox(key="model").value == at.session_state["chosen_model"]
     assert at.session_state["chosen_model"] != chosen
+
+
+def test_the_kind_of_budget_is_chosen_on_the_page_and_stands_in_the_plan(bad: BadEndpoint) -> None:
+    at = opened(use=endpoint(bad.base_url, "ok"))
+    at.radio(key="ask_knob").set_value("effort").run()
+    assert at.selectbox(key="ask_level").options
+    at.selectbox(key="ask_level").select("low")
+    at = ask(at, QUESTION)
+    assert not at.exception and stored(at).estimator == "effort:low"
