@@ -113,6 +113,7 @@ PARTS: dict[str, Part] = {
             "kills of runs, searches, sweeps, labelling and imports: is anything lost or paid twice (--limit)?",
         ),
         Part("fuzz", "changed files through every reader of foreign bytes (--minutes 30); crashes become tests"),
+        Part("proxy", "what the drop-in endpoint adds to the first byte with 64 streams at once; its errors (--limit)"),
         Part("page", "cold starts: importing the command line and the client, opening the store"),
     )
 }
