@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.app_process import App, Viewer
+from tests.e2e.app_process import App, Viewer, until
 from tests.e2e.looks import LOOKS, SIZES, Looks
 from tests.support.bad_endpoint import BadEndpoint
 
@@ -49,6 +51,34 @@ def test_no_state_is_wider_than_the_screen_or_shuts_people_out(
         studies(viewer, shot)
         experiments(viewer, shot)
         shot.check()
+
+
+def test_an_open_list_stays_open_and_the_page_keeps_its_place_when_an_ask_ends(
+    browser: Browser, bad: BadEndpoint, tmp_path: Path
+) -> None:
+    with (
+        App(tmp_path, cache=tmp_path / "cache", TALE_OFFLINE="1") as app,
+        Viewer(browser, app, viewport={"width": 1280, "height": 1000}) as viewer,
+        Viewer(browser, app) as other,
+    ):
+        viewer.open()
+        viewer.use_endpoint(bad.base_url, "slow")
+        session = viewer.ask(QUESTION, answer="42", budget=20)
+        expect(viewer.page.get_by_text("word5").nth(1)).to_be_visible()
+        main = viewer.page.get_by_test_id("stMain")
+        main.evaluate("e => { e.scrollTop = 60; window.least = e.scrollTop; }")
+        main.evaluate(
+            "e => e.addEventListener('scroll', () => { window.least = Math.min(window.least, e.scrollTop); })"
+        )
+        viewer.page.get_by_role("combobox", name=re.compile("Budget")).first.click()
+        expect(viewer.page.get_by_role("listbox")).to_be_visible()
+        other.open(session)
+        other.stop_button.click()  # By somebody else: a click here would close the list itself.
+        until(lambda: app.has_ended(session), "the end of the session")
+        expect(viewer.page.get_by_text("Try another budget")).to_be_visible()
+        expect(viewer.page.get_by_role("listbox")).to_be_visible()
+        assert viewer.page.evaluate("window.least") > 0  # At no moment was the page too short for its place.
+        viewer.check()
 
 
 def studies(viewer: Viewer, shot: Callable[[str], None]) -> None:

@@ -8,6 +8,7 @@ from tale_core.ask.plan import AskPlan
 from tale_core.ask.run import AskView, view_of
 from tale_core.budgets.forcing import FORCED
 from tale_core.budgets.kinds import KINDS as KNOBS
+from tale_core.budgets.kinds import Kind, kind_of
 from tale_core.datasets import featured
 from tale_core.estimators import KINDS, MAX_BUDGET, offered
 from tale_core.history.text import answers_sampling
@@ -34,9 +35,12 @@ TO_TRY_LETTERS = 36
 def load(view: AskView) -> None:
     """Put an Ask's question and where its budget came from into the form."""
     question_form.put(view.question)
-    kind = view.estimator.partition(":")[0]
+    kind, _, level = view.estimator.partition(":")
     if kind in (knob.NAME for knob in KNOBS if not knob.NUMBERS):
-        return  # Set by a provider's word: this form sets budgets that are numbers.
+        st.session_state.update(ask_knob=kind, ask_level=level)
+        return
+    if (call := view.calls.get("budgeted")) is not None:
+        st.session_state["ask_knob"] = kind_of(call.record).NAME
     st.session_state["estimator"] = view.estimator if kind == "tuned" else kind
     if view.budget:
         st.session_state["fixed_budget"] = view.budget
@@ -63,7 +67,7 @@ def form(*, running: bool, folded: bool) -> Request | None:
     with go:
         pressed = question_form.go_button(t("Ask"), key="ask", icon=":material/play_arrow:", disabled=running)
     guesses = _guesses() if state.pref("guess_first") else {}
-    _how_it_runs()
+    knob, level = _how_it_runs()
     if not pressed or running:
         return None
     plan = AskPlan(
@@ -71,6 +75,8 @@ def form(*, running: bool, folded: bool) -> Request | None:
         estimator=estimator,
         template=state.template(),
         sampling=state.sampling(),
+        knob=knob.NAME,
+        level=level,
         together=bool(state.pref("together")),
         guesses=guesses,
     )
@@ -135,8 +141,18 @@ def _guesses() -> dict[str, int]:
     return {role: int(v) for role, v in (("vanilla", vanilla), ("budgeted", budgeted)) if v}
 
 
-def _how_it_runs() -> None:
+def _how_it_runs() -> tuple[Kind, str | None]:
+    """The kind of budget, with its level where that is a word."""
     with st.expander(t("How it runs"), icon=":material/tune:"):
+        knob, level = question_form.knob_box("ask"), None
+        if not knob.NUMBERS:
+            levels = question_form.levels_of(knob)
+            if st.session_state.get("ask_level") not in levels:
+                st.session_state["ask_level"] = levels[0]
+            level = st.selectbox(
+                t("Level"), levels, key="ask_level", persist_state="session",
+                help=t("The second answer is asked for with this word; the box Budget above is not used."),
+            )  # fmt: skip
         left, right = st.columns(2)
         with left:
             state.keep("together")
@@ -151,6 +167,7 @@ def _how_it_runs() -> None:
                 help=t("Guess both token counts before the answers start; your guess is scored afterwards."),
             )  # fmt: skip
         st.caption(t("Sampling, max_tokens and the prompt template are in Settings."))
+    return knob, level
 
 
 def another_budget(view: AskView) -> Request | None:

@@ -113,11 +113,17 @@ def knob_box(page: str) -> Kind:
     return chosen
 
 
+def levels_of(chosen: Kind) -> tuple[str, ...]:
+    """The words that a kind has at the chosen model's endpoint, the one that should cost least first."""
+    assert isinstance(chosen, Effort), chosen
+    return tuple(chosen.levels(choices.native_knob(state.current_choice(), chosen.NAME)))
+
+
 def levels_box(page: str, chosen: Kind) -> tuple[str, ...]:
     """The levels of a kind whose levels are words, the one that should cost least first; none for other kinds."""
     if not isinstance(chosen, Effort):
         return ()
-    names = chosen.levels(choices.native_knob(state.current_choice(), chosen.NAME))
+    names = levels_of(chosen)
     key = f"{page}_levels"
     there = [name for name in st.session_state.get(key, ()) if name in names]
     st.session_state[key] = there or list(names)

@@ -124,14 +124,20 @@ class RunPage(Generic[V]):
         page(t(OF_KIND[self.kind][1]), following=job is not None or (self.waits and shown is None))
         self.begin(self.form(running=job is not None, folded=shown is not None))
         # Two places, each of which empties the other: what a run does not draw again stays on the page until the run
-        # ends, and a run that follows a job ends late.
-        running, ended = st.empty(), st.empty()
+        # ends, and a run that follows a job ends late. What was followed goes when the rest is there: a page that
+        # shrinks first scrolls, which closes an open list and loses the reader's place.
         if job is not None:
-            with running.container():
+            st.empty()
+            with st.container():
                 self.follow(job)
-        else:
-            with ended.container():
-                self._ended(session_id, found)
+            return
+        place = st.container()
+        with place:
+            ended = self._ended(session_id, found)
+        st.empty()
+        if ended is not None:
+            with place:
+                self.begin(self.again(ended))
 
     def _address(self) -> str:
         """What the address names; links of the lists that all pages share say `session`."""
@@ -210,7 +216,8 @@ class RunPage(Generic[V]):
             live.update(view)
         st.rerun()
 
-    def _ended(self, session_id: str, found: _Found[V]) -> None:
+    def _ended(self, session_id: str, found: _Found[V]) -> V | None:
+        """Draw what is not followed here; returns a run that has ended, of which more may be asked."""
         view = found.view
         if found.other is not None:
             other_kind(found.other, self.kind)
@@ -227,7 +234,8 @@ class RunPage(Generic[V]):
             self.picture(view)
             sharing.of_session(session_id)
             if not view.running:
-                self.begin(self.again(view))
+                return view
+        return None
 
     def _wait(self, session_id: str, shown: V) -> None:
         """Follow a session that another process is working on through what it stores."""

@@ -55,7 +55,11 @@ def draw(labeling: Labeling, who: str) -> None:
     """Draw the queue, with its filters folded below it."""
     disputes = labeling.queue.counts(who, QueueFilter(kind="settle")).total
     kind = label_filters.kind_box(disputes)
-    _guard(data={"keys": [key for key, _, _ in KEYS.values()], "refused": t(REFUSED)}, key="label_guard", height=24)
+    _guard(
+        data={"keys": {key: name for name, (key, _, _) in KEYS.items()}, "refused": t(REFUSED)},
+        key="label_guard",
+        height=24,
+    )
     work, wanted = st.container(), QueueFilter(kind=kind)
     if kind != "settle":
         with st.expander(t("What is in the queue"), icon=":material/filter_alt:"):
