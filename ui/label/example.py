@@ -24,7 +24,7 @@ def draw(labeling: Labeling) -> None:
     session = recording.session
     call = next(call for call in session.calls if call.role == "vanilla")
     target = LabelTarget(
-        key=call.id, kind="answers", question_key=session.id, question=session.question, gold=None, call=call,
+        key=str(call.id), kind="answers", question_key=session.id, question=session.question, gold=None, call=call,
         strategy="vanilla", extracted=call.extracted, extracted_by=call.extracted_by, outcome=call.outcome, copies=1,
     )  # fmt: skip
     with st.container(key="evidence"):
