@@ -46,11 +46,14 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--limit",
         type=_positive,
-        help="questions of the parts table and cluster; 60 or more for table's goal (default: a few)",
+        help="questions of the parts table and cluster, 60 or more for table's goal; kills of the part kills, 1000 for "
+        "its goal (default: a few)",
     )
-    made.add_argument("--seconds", type=_positive, help="how long the part load takes (default: 300)")
+    made.add_argument("--seconds", type=_positive, help="how long the parts load and class take (default: 300)")
     made.add_argument("--minutes", type=float, help="how long the part fuzz takes (default: 1)")
-    made.add_argument("--processes", type=_positive, default=1, help="of the app, in the part load (default: 1)")
+    made.add_argument(
+        "--processes", type=_positive, default=1, help="of the app, in the parts load and class (default: 1)"
+    )
     made.add_argument("--json", action="store_true", help="print one JSON document; tables go to standard error")
     made.add_argument("--strict", action="store_true", help="exit 1 when a goal is missed")
     made.add_argument("--results", type=Path, default=RESULTS, help="folder for the figures (default: %(default)s)")

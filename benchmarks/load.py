@@ -73,7 +73,7 @@ def run(options: Options) -> PartResult:
     seconds, before = float(options.seconds or SECONDS), busy()
     with tempfile.TemporaryDirectory(prefix="tale-bench-load-", ignore_cleanup_errors=True) as folder:
         log = Path(folder) / "app.log"
-        with fixed_endpoint(LATENCY_S) as url, _app(Path(folder), url, log, options.processes) as (port, processes):
+        with fixed_endpoint(LATENCY_S) as url, app(Path(folder), url, log, options.processes) as (port, processes):
             options.say(f"{VIEWERS} people for {seconds:.0f} s, {options.processes} process(es) of the app")
             seen = asyncio.run(_crowd(port, processes, seconds, random.Random(options.seed)))
         told = log.read_text(encoding="utf-8", errors="replace")
@@ -82,12 +82,13 @@ def run(options: Options) -> PartResult:
 
 
 @contextmanager
-def _app(folder: Path, endpoint: str, log: Path, count: int) -> Iterator[tuple[int, list[psutil.Process]]]:
+def app(folder: Path, endpoint: str, log: Path, count: int, **more: str) -> Iterator[tuple[int, list[psutil.Process]]]:
+    """The app on a port of its own, with the endpoint as the group "scripted"; the port and its processes."""
     groups = folder / "groups.toml"
     groups.write_text(f'[scripted]\n[[scripted.endpoints]]\nbase_url = "{endpoint}"\n', encoding="utf-8")
     env = {name: value for name, value in os.environ.items() if not name.startswith("TALE_")}
     env |= {"TALE_DATA_DIR": str(folder / "data"), "TALE_CACHE_DIR": str(folder / "cache"), "TALE_OFFLINE": "1"}
-    env |= {"TALE_ENDPOINT_GROUPS": str(groups)}
+    env |= {"TALE_ENDPOINT_GROUPS": str(groups), **more}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])

@@ -11,7 +11,9 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar
 from typing import Any, Self
+from urllib.parse import parse_qs, urlencode
 
 from streamlit.proto.Alert_pb2 import Alert
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -31,12 +33,14 @@ class Viewer:
 
     Args:
         port: Where the app listens, on loopback.
+        token: Of the owner's link, for somebody who comes by it.
 
     Attributes:
         problems: Exceptions and errors that the pages have shown, in words.
     """
 
     port: int
+    token: str = ""
     problems: list[str] = field(default_factory=list)
     _socket: ClientConnection | None = None
     _values: dict[str, WidgetState] = field(default_factory=dict)
@@ -51,7 +55,7 @@ class Viewer:
     _reader: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        cookie = await asyncio.to_thread(_cookie, self.port)
+        cookie = await asyncio.to_thread(_cookie, self.port, self.token)
         self._socket = await connect(
             f"ws://127.0.0.1:{self.port}/_stcore/stream", max_size=None, open_timeout=LONGEST_S,
             origin=f"http://127.0.0.1:{self.port}", subprotocols=[Subprotocol("streamlit")], proxy=None,  # type: ignore[arg-type]
@@ -78,6 +82,14 @@ class Viewer:
         """Type into a box and leave it; seconds until the page is drawn again."""
         self._values[key] = WidgetState(id=self._id(key), string_value=text)
         return await self._rerun()
+
+    def write(self, key: str, text: str) -> None:
+        """Type into a box of a form, which is sent with the form's button."""
+        self._values[key] = WidgetState(id=self._id(key), string_value=text)
+
+    def part(self, name: str) -> str:
+        """A part of the address; "" where it has none of this name."""
+        return parse_qs(self._query).get(name, [""])[-1]
 
     async def press(self, key: str, *, until: Callable[[], bool] | None = None) -> float:
         """Press a button; seconds until the page is drawn again, or until something is there."""
@@ -203,8 +215,10 @@ class Viewer:
         self._clocks.clear()
 
 
-def _cookie(port: int) -> str:
-    """What the first page of a visit sets: a balancer's mark of the process that a reader stays with."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=LONGEST_S) as answer:
-        set_cookies = answer.headers.get_all("Set-Cookie") or []
-    return "; ".join(one.partition(";")[0] for one in set_cookies)
+def _cookie(port: int, token: str) -> str:
+    """What the first page of a visit sets: who this browser is, a balancer's mark of the process that it stays with."""
+    jar = CookieJar()
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+    query = f"?{urlencode({'token': token})}" if token else ""
+    opener.open(f"http://127.0.0.1:{port}/{query}", timeout=LONGEST_S).close()
+    return "; ".join(f"{one.name}={one.value}" for one in jar)

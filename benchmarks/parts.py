@@ -81,10 +81,12 @@ class Part:
 
     name: str
     about: str
+    module: str = ""
+    """Where it stands, if not in a module of its name."""
 
     def run(self, options: Options) -> PartResult:
         """Measure. The module is imported here: a part that is not asked for costs nothing."""
-        found: PartResult = import_module(f"benchmarks.{self.name}").run(options)
+        found: PartResult = import_module(f"benchmarks.{self.module or self.name}").run(options)
         return found
 
 
@@ -100,12 +102,18 @@ PARTS: dict[str, Part] = {
         Part("db_copy", "100,000 sessions from SQLite to PostgreSQL and back, with checksums"),
         Part("cluster", "the engine ray against the local one: ms a call, equal tables though a worker is killed"),
         Part("load", "50 people on one app for five minutes (--seconds): errors, p95 of a page's rerun, memory"),
+        Part(
+            "class",
+            "60 students on one server for five minutes (--seconds): errors, caps, places, a pause, p95 of a rerun",
+            "class_room",
+        ),
         Part("table", "the paper's table on the embedded default, on GSM8K questions of this machine (--limit 60)"),
         Part(
             "kills",
             "kills of runs, searches, sweeps, labelling and imports: is anything lost or paid twice (--limit)?",
         ),
         Part("fuzz", "changed files through every reader of foreign bytes (--minutes 30); crashes become tests"),
+        Part("proxy", "what the drop-in endpoint adds to the first byte with 64 streams at once; its errors (--limit)"),
         Part("page", "cold starts: importing the command line and the client, opening the store"),
     )
 }

@@ -66,9 +66,9 @@ EXTRAS = {"tune": PACKAGES, "ray": ("ray",)}
 
 SLOW_FIRST = (
     "test_haproxy", "test_package", "test_runs", "test_kill", "test_shutdown", "test_benchmarks", "test_deployment",
-    "test_experiments_page", "test_elasticity_page", "test_search_page", "test_history_page", "test_ask_page",
-    "test_chinese", "test_chinese_experiments", "test_estimators_page", "test_grading", "test_archive", "test_copying",
-    "test_looks", "test_lesson", "test_label_live", "test_history",
+    "test_experiments_page", "test_experiments_live", "test_elasticity_page", "test_search_page",
+    "test_history_page", "test_ask_page", "test_chinese", "test_chinese_experiments", "test_estimators_page",
+    "test_grading", "test_archive", "test_copying", "test_looks", "test_lesson", "test_label_live", "test_history",
 )  # fmt: skip
 """Files that take long for what they hold: with two workers, the one that began such a file last would end alone."""
 

@@ -12,12 +12,13 @@ from contextlib import asynccontextmanager, suppress
 from functools import cache
 
 import streamlit as st
+from markupsafe import Markup
 from starlette.middleware import Middleware
 from streamlit import config
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from tale_core.access import opening as said
-from tale_core.access.gate import SIGN_OUT, Gate
+from tale_core.access.gate import SIGN_IN, SIGN_OUT, Gate
 from tale_core.access.policy import Policy, policy_for
 from tale_core.access.who import Asker, ask_who
 from tale_core.errors import TaleError
@@ -25,6 +26,8 @@ from tale_core.i18n import t
 from tale_core.settings import get_settings
 from ui.common.text import literal
 
+SIGN_IN_KEY = "sign-in"
+"""The place in the page of somebody who is not let in yet, which has no sidebar."""
 _standing: list[Policy] = []
 
 
@@ -83,12 +86,18 @@ def asker() -> Asker | None:
 
 def sign_in() -> None:
     """The page of somebody who is not let in yet, where another service signs people in."""
-    st.title("TALE", anchor=False)
-    if st.user.get("is_logged_in"):
-        st.warning(t("You are signed in as {name}, and have no account here.", name=str(st.user.get("email", "?"))))
-        st.button(t("Sign out"), on_click=st.logout)
-    else:
-        st.button(t("Sign in"), type="primary", on_click=st.login)
+    st.set_page_config(page_title=f"{t('Sign in')} · TALE", layout="centered", initial_sidebar_state="collapsed")
+    with st.container(horizontal=True, horizontal_alignment="center"), st.container(width=400, key=SIGN_IN_KEY):
+        st.title("TALE", anchor=False)
+        st.caption(t("See, measure and shrink what a model spends on reasoning."))
+        if st.user.get("is_logged_in"):
+            name = literal(str(st.user.get("email", "?")), 200)
+            st.warning(t("You are signed in as {name}, and have no account here.", name=name))
+            st.caption(t("Accounts are made by the owner of this server."))
+            st.button(t("Sign out"), on_click=st.logout, width="stretch")
+            return
+        st.button(t("Sign in"), type="primary", on_click=st.login, width="stretch")
+        _link(t("With a name and password"), SIGN_IN, align="center")
 
 
 def who_is_here(account: str) -> None:
@@ -98,7 +107,14 @@ def who_is_here(account: str) -> None:
         if st.user.get("is_logged_in"):
             st.button(t("Sign out"), key="sign_out", type="tertiary", on_click=st.logout)
         else:
-            st.link_button(t("Sign out"), SIGN_OUT, type="tertiary")
+            _link(t("Sign out"), SIGN_OUT, align="right")
+
+
+def _link(label: str, path: str, *, align: str) -> None:
+    """In this tab: Streamlit's own links open another one, and this one would stay signed in."""
+    style = f"text-align: {align}; font-size: 0.875rem"
+    link = Markup('<div style="{}"><a href="{}" style="color: inherit">{}</a></div>').format(style, path, label)
+    st.html(str(link), width="stretch" if align == "center" else "content")
 
 
 ask_who(asker)

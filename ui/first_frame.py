@@ -15,10 +15,12 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 from streamlit import file_util
 
+from ui.access import SIGN_IN_KEY
 from ui.common.nav import PAGES
 
 _WORDS = ("stSidebar", "stAlert", "stException")
-_NOTHING_YET = "".join(f':not(:has([data-testid="{name}"]))' for name in _WORDS)
+_SHOWN = (*(f'[data-testid="{name}"]' for name in _WORDS), f".st-key-{SIGN_IN_KEY}")
+_NOTHING_YET = "".join(f":not(:has({one}))" for one in _SHOWN)
 _STYLE = f"<style>.stAppViewContainer{_NOTHING_YET} {{ visibility: hidden; }}</style>"
 
 

@@ -61,7 +61,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        with use_language(_language(headers)):
+        with use_language(_language(scope, headers)):
             try:
                 answer = await self._answer(self._policy(), scope, headers, receive)
             except SettingsError as e:
@@ -236,8 +236,12 @@ def _address(scope: Scope) -> str | None:
     return client[0] if client else None
 
 
-def _language(headers: Headers) -> Language:
-    """The first of the browser's languages that is one of ours."""
+def _language(scope: Scope, headers: Headers) -> Language:
+    """What the address says, else the first of the browser's languages that is one of ours."""
+    asked = parse_qs(scope["query_string"].decode("latin-1")).get("lang", [""])[-1]
+    for one in NAMES:
+        if asked == one:
+            return one
     for tag in headers.get("accept-language", "").split(","):
         main = tag.split(";")[0].strip().split("-")[0].lower()
         if main in NAMES:

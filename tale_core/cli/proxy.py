@@ -42,6 +42,18 @@ def register(commands: Any) -> None:
     flags.add_limits(proxy)
     flags.add_store(proxy)
     proxy.set_defaults(command=run)
+    replay = commands.add_parser("replay", help="what if: requests of a log asked again, changed, and compared")
+    replay.add_argument("file", type=Path, help="an export of Langfuse or OpenAI, or JSONL of requests and responses")
+    replay.add_argument("-n", type=int, default=100, metavar="N", help="requests to ask again (default: 100)")
+    replay.add_argument("--upstream", metavar="URL", help="whom to ask; without it, only what the log holds is told")
+    replay.add_argument("--api-key-env", metavar="VAR", help="variable with the upstream's key")
+    replay.add_argument("--changes", metavar="A,B,…", help="see `proxy`, as those below")
+    replay.add_argument("--agree", type=float, default=0.9, metavar="SHARE")
+    replay.add_argument("--allow", default="", metavar="A,B,…")
+    replay.add_argument("--keep-texts", type=float, metavar="DAYS")
+    flags.add_limits(replay)
+    flags.add_store(replay)
+    replay.set_defaults(command=run_replay, mode="observe", sample=1.0)
     traffic = commands.add_parser("traffic", help="what went through the proxy: savings, agreement, what to do")
     traffic.add_argument("--csv", type=Path, metavar="FILE", help="write every request to a file")
     flags.add_store(traffic)
@@ -118,6 +130,39 @@ async def _serve(plan: ProxyPlan, held: socket.socket, key: str | None, args: ar
         await uvicorn.Server(config).serve(sockets=[held])
     finally:
         await proxy.aclose()
+
+
+def run_replay(args: argparse.Namespace) -> int:
+    """Say what a log holds, and with --upstream what a change would have saved.
+
+    Raises:
+        InputError: The file, an address or a number cannot be used.
+    """
+    from tale_core.proxy.figures import findings
+    from tale_core.proxy.logs import read_log
+    from tale_core.proxy.replay import drawn, replay, summary
+    from tale_core.proxy.report import finding_document
+    from tale_core.proxy.wish import allowances
+    from tale_core.store import TrafficStore, open_store
+
+    log, allowed = read_log(args.file), allowances(args.allow)
+    found = summary(log, allowed)
+    if args.upstream is not None:
+        plan, key = _plan(args), _key(args.api_key_env)
+        chosen, traffic = drawn(log, args.n, allowed), TrafficStore(open_store(args.db))
+        before = {pair.id for pair in traffic.pairs()}
+        asyncio.run(replay(chosen, plan, traffic, key))
+        new = [pair for pair in traffic.pairs() if pair.id not in before]
+        found |= {"drawn": len(chosen), "changes": [finding_document(one, args.agree) for one in findings(new)]}
+    if args.json:
+        emit(found)
+        return OK
+    for one in found["models"]:
+        say(f"{one['model']}: {one['requests']:,} requests, {one['tokens']:,} output tokens; "
+            f"{one['changeable']:,} requests with {one['changeable_tokens']:,} of them may be changed.")  # fmt: skip
+    for one in found.get("changes", ()):
+        say(f"  {one['model']}, {one['strategy']}: {one['sentence']} {one['advice']}")
+    return OK
 
 
 def report(args: argparse.Namespace) -> int:

@@ -35,7 +35,8 @@ from tale_core.proxy.wish import ALLOW, HEADER, Wish, wish
 from tale_core.settings import Settings
 from tale_core.store import Passed, TrafficStore
 
-CONNECTIONS = 512
+POOLS, CONNECTIONS = 16, 64
+"""Pools of connections to the upstream, used by turns, and requests at the same time of each."""
 MOST_BODY = 64 * 1024 * 1024
 """Bytes of a request."""
 CHAT = "/v1/chat/completions"
@@ -62,7 +63,8 @@ class Proxy:
         self.client_key = secrets.token_urlsafe(24) if api_key else None
         """What clients have to bring where the upstream's key is ours; None where each brings its own."""
         self._url, self._version = split_version(plan.upstream)
-        self._http = passing(plan.upstream, settings, connections=CONNECTIONS)
+        self._clients = passing(plan.upstream, settings, connections=CONNECTIONS, pools=POOLS)
+        self._turn = 0
         self.book = Book(store)
         self.pairs = Pairs(plan, store, self._asked_beside)
 
@@ -70,7 +72,8 @@ class Proxy:
         """End the second requests, write what is left, and close the connections."""
         await self.pairs.aclose()
         await self.book.aclose()
-        await self._http.aclose()
+        for client in self._clients:
+            await client.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -143,26 +146,29 @@ class Proxy:
         kept = [
             (k, v) for k, v in headers.raw if k.decode("latin-1") not in _HOP and k.decode("latin-1") not in dropped
         ]
-        if self._key:
-            azure = is_azure(self.plan.upstream)
-            kept.append(
-                (b"api-key", self._key.encode()) if azure else (b"authorization", f"Bearer {self._key}".encode())
-            )
-        return [*kept, (b"accept-encoding", b"identity")]
+        return [*kept, *self.own_headers(), (b"accept-encoding", b"identity")]
+
+    def own_headers(self) -> list[tuple[bytes, bytes]]:
+        """The header with the upstream's key, where that is ours."""
+        if not self._key:
+            return []
+        azure = is_azure(self.plan.upstream)
+        return [(b"api-key", self._key.encode()) if azure else (b"authorization", f"Bearer {self._key}".encode())]
 
     def request(
         self, method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes
     ) -> httpx2.Request:
         """A request to the upstream, not sent."""
         given = query or (f"api-version={self._version}".encode() if self._version else b"")
-        return self._http.build_request(
+        return self._clients[0].build_request(
             method, self._url + path.removeprefix("/v1"), params=given.decode("latin-1") or None, content=body or None,
             headers=httpx2.Headers(headers),
         )  # fmt: skip
 
     async def open(self, request: httpx2.Request) -> httpx2.Response:
         """Send; the body is read by whoever called, who closes it."""
-        return await self._http.send(request, stream=True)
+        self._turn = (self._turn + 1) % POOLS
+        return await self._clients[self._turn].send(request, stream=True)
 
     async def whole(self, body: Mapping[str, Any], headers: list[tuple[bytes, bytes]], query: bytes) -> httpx2.Response:
         """A whole answer, read to its end."""

@@ -55,6 +55,7 @@ class Answered:
     fallback: str
     headers: list[tuple[bytes, bytes]]
     query: bytes
+    origin: str = "observed"
 
 
 Ask = Callable[[Mapping[str, Any], Answered], Awaitable[Read | None]]
@@ -72,7 +73,7 @@ class Pairs:
     """
 
     def __init__(self, plan: ProxyPlan, store: TrafficStore, ask: Ask, rng: random.Random | None = None) -> None:
-        self._plan, self._store, self._ask = plan, store, ask
+        self._plan, self._store, self._send = plan, store, ask
         self._rng = rng or random.Random()
         self._waiting: asyncio.Queue[Answered] = asyncio.Queue(WAITING)
         self._worker: asyncio.Task[None] | None = None
@@ -113,13 +114,14 @@ class Pairs:
         while True:
             answered = await self._waiting.get()
             try:
-                await self._one(answered)
+                await self.ask(answered)
             except TaleError as e:
                 log.warning("A request could not be asked a second time: %s", e)
             finally:
                 self._waiting.task_done()
 
-    async def _one(self, answered: Answered) -> None:
+    async def ask(self, answered: Answered) -> None:
+        """Ask it a second time, if a limit does not forbid it."""
         model = str(answered.body["model"])
         how, other = answered.how, Changed(answered.body, answered.budget)
         if how is None:
@@ -130,7 +132,8 @@ class Pairs:
             if made is None:
                 return
             other = made
-        pair = Pair(uuid.uuid4().hex, self._plan.upstream, model, how.name, "saved" if answered.how else "observed",
+        origin = "saved" if answered.how else answered.origin
+        pair = Pair(uuid.uuid4().hex, self._plan.upstream, model, how.name, origin,
                     budget=other.budget, fallback=answered.fallback)  # fmt: skip
         if answered.plain is None:
             second = await self._asked(pair, other.body, answered)
@@ -149,7 +152,7 @@ class Pairs:
         if not await asyncio.to_thread(self._may, begun, price):
             return None
         await asyncio.to_thread(self._store.begin_pair, begun)
-        second = await self._ask(body, answered)
+        second = await self._send(body, answered)
         if second is None or second.completion_tokens is None:
             # What a failed request was charged nobody says: it stays booked with the most.
             await asyncio.to_thread(self._store.end_pair, replace(begun, status="broken", verdict="failed"))

@@ -88,7 +88,12 @@ def document(traffic: TrafficStore, *, agree: float = AGREE) -> dict[str, Any]:
         models.append({**entry, "changes": [_change(f, of_all(f, one.open_tokens, one.tokens), agree) for f in mine]})
     there = {(m["upstream"], m["model"]) for m in models}
     others = [f for f in found if (f.upstream, f.model) not in there]
-    return {"models": models, "replayed": [{**_change(f, None, agree), "model": f.model} for f in others]}
+    return {"models": models, "replayed": [finding_document(f, agree) for f in others]}
+
+
+def finding_document(finding: Finding, agree: float) -> dict[str, Any]:
+    """A finding with its model; JSON-safe."""
+    return {"model": finding.model, **_change(finding, None, agree)}
 
 
 def _change(finding: Finding, share: float | None, agree: float) -> dict[str, Any]:

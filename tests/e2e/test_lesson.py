@@ -70,10 +70,12 @@ def test_a_class_of_thirty_joins_guesses_strikes_and_asks_while_one_remote_moves
 
         board = teacher.context.new_page()
         board.set_default_timeout(PATIENCE_S * 1000)
+        board.set_viewport_size({"width": 1280, "height": 720})
         board.goto(str(page.get_by_role("link", name="Open the class screen").get_attribute("href")))
         expect(board.locator(".stage .join .code")).to_have_text(code)
         expect(board.locator(".stage .join img")).to_be_visible()
         board.wait_for_url(lambda url: "teacher" not in url)
+        assert board.evaluate(_FITS) == []
         for student, name in zip(students, NAMES, strict=True):
             student.page.goto(f"{app.url}/Lesson")
             student.page.get_by_label("Code on the teacher's screen").fill(code)
@@ -81,7 +83,7 @@ def test_a_class_of_thirty_joins_guesses_strikes_and_asks_while_one_remote_moves
             student.page.get_by_label("Your nickname").fill(name)
             student.page.get_by_role("button", name="Join").click()
             expect(student.page.get_by_text("Wait for your teacher")).to_be_visible()
-        expect(board.locator(".stage .bar")).to_contain_text("30 students are here")
+        expect(board.locator(".stage .join .here")).to_have_text("30 students are here")
         expect(page.get_by_role("cell", name="禾")).to_be_visible()
 
         for heading in (lesson.STEPS[0].title, lesson.STEPS[1].title, lesson.STEPS[2].title):  # By the board's keys.
@@ -98,10 +100,12 @@ def test_a_class_of_thirty_joins_guesses_strikes_and_asks_while_one_remote_moves
         everybody(store, code, actual + 20)
         expect(board.locator(".stage [data-live=guess]")).to_contain_text("30 of 30 have guessed")
         expect(board.locator(".stage [data-live=guess] circle")).to_have_count(30)
+        assert board.evaluate(_FITS) == []
         for one in (board, *(student.page for student in students)):
             assert f"It wrote {actual}" not in one.locator("body").inner_text()
         board.keyboard.press(" ")
         expect(board.locator(".stage [data-live=guess]")).to_contain_text(f"Nearest: {NAMES[0]}")
+        assert board.evaluate(_FITS) == []
         expect(students[1].page.get_by_text(f"It wrote {actual} tokens. You guessed {actual + 5}")).to_be_visible()
 
         for step in lesson.STEPS[3:6]:  # By the teacher's remote.
@@ -115,6 +119,7 @@ def test_a_class_of_thirty_joins_guesses_strikes_and_asks_while_one_remote_moves
         heat = board.locator(".stage [data-live=needed]")
         expect(heat).to_contain_text("30 students have struck out sentences")
         expect(heat.locator("span.heat5.most")).to_have_count(1)
+        assert board.evaluate(_FITS) == []
 
         for student in students:
             student.page.get_by_label("Question", exact=True).fill("What is 2 + 2?")

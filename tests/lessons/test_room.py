@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -10,6 +11,8 @@ import pytest
 from tale_core.access.who import Asker, asking_as, unnamed
 from tale_core.ask.plan import AskPlan
 from tale_core.errors import InputError, NotFoundError, ShareUsedError
+from tale_core.lessons.arc import lesson_arc
+from tale_core.lessons.board import board, strike, strike_labels, struck
 from tale_core.lessons.queue import Caps
 from tale_core.lessons.room import (
     FRESH_S,
@@ -390,3 +393,27 @@ def test_a_deleted_room_can_be_brought_back_for_30_days_and_is_then_gone_with_wh
     with pytest.raises(NotFoundError):
         mine.rooms.bring_back(mine.id)
     assert {one.id for one in store.list_sessions()} == {before} and asked != before
+
+
+def test_the_lesson_moves_the_room_and_strikes_are_kept_as_labels_without_names():
+    room, _, _ = opened()
+    arc = lesson_arc("en")
+    noor, ash = room.join("Noor").seat, room.join("Ash").seat
+    assert not strike(room, noor, arc, [0])  # Nothing is to be struck out before the lesson.
+    room.go("guess", recording=arc.closed.name)
+    assert room.guess(noor, arc.best.tokens) and not room.record.revealed
+    assert "Noor" not in board(room, arc)["guess"] and f"wrote {arc.best.tokens}" not in board(room, arc)["guess"]
+    room.go("guess-shown", recording=arc.closed.name)
+    assert room.record.revealed and not room.guess(ash, 40)
+    assert "Nearest: Noor, 100 of 100" in board(room, arc)["guess"]
+    room.go("needed", recording=arc.closed.name)
+    assert strike(room, noor, arc, [0, 1]) and strike(room, ash, arc, [0, 2]) and strike(room, ash, arc, [0])
+    assert struck(room, noor, arc) == (0, 1) and struck(room, ash, arc) == (0,)
+    rows = [json.loads(line) for line in strike_labels(room, arc).splitlines()]
+    assert [row["struck_by"] for row in rows][:3] == [2, 1, 0] and {row["students"] for row in rows} == {2}
+    assert rows[0]["text"] == arc.vanilla.call.text.splitlines()[0] and "Noor" not in strike_labels(room, arc)
+    room.leave(ash.id)
+    assert next(json.loads(line)["struck_by"] for line in strike_labels(room, arc).splitlines()) == 2
+    room.go(None, recording=arc.closed.name)
+    assert room.record.step is None and not room.record.revealed and not strike(room, noor, arc, [])
+    assert struck(room, noor, arc) == (0, 1)

@@ -16,10 +16,43 @@ from pathlib import Path
 import pytest
 
 from tale_core.models.embedded.catalog import EmbeddedModel, WheelPart
+from tale_core.models.embedded.server import ServerInfo, ensure_server, lease, stop_server
 from tale_core.models.weights import wheels as weights_wheels
-from tests.support.fixtures_model import smollm_cache
+from tale_core.settings import get_settings
+from tests.support.fixtures_model import TEST_MODEL, smollm_cache
 
 __all__ = ["smollm_cache"]
+
+
+@pytest.fixture(scope="module")
+def one_server(
+    smollm_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[ServerInfo, dict[str, str]]]:
+    """The small model's server, started once for the tests of a file that only ask it, and where it is found."""
+    found = {
+        "TALE_DATA_DIR": str(tmp_path_factory.mktemp("server")), "TALE_CACHE_DIR": str(smollm_cache),
+        "TALE_SERVER_CONTEXT": "1024", "TALE_SERVER_SLOTS": "2", "SOME_API_KEY": "a-key-of-the-user",
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in found.items():
+            patched.setenv(name, value)
+        get_settings.cache_clear()
+        with lease(TEST_MODEL):
+            yield ensure_server(TEST_MODEL), found
+        get_settings.cache_clear()
+        stop_server(TEST_MODEL)
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def asked_server(one_server: tuple[ServerInfo, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> ServerInfo:
+    """That server, found by this test as well."""
+    info, found = one_server
+    for name, value in found.items():
+        monkeypatch.setenv(name, value)
+    get_settings.cache_clear()
+    return info
+
 
 CONTENT = random.Random(7).randbytes(1_000_003)
 PART = 300_000

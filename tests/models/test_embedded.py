@@ -278,8 +278,8 @@ def test_every_slot_has_its_whole_context_at_the_same_time(serving: None, monkey
 
 
 @pytest.mark.model
-def test_nothing_but_health_is_served_without_the_key(serving: None) -> None:
-    info = ensure_server(TEST_MODEL)
+def test_nothing_but_health_is_served_without_the_key(asked_server: ServerInfo) -> None:
+    info = asked_server
     for path, body in [
         ("/v1/models", None),
         ("/slots", None),
@@ -292,8 +292,8 @@ def test_nothing_but_health_is_served_without_the_key(serving: None) -> None:
 
 
 @pytest.mark.model
-def test_only_loopback_is_listened_on(serving: None) -> None:
-    info = ensure_server(TEST_MODEL)
+def test_only_loopback_is_listened_on(asked_server: ServerInfo) -> None:
+    info = asked_server
     port = urlsplit(info.base_url).port
     listening = [c.laddr for c in psutil.Process(info.pid).net_connections("inet") if c.status == psutil.CONN_LISTEN]
     assert [tuple(a) for a in listening] == [("127.0.0.1", port)]
@@ -304,9 +304,8 @@ def test_only_loopback_is_listened_on(serving: None) -> None:
 
 
 @pytest.mark.model
-def test_the_key_shows_nowhere_but_in_the_state(serving: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOME_API_KEY", "a-key-of-the-user")
-    info = ensure_server(TEST_MODEL)
+def test_the_key_shows_nowhere_but_in_the_state(asked_server: ServerInfo) -> None:
+    info = asked_server
     send(info, "/v1/chat/completions", chat(2))
     send(info, "/v1/models", key="wrong")
     process = psutil.Process(info.pid)
@@ -321,8 +320,8 @@ def test_the_key_shows_nowhere_but_in_the_state(serving: None, monkeypatch: pyte
 
 
 @pytest.mark.model
-def test_closing_the_stream_stops_the_generation(serving: None) -> None:
-    info = ensure_server(TEST_MODEL)
+def test_closing_the_stream_stops_the_generation(asked_server: ServerInfo) -> None:
+    info = asked_server
     connection = http.client.HTTPConnection("127.0.0.1", urlsplit(info.base_url).port, timeout=60)
     headers = {"Authorization": f"Bearer {info.api_key}", "Content-Type": "application/json"}
     connection.request("POST", "/v1/chat/completions", json.dumps(chat(900, stream=True)), headers)

@@ -103,7 +103,7 @@ class TestABuild:
             0.05,
             (20.0, 30.0),
         )
-        assert built.places == 24
+        assert built.places == 12
         assert [part for _, part in said if part is not None] == [0.07, 0.93]
         site = native.site(settings)
         assert site

@@ -6,6 +6,7 @@ import functools
 import random
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from streamlit.components.v2 import manifest_scanner
@@ -13,7 +14,8 @@ from streamlit.components.v2 import manifest_scanner
 from tale_core.models.client import params as client_params
 from tale_core.models.embedded import prepare
 from tale_core.runs import runner as jobs
-from tests.support.bad_endpoint import BadEndpoint
+from tests.support import bad_endpoint
+from tests.support.bad_endpoint import ANSWER, BadEndpoint
 
 # Every AppTest looks through all installed packages for components, which takes longer than most pages.
 manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
@@ -40,3 +42,23 @@ def nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def bad() -> Iterator[BadEndpoint]:
     with BadEndpoint() as server:
         yield server
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[threading.Event]:
+    """The model "gated" writes a file's `BEFORE_THE_GATE` at once, and its answer when the gate opens."""
+    gate, first = threading.Event(), getattr(request.module, "BEFORE_THE_GATE", ["word "])
+
+    def gated(h: Any, body: dict[str, Any]) -> None:
+        with h.stream() as s:
+            s.text(first)
+            while not gate.wait(0.02) and not h.bad.stopping.is_set():
+                s.raw(b": still there\n\n")
+            s.text(ANSWER)
+            s.chunk(finish="stop")
+            s.usage()
+            s.done()
+
+    monkeypatch.setitem(bad_endpoint.BEHAVIOURS, "gated", gated)
+    yield gate
+    gate.set()

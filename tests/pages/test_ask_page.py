@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,32 +12,11 @@ from tale_core.datasets import featured
 from tale_core.runs.runner import AskJob, runner
 from tale_core.types import Outcome, Question, SessionRecord
 from tests.pages.app_page import QUESTION, ask, endpoint, opened, result, session_id, store, stored, words
-from tests.support import bad_endpoint
-from tests.support.bad_endpoint import ANSWER, BadEndpoint
+from tests.support.bad_endpoint import BadEndpoint
 from ui.ask import result as ask_result
 from ui.common.run_page import RunPage
 
-LONG_ANSWER = [f"word{i} " for i in range(30)]
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """The model "gated" writes its answer and ends when the gate opens."""
-    gate = threading.Event()
-
-    def gated(h: Any, body: dict[str, Any]) -> None:
-        with h.stream() as s:
-            s.text(LONG_ANSWER)
-            while not gate.wait(0.02) and not h.bad.stopping.is_set():
-                s.raw(b": still there\n\n")
-            s.text(ANSWER)
-            s.chunk(finish="stop")
-            s.usage()
-            s.done()
-
-    monkeypatch.setitem(bad_endpoint.BEHAVIOURS, "gated", gated)
-    yield gate
-    gate.set()
+BEFORE_THE_GATE = [f"word{i} " for i in range(30)]
 
 
 def started(at: AppTest, monkeypatch: pytest.MonkeyPatch) -> AskJob:
@@ -238,7 +216,7 @@ def test_a_stopped_ask_says_so_and_keeps_what_it_cost(
     at = opened(use=endpoint(bad.base_url, "gated"))
     job = started(at, monkeypatch)
     assert bad.wait_for(lambda: bad.open_streams == 2)
-    while min((c.pieces for c in job.view().calls.values()), default=0) < len(LONG_ANSWER):
+    while min((c.pieces for c in job.view().calls.values()), default=0) < len(BEFORE_THE_GATE):
         assert not gate.wait(0.01)
     job.cancel()
     assert job.wait(20).status == "cancelled"

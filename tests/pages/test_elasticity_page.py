@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -21,8 +20,7 @@ from tale_core.text import safe_cell
 from tale_core.types import Question
 from tests.pages import sweep_samples as samples
 from tests.pages.app_page import QUESTION, endpoint, opened, sent, session_id, store, stored, words
-from tests.support import bad_endpoint
-from tests.support.bad_endpoint import ANSWER, BadEndpoint
+from tests.support.bad_endpoint import BadEndpoint
 from tests.support.counting_endpoint import CountingEndpoint, Reply
 from ui.common.run_page import RunPage
 from ui.elasticity.form import WARM
@@ -222,26 +220,6 @@ def test_a_cap_ends_it_and_going_on_pays_nothing_twice(bad: BadEndpoint) -> None
     assert bad.count("ok") == 4 and stored(at).parent_id == first.id
     assert "3 answers were known from earlier and not paid for again" in words(at.main)
     assert "The sweep that this one resumed" in words(at.main)
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """The model "gated" answers when the gate opens."""
-    gate = threading.Event()
-
-    def gated(h: Any, body: dict[str, Any]) -> None:
-        with h.stream() as s:
-            s.text(["word "])
-            while not gate.wait(0.02) and not h.bad.stopping.is_set():
-                s.raw(b": still there\n\n")
-            s.text(ANSWER)
-            s.chunk(finish="stop")
-            s.usage()
-            s.done()
-
-    monkeypatch.setitem(bad_endpoint.BEHAVIOURS, "gated", gated)
-    yield gate
-    gate.set()
 
 
 def test_a_second_click_starts_nothing_and_whoever_has_the_link_follows_to_the_end(

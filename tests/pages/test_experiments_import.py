@@ -13,7 +13,7 @@ from tale_core.errors import StoreError
 from tale_core.store import ExperimentStore
 from tests.pages import experiment_samples as samples
 from tests.pages.app_page import sent, store, words
-from tests.pages.test_experiments_page import HOSTILE, box, cells, experiment_id, page
+from tests.pages.experiment_page import HOSTILE, box, cells, experiment_id, page
 from tests.support import log_files as logs
 from tests.support.prediction_files import DIRECT, TALE, TEXTS, VANILLA, lines, vanilla
 

@@ -10,6 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tale_core.lessons import lesson, room
+from tale_core.lessons.arc import lesson_arc
+from tale_core.lessons.board import struck
 from tale_core.lessons.lesson import STEPS, STOPS
 from tale_core.lessons.recorded import bundled
 from tale_core.models.testing.scripted import Reply, ScriptedClient
@@ -177,3 +179,30 @@ def test_the_class_screen_shows_the_code_and_how_many_have_guessed(own_rooms):
     live.change(revealed=True)
     said = words(opened(room=live.code, screen="1").main)
     assert "1 guess, in the middle 50 tokens; it wrote" in said
+
+
+def test_one_remote_moves_the_board_and_the_students_and_the_class_screen_loses_the_teachers_secret(own_rooms):
+    live, secret = a_room(own_rooms)
+    arc = lesson_arc("en")
+    seated = live.join("Noor")
+    teacher, student = opened(room=live.code, teacher=secret), opened(room=live.code, seat=seated.secret)
+    shown = opened(room=live.code, teacher=secret, screen="1")
+    assert "teacher" not in shown.query_params
+    assert staged(shown)["mine"] and staged(shown)["stop"] == "join" and staged(shown)["join"]["code"] == live.code
+    assert not staged(opened(room=live.code, screen="1"))["mine"]
+    for stop in STOPS:
+        teacher.button(key="remote_next").click().run()
+        assert not teacher.exception and live.record.step == stop
+        assert lesson.step_of(stop).title in words(teacher.main)
+        assert staged(shown.run())["stop"] == stop
+        said = words(student.run().main)
+        assert not student.exception
+        if stop == "needed":
+            student.checkbox(key=f"strike_{arc.closed.name}_1").check().run()
+            assert struck(live, seated.seat, arc) == (1,) and "heat5" in staged(shown.run())["live"]["needed"]
+        elif lesson.step_of(stop).id not in lesson.REVEALED:
+            assert "Look at the board." in said
+        assert ("You guessed" in said or "It wrote" in said) == (stop == "guess-shown"), stop
+    assert not [b for b in teacher.button if b.key == "remote_next"]
+    teacher.button(key="remote_back").click().run()
+    assert live.record.step == "needed-shown" and "The answer was there" in words(student.run().main)

@@ -57,6 +57,7 @@ function show(one, at, byKey) {
   for (const button of one.stage.querySelectorAll("[data-way]")) {
     button.disabled = !one.mine || !(at + Number(button.dataset.way) in one.stops);
   }
+  one.stage.querySelector(".room").hidden = step === "join";
   if (before === step) return;
   clearInterval(one.timer);
   if (byKey && !still()) begin(one, here);

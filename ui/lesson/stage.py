@@ -95,7 +95,7 @@ def _beat(live: LiveRoom, address: str, arc: Arc, mine: bool, go: Go) -> None:
         "alt": t("The address as a code for phones"),
         "qr": _picture(address),
     }
-    words = {"room": f"{live.code} · {here}", "leave": ""}
+    words = {"room": live.code, "leave": ""}
 
     def moved(stop: str) -> None:
         if mine:

@@ -127,14 +127,20 @@ def connect(
     return Connection(sdk, http, endpoint, loop)
 
 
-def passing(base_url: str, settings: Settings, *, connections: int) -> httpx2.AsyncClient:
-    """A client for requests of other programs, which go on as they are: no header of ours, no redirect followed.
+def passing(base_url: str, settings: Settings, *, connections: int, pools: int = 1) -> list[httpx2.AsyncClient]:
+    """Clients for requests of other programs, which go on as they are: no header of ours, no redirect followed.
 
     Args:
         base_url: Normalised; whoever starts the program names it, so that private networks are open to it.
         settings: Time limits.
-        connections: Requests at the same time.
+        connections: Requests at the same time, of each.
+        pools: How many clients: each looks through all of its connections for every request.
     """
+    trust = certificates(base_url)
+    return [_passing(base_url, settings, connections, trust) for _ in range(pools)]
+
+
+def _passing(base_url: str, settings: Settings, connections: int, trust: ssl.SSLContext) -> httpx2.AsyncClient:
     import httpx2
 
     from tale_core.models.client.guard import ANYWHERE, GuardedBackend
@@ -143,7 +149,7 @@ def passing(base_url: str, settings: Settings, *, connections: int) -> httpx2.As
     plain = _is_plain(base_url)
     client = httpx2.AsyncClient(
         transport=loopback_transport(max_connections=connections, kept_alive=connections) if plain else None,
-        verify=certificates(base_url),
+        verify=trust,
         timeout=httpx2.Timeout(settings.request_timeout_s, connect=settings.connect_timeout_s),
         limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
         follow_redirects=False,
