@@ -1,6 +1,6 @@
-"""Class: a lesson without a model, and rooms in which a class guesses and asks together."""
+"""Where Class was before: links and bookmarks of then lead there, with all that they carry."""
 
-from ui.lesson.page import draw
-from ui.shell import show
+import streamlit as st
 
-show(draw, roles=("owner", "member", "student"))
+carried = [(key, value) for key in st.query_params for value in st.query_params.get_all(key)]
+st.switch_page("pages/Class.py", query_params=carried)

@@ -15,7 +15,7 @@ from tale_core.i18n import t
 
 EVERYWHERE = (None, "", "0.0.0.0", "::")
 """Addresses of a server that listens on all that this machine has."""
-CLASS_PAGE = "/Lesson"
+CLASS_PAGE = "/Class"
 
 
 def bases(address: str | None, port: int, *, scheme: str = "http") -> list[str]:

@@ -23,7 +23,7 @@ def test_a_student_sees_the_class_and_nothing_of_the_owners(browser: Browser, tm
         session = app.store.create_session(samples.session(question=Question(SECRET), status="done"))
         with Viewer(browser, app) as owner, Viewer(browser, app) as student:
             page = owner.page
-            page.goto(f"{app.url}/Lesson?token={load_keys(app.data).token}")
+            page.goto(f"{app.url}/Class?token={load_keys(app.data).token}")
             page.get_by_role("button", name="Open a room").click()
             expect(page.get_by_role("heading", name=re.compile("Room "))).to_be_visible()
             assert "token" not in page.url
@@ -42,7 +42,7 @@ def test_a_student_sees_the_class_and_nothing_of_the_owners(browser: Browser, tm
             theirs.get_by_role("button", name="Join").click()
             expect(theirs.get_by_text("Wait for your teacher")).to_be_visible()
             expect(page.get_by_role("cell", name="Noor")).to_be_visible()
-            theirs.goto(f"{app.url}/Lesson?room={code}")
+            theirs.goto(f"{app.url}/Class?room={code}")
             expect(theirs.get_by_text("Wait for your teacher")).to_be_visible()
 
             page.get_by_role("button", name="Take a seat away").click()

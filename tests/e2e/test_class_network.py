@@ -57,7 +57,7 @@ def elsewhere() -> Iterator[str]:
 
 def room_opened(page: Page, app: App) -> str:
     """The address that the room's QR code carries."""
-    page.goto(f"{app.url}/Lesson?token={load_keys(app.data).token}")
+    page.goto(f"{app.url}/Class?token={load_keys(app.data).token}")
     page.get_by_role("button", name="Open a room").click()
     address = page.locator(".st-key-join-code code").inner_text().strip()
     shown = page.locator(".st-key-join-code img").get_attribute("src") or ""
@@ -93,7 +93,7 @@ def test_a_class_is_joined_from_another_machine_by_the_address_that_its_qr_code_
             page.get_by_role("button", name="Join").click()
             expect(page.get_by_text("Wait for your teacher")).to_be_visible()
             expect(teacher.page.get_by_role("cell", name="Noor")).to_be_visible()
-            page.goto(address.replace("/Lesson", "/History"))
+            page.goto(address.replace("/Class", "/History"))
             expect(page.get_by_text("Join your class")).to_be_visible()
         finally:
             there.close()

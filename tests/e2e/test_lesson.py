@@ -29,7 +29,7 @@ NAMES = ("Noor", "Ash", "禾")
 
 def at(viewer: Viewer, **address: str) -> Page:
     query = "&".join(f"{name}={value}" for name, value in address.items())
-    viewer.page.goto(f"{viewer.app.url}/Lesson?{query}")
+    viewer.page.goto(f"{viewer.app.url}/Class?{query}")
     return viewer.page
 
 
@@ -77,7 +77,7 @@ def test_a_class_of_thirty_joins_guesses_strikes_and_asks_while_one_remote_moves
         board.wait_for_url(lambda url: "teacher" not in url)
         assert board.evaluate(_FITS) == []
         for student, name in zip(students, NAMES, strict=True):
-            student.page.goto(f"{app.url}/Lesson")
+            student.page.goto(f"{app.url}/Class")
             student.page.get_by_label("Code on the teacher's screen").fill(code)
             student.page.get_by_role("button", name="Join the class").click()
             student.page.get_by_label("Your nickname").fill(name)

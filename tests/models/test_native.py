@@ -85,12 +85,12 @@ def _build(
     monkeypatch.setenv("PATH", str(fakes), prepend=os.pathsep)
     monkeypatch.setenv("CXX", "any")
     said: list[tuple[str, float | None]] = []
-    return native.build(settings, Path("model.gguf"), 2, lambda words, part: said.append((words, part))), said
+    return native.build(settings, Path("model.gguf"), 2, lambda words, part: said.append((words, part)), turns=1), said
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="compiles with cmake and a Unix compiler")
 class TestABuild:
-    def test_that_agrees_and_is_quicker_is_kept_with_its_figures_and_gets_a_server_of_its_own(
+    def test_that_agrees_and_is_quicker_is_kept_and_gets_a_server_of_its_own_and_one_that_is_no_good_leaves_it_in_place(
         self, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         model = embedded_model("smollm2-135m")
@@ -109,6 +109,16 @@ class TestABuild:
         assert site
         assert (Path(site) / "xllamacpp.py").is_file()
         assert RunFolder.of(model, settings).path != before
+        for made, words in (
+            ({"share": 0.3}, "something else"),
+            ({"rate": 19.0}, "not quicker"),
+            ({"code": 3}, "could not be compiled (code 3)"),
+        ):
+            with pytest.raises(NativeBuildError) as e:
+                _build(settings, monkeypatch, **made)  # type: ignore[arg-type]
+            assert words in str(e.value)
+            assert native.current(settings) == built, "one that is no good takes the place of one that is"
+            assert [one.name for one in native.folder(settings).parent.iterdir()] == [native.folder(settings).name]
         # On another processor it is not used: it may hold instructions that this one does not know.
         monkeypatch.setattr(native, "processor", lambda: "another")
         assert native.site(settings) is None
@@ -116,25 +126,6 @@ class TestABuild:
         assert native.remove(settings)
         assert not native.remove(settings)
         assert RunFolder.of(model, settings).path == before
-
-    @pytest.mark.parametrize(
-        ("made", "words"),
-        [
-            ({"share": 0.3}, "something else"),
-            ({"rate": 19.0}, "not quicker"),
-            ({"code": 3}, "could not be compiled (code 3)"),
-        ],
-        ids=["says something else", "slower", "not compiled"],
-    )
-    def test_that_is_no_good_leaves_nothing_and_the_one_before_in_place(
-        self, settings: Settings, monkeypatch: pytest.MonkeyPatch, made: dict[str, float], words: str
-    ) -> None:
-        good, _ = _build(settings, monkeypatch)
-        with pytest.raises(NativeBuildError) as e:
-            _build(settings, monkeypatch, **made)  # type: ignore[arg-type]
-        assert words in str(e.value)
-        assert native.current(settings) == good
-        assert [one.name for one in native.folder(settings).parent.iterdir()] == [native.folder(settings).name]
 
     def test_needs_a_compiler_and_cmake_and_says_so(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", str(settings.cache_dir))

@@ -33,7 +33,7 @@ def own_rooms(monkeypatch: pytest.MonkeyPatch) -> room.Rooms:
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
-    def opened(asker: Asker, path: str = "pages/Lesson.py", **address: str) -> AppTest:
+    def opened(asker: Asker, path: str = "pages/Class.py", **address: str) -> AppTest:
         monkeypatch.setattr(who, "asked_for_asker", [lambda: asker])
         at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60)
         if path != "app.py":

@@ -22,7 +22,7 @@ from ui.common.answer import set_text
 
 
 def opened(**address: str) -> AppTest:
-    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).switch_page("pages/Lesson.py")
+    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).switch_page("pages/Class.py")
     for name, value in address.items():
         at.query_params[name] = value
     return at.run()
@@ -206,3 +206,11 @@ def test_one_remote_moves_the_board_and_the_students_and_the_class_screen_loses_
     assert not [b for b in teacher.button if b.key == "remote_next"]
     teacher.button(key="remote_back").click().run()
     assert live.record.step == "needed-shown" and "The answer was there" in words(student.run().main)
+
+
+def test_the_address_of_before_leads_to_class_with_all_that_it_carries():
+    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).switch_page("pages/Lesson.py")
+    at.query_params["room"] = "ABC123"
+    at.run()
+    assert not at.exception
+    assert "There is no room 'ABC23'" in words(at.main), words(at.main)

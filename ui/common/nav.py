@@ -16,7 +16,7 @@ FINE_TUNE = ("pages/Fine-tune.py", N_("Fine-tune"), ":material/exercise:")
 LABEL = ("pages/Label.py", N_("Label"), ":material/checklist:")
 HISTORY = ("pages/History.py", N_("History"), ":material/history:")
 SETTINGS = ("pages/Settings.py", N_("Settings"), ":material/tune:")
-LESSON = ("pages/Lesson.py", N_("Class"), ":material/school:")
+LESSON = ("pages/Class.py", N_("Class"), ":material/school:")
 TRAFFIC = ("pages/Traffic.py", N_("Traffic"), ":material/swap_calls:")
 PAGES = (ASK, SEARCH, ELASTICITY, EXPERIMENTS, ESTIMATORS, SETUP, FINE_TUNE, LABEL, TRAFFIC, LESSON, HISTORY, SETTINGS)
 

@@ -102,9 +102,9 @@ def _delete(live: LiveRoom) -> None:
 def address(live: LiveRoom, **more: str) -> str:
     """The room's address as a person would type it; in a class as students reach it, wherever this page was opened."""
     here = urlsplit(str(st.context.url or ""))
-    base = f"{here.scheme}://{here.netloc}{here.path}" if here.netloc else "/Lesson"
+    base = f"{here.scheme}://{here.netloc}{here.path}" if here.netloc else "/Class"
     if not more and (reached := access.class_base()) is not None:
-        base = f"{reached}/Lesson"
+        base = f"{reached}/Class"
     rest = "".join(f"&{name}={quote(value)}" for name, value in more.items())
     return f"{base}?room={quote(live.code)}{rest}"
 

@@ -32,7 +32,7 @@ def draw() -> None:
     page(t("Traffic"))
     st.markdown("## " + t("Traffic"), anchors=False)
     st.fragment(_live, run_every=POLL_S)()
-    _how_to_start()
+    _how_to_start(begun=bool(TrafficStore(state.store()).requests(limit=1)))
 
 
 def _live() -> None:
@@ -149,8 +149,8 @@ def _file(traffic: TrafficStore) -> None:
     st.download_button(t("Every request (CSV)"), made, "tale-traffic.csv", "text/csv", icon=":material/download:")
 
 
-def _how_to_start() -> None:
-    with st.expander(t("How requests come here"), icon=":material/settings:"):
+def _how_to_start(*, begun: bool) -> None:
+    with st.expander(t("How requests come here"), icon=":material/settings:", expanded=not begun):
         st.markdown(t("Start the drop-in endpoint and give your program its address in place of the provider's:"))
         st.code(f"{PROGRAM} proxy --upstream https://api.openai.com/v1", language="bash")
         st.markdown(

@@ -128,7 +128,12 @@ def remove(settings: Settings) -> bool:
 
 
 def build(
-    settings: Settings, weights: Path, threads: int, progress: Callable[[str, float | None], None]
+    settings: Settings,
+    weights: Path,
+    threads: int,
+    progress: Callable[[str, float | None], None],
+    *,
+    turns: int = 2,
 ) -> NativeBuild:
     """Compile, try, and keep it if it says what the wheel says and is quicker.
 
@@ -137,6 +142,7 @@ def build(
         weights: The model to try both with.
         threads: Of the server.
         progress: Told what happens, and 0 to 1 or None where it cannot be told.
+        turns: How often each of them is tried, one after the other.
 
     Raises:
         NativeBuildError: A tool is missing, it could not be compiled, it says something else or it is not quicker.
@@ -152,8 +158,8 @@ def build(
         work = Path(made)
         seconds = _compile(work, f"xllamacpp=={wanted} --hash=sha256:{sha256}\n", progress)
         wheel, own = [], []
-        for turn in range(2):
-            progress(t("Comparing it with the shipped one ({turn} of 2)…", turn=turn + 1), None)
+        for turn in range(turns):
+            progress(t("Comparing it with the shipped one ({turn} of {turns})…", turn=turn + 1, turns=turns), None)
             wheel.append(_tried(None, weights, threads))
             own.append(_tried(work / "site", weights, threads))
         found = NativeBuild(
