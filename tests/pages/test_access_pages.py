@@ -161,8 +161,8 @@ def test_a_member_shares_a_result_with_one_person_by_name(opened: Opened, team: 
         store().finish_session(mine, "done")
     at = opened(ADA, "app.py", session=mine)
     assert "Only you and owners see this." in words(at.main) and not at.exception
-    assert at.multiselect(key="sharing_people").options == ["Ben"]
-    at.multiselect(key="sharing_people").select("Ben").run()
+    assert at.pills(key="sharing_people").options == ["Ben"]
+    at.pills(key="sharing_people").select("Ben").run()
     at.button(key="sharing_with").click().run()
     assert "Seen by: Ben" in words(at.main)
     ben = opened(Asker("member", "Ben"), "app.py", session=mine)

@@ -57,7 +57,8 @@ def box(
         except TaleError as e:
             st.error(literal(str(e), 400), icon=":material/error:")
             return
-        people = st.multiselect(t("People"), there, key=f"{key}_people", placeholder=t("Choose members of the team"))
+        # All in sight: a list that unfolds would cover the buttons below.
+        people = st.pills(t("People"), there, key=f"{key}_people", selection_mode="multi")
         st.caption(t("Who sees something reads it and starts from it. Only its owner changes it."))
         ways = (
             ("with", t("Share with them"), "person_add", not people),
