@@ -42,9 +42,9 @@ async def opening(app: object) -> AsyncIterator[None]:
     with suppress(TaleError):  # Every page says it.
         address, port, scheme = _listens()
         bases = said.bases(address, port, scheme=scheme)
-        told = said.told_at_start(policy(), bases, class_base(), picture=sys.stderr.isatty())
-        if told and not config.get_option("logger.hideWelcomeMessage"):
-            print(told, file=sys.stderr, flush=True)
+        links = said.told_at_start(policy(), bases, class_base(), picture=sys.stderr.isatty())
+        if links and not config.get_option("logger.hideWelcomeMessage"):
+            print(links, file=sys.stderr, flush=True)
     yield
 
 

@@ -367,8 +367,8 @@ class _Run:
         tokens, prompt = call.completion_tokens, call.prompt_tokens
         # An answer that a limit cut, or that failed, tells nothing about the template.
         if call.status == "done" and not call.cut and tokens is not None and prompt is not None:
-            told = (question, call.requested_budget, call.outcome, tokens, prompt)
-            answer = Answer(*told, refused=call.refused, visible=call.visible_tokens)
+            figures = (question, call.requested_budget, call.outcome, tokens, prompt)
+            answer = Answer(*figures, refused=call.refused, visible=call.visible_tokens)
             self._answers[template].append(answer)
             self._done += 1
             if call.source != "cached":

@@ -145,18 +145,18 @@ class _Drawing:
             if kind == "vanilla":
                 self._band(ends, [point] * 2, main.unit, color)
             said = N_("vanilla: {n:,.0f} tokens") if kind == "vanilla" else N_("direct answer: {n:,.0f} tokens")
-            told = t(said, n=point.tokens_mean)
+            name = t(said, n=point.tokens_mean)
             self._figure.add_trace(
                 graph_objects().Scatter(
                     x=ends, y=[mean] * 2, mode="lines", line={"color": color, **line}, showlegend=False,
-                    hovertemplate=f"{told}<extra></extra>",
+                    hovertemplate=f"{name}<extra></extra>",
                 ),
                 row=1, col=1,
             )  # fmt: skip
             over = kind == "vanilla" and main.budgets and (main.budgets[-1].tokens_mean or 0) > point.tokens_mean
             # The vanilla level's words stand at the left, where the ideal range is never and a rebound is seldom.
             at, side, step = (self._frame.x0, "left", 4) if kind == "vanilla" else (self._frame.x1, "right", -4)
-            self._words(told, at, mean, side, "top" if over else "bottom", color=color, shift=(step, -1 if over else 1))
+            self._words(name, at, mean, side, "top" if over else "bottom", color=color, shift=(step, -1 if over else 1))
         vanilla = main.level("vanilla")
         if self._graded and vanilla is not None and vanilla.accuracy is not None:
             self._figure.add_trace(

@@ -53,7 +53,7 @@ def _bars(figure: Figure, names: Sequence[str], points: Sequence[SweepPoint], co
     parts = [(t("answer"), [(p.visible_tokens_mean if thinks else p.tokens_mean) or 0 for p in points], 1.0)]
     if thinks:
         parts.append((t("thinking"), [p.thinking_tokens_mean or 0 for p in points], 0.4))
-    told = [words.mean_tokens(p) for p in points]
+    hints = [words.mean_tokens(p) for p in points]
     for name, heights, alpha in parts:
         figure.add_trace(
             graph_objects().Bar(
@@ -66,7 +66,7 @@ def _bars(figure: Figure, names: Sequence[str], points: Sequence[SweepPoint], co
     means = [p.tokens_mean or 0 for p in points]
     figure.add_trace(
         graph_objects().Scatter(
-            x=list(names), y=means, mode="markers", showlegend=False, hovertext=told, hoverinfo="text",
+            x=list(names), y=means, mode="markers", showlegend=False, hovertext=hints, hoverinfo="text",
             marker={"size": 7, "color": colors.budgeted}, cliponaxis=False,
             error_y={
                 "type": "data", "symmetric": False, "width": 4, "thickness": 1.6, "color": colors.text,

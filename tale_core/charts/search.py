@@ -191,8 +191,8 @@ def _step_words(step: SearchStep, between: str | None = None) -> str:
     asked = step.budget if isinstance(step.budget, str) else t("budget {budget}", budget=step.budget)
     asked = t("no budget") if step.budget is None else asked
     spent = t("{asked}: {tokens} tokens", asked=asked, tokens=number(step.tokens))
-    told = [spent, *apart_words(step.visible_tokens, step.thinking_tokens), outcome_words(step).lower()]
-    return (t(", ") if between is None else between).join(told)
+    parts = [spent, *apart_words(step.visible_tokens, step.thinking_tokens), outcome_words(step).lower()]
+    return (t(", ") if between is None else between).join(parts)
 
 
 def thinks(steps: Sequence[SearchStep]) -> bool:

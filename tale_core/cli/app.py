@@ -64,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
         with AppProcesses(args.processes, args.port, args.address) as apps:
             say(f"{args.processes} processes on http://{args.address}:{args.port}, until Ctrl-C.", file=sys.stderr)
             reached = opening.bases(args.address, args.port)
-            if told := opening.told_at_start(policy, reached, students, picture=sys.stderr.isatty()):
-                say(told, file=sys.stderr)
+            if links := opening.told_at_start(policy, reached, students, picture=sys.stderr.isatty()):
+                say(links, file=sys.stderr)
             while True:
                 time.sleep(1)
                 apps.tend()

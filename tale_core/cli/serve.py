@@ -99,8 +99,8 @@ async def _serve(choice: ModelChoice, held: socket.socket, key: str | None, args
         lambda: preparation(choice.base).server(choice.adapter), model=name, adapter=choice.adapter, api_key=key
     )
     variable = args.api_key_env
-    told = {"base_url": f"http://{LOOPBACK}:{held.getsockname()[1]}/v1", "api_key": None if key else gate.api_key}
-    _tell(told | ({"api_key_env": variable} if key else {}) | {"model": name, "slots": info.slots}, as_json=args.json)
+    served = {"base_url": f"http://{LOOPBACK}:{held.getsockname()[1]}/v1", "api_key": None if key else gate.api_key}
+    _tell(served | ({"api_key_env": variable} if key else {}) | {"model": name, "slots": info.slots}, as_json=args.json)
     config = uvicorn.Config(gate, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S)
     try:
         await uvicorn.Server(config).serve(sockets=[held])
@@ -108,11 +108,11 @@ async def _serve(choice: ModelChoice, held: socket.socket, key: str | None, args
         await gate.aclose()
 
 
-def _tell(told: dict[str, Any], *, as_json: bool) -> None:
+def _tell(served: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        emit(told)
+        emit(served)
     else:
-        key = told["api_key"] or f"what the variable {told['api_key_env']} holds"
-        say(f"base_url {told['base_url']}\napi_key  {key}\nmodel    {told['model']}")
+        key = served["api_key"] or f"what the variable {served['api_key_env']} holds"
+        say(f"base_url {served['base_url']}\napi_key  {key}\nmodel    {served['model']}")
     sys.stdout.flush()
     say("Serving on this machine only, until Ctrl-C.", file=sys.stderr)

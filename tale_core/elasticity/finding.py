@@ -53,8 +53,8 @@ def finding(plan: SweepPlan, result: SweepResult, *, known: bool) -> str:
     curve = t("{sentence}.", sentence=_curve(result, vanilla, means, alike=alike))
     if result.stop_reason == "running":
         curve = t("So far: {found}", found=f"{curve[0].lower()}{curve[1:]}")
-    told = _cannot_be_judged(result, alike=alike) and _rise(result, means, alike=alike) in curve
-    same = t("At temperature 0 the repeats are one and the same measurement.") if alike and not told else ""
+    explained = _cannot_be_judged(result, alike=alike) and _rise(result, means, alike=alike) in curve
+    same = t("At temperature 0 the repeats are one and the same measurement.") if alike and not explained else ""
     return joined(curve, _right(result, known=known), _truncated(result), same, early)
 
 

@@ -250,8 +250,8 @@ def _elasticity(view: SweepView) -> dict[str, list[str]]:
     found = {slope.high: slope.elasticity for slope in slopes(view.result)} if view.result else {}
     if not found or view.result is None:
         return {}
-    told = [found.get(p.budget) if isinstance(p.budget, int) else None for p in view.result.points]
-    return {t("Elasticity"): ["–" if e is None else f"{e:.2f}" for e in told]}
+    shown_at = [found.get(p.budget) if isinstance(p.budget, int) else None for p in view.result.points]
+    return {t("Elasticity"): ["–" if e is None else f"{e:.2f}" for e in shown_at]}
 
 
 def _level(p: SweepPoint) -> str:
@@ -266,8 +266,8 @@ def level_words(level: Level) -> str:
 
 
 def _outcomes(p: SweepPoint) -> str:
-    told = outcome_counts(p.outcomes, refused=p.refused)
-    return t(", ").join(t("{n} {outcome}", n=n, outcome=kind.word) for kind, n in told if n > 0)
+    counts = outcome_counts(p.outcomes, refused=p.refused)
+    return t(", ").join(t("{n} {outcome}", n=n, outcome=kind.word) for kind, n in counts if n > 0)
 
 
 def comparable(view: SweepView, overlays: Sequence[Named]) -> tuple[bool, list[Named], list[str]]:

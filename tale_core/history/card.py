@@ -201,5 +201,5 @@ def _said(bar: Bar) -> str:
     if bar.outcome in (None, Outcome.UNGRADED):
         return tokens
     kind = outcome_kind(bar.outcome)
-    told = t("{tokens}, {outcome}", tokens=tokens, outcome=t(kind.phrase))
-    return f"{TICKS.get(bar.outcome, kind.sign)} {told}"
+    words = t("{tokens}, {outcome}", tokens=tokens, outcome=t(kind.phrase))
+    return f"{TICKS.get(bar.outcome, kind.sign)} {words}"

@@ -288,17 +288,17 @@ async def open_client(
         from tale_core.models.embedded.client import AdaptedClient
 
         return AdaptedClient(client, choice.adapter, choice.model)
-    told = _in_words(notice) if notice else None
+    on_retry = _in_words(notice) if notice else None
     if choice.kind == "group":
         from tale_core.models.groups.client import open_group
 
         found = read_secrets() if secrets is None else secrets
-        return await asyncio.to_thread(open_group, group(choice.model), secrets=found, on_retry=told, retry=retry)
+        return await asyncio.to_thread(open_group, group(choice.model), secrets=found, on_retry=on_retry, retry=retry)
     from tale_core.models.client.openai_compatible import OpenAIClient
 
     # Importing the SDK and opening TLS takes a while: not in the loop that other answers stream through.
     endpoint = endpoint_of(choice, secrets=secrets, key=key)
-    return await asyncio.to_thread(OpenAIClient, endpoint, on_retry=told, retry=retry)
+    return await asyncio.to_thread(OpenAIClient, endpoint, on_retry=on_retry, retry=retry)
 
 
 def _in_words(notice: Callable[[str], None]) -> Callable[[Retry], None]:

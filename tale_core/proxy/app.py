@@ -211,6 +211,7 @@ class _Request:
         )  # fmt: skip
         self._told: dict[str, str] = {}
         self._fallback = ""
+        self._over_once = False
         self._began = time.monotonic()
         self._first: float | None = None
 
@@ -230,7 +231,8 @@ class _Request:
                 asked = proxy.request("POST", CHAT, self._query, self._headers, body)
                 await _Through(send, self._told, self._over, self._note_first).of(asked, self._or_plain)
         except asyncio.CancelledError:
-            proxy.book.end_later(self._ended("left"))
+            if not self._over_once:  # It may have had its whole answer, and gone before the connection was closed.
+                proxy.book.end_later(self._ended("left"))
             raise
 
     async def _changed(self) -> Changed | None:
@@ -263,6 +265,7 @@ class _Request:
         self._first = self._first or time.monotonic() - self._began
 
     def _ended(self, status: Any, **known: Any) -> Passed:
+        self._over_once = True
         took = time.monotonic() - self._began
         return replace(self._passed, status=status, ttft_s=self._first, latency_s=took, **known)
 

@@ -10,6 +10,7 @@ import logging
 from contextlib import suppress
 
 from tale_core.errors import StoreError
+from tale_core.proxy.telemetry import Telemetry
 from tale_core.store import Passed, TrafficStore
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class Book:
     """
 
     def __init__(self, store: TrafficStore) -> None:
-        self._store = store
+        self._store, self._telemetry = store, Telemetry()
         self._begun: list[Passed] = []
         self._ended: list[Passed] = []
         self._written = asyncio.Event()
@@ -39,11 +40,13 @@ class Book:
 
     async def end(self, passed: Passed) -> None:
         """Likewise; the row goes to the store even if whoever waits for it is cancelled."""
+        self._telemetry.tell(passed)
         self._ended.append(passed)
         await self._commit()
 
     def end_later(self, passed: Passed) -> None:
         """The same without waiting, for a request whose client has gone."""
+        self._telemetry.tell(passed)
         self._ended.append(passed)
         self._start()
 

@@ -143,21 +143,21 @@ class Readiness:
 
     def sentences(self) -> list[str]:
         """What was found, for people: of the template, the searches, the budgets."""
-        told = [t("Which prompt template this model obeys is not known yet.")]
+        found = [t("Which prompt template this model obeys is not known yet.")]
         if self.template is not None:
             title = t(TEMPLATES[self.template.template].english_title)
-            told = [t("Template: {title}. {reason}", title=title, reason=self.template.entry.reason)]
+            found = [t("Template: {title}. {reason}", title=title, reason=self.template.entry.reason)]
         if self.rows:
             before, after = (sum(getattr(r, n) for r in self.rows) for n in ("vanilla_tokens", "optimal_tokens"))
-            told.append(
+            found.append(
                 t("{n} searches: under the best budget that was found an answer takes {percent:.0f} % fewer tokens.",
                   n=len(self.rows), percent=100 * (1 - after / before))
             )  # fmt: skip
         if self.estimator is not None:
-            told.append(t("A budget for a new question: {reason}", reason=self.estimator.metadata.report.reason))
+            found.append(t("A budget for a new question: {reason}", reason=self.estimator.metadata.report.reason))
         elif self.budget is not None:
-            told.append(t("One budget for all questions, the middle of what was found: {n} tokens.", n=self.budget))
-        return told
+            found.append(t("One budget for all questions, the middle of what was found: {n} tokens.", n=self.budget))
+        return found
 
 
 class Cost(NamedTuple):

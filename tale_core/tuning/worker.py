@@ -140,8 +140,8 @@ def train(run: TuneRun, reporter: Reporter) -> None:
     reporter.phase("exporting", t("Writing the adapter…"))
     strip_base(into, base.hub)
     gguf = run.path / adapters.GGUF
-    told = f"TALE-PT, {plan.method}, {len(examples.train)} examples"
-    write_gguf(into, gguf, shape, about=told, writes=examples.writes)
+    description = f"TALE-PT, {plan.method}, {len(examples.train)} examples"
+    write_gguf(into, gguf, shape, about=description, writes=examples.writes)
     made = adapters.save(about(run, base, examples, asdict(done)), gguf, into)
     _fits(made, base)
     run.tidy()

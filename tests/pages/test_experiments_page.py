@@ -359,7 +359,7 @@ def test_an_answer_that_failed_or_was_not_asked_says_so() -> None:
     at.toggle(key="exp_answers").set_value(True).run()
     assert "The endpoint failed (500)." in words(at.error)
     box(at, "Question").set_value(5).run()
-    assert not at.exception and words(at.main).count("Not asked.") == 2
+    assert not at.exception and words(at.main).count("Not asked.") == 3
 
 
 def test_what_models_files_and_names_say_is_shown_literally() -> None:

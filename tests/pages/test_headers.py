@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ui import first_frame
 from ui.headers import StrictHeaders, content_security_policy, headers
 
 
@@ -31,3 +32,9 @@ def test_the_policy_lets_in_nothing_of_elsewhere_and_nothing_inline_but_what_it_
     assert [name for name, value in policy.items() if "unsafe-inline" in value] == ["style-src"]
     # Streamlit's own page has one such script; the day it has another, a look at it is due.
     assert headers()["content-security-policy"].count("sha256-") == 1
+
+
+def test_the_code_of_widgets_on_first_screens_is_fetched_at_once() -> None:
+    page = first_frame._html()
+    for name in first_frame.WIDGETS:  # A name that Streamlit has no more is to be looked for again.
+        assert page.count(f'href="./static/js/{name}.') == 1, name

@@ -52,7 +52,7 @@ def search(at: AppTest, *, answer: str = "42") -> AppTest:
 
 def shown(at: AppTest) -> str:
     """The words below the form."""
-    return words(at.main).split("limit calls or tokens instead.", 1)[1]
+    return words(at.main).split("cap calls or tokens instead.", 1)[1]
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_the_empty_page_is_a_form_with_one_thing_to_press() -> None:
     assert "What is the smallest budget that still works?" in words(at.main)
     assert at.text_input(key="answer").placeholder == "required"
     assert not at.button(key="search").disabled
-    assert [b.key for b in at.main.button] == ["search"]
+    assert [b.key for b in at.main.button] == ["search", "evidence_mine", "play"]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_question_typed_on_ask_is_there_on_search() -> None:
 def test_money_is_not_limited_where_its_price_is_unknown_and_the_page_says_why(bad: BadEndpoint) -> None:
     at = searching(use=endpoint(bad.base_url, "ok"))
     assert at.number_input(key="search_max_cost").disabled
-    assert "The price of this model is unknown, so money cannot be limited" in words(at.main)
+    assert "The price of this model is unknown, so money cannot be capped" in words(at.main)
 
 
 def test_a_search_is_found_told_and_stored(bad: BadEndpoint, gate: threading.Event) -> None:

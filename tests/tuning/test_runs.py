@@ -206,10 +206,12 @@ def test_after_a_measurement_the_same_run_trains(monkeypatch, installed):
 
 
 def test_a_process_that_leaves_late_says_nothing_about_the_one_that_goes_on(monkeypatch, installed):
-    process(monkeypatch, "state(status='done', phase='ended'); time.sleep(0.7)")
+    leaves = "state(status='done', phase='ended')\nwhile not (run.path / 'leave').exists(): time.sleep(0.01)"
+    process(monkeypatch, leaves)
     run = job.start(plan(), samples.examples(), measure_only=True)
     until(lambda: not run.state().running)
-    process(monkeypatch, "state(step=1, phase='training'); time.sleep(2); state(status='done', phase='ended')")
+    go = "(run.path / 'leave').touch()"
+    process(monkeypatch, f"state(step=1, phase='training'); {go}; time.sleep(0.5); state(status='done', phase='ended')")
     job.resume(run)
     assert {state.status for state in job.follow(run, every_s=0.02)} == {"running", "done"}
 

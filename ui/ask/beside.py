@@ -130,6 +130,6 @@ def _name(call: CallView) -> str:
     record = call.record
     kind = outcome_kind(record.outcome, refused=record.refused)
     tokens = tn("{n:,} token", "{n:,} tokens", record.completion_tokens or call.pieces)
-    told = t("{tokens}, {outcome}", tokens=tokens, outcome=t(kind.phrase))
+    answer = t("{tokens}, {outcome}", tokens=tokens, outcome=t(kind.phrase))
     sign = TICKS.get(record.outcome, kind.sign)
-    return sanitize(f"{level_title(record.level or 0)} · {sign} {told}")
+    return sanitize(f"{level_title(record.level or 0)} · {sign} {answer}")

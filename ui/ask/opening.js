@@ -32,7 +32,7 @@ function element(name, className, markup = "") {
 function roomy(root, data) {
   if (!matchMedia("(max-width: 640px)").matches) return data.height;
   for (let e = root.host ?? root; e && !e.classList.contains("st-key-opening"); e = e.parentElement)
-    if (Math.abs(e.getBoundingClientRect().height - data.height) < 2) e.style.height = `${data.tall}px`;
+    if (Math.abs(e.getBoundingClientRect().height - data.height) < 2) e.style.height = e.style.minHeight = `${data.tall}px`;
   return data.tall;
 }
 

@@ -131,5 +131,7 @@ def _examples() -> None:
             session = recording.session
             path, title, icon = OF_KIND[session.kind]
             label = literal(fitting(session.question.text, history_list.TITLE), history_list.TITLE)
-            st.page_link(path, label=label, icon=icon, query_params=state.address() or None)
+            # A button, and no link: a link has less height than what stands there until the browser has its code.
+            if st.button(label, key=f"example_{recording.name}", icon=icon, type="tertiary", wrap=True):
+                st.switch_page(path, query_params=state.address() or None)
             st.markdown(f":small[{literal(lesson.finding(recording), 400)} :gray[{t(title)}]]")

@@ -31,6 +31,8 @@ SECTIONS = {
     "import": (N_("Import known answers"), ":material/upload_file:"),
     "export": (N_("Export"), ":material/download:"),
 }
+FORM_HEIGHT = 150
+"""Of the box for a name with its button: what stands below does not move when they are there."""
 FOR_OWNERS = ("import", "export")
 """Sections about everybody's labels and questions at once."""
 
@@ -129,7 +131,8 @@ def _welcome(labeling: Labeling) -> None:
             "table and the training data follow at once, and every step can be undone."
         )
     )
-    with st.form("label_name", border=False, width=420):
+    room = st.container(height=FORM_HEIGHT, border=False)
+    with room, st.form("label_name", border=False, width=420):
         typed = st.text_input(t("Your name"), key="label_typed_name", max_chars=MAX_NAME, autocomplete="off")
         focus("label_typed_name")
         pressed = st.form_submit_button(t("Begin"), type="primary", icon=":material/checklist:")

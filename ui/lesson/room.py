@@ -9,7 +9,6 @@ from urllib.parse import quote, urlsplit
 
 import streamlit as st
 
-from tale_core.access.opening import qr_png
 from tale_core.errors import InputError, StoreError
 from tale_core.i18n import joined, language, t, tn
 from tale_core.lessons import lesson
@@ -113,7 +112,7 @@ def address(live: LiveRoom, **more: str) -> str:
 def join_code(live: LiveRoom, *, width: int, to_copy: bool = False) -> None:
     """The room's address as a picture that phones read, and in words."""
     with st.container(key="join-code", gap="small", width="content"):
-        st.image(qr_png(address(live)), width=width, alt=t("The address as a code for phones"))
+        st.image(stage.picture(address(live)), width=width, alt=t("The address as a code for phones"))
         if to_copy:
             st.code(address(live), language=None, width="content")
         else:

@@ -93,7 +93,7 @@ def _beat(live: LiveRoom, address: str, arc: Arc, mine: bool, go: Go) -> None:
         "address": t("or read the code with a phone"),
         "here": t("The room is closed.") if live.record.status == "closed" else here,
         "alt": t("The address as a code for phones"),
-        "qr": _picture(address),
+        "qr": picture(address),
     }
     words = {"room": live.code, "leave": ""}
 
@@ -105,7 +105,8 @@ def _beat(live: LiveRoom, address: str, arc: Arc, mine: bool, go: Go) -> None:
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
-def _picture(address: str) -> str:
+def picture(address: str) -> str:
+    """An address as a QR code, inside of the page: nothing more is fetched for it when the page is drawn again."""
     return f"data:image/png;base64,{b64encode(qr_png(address)).decode()}"
 
 

@@ -89,5 +89,5 @@ def import_gguf(path: Path, *, name: str, base: str, weights: Path) -> Adapter:
     check_fits(name, header, base_header(weights))
     # Of what somebody else trained nothing is known: it is asked the plain question.
     writes = "lines" if header.text(WRITES) == "lines" else "words"
-    told = {"name": name, "base": base, "method": "imported", "writes": writes}
-    return save({**told, "created": datetime.now(UTC).isoformat()}, path)
+    origin = {"name": name, "base": base, "method": "imported", "writes": writes}
+    return save({**origin, "created": datetime.now(UTC).isoformat()}, path)

@@ -256,8 +256,8 @@ def choices(chunk: object) -> Iterator[Mapping[str, Any]]:
 
 def logprobs(choice: Mapping[str, Any]) -> Iterator[float]:
     """The log-probabilities of the tokens of a choice that are any."""
-    told = choice.get("logprobs")
-    found = told.get("content") if isinstance(told, Mapping) else None
+    given = choice.get("logprobs")
+    found = given.get("content") if isinstance(given, Mapping) else None
     for one in found if isinstance(found, list) else ():
         value = one.get("logprob") if isinstance(one, Mapping) else None
         if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
