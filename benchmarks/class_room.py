@@ -47,6 +47,7 @@ class Room:
     Attributes:
         began: Calls by seat.
         ended: Those that have ended.
+        able: Seats that can ask: those of the teacher's process.
         fair: Calls by seat from when all were in until the limit.
         cap: Calls that it may make; None until the limit is set.
         late: Requests that came later than `WITHIN_S` after the pause.
@@ -57,6 +58,7 @@ class Room:
     id: str = ""
     began: dict[str, int] = field(default_factory=dict)
     ended: dict[str, int] = field(default_factory=dict)
+    able: set[str] = field(default_factory=set)
     fair: dict[str, int] = field(default_factory=dict)
     students: int = STUDENTS
     cap: int | None = None
@@ -82,11 +84,14 @@ def run(options: Options) -> PartResult:
         with fixed_endpoint(LATENCY_S) as url, app(Path(folder), url, log, options.processes, **more) as (port, _):
             options.say(f"{students} students for {seconds:.0f} s, {options.processes} process(es) of the app")
             lesson = _lesson(port, url, data, seconds, chance=random.Random(options.seed), students=students)
-            seen, room = asyncio.run(lesson)
+            try:
+                seen, room = asyncio.run(lesson)
+            except TimeoutError as e:
+                raise MeasurementError(f"a click of the teacher was not answered within {LONGEST_S:.0f} s") from e
             asked = asked_of(url)
         told = log.read_text(encoding="utf-8", errors="replace")
     seen.problems += [line for line in told.splitlines() if "Traceback" in line or " ERROR " in line]
-    return _result(seen, room, asked, seconds, (before, busy()), options.processes)
+    return result_of(seen, room, asked, seconds, (before, busy()), options.processes)
 
 
 async def _lesson(
@@ -155,6 +160,8 @@ async def _student(
             )
             await viewer.settled()
             seat = await asyncio.to_thread(_seat, room, f"Student {number}")
+            if viewer.has("FormSubmitter:seat_ask-Ask"):
+                room.able.add(seat)
             asks = 0
             while not room.over and room.cap is None and viewer.has("FormSubmitter:seat_ask-Ask"):
                 asks += 1
@@ -194,17 +201,17 @@ async def _until(moment: float) -> None:
     await asyncio.sleep(max(0.0, moment - time.monotonic()))
 
 
-def _result(
+def result_of(
     seen: Seen, room: Room, asked: int, seconds: float, loads: tuple[float, float], processes: int
 ) -> PartResult:
     every = sorted(ms for times in seen.times.values() for ms in times)
-    if len(every) < room.students or not room.fair:
+    if len(every) < room.students or not room.able or room.late is None or room.cap is None:
         raise MeasurementError(f"nothing to measure: {seen.problems[:3]}")
-    counts = sorted(room.fair.values())
+    counts = sorted(room.fair.get(seat, 0) for seat in room.able)
     figures = {
         "errors seen": (0.0, float(len(seen.problems))),
-        "calls beside the room's limit": (0.0, float(abs(asked - (room.cap or 0)))),
-        f"calls later than {WITHIN_S:g} s after the pause": (0.0, float(room.late if room.late is not None else -1)),
+        "calls beside the room's limit": (0.0, float(abs(asked - room.cap))),
+        f"calls later than {WITHIN_S:g} s after the pause": (0.0, float(room.late)),
         "calls between the most and the fewest of a student": (float(MOST_APART), float(counts[-1] - counts[0])),
     }
     p95 = p95_of(every)
@@ -229,7 +236,7 @@ def _result(
         ),
         data={"seconds": seconds, "students": room.students, "processes": processes, "asked": asked, "cap": room.cap,
               "late": room.late, "calls": counts, "times_ms": dict(seen.times), "problems": seen.problems,
-              "load": loads, "longest_wait_s": LONGEST_S},
+              "load": loads},
         notes=(f"The endpoint was asked {asked} times, the room's limit was {room.cap}. From when all were in until "
                f"that limit was set a student made {counts[0]} to {counts[-1]} calls. They ran on the same machine; "
                f"load {loads[0]} before, {loads[1]} after.", *sorted(set(seen.problems))[:5]),

@@ -10,10 +10,16 @@ import pytest
 from streamlit.proto.Alert_pb2 import Alert
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from benchmarks import cluster, db_copy, load
+from benchmarks import class_room, cluster, db_copy, load
 from benchmarks.fixed_endpoint import asked_of, fixed_endpoint
 from benchmarks.load_viewer import Viewer
 from benchmarks.parts import Options
+from tale_core.store import Store, open_store
+
+
+@pytest.fixture
+def store() -> Store:
+    return open_store()
 
 
 def seen(*, ms: float = 100.0, grown: float = 1.0, problems: tuple[str, ...] = ()) -> load.Seen:
@@ -35,6 +41,22 @@ def seen(*, ms: float = 100.0, grown: float = 1.0, problems: tuple[str, ...] = (
 )
 def test_an_error_a_slow_page_and_growing_memory_each_miss_a_goal(found: load.Seen, met: tuple[bool, ...]) -> None:
     assert tuple(goal.met for goal in load.result_of(found, 80.0, (0.0, 0.0)).goals) == met
+
+
+@pytest.mark.parametrize(
+    ("change", "asked", "missed"),
+    [
+        ({}, 40, None), ({}, 41, "limit"), ({}, 39, "limit"), ({"late": 1}, 40, "pause"),
+        ({"fair": {"a": 9, "b": 4}}, 40, "fewest"), ({"fair": {"a": 9}}, 40, "fewest"),
+    ],
+)  # fmt: skip
+def test_a_call_too_many_or_too_late_and_a_student_left_behind_each_miss_a_goal_of_the_class(
+    store: Store, change: dict[str, object], asked: int, missed: str | None
+) -> None:
+    values = {"fair": {"a": 9, "b": 7}, "able": {"a", "b"}, "cap": 40, "late": 0, "students": 2, **change}
+    room = class_room.Room("CODE", store, **values)  # type: ignore[arg-type]
+    goals = class_room.result_of(seen(), room, asked, 60.0, (0.0, 0.0), 1).goals
+    assert [goal.words for goal in goals if not goal.met] == [g.words for g in goals if missed and missed in g.words]
 
 
 def test_one_slow_rerun_in_ten_is_seen_in_the_p95_and_one_in_a_hundred_is_not() -> None:
