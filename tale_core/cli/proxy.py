@@ -56,6 +56,8 @@ def register(commands: Any) -> None:
     replay.set_defaults(command=run_replay, mode="observe", sample=1.0)
     traffic = commands.add_parser("traffic", help="what went through the proxy: savings, agreement, what to do")
     traffic.add_argument("--csv", type=Path, metavar="FILE", help="write every request to a file")
+    traffic.add_argument("--questions", type=Path, metavar="FILE.jsonl", help="write the kept questions whose answer "
+                         "is known, for `models setup --dataset`")  # fmt: skip
     flags.add_store(traffic)
     traffic.set_defaults(command=report)
 
@@ -167,12 +169,23 @@ def run_replay(args: argparse.Namespace) -> int:
 
 def report(args: argparse.Namespace) -> int:
     """Say what went through."""
+    from tale_core.files import write_whole
+    from tale_core.proxy.kept import known_questions
     from tale_core.proxy.report import document, lines
     from tale_core.store import TrafficStore, open_store
 
     traffic = TrafficStore(open_store(args.db))
     if args.csv is not None:
         _write(args.csv, [asdict(one) for one in traffic.requests(limit=None)])
+    if args.questions is not None:
+        rows = known_questions(traffic)
+        try:  # What people asked is for the owner of the file alone.
+            write_whole(
+                args.questions, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows), private=True
+            )
+        except OSError as e:
+            raise InputError(f"{args.questions} cannot be written: {e.strerror}.", "Give another file.") from e
+        say(f"tale: {args.questions}: {len(rows):,} questions", file=sys.stderr)
     found = document(traffic)
     emit(found) if args.json else say("\n".join(lines(found)))
     return OK

@@ -1,11 +1,19 @@
-"""Keeps the texts of a question that was asked both ways, as an Ask: History shows it, and Label judges its answers."""
+"""Keeps the texts of a question that was asked both ways, as an Ask: History shows it, and Label judges its answers.
+
+What is kept, with the answers that are known of it, is a data set like others: searches on it teach an estimator, which
+the change `predicted` then asks.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+from tale_core.errors import NotFoundError
+from tale_core.grading import extract, infer_kind
 from tale_core.proxy.reading import Read
-from tale_core.store import Pair, Store, new_session_id
-from tale_core.store.traffic import TEMPLATE
-from tale_core.types import CallRecord, FinishReason, Message, Question, Role, Sampling, SessionRecord
+from tale_core.store import Pair, Store, TrafficStore, new_session_id
+from tale_core.store.traffic import AGREE, TEMPLATE
+from tale_core.types import CallRecord, FinishReason, Message, Outcome, Question, Role, Sampling, SessionRecord
 
 _FINISHES: dict[str | None, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
 
@@ -31,3 +39,43 @@ def keep(store: Store, pair: Pair, question: Question, plain: Read, changed: Rea
         )
     )  # fmt: skip
     return session_id
+
+
+def known_questions(traffic: TrafficStore) -> list[dict[str, Any]]:
+    """The kept questions whose answer is known, each once, as rows of a data set.
+
+    Known is what a person called right; else what the plain and the changed answer both gave. `known_by` says which:
+    two answers that agree can both be wrong.
+    """
+    traffic.take_labels()
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for pair in traffic.pairs():
+        if pair.session_id is None:
+            continue
+        try:
+            session = traffic.store.get_session(pair.session_id)
+        except NotFoundError:  # deleted by hand
+            continue
+        known = _by_a_person(session) or (_by_both(session) if pair.verdict in AGREE and not pair.fallback else None)
+        key = (pair.model, session.question.text)
+        if known and (key not in rows or rows[key]["known_by"] != "person"):
+            answer, by = known
+            rows[key] = {"question": session.question.text, "answer": answer, "known_by": by, "model": pair.model}
+    return list(rows.values())
+
+
+def _by_a_person(session: SessionRecord) -> tuple[str, str] | None:
+    right = (call for call in session.calls if call.labelled and call.outcome is Outcome.CORRECT)
+    results = (_result(call.text, session.question) for call in right)
+    return next(((found, "person") for found in results if found), None)
+
+
+def _by_both(session: SessionRecord) -> tuple[str, str] | None:
+    found = next((_result(call.text, session.question) for call in session.calls if call.role == "vanilla"), None)
+    return (found, "both answers") if found else None
+
+
+def _result(text: str, question: Question) -> str | None:
+    """What a grader can find in an answer; None where only the whole of it could be meant."""
+    found = extract(text, infer_kind(question), question.options)
+    return None if found.method == "whole" else found.value

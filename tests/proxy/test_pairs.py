@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tale_core.api.calls import run
 from tale_core.calls.budget_ledger import Limits
+from tale_core.cli.main import main
+from tale_core.datasets.loading import load
 from tale_core.labels.labeling import Labeling
 from tale_core.prompts.messages import answer_messages
 from tale_core.proxy.change import change
 from tale_core.proxy.figures import findings
+from tale_core.proxy.kept import known_questions
 from tale_core.proxy.report import document, lines
 from tale_core.store import QueueFilter, TrafficStore
 from tale_core.types import Question
@@ -107,6 +111,29 @@ def test_people_judge_blindly_what_no_grader_can_and_texts_go_when_their_time_ha
         assert on.traffic.forget_texts() == 1
         assert on.traffic.store.count_sessions() == 0
         assert [pair.verdict for pair in on.traffic.pairs()] == ["agree-person"]
+
+
+def test_kept_questions_with_a_known_answer_are_a_data_set_for_searches(started: Start, tmp_path: Path) -> None:
+    with started(shorter, sample=1.0, changes=(BRIEF,), keep=timedelta(days=1)) as on:
+        for place in (7, 10, 20, 7):  # The changed answers to 10 and 20 are wrong.
+            post(on.url, numbered(place))
+        asked(on)
+        labeling = Labeling(on.traffic.store)
+        labeling.sync()
+        me = labeling.sit_down("me")
+        while (target := labeling.next(me, QueueFilter())) is not None:
+            if target.call is None or "10 apples" not in target.question.text:
+                labeling.skip(me, target)
+            else:
+                labeling.judge(me, target, "right" if "[[10]]" in target.call.text else "wrong")
+            if len(rows := known_questions(on.traffic)) == 2:
+                break
+        known = {row["answer"]: (row["known_by"], row["question"]) for row in rows}
+        assert {answer: by for answer, (by, _) in known.items()} == {"7": "both answers", "10": "person"}
+        file = tmp_path / "mine.jsonl"
+        assert main(["traffic", "--questions", str(file)]) == 0
+        loaded = load(str(file))
+    assert [(q.answer, q.text) for q in loaded.questions] == [(row["answer"], row["question"]) for row in rows]
 
 
 def test_no_text_is_kept_where_nobody_asked_for_it(started: Start) -> None:
