@@ -77,8 +77,19 @@ def run(options: Options) -> PartResult:
             options.say(f"{VIEWERS} people for {seconds:.0f} s, {options.processes} process(es) of the app")
             seen = asyncio.run(_crowd(port, processes, seconds, random.Random(options.seed)))
         told = log.read_text(encoding="utf-8", errors="replace")
-    seen.problems += [line for line in told.splitlines() if "Traceback" in line or " ERROR " in line]
+    seen.problems += faults(told)
     return result_of(seen, seconds, (before, busy()), options.processes)
+
+
+def faults(log: str) -> list[str]:
+    """Errors in a program's log; of a traceback its last line, which says what it was."""
+    found, lines = [], log.splitlines()
+    for at, line in enumerate(lines):
+        if "Traceback" in line:
+            found.append(next((one for one in lines[at + 1 :] if not one.startswith((" ", "\t"))), line))
+        elif " ERROR " in line:
+            found.append(line)
+    return found
 
 
 @contextmanager

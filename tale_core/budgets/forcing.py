@@ -79,10 +79,10 @@ class Now:
                 except StopAsyncIteration:
                     return
         finally:
-            waiting = [one for one in (asked, coming) if one is not None and not one.done()]
-            for one in waiting:
+            both = [one for one in (asked, coming) if one is not None]
+            for one in both:
                 one.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+            await asyncio.gather(*both, return_exceptions=True)  # One that has failed meanwhile is told to nobody else.
 
 
 def closing_words(request: Request) -> str:
