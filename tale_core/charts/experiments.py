@@ -6,7 +6,7 @@ The front is a solid line, since dashes are requested budgets everywhere. It dra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tale_core.charts.curves import OVERLAYS, with_alpha
@@ -70,8 +70,8 @@ def color_of(strategy: str, colors: Palette) -> str:
     return named.get(family(strategy), brief)
 
 
-def tradeoff(found: ExperimentResults, *, colors: Palette = LIGHT) -> Figure | None:
-    """The chart; None while no strategy has both a graded answer and a count of tokens."""
+def tradeoff(found: ExperimentResults, *, colors: Palette = LIGHT, named: Callable[[str], str] = str) -> Figure | None:
+    """The chart; None while no strategy has both a graded answer and a count of tokens. `named` gives their names."""
     rows = [row for row in found.rows if row.output_tokens and row.accuracy]
     if not rows:
         return None
@@ -79,11 +79,11 @@ def tradeoff(found: ExperimentResults, *, colors: Palette = LIGHT) -> Figure | N
     right = 1.12 * max(row.output_tokens.high for row in rows if row.output_tokens) or 1.0
     _front(figure, rows, right, colors)
     for row in rows:
-        _mark(figure, row, color_of(row.strategy, colors))
-    for row, place in zip(rows, places(rows, right), strict=True):
+        _mark(figure, row, color_of(row.strategy, colors), named)
+    for row, place in zip(rows, places(rows, right, named), strict=True):
         assert row.output_tokens and row.accuracy
         figure.add_annotation(
-            text=plain(shortened(row.strategy, LABEL_LETTERS)), showarrow=False,
+            text=plain(shortened(named(row.strategy), LABEL_LETTERS)), showarrow=False,
             x=row.output_tokens.mean, y=row.accuracy.mean, xanchor=place.xanchor, yanchor=place.yanchor,
             xshift=place.dx, yshift=place.dy, font={"size": 13, "color": color_of(row.strategy, colors)},
         )  # fmt: skip
@@ -108,20 +108,20 @@ def _front(figure: Figure, rows: Sequence[StrategyRow], right: float, colors: Pa
     )  # fmt: skip
 
 
-def _mark(figure: Figure, row: StrategyRow, color: str) -> None:
+def _mark(figure: Figure, row: StrategyRow, color: str, named: Callable[[str], str]) -> None:
     tokens, right = row.output_tokens, row.accuracy
     assert tokens and right
     bar = {"type": "data", "symmetric": False, "thickness": 1.6, "width": 3, "color": with_alpha(color, 0.65)}
     message = t(
         "{strategy}: {tokens:,.1f} output tokens, {share} of {n:,} right",
-        strategy=row.strategy,
+        strategy=named(row.strategy),
         tokens=tokens.mean,
         share=words.percent(right.mean),
         n=row.graded,
     )
     figure.add_trace(
         graph_objects().Scatter(
-            x=[tokens.mean], y=[right.mean], mode="markers", name=plain(row.strategy), showlegend=False,
+            x=[tokens.mean], y=[right.mean], mode="markers", name=plain(named(row.strategy)), showlegend=False,
             marker={"color": color, "size": 12, "symbol": _SYMBOLS[family(row.strategy)]},
             error_x={**bar, "array": [tokens.high - tokens.mean], "arrayminus": [tokens.mean - tokens.low]},
             error_y={**bar, "array": [right.high - right.mean], "arrayminus": [right.mean - right.low]},
@@ -130,7 +130,7 @@ def _mark(figure: Figure, row: StrategyRow, color: str) -> None:
     )  # fmt: skip
 
 
-def places(rows: Sequence[StrategyRow], right: float) -> list[Place]:
+def places(rows: Sequence[StrategyRow], right: float, named: Callable[[str], str] = str) -> list[Place]:
     """For each mark a side on which its name lies clear of other names, of marks and of the chart's edge."""
     points = [
         (row.output_tokens.mean / right * _WIDE, row.accuracy.mean * _HIGH)
@@ -140,7 +140,7 @@ def places(rows: Sequence[StrategyRow], right: float) -> list[Place]:
     taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in points]
     chosen: list[Place] = []
     for row, (x, y) in zip(rows, points, strict=True):
-        width = min(len(row.strategy), LABEL_LETTERS) * _LETTER
+        width = min(len(named(row.strategy)), LABEL_LETTERS) * _LETTER
         boxes = [box_of(place, x, y, width) for place in _PLACES]
         costs = [overlap(box, taken) + 10 * _outside(box) for box in boxes]
         best = min(range(len(_PLACES)), key=costs.__getitem__)

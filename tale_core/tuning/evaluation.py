@@ -139,8 +139,10 @@ def _row(row: Mapping[str, Any]) -> StrategyRow:
 
     every, apart = row.get("all_in_tokens"), row.get("against_vanilla")
     changes = ("accuracy", "output_tokens", "all_in_tokens")
+    graded = row.get("graded", row["n"])
+    right = row.get("right", round(graded * (row.get("accuracy") or 0)))
     return StrategyRow(
-        strategy=str(row["strategy"]), planned=row["n"], n=row["n"], failed=0, graded=row["graded"], right=row["right"],
+        strategy=str(row["strategy"]), planned=row["n"], n=row["n"], failed=0, graded=graded, right=right,
         accuracy=interval("accuracy"), accuracy_decided=None, output_tokens=interval("output_tokens"),
         all_in_tokens=None if every is None else Interval(every, every, every), prompt_tokens=None, cost_usd=None,
         latency_s=None, calls=None, reused=0, estimated=0, defaults=0,

@@ -118,7 +118,7 @@ async def test_a_limit_ends_a_sweep_with_everything_found_so_far(limits: Limits,
     whole = [e for e in seen if isinstance(e, CallFinished) and not e.call.cut]
     assert sum(len(p.tokens) for p in last.result.points) == len(whole)
     assert (len(whole) < last.result.spent.calls) == (reason == "limit-tokens"), "one was cut half-way"
-    assert f"The limit on {reason.removeprefix('limit-')} ended the sweep early." in last.result.finding
+    assert f"The cap on {reason.removeprefix('limit-')} ended the sweep early." in last.result.finding
     assert SweepResult.from_document(json.loads(json.dumps(last.result.document()))) == last.result
 
 

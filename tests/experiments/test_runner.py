@@ -360,7 +360,7 @@ async def test_caps_on_calls_tokens_and_money_are_never_exceeded_also_over_resum
     client = SimulatedClient(SimulatedModel.rebounding(), price=price, chunk=20)
     a_plan = plan(10, "vanilla", "tale-zero-shot", concurrency=5, limits=limits, sampling=Sampling(max_tokens=400))
     done = await run(a_plan, client, store)
-    assert "limit on" in done.stop and not done.results.complete
+    assert "cap on" in done.stop and not done.results.complete
     for _ in range(2):
         _within(done.results.spent, limits)
         done = await run(stored_plan(store, done.results.experiment_id), client, store)

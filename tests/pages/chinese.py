@@ -48,7 +48,7 @@ PICKED_FROM_DATA = {"example"}
 """Keys of lists whose options are data."""
 _NOT_LANGUAGE = re.compile(
     r"https?:\S+|[\w./]+/\S+|:material/\w+:|:[a-z]+(?:-[a-z]+)*\[|`[^`]*`|</?\w+/?>|%\{\w+\}|&\w+;|[A-Z]+(?:_[A-Z]+)+"
-    r"|\b[0-9a-f]{32}\b|\b[a-z]+-[a-z0-9]{24}\b"  # Names of uploads and of sessions.
+    r"|\\[a-z]+|\b[0-9a-f]{32}\b|\b[a-z]+-[a-z0-9]{24}\b"  # Names of uploads and of sessions.
 )
 _WORD = re.compile(r"[A-Za-z][A-Za-z_'’]+")
 

@@ -12,6 +12,7 @@ from tale_core.models.choice import ModelChoice
 from tale_core.models.endpoints import api_key
 from tale_core.runs import runner as jobs
 from tale_core.store import deeds, open_store
+from tale_core.store.repository import Belonging
 from tale_core.types import Question
 from tests.support.bad_endpoint import BadEndpoint
 
@@ -37,7 +38,7 @@ def test_a_run_is_its_starters_and_nobody_else_finds_it_while_it_runs(runner):
         with asking_as(BEN):
             assert runner.get(job.id) is None
         assert job.wait(20).status == "done"
-    assert store.belongs_to(job.id) == ("Ada", False)
+    assert store.belongs_to(job.id) == Belonging("Ada", shared=False)
     assert [(d.account, d.action, d.about) for d in deeds(store)] == [("Ada", "began", job.id)]
     assert deeds(store)[0].tokens > 0
 

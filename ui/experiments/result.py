@@ -6,7 +6,7 @@ While an experiment runs, only what lies inside of fixed boxes changes; nothing 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -76,16 +76,16 @@ class LiveExperiment:
         wide_table(words.main_table(found), alt=t("What every strategy took so far"), place=self._table.table)
 
 
-def chart(found: ExperimentResults) -> None:
+def chart(found: ExperimentResults, named: Callable[[str], str] = str) -> None:
     """The chart and how to read it. The button at its corner saves it as a picture, in the browser."""
-    figure = figures.tradeoff(found, colors=palette())
+    figure = figures.tradeoff(found, colors=palette(), named=named)
     if figure is None:
         if found.finished:
             st.caption(t("No answer could be graded, so there is no accuracy to draw."))
         return
-    config, described = chart_config(found.experiment_id), words.alt_text(found)
+    config, described = chart_config(found.experiment_id), words.alt_text(found, named)
     st.plotly_chart(figure, theme=None, config=config, key="tradeoff", alt=described)
-    st.caption(literal(words.legend(found), 1000))
+    st.caption(literal(words.legend(found, named), 1000))
 
 
 def tables(found: ExperimentResults) -> None:

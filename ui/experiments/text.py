@@ -5,7 +5,7 @@ Reads results; imports neither plotly nor Streamlit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tale_core.experiments.columns import COLUMNS, DIFFERENCE_COLUMNS, PAPER_COLUMNS, compared, table
 from tale_core.experiments.import_notes import brief
@@ -20,13 +20,13 @@ from tale_core.types import Outcome
 Table = dict[str, list[str]]
 
 
-def alt_text(found: ExperimentResults) -> str:
+def alt_text(found: ExperimentResults, named: Callable[[str], str] = str) -> str:
     """The chart for people who do not see it."""
     words = [t("Chart of right answers against output tokens. {finding}.", finding=headline(found))]
     words += [
         t(
             "{strategy}: {tokens:.0f} tokens, {share} right.",
-            strategy=row.strategy,
+            strategy=named(row.strategy),
             tokens=row.output_tokens.mean,
             share=percent(row.accuracy.mean),
         )
@@ -36,9 +36,9 @@ def alt_text(found: ExperimentResults) -> str:
     return joined(*words)
 
 
-def legend(found: ExperimentResults) -> str:
+def legend(found: ExperimentResults, named: Callable[[str], str] = str) -> str:
     """How to read the chart."""
-    front = [row.strategy for row in found.rows if row.pareto_output]
+    front = [named(row.strategy) for row in found.rows if row.pareto_output]
     words = [
         t(
             "Up is more accurate, left is cheaper. Bars are 95 % intervals, over questions: of the share of right "
