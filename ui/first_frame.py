@@ -18,7 +18,9 @@ from ui.common.nav import PAGES
 _WORDS = ("stSidebar", "stAlert", "stException")
 _SHOWN = (*(f'[data-testid="{name}"]' for name in _WORDS), f".st-key-{SIGN_IN_KEY}")
 _NOTHING_YET = "".join(f":not(:has({one}))" for one in _SHOWN)
-_STYLE = f"<style>.stAppViewContainer{_NOTHING_YET} {{ visibility: hidden; }}</style>"
+# The open tab is underlined in the primary colour; as small text that colour is too dark on a dark page (WCAG AA).
+_TAB = '.stTabs [role="tab"][aria-selected="true"] { color: inherit !important; }'
+_STYLE = f"<style>.stAppViewContainer{_NOTHING_YET} {{ visibility: hidden; }} {_TAB}</style>"
 
 
 def routes() -> list[Route]:

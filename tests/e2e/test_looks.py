@@ -108,9 +108,11 @@ def studies(viewer: Viewer, shot: Callable[[str], None]) -> None:
 def experiments(viewer: Viewer, shot: Callable[[str], None]) -> None:
     """An experiment, before and afterwards; estimators and fine-tuning with nothing to learn from."""
     viewer.go("Experiments")
-    expect(viewer.page.get_by_text("Recorded:").first).to_be_visible()
-    shot("experiment-example")
-    viewer.page.get_by_role("button", name="Do it with mine").click()
+    example = viewer.page.get_by_text("Recorded:")
+    expect(example.or_(viewer.page.get_by_text("Earlier experiments")).first).to_be_visible()
+    if example.count():  # Another look's experiment is there otherwise, and the page has no need of an example.
+        shot("experiment-example")
+        viewer.page.get_by_role("button", name="Do it with mine").click()
     expect(viewer.main_button("/Experiments")).to_be_visible()
     viewer.choose("Data set", "own questions")
     box = viewer.page.get_by_label("First questions", exact=True)

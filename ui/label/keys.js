@@ -1,6 +1,6 @@
 /* Keys of the Label page that are pressed while the page is being drawn: one about an answer that is in sight waits until
    the page has settled, any other is refused, and that is said. A verdict is about an answer that was read, and no key is
-   lost in silence. Keys on a settled page go to its own buttons. */
+   lost in silence. The buttons' own shortcuts would do on a settled page, but they listen a moment after they are in sight. */
 
 const states = new WeakMap();
 const SETTLES_MS = 1500; /* From a press to the start of the run that it causes. */
@@ -9,30 +9,33 @@ const sight = () => places().map((e) => /st-key-\S+/.exec(e.className)[0]).join(
 const running = () => document.querySelector("[data-test-script-state]")?.getAttribute("data-test-script-state") !== "notRunning";
 
 function pressed(event, one) {
+  const there = sight();
+  if (there !== one.answered) one.answered = null; /* Something else was in sight since, the box for a known answer for one. */
   const key = event.key.toUpperCase();
   const name = one.data.keys[key];
   if (!name || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest?.("textarea, select, [contenteditable], input:not([type=checkbox], [type=radio])")) return;
-  const there = sight();
-  const switched = event.target.closest?.("input") != null; /* The page's buttons do not listen while a switch has the focus. */
+  if (!there && !running()) return; /* Nothing to judge: the box for a known answer, or the end. */
   const answered = there === one.answered && (running() || performance.now() - one.when < SETTLES_MS);
-  if (!running() && !answered && !switched) {
-    took(one, there);
-    return; /* The page's own button has it. */
-  }
   event.preventDefault();
   event.stopImmediatePropagation();
   if (one.waiting || !there || answered) refuse(one, key);
+  else if (!running()) press(one, key, name, there);
   else {
     one.waiting = setInterval(() => {
       if (running()) return;
       stop(one);
-      const button = document.querySelector(`.st-key-label_keys [class*='st-key-label_${name}_'] button`);
-      if (sight() !== there || !button) return refuse(one, key);
-      took(one, there);
-      button.click();
+      press(one, key, name, there);
     }, 20);
   }
+}
+
+function press(one, key, name, there) {
+  const button = document.querySelector(`.st-key-label_keys [class*='st-key-label_${name}_'] button`);
+  if (sight() !== there || !button) return refuse(one, key);
+  if (button.disabled) return;
+  took(one, there);
+  button.click();
 }
 
 function took(one, there) {
