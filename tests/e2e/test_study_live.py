@@ -71,6 +71,7 @@ def test_a_search_whose_server_is_killed_goes_on_with_a_new_one(viewer: Viewer, 
 
 def test_a_sweep_is_measured_to_its_end_and_its_files_are_offered(viewer: Viewer, app: App) -> None:
     opened(viewer, "/Elasticity")
+    viewer.page.get_by_text("Grid, cost and hard caps").click()
     viewer.page.get_by_text("My own list").click()
     box = viewer.page.get_by_label("Tokens, with commas between")
     box.fill("40, 15")
