@@ -11,9 +11,10 @@ from tale_core.estimators.predictor import TrainedEstimator
 from tale_core.estimators.rows import TrainingRow
 from tale_core.estimators.saved import SavedEstimator
 from tale_core.estimators.training import train
+from tale_core.i18n import language
 from tale_core.prompts import messages as prompts
 from tale_core.store import open_store
-from tale_core.types import CallRecord, Question, Sampling, SessionRecord
+from tale_core.types import CallRecord, Language, Question, Sampling, SessionRecord
 from tests.estimators.simulated import MODEL, TEMPLATE, rows
 
 NAMED = {"model": MODEL, "template": TEMPLATE}
@@ -47,24 +48,36 @@ def _estimate(row: TrainingRow) -> CallRecord:
     )  # fmt: skip
 
 
-@cache
 def regressed() -> TrainedEstimator:
-    """Learnt from 30 searches; a linear model beats the constant."""
-    return train("regression", rows(30, zero=None), trained_on=WHEN, **NAMED)
+    """Learnt from 30 searches; a linear model beats the constant. What it says of itself is in the language of now."""
+    return _regressed(language())
 
 
-@cache
 def mapped() -> TrainedEstimator:
     """The model's own estimate, calibrated."""
-    return train("calibrated", rows(24), trained_on=WHEN, **NAMED)
+    return _mapped(language())
 
 
-@cache
 def constant() -> TrainedEstimator:
     """The model says the same for every question, so one budget for all is kept."""
-    return train("calibrated", rows(24, zero="same"), trained_on=WHEN, **NAMED)
+    return _constant(language())
 
 
 def put(estimator: TrainedEstimator) -> SavedEstimator:
     """Save it into this test's folder."""
     return saved.save(estimator)
+
+
+@cache
+def _regressed(_: Language) -> TrainedEstimator:
+    return train("regression", rows(30, zero=None), trained_on=WHEN, **NAMED)
+
+
+@cache
+def _mapped(_: Language) -> TrainedEstimator:
+    return train("calibrated", rows(24), trained_on=WHEN, **NAMED)
+
+
+@cache
+def _constant(_: Language) -> TrainedEstimator:
+    return train("calibrated", rows(24, zero="same"), trained_on=WHEN, **NAMED)

@@ -25,13 +25,6 @@ SAID_BY_OTHERS = ("What is six times seven", "Answered by", "So number", "Crate 
 """Questions, answers and errors of the samples, and the shell's words, which have tests of their own."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def trained_here() -> None:
-    """An estimator that other tests of this process trained was trained by an English reader."""
-    for sample in (estimator_samples.regressed, estimator_samples.mapped, estimator_samples.constant):
-        sample.cache_clear()
-
-
 @pytest.fixture(autouse=True)
 def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
     opened()  # Whoever is asked for the language is known from here on.
