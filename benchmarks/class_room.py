@@ -181,6 +181,7 @@ async def _student(
 
 
 async def _ask(viewer: Viewer, question: str, seat: str, room: Room, seen: Seen) -> None:
+    await viewer.until(lambda: viewer.can(ASK))
     before = room.ended.get(seat, 0)
     viewer.write("seat_question", question)
     await seen.rerun("ask", viewer.press(ASK))

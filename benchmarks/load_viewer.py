@@ -45,6 +45,7 @@ class Viewer:
     _socket: ClientConnection | None = None
     _values: dict[str, WidgetState] = field(default_factory=dict)
     _ids: dict[str, str] = field(default_factory=dict)
+    _off: set[str] = field(default_factory=set)
     _page: str = ""
     _query: str = ""
     _hashes: dict[str, str] = field(default_factory=dict)
@@ -99,6 +100,10 @@ class Viewer:
     def has(self, key: str) -> bool:
         """Whether a widget of this key was drawn since the last time that everything was drawn anew."""
         return key in self._ids
+
+    def can(self, key: str) -> bool:
+        """Whether a widget of this key is there and not greyed out: a browser lets nobody press it else."""
+        return key in self._ids and key not in self._off
 
     async def until(self, there: Callable[[], bool]) -> None:
         """Wait for something that the app sends by itself.
@@ -197,7 +202,9 @@ class Viewer:
             self.problems.append(element.alert.body)
         elif kind is not None and (name := getattr(getattr(element, kind), "id", "")):
             # "$$ID-<hash>-<key>"; widgets without a key end in None.
-            self._ids[name.split("-", 2)[-1]] = name
+            key = name.split("-", 2)[-1]
+            self._ids[key] = name
+            (self._off.add if getattr(getattr(element, kind), "disabled", False) else self._off.discard)(key)
 
     def _start_clock(self, fragment: str, seconds: float) -> None:
         async def tick() -> None:

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from tale_core.access import opening
     from tale_core.access.policy import policy_for
     from tale_core.models.endpoint_url import listens_alone
-    from tale_core.serving.haproxy import AppProcesses, command
+    from tale_core.serving.haproxy import AppProcesses, check_free, command
     from tale_core.settings import get_settings
 
     if args.mode is not None:
@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if not listens_alone(args.address):  # Behind HAProxy the processes themselves listen on loopback.
         os.environ.setdefault("TALE_GUARD_ADDRESSES", "always")
     if args.processes == 1:
+        check_free(args.address, args.port)
         line = command(args.port, address=args.address)
         if os.name == "nt":
             return subprocess.run(line, check=False).returncode

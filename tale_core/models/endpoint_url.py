@@ -26,7 +26,14 @@ _PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 _METADATA_NAMES = (
     "metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal",
 )  # fmt: skip
-_METADATA_ADDRESSES = tuple(map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "fd00:ec2::254")))
+# Alibaba, Azure, Oracle, Amazon's machines and containers, Google; the others' are link-local.
+_METADATA_ADDRESSES = tuple(
+    ipaddress.ip_address(one)
+    for one in (
+        "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:c1::a9fe:a9fe", "fd00:ec2::254", "fd00:ec2::23",
+        "fd20:ce::254",
+    )
+)  # fmt: skip
 
 _DOTTED = re.compile(r"\d+\.\d+\.\d+\.\d+")
 # Networks whose addresses carry an IPv4 address that a gateway goes on to, and how far to the right it may stand. Where

@@ -140,7 +140,7 @@ class AppProcesses:
                 t("Give a number from 2 to {most}; a process for each processor is usual.", most=MOST_PROCESSES),
             )
         self._haproxy = _haproxy()
-        _check_free(self.address, self.port)
+        check_free(self.address, self.port)
 
     def __enter__(self) -> Self:
         try:
@@ -244,13 +244,14 @@ def _connections() -> int:
     return MOST_CONNECTIONS if allowed == resource.RLIM_INFINITY else max(16, min(MOST_CONNECTIONS, allowed // 2 - 128))
 
 
-def _check_free(address: str, port: int) -> None:
+def check_free(address: str, port: int) -> None:
+    """Raises: InputError: Nothing can listen there."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family) as one:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             one.bind((address, port))
-    except (OSError, OverflowError) as e:
+    except (OSError, OverflowError, TypeError, ValueError) as e:  # Python's words for what is no name at all.
         raise InputError(
             t("The app cannot listen on {address}, port {port}: {why}.", address=address, port=port, why=e),
             t("End what runs there, or give another --port."),

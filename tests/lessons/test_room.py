@@ -408,3 +408,17 @@ def test_the_lesson_moves_the_room_and_strikes_are_kept_as_labels_without_names(
     room.go(None, recording=arc.closed.name)
     assert room.record.step is None and not room.record.revealed and not strike(room, noor, arc, [])
     assert struck(room, noor, arc) == (0, 1)
+
+
+def test_what_this_process_changes_is_seen_at_once_and_what_another_does_a_moment_later():
+    clock = Clock()
+    room = opened(clock=clock)[0]
+    a = room.join("a")
+    assert [s.nickname for s in room.seats()] == ["a"] and room.seat_of(a.secret) is not None
+    elsewhere = LiveRoom(room.record, room.store, choice=CHOICE, clock=clock)
+    b = elsewhere.join("b")
+    assert [s.nickname for s in room.seats()] == ["a"]
+    clock.now += FRESH_S
+    assert [s.nickname for s in room.seats()] == ["a", "b"]
+    room.leave(a.seat.id)
+    assert room.seat_of(a.secret) is None and elsewhere.seat_of(b.secret) is not None

@@ -108,6 +108,8 @@ def test_an_address_is_brought_into_its_normal_form(typed: str, normal: str) -> 
         ("http://2852039166/v1", "metadata"),
         ("http://0xA9FEA9FE/v1", "metadata"),
         ("http://[fe80::1]/v1", "metadata"),
+        ("http://192.0.0.192/v1", "metadata"),
+        ("http://[fd20:ce::254]/v1", "metadata"),
         ("http://[::ffff:169.254.169.254]/v1", "metadata"),
         ("http://metadata.google.internal/v1", "metadata"),
         ("http://metadata.google.internal./v1", "metadata"),

@@ -126,6 +126,15 @@ def test_without_haproxy_it_says_how_to_get_it_and_that_one_process_needs_none(m
     assert "apt install haproxy" in (said := capsys.readouterr().err) and "start one process" in said
 
 
+@pytest.mark.parametrize(
+    "where", [("--address", "\x9b2J\u202e"), ("--address", "127.0.0.1\nbind *:9"), ("--port", "99999")]
+)
+def test_where_nothing_can_listen_one_process_says_so_in_words(where, capsys):
+    assert main(["app", *where]) == 2
+    said = capsys.readouterr().err
+    assert "cannot listen on" in said and "\x9b" not in said and "Traceback" not in said
+
+
 @needs_haproxy
 def test_a_port_that_is_taken_is_told_before_anything_starts(capsys):
     with socket.socket() as taken:
