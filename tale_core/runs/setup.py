@@ -39,8 +39,7 @@ from tale_core.experiments.plan import ExperimentPlan, Unit
 from tale_core.i18n import t
 from tale_core.models.choice import ModelChoice
 from tale_core.process import stopped_status
-from tale_core.prompts.messages import TEMPLATES
-from tale_core.prompts.templates import TOOL_FREE
+from tale_core.prompts.messages import TEMPLATES, TOOL_FREE
 from tale_core.runs.searches import INTERRUPTION, Searches, Tally, in_order
 from tale_core.search.engine import SearchPlan
 from tale_core.search.view import SearchView

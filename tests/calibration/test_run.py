@@ -27,7 +27,7 @@ from tale_core.calls.budget_ledger import Limits
 from tale_core.datasets import shipped
 from tale_core.errors import InputError, RateLimitedError
 from tale_core.models.testing.scripted import Reply, ScriptedClient
-from tale_core.prompts.templates import TOOL_FREE
+from tale_core.prompts.messages import TOOL_FREE
 from tale_core.settings import get_settings
 from tale_core.types import Outcome, Price, Sampling
 from tests.support.template_models import Behaviour, jumps, model, obeys, spoiled
