@@ -152,7 +152,6 @@ class CalibrationPlan:
             raise InputError(t("The tolerance is {share:g}.", share=self.tolerance), t("Give a share from 0 to 1."))
         if self.slots < 1:
             raise InputError(t("{n} slots were given.", n=self.slots), t("Give a whole number from 1."))
-        self.limits.validate()
 
     @property
     def first_part(self) -> int:

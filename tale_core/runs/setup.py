@@ -87,7 +87,6 @@ class SetupPlan:
         Raises:
             InputError: With what is allowed.
         """
-        self.limits.validate()
         self.limits.check_price(price, model)
         if self.limits.max_tokens is None and self.limits.max_cost_usd is None:
             raise InputError(t("There is no cap."), t("Say how many tokens or dollars may be spent."))
