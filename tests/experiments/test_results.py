@@ -28,7 +28,7 @@ from tale_core.experiments.paper import paper_rows, paper_rows_of
 from tale_core.experiments.text import finding
 from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.stats import break_even, holm, mcnemar_p, mean_interval, pareto, sign_flip_p
-from tale_core.store import UnitFigures, open_store, tables
+from tale_core.store import UnitFigures, tables
 from tale_core.types import Outcome, Price, Question, Usage
 
 CASES = json.loads(
@@ -36,13 +36,6 @@ CASES = json.loads(
 )
 PRICE = Price(0.15, 0.6, "2026-11-24")
 NAMES = ("direct", "vanilla", "tale-zero-shot")
-
-
-@pytest.fixture
-def store():
-    opened = open_store()
-    yield opened
-    opened.close()
 
 
 def recorded(price=PRICE):
