@@ -12,9 +12,10 @@ from tale_core.store.archive.reading import Archive
 from tale_core.store.archive.trash import UNDO_FOR, Deleted, Refused, Trash
 from tale_core.store.archive.writing import Exported, export_archive
 from tale_core.store.audit import Deed, Spent, deeds, spent
+from tale_core.store.calls import CallStore, UnitRecord, UnitStatus
 from tale_core.store.database.opening import open_store, tidy
 from tale_core.store.database.reconnect import through_outage
-from tale_core.store.experiments import ExperimentStore, SpentSums, UnitFigures, UnitRecord, UnitStatus
+from tale_core.store.experiments import ExperimentStore, SpentSums, UnitFigures
 from tale_core.store.history import COUNTED, Entry, History, Listing, Place, SessionFilter
 from tale_core.store.kept_keys import KeptKeys
 from tale_core.store.labels.export import ExportedLabel, exported_labels
@@ -46,7 +47,7 @@ from tale_core.store.labels.types import (
     ToGrade,
     Verdict,
 )
-from tale_core.store.records import CallFields, SessionFields, SessionSummary, new_session_id
+from tale_core.store.records import SessionFields, SessionSummary, new_session_id
 from tale_core.store.repository import Belonging, Store, Try
 from tale_core.store.rooms import RoomChanges, RoomRecord, RoomStore, SeatRecord, SeatSpent
 from tale_core.store.traffic import ModelTraffic, Pair, Passed, TrafficStore
@@ -63,7 +64,7 @@ __all__ = [
     "AnswerGroup",
     "Archive",
     "Belonging",
-    "CallFields",
+    "CallStore",
     "Change",
     "Contents",
     "Deed",

@@ -25,7 +25,7 @@ from tale_core.budgets.forcing import (
 from tale_core.calls.record import fingerprint
 from tale_core.errors import CannotContinueError, RequestRejectedError, ServerDiedError
 from tale_core.models.client import params
-from tale_core.models.client.stream import Answer
+from tale_core.models.client.answer import Answer
 from tale_core.models.endpoints import Endpoint
 from tale_core.models.testing.scripted import Reply, ScriptedClient, count
 from tale_core.types import Completion, Message, Request, Sampling

@@ -12,7 +12,7 @@ from tale_core.calls.budget_ledger import call_apart
 from tale_core.i18n import N_, t, tn
 from tale_core.labels import Labeling
 from tale_core.labels.highlight import marked
-from tale_core.prompts.templates import question_block
+from tale_core.prompts.messages import question_block
 from tale_core.store import LabelTarget
 from tale_core.types import CallRecord
 from ui.common.lines import draw_call
