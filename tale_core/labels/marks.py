@@ -1,20 +1,26 @@
 """Marks: the sentence of a finished answer at which a person finds the answer settled, as a label of its own.
 
-Sentences are those at whose ends an answer is closed to find out (`tale_core.calls.settling`), so that what a person
-says and what the probes say is about the same places.
+They end where an answer is closed to find out (`tale_core.calls.settling`), so that what a person says and what the
+probes say is about the same places; what is no sentence by itself (a list's number, "e.g.", an empty line) belongs to
+the one beside it.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from tale_core.budgets.forcing import FORCED
 from tale_core.calls.settling import Settled, sentence_ends, settled_place, trace_of
 from tale_core.grading.lines import evaluated
 from tale_core.store import LabelTarget, answer_key, mark_target, question_key
 from tale_core.types import CallRecord, Question
+
+_WORD = re.compile(r"\w")
+_OPEN = re.compile(r"^\s*(?:\d{1,3}|[A-Za-z])\.[ \t]+$|(?:^|[\s(])(?:e\.g|i\.e|cf|vs|Dr|Mr|Mrs|Ms)\.\s*$")
+"""A full stop that ends no sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,13 @@ def sentences(call: CallRecord) -> tuple[str, ...]:
 def in_sentences(trace: str) -> tuple[str, ...]:
     """A trace in parts, each with the white space behind it."""
     cuts = [0, *sentence_ends(trace), len(trace)]
-    return tuple(trace[a:b] for a, b in pairwise(cuts) if b > a)
+    parts: list[str] = []
+    for piece in (trace[a:b] for a, b in pairwise(cuts)):
+        if parts and (not _WORD.search(piece) or _OPEN.search(parts[-1]) or not _WORD.search(parts[-1])):
+            parts[-1] += piece
+        elif piece:
+            parts.append(piece)
+    return tuple(parts)
 
 
 def markable(call: CallRecord, question: Question) -> Markable | None:
@@ -70,4 +82,5 @@ def suggested(call: CallRecord, found: Settled | None) -> int | None:
     """
     if found is None or found.answer is None or found.at_token >= found.of_tokens:
         return None
-    return bisect_left(sentence_ends(trace_of(call)), settled_place(call, found)) + 1
+    ends = list(accumulate(len(part) for part in sentences(call)))
+    return bisect_left(ends, settled_place(call, found)) + 1

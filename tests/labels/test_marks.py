@@ -12,7 +12,7 @@ from tale_core.errors import InputError, NotFoundError
 from tale_core.labels import Labeling
 from tale_core.labels.gold_files import plan_import, write_import
 from tale_core.labels.label_files import read_labels
-from tale_core.labels.marks import Markable, markable, markable_target
+from tale_core.labels.marks import Markable, in_sentences, markable, markable_target
 from tale_core.labels.training_files import as_csv, data_file, label_rows
 from tale_core.store import Archive, QueueFilter, Store, export_archive, import_archive, mark_target, open_store
 from tale_core.types import CallRecord, Question
@@ -69,6 +69,17 @@ def test_only_a_sentence_of_a_stored_answer_in_prose_can_be_marked(labeling: Lab
         {"prompt_template": "assignments"},
     ):  # fmt: skip
         assert markable(replace(whole, **changed), CATS) is None, changed
+
+
+def test_a_trace_is_told_in_sentences_that_together_are_the_trace() -> None:
+    for parts in (
+        ["三只猫。", "每只四条腿！", "一共12条？\n", "答案：[[12]]。"],
+        ["So.\n\n", "1. Six legs.\n", "2. Add 3.5 more."],
+        ["Four each, e.g. this one. ", "That is 12.\n", "Yes"],
+        ["Four each. ", "12.\n", "Yes, 12. ", "Done."],
+        [],
+    ):
+        assert list(in_sentences("".join(parts))) == parts
 
 
 def test_two_thoughts_before_the_same_words_are_two_targets(store: Store, labeling: Labeling, trace: Markable) -> None:
