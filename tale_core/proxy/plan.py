@@ -18,6 +18,9 @@ SECOND_REQUESTS: Final = 200
 LEAST_PAIRS: Final = 30
 """Questions that were asked both ways before a change is chosen by itself."""
 
+ERROR: Final = 0.05
+"""The probability, for each model, that a change is ever chosen that does not save or agrees too seldom, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProxyPlan:
@@ -29,7 +32,7 @@ class ProxyPlan:
         limits: Of second requests, within a day.
         changes: What is tried; empty for what is usual with the model.
         allowed: Reasons to leave a request alone that do not count.
-        agree: A change is chosen where answers agree in at least this share, by the lower end of the interval.
+        agree: A change is chosen where answers surely agree in more than this share.
         keep: How long the texts of what was asked both ways are kept; None keeps none.
     """
 

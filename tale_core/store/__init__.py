@@ -4,7 +4,7 @@ Records go in and come out as the frozen dataclasses of `tale_core.types`; rows,
 inside. SQLite is the default; `TALE_DATABASE_URL` may name a PostgreSQL database.
 """
 
-from tale_core.store.answers import StoredAnswer, answering_models, stored_answers
+from tale_core.store.answers import MarkedAnswer, StoredAnswer, answering_models, marked_answers, stored_answers
 from tale_core.store.archive.copying import TableSum, copy_database, table_sums
 from tale_core.store.archive.format import Manifest
 from tale_core.store.archive.importing import Contents, Existing, Imported, import_archive, look
@@ -19,7 +19,7 @@ from tale_core.store.experiments import ExperimentStore, SpentSums, UnitFigures
 from tale_core.store.history import COUNTED, Entry, History, Listing, Place, SessionFilter
 from tale_core.store.kept_keys import KeptKeys
 from tale_core.store.labels.export import ExportedLabel, exported_labels
-from tale_core.store.labels.keys import annotator_key, answer_key, normalised, question_key
+from tale_core.store.labels.keys import annotator_key, answer_key, mark_target, marked_answer, normalised, question_key
 from tale_core.store.labels.queue import (
     AnnotatorCounts,
     AnnotatorLabel,
@@ -41,6 +41,7 @@ from tale_core.store.labels.types import (
     Graded,
     Grades,
     GradesNeeded,
+    LabelKind,
     Moved,
     Rederived,
     Share,
@@ -80,11 +81,13 @@ __all__ = [
     "History",
     "Imported",
     "KeptKeys",
+    "LabelKind",
     "LabelQueue",
     "LabelStore",
     "LabelTarget",
     "Listing",
     "Manifest",
+    "MarkedAnswer",
     "ModelTraffic",
     "Moved",
     "Pair",
@@ -127,6 +130,9 @@ __all__ = [
     "exported_labels",
     "import_archive",
     "look",
+    "mark_target",
+    "marked_answer",
+    "marked_answers",
     "new_session_id",
     "normalised",
     "open_store",

@@ -96,6 +96,35 @@ async def test_an_early_exit_is_taken_once_the_answer_stays_the_same_and_pays_fo
     assert done.usage.prompt_tokens == sum(count(m.content) for r in client.requests for m in r.messages)
 
 
+async def test_an_early_exit_goes_on_within_a_thought_that_no_mark_has_closed_yet():
+    words = THOUGHT.split()
+
+    def thinks(request: Request) -> Reply:
+        begun = request.messages[-1].content if request.continued else ""
+        if begun.endswith("[["):
+            return Reply("12" if "twelve" in begun else str(len(begun)))
+        written = len(begun.removeprefix("<think>").split())
+        rest = " ".join(["", *words[written:]])
+        return Reply(rest) if begun else Reply("", reasoning=" ".join(words))
+
+    client = ScriptedClient(thinks)
+    _, done = await told(client, Close(every=4))
+    parts = [r.messages[-1].content for r in client.requests[2::2]]
+    assert parts[0] == "<think>\nOne cat has four" and parts[1].endswith("legs so three cats")
+    assert all(part.startswith("<think>\n") and "</think>" not in part for part in parts)
+    assert done.text == "Final answer: [[12]]" and done.reasoning_text.endswith("twelve legs and none of them has")
+    assert done.usage.reasoning_tokens == 16 and done.usage.completion_tokens == 16 + 4
+
+
+async def test_an_early_exit_after_a_thought_keeps_it_before_the_text_that_goes_on():
+    client = ScriptedClient([
+        Reply("So that is twelve legs", reasoning="Four each."), Reply("[[x]]"), Reply(" and done."),
+    ])  # fmt: skip
+    _, done = await told(client, Close(every=6))
+    assert client.requests[2].messages[-1].content.startswith("<think>\nFour each.\n</think>\n\nSo that is")
+    assert done.reasoning_text == "Four each." and done.text.endswith("and done.")
+
+
 async def test_an_early_exit_that_is_never_sure_ends_as_the_answer_does():
     thought = "One two three. The answer is 7."
     client = ScriptedClient(lambda r: model(r, knows_after=99, thought=thought))

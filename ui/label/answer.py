@@ -67,7 +67,11 @@ def _question(target: LabelTarget) -> None:
 
 def _said(target: LabelTarget) -> None:
     words = {"right": t("Right"), "wrong": t("Wrong"), "unsure": t("Unsure")}
-    rows = [f"{literal(s.name or '')}: **{literal(words.get(s.value, s.value), 200)}**" for s in target.labels]
+
+    def word(value: str) -> str:
+        return t("Sentence {n}", n=value) if target.of_mark else words.get(value, value)
+
+    rows = [f"{literal(s.name or '')}: **{literal(word(s.value), 200)}**" for s in target.labels]
     st.markdown(t("What people said") + "  \n" + "  \n".join(rows))
 
 
