@@ -57,4 +57,3 @@ class ProxyPlan:
         if self.keep is not None and not timedelta(0) < self.keep <= timedelta(days=366):
             raise InputError(t("Texts were to be kept for {days:g} days.", days=self.keep.total_seconds() / 86_400),
                              t("Give up to 366 days, or leave it out: then none are kept."))  # fmt: skip
-        self.limits.validate()
