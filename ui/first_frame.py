@@ -1,6 +1,8 @@
-"""The file that a browser gets for every page: Streamlit's own, told to show nothing before a page's first words.
+"""The file that a browser gets for every page: Streamlit's own, told to show nothing that would jump a moment later.
 
-Streamlit first draws an empty page without a sidebar; once the sidebar comes, everything would jump aside.
+Streamlit first draws an empty page without a sidebar; once the sidebar comes, everything would jump aside. And in the
+place of a widget whose script is still on its way it draws a grey bar, which is lower or higher than the widget: what
+stands below waits for it, so that a page is drawn from the top down and nothing in it moves.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ from ui.common.nav import PAGES
 _WORDS = ("stSidebar", "stAlert", "stException")
 _SHOWN = (*(f'[data-testid="{name}"]' for name in _WORDS), f".st-key-{SIGN_IN_KEY}")
 _NOTHING_YET = "".join(f":not(:has({one}))" for one in _SHOWN)
+_WAITING = "[data-testid=stSkeleton]"
+_BELOW = f".stApp :has({_WAITING}) ~ *, .stApp {_WAITING} ~ * {{ visibility: hidden; }}"
 # The open tab is underlined in the primary colour; as small text that colour is too dark on a dark page (WCAG AA).
 _TAB = '.stTabs [role="tab"][aria-selected="true"] { color: inherit !important; }'
-_STYLE = f"<style>.stAppViewContainer{_NOTHING_YET} {{ visibility: hidden; }} {_TAB}</style>"
+_STYLE = f"<style>.stAppViewContainer{_NOTHING_YET} {{ visibility: hidden; }} {_BELOW} {_TAB}</style>"
 
 
 def routes() -> list[Route]:

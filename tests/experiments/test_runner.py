@@ -583,7 +583,6 @@ async def test_a_store_that_fails_stops_the_spending(store, monkeypatch):
         ({"concurrency": 10_000}, "from 1 to 256"),
         ({"start": 9}, "Give 1 to the most"),
         ({"template": "rude"}, "no prompt template"),
-        ({"limits": Limits(max_calls=0)}, "above 0"),
         ({"sampling": Sampling(max_tokens=0)}, "max_tokens"),
     ],
 )

@@ -15,9 +15,9 @@ import pytest
 from pydantic import SecretStr
 
 from tale_core import errors
+from tale_core.models.client import answer as client_answer
 from tale_core.models.client import http as client_http
 from tale_core.models.client import params as client_params
-from tale_core.models.client import stream as client_stream
 from tale_core.models.client.errors import to_failure
 from tale_core.models.client.openai_compatible import OpenAIClient, make_embedded_client
 from tale_core.models.client.retry import Retry, RetryPolicy, retry_after
@@ -278,7 +278,7 @@ async def test_hostile_text_arrives_as_it_is(bad: BadEndpoint) -> None:
 
 
 async def test_an_endless_answer_is_stopped(bad: BadEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_stream, "MAX_CHARS", 20_000)
+    monkeypatch.setattr(client_answer, "MAX_CHARS", 20_000)
     error = await fails(client_for(bad, "endless"), errors.NotAnOpenAIEndpointError)
     assert "does not stop" in error.message
     assert error.partial is not None and 20_000 < len(error.partial.text) < 30_000

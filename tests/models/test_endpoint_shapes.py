@@ -16,13 +16,13 @@ from pydantic import SecretStr
 from tale_core import errors
 from tale_core.models.client import params as client_params
 from tale_core.models.client import usage as client_usage
+from tale_core.models.client.answer import Answer
 from tale_core.models.client.bodies import read_error
 from tale_core.models.client.errors import classify
 from tale_core.models.client.events import StreamedError
 from tale_core.models.client.openai_compatible import OpenAIClient
 from tale_core.models.client.responses import as_chunk
 from tale_core.models.client.retry import RetryPolicy, reset_after
-from tale_core.models.client.stream import Answer
 from tale_core.models.endpoints import Endpoint
 from tale_core.settings import Settings
 from tale_core.types import Completion, Delta, Message, Request, Sampling

@@ -99,6 +99,14 @@ async def test_a_model_of_the_responses_api_is_asked_there_and_it_is_said(bad: B
         ({"prompt_tokens": 10.0, "completion_tokens": 20.0}, 10, 20, None),
         ({"prompt_tokens": True, "completion_tokens": "20", "total_tokens": -1}, None, None, None),
         ([1, 2], None, None, None),
+        # Relays rename: case and marks do not matter.
+        (
+            {"inputTokens": 10, "outputTokens": 20, "outputTokenDetails": {"reasoningTokens": 12}, "totalTokens": 30},
+            10,
+            20,
+            12,
+        ),
+        ({"PromptTokens": 10, "CompletionTokens": 20, "reasoning-tokens": 12}, 10, 20, 12),
     ],
 )
 def test_a_total_decides_what_is_inside_and_what_beside(

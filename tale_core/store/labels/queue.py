@@ -34,7 +34,7 @@ from sqlalchemy import (
 from tale_core.access.who import asking
 from tale_core.store import queries, records
 from tale_core.store.labels.index import question_of
-from tale_core.store.labels.keys import SPOTS, order_of
+from tale_core.store.labels.keys import MARK, SPOTS, mark_target, marked_answer, order_of
 from tale_core.store.labels.store import LabelStore
 from tale_core.store.labels.tables import annotators, label_claims, label_events, label_items, label_questions, labels
 from tale_core.store.labels.types import SETTLED, LabelKind, passing
@@ -108,6 +108,18 @@ class LabelTarget:
     labels: tuple[AnnotatorLabel, ...] = ()
     skipped: int = 0
 
+    @property
+    def of_mark(self) -> bool:
+        """It is about the sentence at which the answer is settled, which people marked differently."""
+        return self.key.startswith(MARK)
+
+    @property
+    def mark_key(self) -> str:
+        """What a mark on this answer is about; "" without an answer."""
+        if self.of_mark or self.call is None:
+            return self.key if self.of_mark else ""
+        return mark_target(self.key, self.call.reasoning_text)
+
 
 class QueueCounts(NamedTuple):
     """How far one annotator is: what the queue holds in all, what is left, of that skipped, and what can be undone.
@@ -125,7 +137,7 @@ class QueueCounts(NamedTuple):
 
 
 class AnnotatorCounts(NamedTuple):
-    """What one annotator has done: verdicts by kind and known answers given."""
+    """What one annotator has done: verdicts by kind, known answers given and sentences marked."""
 
     annotator: str
     name: str
@@ -133,6 +145,7 @@ class AnnotatorCounts(NamedTuple):
     wrong: int
     unsure: int
     golds: int
+    marks: int
 
 
 class ReadAnswer(NamedTuple):
@@ -214,7 +227,7 @@ class LabelQueue:
         verdict = labels.c.kind == "verdict"
         sums = [count(and_(verdict, labels.c.value == v)) for v in ("right", "wrong", "unsure")]
         statement = (
-            select(annotators.c.id, annotators.c.name, *sums, count(labels.c.kind == "gold"))
+            select(annotators.c.id, annotators.c.name, *sums, *(count(labels.c.kind == k) for k in ("gold", "mark")))
             .select_from(annotators.outerjoin(labels, labels.c.holder == annotators.c.id))
             .group_by(annotators.c.id, annotators.c.name)
             .order_by(annotators.c.name)
@@ -224,8 +237,11 @@ class LabelQueue:
 
     def verdicts(self) -> dict[str, dict[str, str]]:
         """What every annotator decided: right or wrong, by answer, for each annotator. Settled labels are nobody's."""
+        return self._all("verdict")
+
+    def _all(self, kind: LabelKind) -> dict[str, dict[str, str]]:
         statement = select(labels.c.holder, labels.c.target, labels.c.value).where(
-            labels.c.kind == "verdict", labels.c.holder != SETTLED, labels.c.target != labels.c.question_key
+            labels.c.kind == kind, labels.c.holder != SETTLED, labels.c.target != labels.c.question_key
         )
         found: dict[str, dict[str, str]] = {}
         with self._store.reading() as connection:
@@ -272,14 +288,17 @@ class LabelQueue:
         return found
 
     def stored_keys(self, answer_keys: Iterable[str]) -> dict[str, str]:
-        """Those of these answers that are stored, with the keys of their questions."""
+        """Those of these answers, or of what marks are about, that are stored; with the keys of their questions."""
         found: dict[str, str] = {}
-        wanted = sorted(set(answer_keys))
+        by_answer: dict[str, list[str]] = {}
+        for target in answer_keys:
+            by_answer.setdefault(marked_answer(target), []).append(target)
+        wanted = sorted(by_answer)
         with self._store.reading() as connection:
             for start in range(0, len(wanted), 500):
                 part = _item.answer_key.in_(wanted[start : start + 500])
                 rows = connection.execute(select(_item.answer_key, _item.question_key).where(part).distinct())
-                found |= {row[0]: row[1] for row in rows}
+                found |= {target: row[1] for row in rows for target in by_answer[row[0]]}
         return found
 
     def golds_said(self, question_keys: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -289,6 +308,14 @@ class LabelQueue:
     def verdicts_said(self, answer_keys: Iterable[str]) -> dict[str, dict[str, str]]:
         """Verdicts that people gave on these answers, by annotator; "" is a settled one."""
         return self._labelled("verdict", answer_keys)
+
+    def marks_said(self, targets: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Sentences that people marked, for these `mark_target`s, by annotator; "" is a settled one."""
+        return self._labelled("mark", targets)
+
+    def marks(self) -> dict[str, dict[str, str]]:
+        """What every annotator marked: the number of the sentence by target. Settled marks are nobody's."""
+        return self._all("mark")
 
     def _labelled(self, kind: LabelKind, targets: Iterable[str]) -> dict[str, dict[str, str]]:
         found: dict[str, dict[str, str]] = {}
@@ -409,7 +436,7 @@ def _questions(annotator: str, wanted: QueueFilter) -> Select[Any]:
 
 def _disagreements() -> Select[Any]:
     """Targets about which people who decided say different things, and which nobody has settled."""
-    decided = or_(labels.c.kind == "gold", and_(labels.c.kind == "verdict", labels.c.value.in_(_DECIDED)))
+    decided = or_(labels.c.kind.in_(("gold", "mark")), and_(labels.c.kind == "verdict", labels.c.value.in_(_DECIDED)))
     settled = select(labels.c.target).where(labels.c.holder == SETTLED)
     of_seen = labels.c.question_key.in_(select(_item.question_key).where(_seen()))
     spot = func.min(labels.c.event_id).label("spot")
@@ -439,8 +466,7 @@ def _claim(connection: Connection, annotator: str, key: str | None) -> None:
 def _target(connection: Connection, key: str | None, annotator: str, kind: QueueKind) -> LabelTarget | None:
     if key is None:
         return None
-    of_answer = select(label_items).where(_item.answer_key == key).order_by(_item.call_id).limit(1)
-    item = connection.execute(of_answer).mappings().first()
+    item = _stored(connection, key)
     question_key = str(item["question_key"]) if item is not None else key
     row = connection.execute(select(label_questions).where(_question.key == question_key)).mappings().first()
     if row is None:
@@ -453,7 +479,8 @@ def _target(connection: Connection, key: str | None, annotator: str, kind: Queue
     if item is None:
         return found
     call = connection.execute(select(calls).where(calls.c.id == item["call_id"])).mappings().one()
-    copies = connection.execute(select(func.count()).select_from(label_items).where(_item.answer_key == key))
+    same = _item.answer_key == item["answer_key"]
+    copies = connection.execute(select(func.count()).select_from(label_items).where(same))
     return replace(
         found,
         call=records.call_record(dict(call)),
@@ -463,6 +490,16 @@ def _target(connection: Connection, key: str | None, annotator: str, kind: Queue
         outcome=Outcome(item["outcome"]),
         copies=copies.scalar_one(),
     )
+
+
+def _stored(connection: Connection, key: str) -> Any:
+    """The first stored answer that a target is about; for a mark, with the very thought that was marked."""
+    of_answer = select(label_items).where(_item.answer_key == marked_answer(key)).order_by(_item.call_id)
+    if not key.startswith(MARK):
+        return connection.execute(of_answer.limit(1)).mappings().first()
+    thoughts = of_answer.add_columns(calls.c.reasoning_text).join(calls, calls.c.id == _item.call_id)
+    found = connection.execute(thoughts).mappings()
+    return next((row for row in found if mark_target(row["answer_key"], row["reasoning_text"]) == key), None)
 
 
 def _skipped(connection: Connection, key: str, annotator: str, kind: QueueKind) -> int:
@@ -475,7 +512,7 @@ def _labels_of(connection: Connection, key: str) -> tuple[AnnotatorLabel, ...]:
     rows = connection.execute(
         select(annotators.c.name, labels.c.value)
         .select_from(labels.outerjoin(annotators, annotators.c.id == labels.c.holder))
-        .where(labels.c.target == key, labels.c.kind.in_(("verdict", "gold")))
+        .where(labels.c.target == key, labels.c.kind.in_(("verdict", "gold", "mark")))
         .order_by(annotators.c.name)
     )
     return tuple(AnnotatorLabel(row[0], row[1]) for row in rows)

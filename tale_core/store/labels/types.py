@@ -13,7 +13,7 @@ from tale_core.errors import NotFoundError
 from tale_core.i18n import t
 from tale_core.types import Question, SessionRecord
 
-LabelKind = Literal["verdict", "gold", "skip"]
+LabelKind = Literal["verdict", "gold", "mark", "skip"]
 LabelAction = Literal["set", "import", "settle", "undo"]
 Verdict = Literal["right", "wrong", "unsure"]
 SETTLED = ""
@@ -27,9 +27,10 @@ class Change:
     """One thing that somebody says.
 
     Attributes:
-        kind: "verdict" on an answer (or "unsure" about a question), "gold" for a question, "skip" for now.
-        target: The answer's key, or the question's for its known answer.
-        value: "right", "wrong", "unsure", or the known answer; None for a skip.
+        kind: "verdict" on an answer (or "unsure" about a question), "gold" for a question, "mark" for the sentence at
+            which an answer is settled, "skip" for now.
+        target: The answer's key, `mark_target` of it for a mark, or the question's key for its known answer.
+        value: "right", "wrong", "unsure", the known answer, or the number of the sentence from 1; None for a skip.
         settle: It decides a disagreement, and wins over what everybody said.
         replace: An earlier label of this person is changed; else it stands and the change is ignored, so that the
             second press of a key, or a tab that is behind, does nothing.
