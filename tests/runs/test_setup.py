@@ -179,7 +179,7 @@ def test_the_command_says_what_it_costs_then_does_it_and_prints_one_document(mon
 def test_the_page_says_what_it_costs_follows_what_runs_and_tells_what_was_found(monkeypatch):
     endpoint = Endpoint()
     monkeypatch.setattr("ui.setup.page.open_client", lambda choice, **options: endpoint.open())
-    at = opened(use=CHOICE).switch_page("pages/Setup.py").run()
+    at = opened("pages/Setup.py", use=CHOICE)
     told = words(at.main)
     assert "Make TALE work for this model" in told and "What is left takes about" in told and not at.exception
     at.slider(key="setup_searches").set_value(20).run()
