@@ -47,7 +47,8 @@ def obeys_words(request: Request) -> Reply:
     found = re.search(r"at most (\d+) words?|最多用 (\d+) 个词", prompt)
     tokens = 120 if found is None else max(6, round(int(found[1] or found[2]) * 4 / 3))
     right = tokens >= needs(question)
-    return Reply(" then" * (tokens - 5) + f" [[{question.answer if right else '123456789'}]]")
+    text = " then" * (tokens - 5) + f" [[{question.answer if right else '123456789'}]]"
+    return Reply(text, chunks=(text,))  # Hundreds of answers, and nobody looks at how they arrive.
 
 
 class Endpoint:
