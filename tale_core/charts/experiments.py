@@ -50,11 +50,12 @@ class Place(NamedTuple):
 
 
 _SIDES: tuple[tuple[Literal["left", "right", "center"], int], ...] = (("left", 7), ("right", -7), ("center", 0))
+_EDGES: tuple[tuple[Literal["bottom", "top"], int], ...] = (("bottom", 1), ("top", -1))
 _PLACES = tuple(
     Place(side, edge, dx, sign * dy)
     for dy in (5, 22, 40)
     for side, dx in _SIDES
-    for edge, sign in (("bottom", 1), ("top", -1))
+    for edge, sign in _EDGES
     if side != "center" or dy > 5
 )
 """The nearest first."""

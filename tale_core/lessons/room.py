@@ -39,7 +39,8 @@ FRESH_S = 0.5
 """Seconds after which the room is read again: another process may have changed it."""
 ENDPOINT_SLOTS = 4
 """Calls at the same time to a model at an endpoint."""
-K, T = TypeVar("K"), TypeVar("T")
+K = TypeVar("K")
+T = TypeVar("T")
 
 
 class Seated(NamedTuple):
