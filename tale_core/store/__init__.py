@@ -20,29 +20,27 @@ from tale_core.store.history import COUNTED, Entry, History, Listing, Place, Ses
 from tale_core.store.kept_keys import KeptKeys
 from tale_core.store.labels.export import ExportedLabel, exported_labels
 from tale_core.store.labels.keys import annotator_key, answer_key, mark_target, marked_answer, normalised, question_key
-from tale_core.store.labels.queue import (
-    AnnotatorCounts,
-    AnnotatorLabel,
-    AnswerGroup,
-    LabelQueue,
-    LabelTarget,
-    QueueCounts,
-    QueueFilter,
-    QueueKind,
-    ReadAnswer,
-)
+from tale_core.store.labels.queue import LabelQueue
 from tale_core.store.labels.store import LabelStore
 from tale_core.store.labels.types import (
     MAX_GOLD,
     MAX_NAME,
     SETTLED,
     AccuracyMoved,
+    AnnotatorCounts,
+    AnnotatorLabel,
+    AnswerGroup,
     Change,
     Graded,
     Grades,
     GradesNeeded,
     LabelKind,
+    LabelTarget,
     Moved,
+    QueueCounts,
+    QueueFilter,
+    QueueKind,
+    ReadAnswer,
     Rederived,
     Share,
     ToGrade,

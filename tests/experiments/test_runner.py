@@ -38,7 +38,7 @@ from tale_core.experiments import (
 )
 from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.models.testing.simulated import SimulatedClient, SimulatedModel
-from tale_core.store import ExperimentStore, open_store
+from tale_core.store import ExperimentStore
 from tale_core.types import Outcome, Price, Question, Sampling
 from tests.support.counting_endpoint import CountingEndpoint
 from tests.support.counting_endpoint import Reply as HttpReply
@@ -56,13 +56,6 @@ def plan(n=4, *names, **options):
 
 def says(text="six sevens are [[42]]"):
     return ScriptedClient(lambda request: text)
-
-
-@pytest.fixture
-def store():
-    opened = open_store()
-    yield opened
-    opened.close()
 
 
 async def events_of(a_plan, client, store, retry=QUICK):

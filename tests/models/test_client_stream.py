@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, aclosing, nullcontext
 from types import SimpleNamespace
 
@@ -33,12 +33,6 @@ from tests.support.bad_endpoint import ANSWER, BadEndpoint
 
 ASK = Request((Message("user", "What is six times seven?"),))
 EVENTS = 'data: {"a": "é"}\n\n: note\r\ndata:two\r\ndata: lines\r\n\r\nevent: ping\n\ndata: last\r\rdata: cut off\n'
-
-
-@pytest.fixture(scope="module")
-def bad() -> Iterator[BadEndpoint]:
-    with BadEndpoint() as bad:
-        yield bad
 
 
 def embedded(bad: BadEndpoint, model: str, *, timeout: float = 20.0) -> OpenAIClient:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,6 @@ CASES: list[dict[str, Any]] = json.loads(
 )
 ASK = Request((Message("user", "What is six times seven? Give the number like [[7]]."),))
 KEY = "sk-test-0123456789abcdefghij"
-
-
-@pytest.fixture(scope="module")
-def bad() -> Iterator[BadEndpoint]:
-    with BadEndpoint() as bad:
-        yield bad
 
 
 async def answered(bad: BadEndpoint, case: dict[str, Any]) -> tuple[Completion, Price]:

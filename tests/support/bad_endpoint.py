@@ -74,6 +74,13 @@ class BadEndpoint:
         self._thread.start()
         return self
 
+    def forget(self) -> None:
+        """As it was before the first request, but for what is still being answered."""
+        for seen in (self.requests, self.disconnects, self.redirected_to):
+            seen.clear()
+        self.scripts.clear()
+        self.most_open_streams, self.models_status = self.open_streams, 200
+
     def __exit__(self, *exc: object) -> None:
         self.stopping.set()
         self._server.shutdown()

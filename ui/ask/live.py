@@ -7,7 +7,6 @@ an ended one alike stands here too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -100,15 +99,13 @@ class LiveAsk:
         self._columns.update(view)
 
 
-@dataclass(slots=True)
-class _Slots:
-    """Places that change while an answer streams."""
+def still(view: AskView) -> None:
+    """The same picture as it stands, for a page that is soon drawn anew.
 
-    title: Any
-    count: Any
-    clock: Any
-    bar: Any
-    text: Any
+    Without places to fill later, which cost as much as what stands in them.
+    """
+    budget_line(view, interactive=False)
+    AnswerColumns(moving=False).update(view)
 
 
 def race_notes(view: AskView, *, recorded: bool) -> str:
@@ -139,51 +136,56 @@ class AnswerColumns:
     Args:
         roles: The answers to show.
         recorded: They were written some other day.
+        moving: `update` is called more than once.
     """
 
-    def __init__(self, roles: Sequence[AnswerRole] = ANSWERS, *, recorded: bool = False) -> None:
-        self._recorded = recorded
-        with st.container(key="race"):
-            self._notes = st.empty()
-            columns = st.columns(len(roles), gap="medium")
-        self._slots = {role: self._column(column, role) for role, column in zip(roles, columns, strict=True)}
+    def __init__(self, roles: Sequence[AnswerRole] = ANSWERS, *, recorded: bool = False, moving: bool = True) -> None:
+        self._recorded, self._moving = recorded, moving
+        race = st.container(key="race")
+        self._notes = race.empty() if moving else race.container()
+        columns = zip(race.columns(len(roles), gap="medium"), roles, strict=True)
+        self._columns = {role: column.container(key=f"race-{role}") for column, role in columns}
+        self._places: dict[tuple[str, str], Any] = {}
         self._drawn: dict[tuple[str, str], str] = {}
 
-    @staticmethod
-    def _column(column: Any, role: Role) -> _Slots:
-        with column, st.container(key=f"race-{role}"):
-            title = st.empty()
-            # Room for the longest of them, so that nothing moves when an answer ends.
-            count, clock = st.container(height=COUNT_HEIGHT, border=False).empty(), st.empty()
-            bar = st.empty()
-            box = st.container(height=ANSWER_HEIGHT, border=True, key=f"answer_{role}", autoscroll=True)
-            return _Slots(title=title, count=count, clock=clock, bar=bar, text=box.empty())
+    def _place(self, role: AnswerRole, name: str) -> Any:
+        """A place in an answer's column, made when it is first asked for: one below the other."""
+        if (role, name) not in self._places:
+            here = self._columns[role]
+            if name == "count":  # Room for the longest of them, so that nothing moves when an answer ends.
+                here = here.container(height=COUNT_HEIGHT, border=False)
+            elif name == "text":
+                here = here.container(height=ANSWER_HEIGHT, border=True, key=f"answer_{role}", autoscroll=True)
+            self._places[role, name] = here.empty() if self._moving else here
+        return self._places[role, name]
 
     def update(self, view: AskView) -> None:
         """Draw the picture as it stands. An answer that has ended says so at once and stands still."""
         self._draw(self._notes.caption, "race", "notes", race_notes(view, recorded=self._recorded))
-        for role, slots in self._slots.items():
+        for role in self._columns:
+            place = partial(self._place, role)
             title, hint = title_of(view, role)
-            self._draw(partial(slots.title.markdown, help=hint, anchors=False), role, "title", f"#### {title}")
+            self._draw(partial(place("title").markdown, help=hint, anchors=False), role, "title", f"#### {title}")
             call = view.calls.get(role)
             estimate = view.calls.get("estimate") if call is None and role == "budgeted" else None
             if call is not None and call.record.status != "running":
-                self._draw(slots.count.markdown, role, "count", _ended_words(view, call))
+                self._draw(place("count").markdown, role, "count", _ended_words(view, call))
             else:
                 words = _waiting(view, role, estimate) if call is None else _running_words(view, call)
-                self._draw(slots.count.caption, role, "count", words)
+                self._draw(place("count").caption, role, "count", words)
             shown = call or estimate
-            self._draw(slots.clock.caption, role, "clock", clock_words(shown) or "&nbsp;")
-            self._draw(slots.bar.markdown, role, "bar", _lane_of(view, role, call))
+            self._draw(place("clock").caption, role, "clock", clock_words(shown) or "&nbsp;")
+            self._draw(place("bar").markdown, role, "bar", _lane_of(view, role, call))
+            box = place("text")
             if shown is None:
                 continue
             running = shown.record.status == "running"
             if shown.text and evaluated(shown.record.prompt_template):
-                draw = partial(draw_lines, shown.record, place=slots.text)
+                draw = partial(draw_lines, shown.record, place=box)
                 self._draw(draw, role, "lines" if running else "text", shown.text)
                 continue
             text, _ = answer_text(shown.text or shown.reasoning)
-            self._draw(slots.text.text, role, "text", text or ("…" if running else t("(no text)")))
+            self._draw(box.text, role, "text", text or ("…" if running else t("(no text)")))
 
     def _draw(self, draw: Callable[[str], object], role: str, place: str, words: str) -> None:
         """What stands there already is not sent again: most pictures change one of eight places."""

@@ -15,7 +15,8 @@ from tale_core.lessons import lesson
 from tale_core.lessons.board import strike_labels
 from tale_core.lessons.queue import Caps
 from tale_core.lessons.recorded import Recording, available
-from tale_core.lessons.room import LiveRoom, RoomView, SeatView, check_caps
+from tale_core.lessons.room import LiveRoom, RoomView, SeatView
+from tale_core.lessons.rooms import check_caps
 from tale_core.store import UNDO_FOR, RoomChanges
 from ui import access
 from ui.common import state
@@ -343,7 +344,7 @@ def _remove(live: LiveRoom) -> None:
 @st.fragment(run_every=BEAT_S)
 def _seats(live: LiveRoom) -> None:
     """Those who are in now: they come while the box is open."""
-    seats = {seat.id: literal(seat.nickname, 40) for seat in live.rooms.seats(live.id)}
+    seats = {seat.id: literal(seat.nickname, 40) for seat in live.seats()}
     if not seats:
         st.caption(t("Nobody has joined yet. The code is {code}.", code=live.code))
         return

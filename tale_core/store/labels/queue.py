@@ -10,9 +10,9 @@ another's queue. It writes claims alone.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -37,122 +37,28 @@ from tale_core.store.labels.index import question_of
 from tale_core.store.labels.keys import MARK, SPOTS, mark_target, marked_answer, order_of
 from tale_core.store.labels.store import LabelStore
 from tale_core.store.labels.tables import annotators, label_claims, label_events, label_items, label_questions, labels
-from tale_core.store.labels.types import SETTLED, LabelKind, passing
+from tale_core.store.labels.types import (
+    SETTLED,
+    AnnotatorCounts,
+    AnnotatorLabel,
+    LabelKind,
+    LabelTarget,
+    QueueCounts,
+    QueueFilter,
+    QueueKind,
+    ReadAnswer,
+    passing,
+)
 from tale_core.store.repository import Store
 from tale_core.store.tables import calls
-from tale_core.types import GUESSED, CallRecord, Outcome, Question
+from tale_core.types import GUESSED, Outcome, Question
 
-QueueKind = Literal["answers", "questions", "settle"]
-AnswerGroup = Literal["doubtful", "disagree", "all"]
 CLAIM = timedelta(minutes=5)
 """How long an answer is kept for the person who has it on the screen."""
 DOUBTFUL_METHODS = (*sorted(GUESSED), "whole")
 _DOUBTFUL = (Outcome.UNPARSED.value, Outcome.UNGRADED.value)
 _DECIDED = ("right", "wrong")
 _item, _question = label_items.c, label_questions.c
-
-
-@dataclass(frozen=True, slots=True)
-class QueueFilter:
-    """Which queue.
-
-    Attributes:
-        kind: Answers to judge, questions without a known answer, or disagreements to settle.
-        which: Of the answers: where the grader is unsure (it read nothing, fell back to the last number or took free
-            text, or could not compare), where the answers to a question disagree, or all.
-        models: Empty for all; likewise `outcomes` (as the grader saw them) and `topics`.
-        overlap: How many people decide each answer; 0: everybody labels everything.
-    """
-
-    kind: QueueKind = "answers"
-    which: AnswerGroup = "doubtful"
-    models: tuple[str, ...] = ()
-    outcomes: tuple[str, ...] = ()
-    topics: tuple[str, ...] = ()
-    overlap: int = 1
-
-
-class AnnotatorLabel(NamedTuple):
-    """What one person says about a target; `name` is None for a settled label."""
-
-    name: str | None
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class LabelTarget:
-    """What is in front of an annotator.
-
-    Attributes:
-        question: With the answer that counts as known: `gold` if people gave one, else the one it came with.
-        call: One of the stored answers with this text; None for a question.
-        strategy: What asked for that answer; "" for a question.
-        extracted: What the grader read.
-        outcome: The grader's, against the known answer that counts.
-        copies: Stored answers with the very same text.
-        labels: What everybody says; empty but for disagreements.
-        skipped: The event by which this annotator skipped it; 0 where it was not skipped.
-    """
-
-    key: str
-    kind: QueueKind
-    question_key: str
-    question: Question
-    gold: str | None
-    call: CallRecord | None = None
-    strategy: str = ""
-    extracted: str | None = None
-    extracted_by: str | None = None
-    outcome: Outcome | None = None
-    copies: int = 0
-    labels: tuple[AnnotatorLabel, ...] = ()
-    skipped: int = 0
-
-    @property
-    def of_mark(self) -> bool:
-        """It is about the sentence at which the answer is settled, which people marked differently."""
-        return self.key.startswith(MARK)
-
-    @property
-    def mark_key(self) -> str:
-        """What a mark on this answer is about; "" without an answer."""
-        if self.of_mark or self.call is None:
-            return self.key if self.of_mark else ""
-        return mark_target(self.key, self.call.reasoning_text)
-
-
-class QueueCounts(NamedTuple):
-    """How far one annotator is: what the queue holds in all, what is left, of that skipped, and what can be undone.
-
-    Attributes:
-        undoable: Deeds that can be taken back.
-        last: The event of the last of them; None when there is none.
-    """
-
-    total: int
-    left: int
-    skipped: int
-    undoable: int
-    last: int | None = None
-
-
-class AnnotatorCounts(NamedTuple):
-    """What one annotator has done: verdicts by kind, known answers given and sentences marked."""
-
-    annotator: str
-    name: str
-    right: int
-    wrong: int
-    unsure: int
-    golds: int
-    marks: int
-
-
-class ReadAnswer(NamedTuple):
-    """What the grader read in the answers to a question, and how many say so."""
-
-    extracted: str | None
-    answers: int
 
 
 class LabelQueue:
