@@ -68,9 +68,11 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: An address, a port, a variable or a number cannot be used.
     """
+    from tale_core.proxy.telemetry import sent
+
     plan = _plan(args)
     key = _key(args.api_key_env)
-    with place(args.port) as held:
+    with place(args.port) as held, sent():
         try:
             asyncio.run(_serve(plan, held, key, args))
         except KeyboardInterrupt:

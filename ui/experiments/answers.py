@@ -17,7 +17,7 @@ from tale_core.experiments.plan import Unit
 from tale_core.experiments.run import ExperimentView
 from tale_core.experiments.table import BASELINE
 from tale_core.i18n import t, tn
-from tale_core.prompts.templates import question_block
+from tale_core.prompts.messages import question_block
 from tale_core.store import ExperimentStore, UnitFigures
 from tale_core.strategies import family, title_of
 from tale_core.types import CallRecord, Outcome

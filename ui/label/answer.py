@@ -12,7 +12,7 @@ from tale_core.calls.budget_ledger import call_apart
 from tale_core.i18n import N_, t, tn
 from tale_core.labels import Labeling
 from tale_core.labels.highlight import marked
-from tale_core.prompts.templates import question_block
+from tale_core.prompts.messages import question_block
 from tale_core.store import LabelTarget
 from tale_core.strategies import title_of
 from tale_core.types import CallRecord
@@ -68,7 +68,11 @@ def _question(target: LabelTarget) -> None:
 
 def _said(target: LabelTarget) -> None:
     words = {"right": t("Right"), "wrong": t("Wrong"), "unsure": t("Unsure")}
-    rows = [f"{literal(s.name or '')}: **{literal(words.get(s.value, s.value), 200)}**" for s in target.labels]
+
+    def word(value: str) -> str:
+        return t("Sentence {n}", n=value) if target.of_mark else words.get(value, value)
+
+    rows = [f"{literal(s.name or '')}: **{literal(word(s.value), 200)}**" for s in target.labels]
     st.markdown(t("What people said") + "  \n" + "  \n".join(rows))
 
 

@@ -14,6 +14,7 @@ from tale_core.charts.traffic import traffic_chart
 from tale_core.errors import StoreError
 from tale_core.i18n import t, tn
 from tale_core.proxy.figures import Finding, findings, worst_first
+from tale_core.proxy.plan import ERROR
 from tale_core.proxy.report import ModelLine, advice, model_lines, verdict_text, whole_saving
 from tale_core.settings import PROGRAM
 from tale_core.store import Pair, TrafficStore
@@ -80,6 +81,12 @@ def _changes(found: Sequence[Finding]) -> None:
         t(
             "Each line is a change to the requests for one model. Left: the share of output tokens that it saves; "
             "right: how often both answers agree. The bars are 95 % intervals."
+        )
+        + " "
+        + t(
+            "Save mode decides after every question, by evidence that counts every look: it ever takes a change that "
+            "saves nothing, or agrees too seldom, for at most {wrong:.0f} of 100 models.",
+            wrong=100 * ERROR,
         )
     )
     wide_table(
