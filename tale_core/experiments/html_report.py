@@ -28,12 +28,14 @@ _PAGE = """\
 <meta name="viewport" content="width=device-width">\
 <title>{{ found.dataset }}, {{ found.model }}</title><style>
 body{font:16px/1.5 system-ui,sans-serif;max-width:68rem;margin:2.5rem auto;padding:0 1rem;color:#10171f;background:#fff}
-h1{font-size:1.6rem;line-height:1.3;text-wrap:pretty}.about,figcaption,.how{color:#56657a;font-size:.9rem}
+h1{font-size:clamp(1.25rem,3.5vw,1.6rem);line-height:1.3;text-wrap:pretty}
+.about,figcaption,.how{color:#56657a;font-size:.9rem}
 table{display:block;overflow-x:auto;border-collapse:collapse;margin:1rem 0 2rem;font-size:.875rem;\
 font-variant-numeric:tabular-nums}
 th,td{padding:.35rem .7rem;text-align:right;white-space:nowrap;border-bottom:1px solid #e3e8ec}th{font-weight:600}
-figure{margin:1.5rem 0}svg{width:100%;height:auto}
-th:first-child,td:first-child{text-align:left}caption{text-align:left;font-weight:600;font-size:1rem;padding:.3rem 0}
+figure{margin:1.5rem 0;overflow-x:auto}svg{width:100%;min-width:40rem;height:auto}
+th:first-child,td:first-child{text-align:left}
+caption{text-align:left;font-weight:600;font-size:1rem;padding:.3rem 0;max-width:calc(100vw - 2rem)}
 svg text{font:13px system-ui,sans-serif;fill:currentColor}.grid{stroke:#e3e8ec}.axis{stroke:#56657a}
 .front{stroke:currentColor;opacity:.35;stroke-width:2;fill:none}svg .whisker{stroke-width:1.6;opacity:.65;fill:none}
 .vanilla{fill:#56657a;stroke:#56657a}.budgeted{fill:#0b7d74;stroke:#0b7d74}.tuned{fill:#7a4fbf;stroke:#7a4fbf}

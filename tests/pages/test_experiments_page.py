@@ -210,7 +210,7 @@ def test_a_finished_experiment_says_its_finding_first_then_chart_table_and_files
     text = words(at.main)
     assert at.subheader[0].value.startswith("Fixed budget of 50 tokens spends least without being surely less accurate")
     (chart,) = charts(at)
-    title = "Fixed budget of 50 tokens: 62 % fewer output tokens, +0.0 points right"
+    title = "Fixed budget of 50 tokens: 62 % fewer output tokens, 0.0 points right"
     assert chart["layout"]["title"]["text"] == title and f"**{title}**" in text
     assert chart["layout"]["xaxis"]["title"]["text"] == "Output tokens a question"
     assert chart["layout"]["xaxis"]["tickformat"] == ",~f", "half a token is no whole one, said twice"
