@@ -81,8 +81,14 @@ def all_in_tokens(call: CallRecord | None) -> int | None:
 
 
 def tokens_per_second(call: CallRecord) -> float | None:
-    """Generation speed after the first token; None when it cannot be told."""
-    if call.latency_s is None or call.ttft_s is None or not call.completion_tokens or call.completion_tokens < 2:
+    """Generation speed after the first token; None when it cannot be told, as of one that was stopped."""
+    if (
+        call.status != "done"
+        or call.latency_s is None
+        or call.ttft_s is None
+        or not call.completion_tokens
+        or call.completion_tokens < 2
+    ):
         return None
     seconds = call.latency_s - call.ttft_s
     return (call.completion_tokens - 1) / seconds if seconds > 0 else None

@@ -16,7 +16,7 @@ from tale_core.elasticity.engine import SweepPoint
 from tale_core.elasticity.finding import RESPONSE
 from tale_core.elasticity.knob import dead_zone, knob_finding, slopes
 from tale_core.elasticity.view import SweepView
-from tale_core.i18n import joined, t, tn
+from tale_core.i18n import joined, number, t, tn
 from tale_core.text import duration, sanitize, seconds_left
 from tale_core.types import Level
 
@@ -251,7 +251,7 @@ def _elasticity(view: SweepView) -> dict[str, list[str]]:
     if not found or view.result is None:
         return {}
     shown_at = [found.get(p.budget) if isinstance(p.budget, int) else None for p in view.result.points]
-    return {t("Elasticity"): ["–" if e is None else f"{e:.2f}" for e in shown_at]}
+    return {t("Elasticity"): ["–" if e is None else number(e, ".2f") for e in shown_at]}
 
 
 def _level(p: SweepPoint) -> str:
