@@ -15,7 +15,7 @@ from tale_core.models.adapters import registry as adapters
 from tale_core.settings import get_settings
 from tale_core.store.database import opening
 from tale_core.tuning.install import PACKAGES
-from tests.support.databases import postgresql, quickly_upgraded
+from tests.support.databases import engine_with_known_statements, postgresql, quickly_upgraded
 
 __all__ = ["postgresql"]
 """Here and in no folder's own conftest: each of those would start another server."""
@@ -32,6 +32,7 @@ def clean_environment(
     monkeypatch.setenv("TALE_CACHE_DIR", str(tmp_path / "cache"))
     # Whether an adapter comes with the program changes with every better one; tests/tuning/test_shipped.py is about it.
     monkeypatch.setattr(adapters, "SHIPPED", tmp_path / "nothing-shipped")
+    monkeypatch.setattr(opening, "make_engine", engine_with_known_statements)
     if request.node.get_closest_marker("empty_database") is None:
         monkeypatch.setattr(opening, "upgrade", quickly_upgraded)
     get_settings.cache_clear()
