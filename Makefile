@@ -18,7 +18,7 @@ NOT_LOCKED := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cub
 	nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
 
 # What is looked at by `make audit` and `make sbom`, with tools that come by hash into an environment of their own.
-LOCKS := requirements-postgres.lock requirements-dev.lock requirements-tune.lock requirements-torch.lock requirements-ray.lock
+LOCKS := requirements-postgres.lock requirements-otel.lock requirements-dev.lock requirements-tune.lock requirements-torch.lock requirements-ray.lock
 AUDIT = $(BIN)/uv run --quiet --no-project --isolated --python $(BIN)/python --with-requirements requirements-audit.lock
 
 # Tests in which a model answers run alone: two model servers on two cores wait for each other.
@@ -113,6 +113,7 @@ lock: $(VENV)/.created  ## resolve requirements*.txt again for every platform, w
 	echo "uv==$(UV_VERSION)" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url - -o requirements-uv.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url requirements-audit.txt -o requirements-audit.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements.lock requirements-postgres.txt -o requirements-postgres.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements.lock requirements-otel.txt -o requirements-otel.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements-dev.lock requirements-ray.txt -o requirements-ray.lock
 
 clean:  ## remove the virtual environment and caches (user data and weights stay)

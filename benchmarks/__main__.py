@@ -1,7 +1,7 @@
 """`python -m benchmarks [part …]`: run the parts, print tables, keep the figures in benchmarks/results/.
 
 Exit codes: 0 measured (goals may be missed), 1 a goal was missed and `--strict` was given, or a part could not measure,
-2 the arguments are wrong.
+2 the arguments are wrong, 130 it was stopped.
 """
 
 from __future__ import annotations
@@ -87,6 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (TaleError, MeasurementError) as e:
         print(f"benchmarks: {e}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("benchmarks: stopped; table, kills and fuzz go on by the same command", file=sys.stderr)
+        return 130
     settings = {"models": options.models, "rounds": args.rounds, "tokens": args.tokens, "seed": args.seed}
     found = report.document(results, here, settings)
     report.show(results, here, console)

@@ -1,7 +1,8 @@
-"""Jobs that are killed, each in a forked child; run by `benchmarks.kills`.
+"""Jobs that are killed, each in a forked child; run by `benchmarks.kills` with the numbers of pairs of pipes.
 
-A line on standard input is an order as JSON: what to do, and after how many seconds from its beginning to kill it (null
-lets it end). After each child a line says how it ended and when, and what it had told until then.
+A line of a pair's first is an order as JSON: what to do, and after how many seconds from its beginning to kill it (null
+lets it end). After each child a line on the second says how it ended and when, how long it had waited for a processor,
+and what it had told until then.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 import signal
 import sys
 import time
@@ -36,6 +38,8 @@ from tale_core.store import Archive, QueueFilter, Store, import_archive, open_st
 from tale_core.types import Client, Message, Question, Request, Sampling
 
 Tell = Callable[[str], None]
+MOST_S = 300.0
+"""For a job that is to end by itself: one that hangs is killed."""
 
 
 def plan(kind: str, question: str) -> AskPlan | SearchPlan | SweepPlan:
@@ -50,7 +54,7 @@ def plan(kind: str, question: str) -> AskPlan | SearchPlan | SweepPlan:
 
 async def asked(order: dict[str, Any], tell: Tell) -> bool:
     """An Ask, a search, a sweep or an experiment, from its beginning or from where one was killed; whether it ended."""
-    url, store = order["url"], open_store()
+    url, store = order["url"], open_store(order["database"])
 
     async def opened() -> Client:
         return OpenAIClient(resolve("counted", base_url=url), retry=NO_RETRY)
@@ -80,7 +84,7 @@ def _experiment(order: dict[str, Any], store: Store) -> str:
 
 def labelled(order: dict[str, Any], tell: Tell) -> bool:
     """Verdicts, each told once it is said to be stored."""
-    labeling = Labeling(open_store())
+    labeling = Labeling(open_store(order["database"]))
     who = labeling.sit_down("Ada")
     tell("begun")
     for target in iter(lambda: labeling.next(who, QueueFilter()), None):
@@ -138,27 +142,70 @@ def _tell(pipe: int, words: str) -> None:
     os.write(pipe, f"{words}\n".encode())
 
 
+def heard(hears: int, seconds: float) -> tuple[bytes, bool]:
+    """What a child tells in this time, and whether it has ended."""
+    told, ends = b"", time.monotonic() + seconds
+    while select.select([hears], [], [], max(0.0, ends - time.monotonic()))[0]:
+        piece = os.read(hears, 65536)
+        told += piece
+        if not piece:
+            return told, True
+    return told, False
+
+
+def waited_s(pid: int) -> float:
+    """How long a child's threads were ready and no processor was free, as Linux tells it; elsewhere 0."""
+    found = 0.0
+    with suppress(OSError, ValueError):
+        for one in Path(f"/proc/{pid}/task").iterdir():
+            found += int((one / "schedstat").read_text().split()[1]) / 1e9
+    return found
+
+
+def serve(take: int, tell: int) -> None:
+    """Take orders until there are no more."""
+    with open(take) as orders, open(tell, "w") as answers:
+        for line in orders:
+            answers.write(json.dumps(killed(json.loads(line))) + "\n")
+            answers.flush()
+
+
+def killed(order: dict[str, Any]) -> dict[str, Any]:
+    """Have the job done by a child, kill it at its moment, and say how it ended."""
+    hears, tells = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        child(order, tells)
+    os.close(tells)
+    told = os.read(hears, 4096)  # It has begun, or is dead.
+    more, ended = heard(hears, MOST_S if order["kill_after"] is None else order["kill_after"])
+    waited = waited_s(pid)
+    if not ended:
+        os.kill(pid, signal.SIGKILL)
+    at = time.monotonic()
+    while piece := os.read(hears, 65536):
+        more += piece
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.close(hears)
+    return {"code": code, "at": at, "waited": waited, "told": (told + more).decode().split()}
+
+
 def main() -> None:
-    """Take orders until standard input ends."""
+    """Import everything once, and serve every pair of pipes by a process of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Whoever gives the orders decides when they end.
     asyncio.run(warm_up())
-    print("ready", flush=True)
-    for line in sys.stdin:
-        order = json.loads(line)
-        hears, tells = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            child(order, tells)
-        os.close(tells)
-        told = os.read(hears, 4096)  # It has begun, or is dead.
-        if order["kill_after"] is not None:
-            time.sleep(order["kill_after"])
-            os.kill(pid, signal.SIGKILL)
-        killed_at = time.monotonic()
-        while piece := os.read(hears, 65536):
-            told += piece
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        os.close(hears)
-        print(json.dumps({"code": code, "at": killed_at, "told": told.decode().split()}), flush=True)
+    pairs = [tuple(map(int, one.split(","))) for one in sys.argv[1:]]
+    for mine in pairs:
+        if os.fork() == 0:
+            for other in pairs:
+                if other != mine:
+                    os.close(other[0]), os.close(other[1])
+            serve(*mine)
+            os._exit(0)
+    for take, tell in pairs:
+        os.close(take), os.close(tell)
+    for _ in pairs:
+        os.wait()
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-from jinja2 import Environment
+from jinja2 import Environment, Template
 from markupsafe import Markup
 
 from tale_core.i18n import t
@@ -23,6 +24,12 @@ def render(template: str, **values: object) -> str:
         template: May say sentences with `t`.
         values: What it names.
     """
+    return _template(template).render(t=t, **values)
+
+
+@lru_cache(maxsize=64)
+def _template(source: str) -> Template:
+    """Compiling one takes far longer than filling it in."""
     page = Environment(
         autoescape=True,
         keep_trailing_newline=True,
@@ -32,7 +39,7 @@ def render(template: str, **values: object) -> str:
     )
     # A JSON document for a script: in the file's own letters, and as short as it goes.
     page.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
-    return page.from_string(template).render(t=t, **values)
+    return page.from_string(source)
 
 
 class Frame(NamedTuple):

@@ -12,9 +12,13 @@ import hypothesis
 import pytest
 
 from tale_core.models.adapters import registry as adapters
+from tale_core.models.client import params as client_params
+from tale_core.runs.runner import Runner
 from tale_core.settings import get_settings
+from tale_core.store import Store, open_store
 from tale_core.store.database import opening
 from tale_core.tuning.install import PACKAGES
+from tests.support.bad_endpoint import BadEndpoint
 from tests.support.databases import engine_with_known_statements, postgresql, quickly_upgraded
 
 __all__ = ["postgresql"]
@@ -39,6 +43,34 @@ def clean_environment(
     yield
     get_settings.cache_clear()
     _close_stores(tmp_path)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    opened = open_store()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def runner() -> Iterator[Runner]:
+    made = Runner()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def bad_server() -> Iterator[BadEndpoint]:
+    with BadEndpoint() as server:
+        yield server
+
+
+@pytest.fixture
+def bad(bad_server: BadEndpoint) -> BadEndpoint:
+    """One scripted endpoint for a module, forgetful between tests: starting one costs more than a test."""
+    client_params.forget_all()
+    bad_server.forget()
+    return bad_server
 
 
 def _close_stores(folder: Path) -> None:

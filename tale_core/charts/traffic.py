@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tale_core.charts.text import plain, wrapped
-from tale_core.charts.theme import LIGHT, TITLE_LETTERS, Palette, axis, graph_objects, layout
+from tale_core.charts.text import plain
+from tale_core.charts.theme import LIGHT, Palette, axis, graph_objects, layout
 from tale_core.i18n import t
 from tale_core.proxy.figures import Finding
 from tale_core.stats import Interval
+from tale_core.strategies import title_of
 from tale_core.types import Outcome
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def traffic_chart(found: Sequence[Finding], *, colors: Palette = LIGHT) -> Figur
     shown = list(found[:MOST])[::-1]
     titles = (t("tokens saved"), t("answers agree"))
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.14)
-    names = [f"{plain(one.model[:24])}<br>{plain(one.strategy)}" for one in shown]
+    names = [f"{plain(one.model[:24])}<br>{plain(title_of(one.strategy))}" for one in shown]
     green = colors.outcomes[Outcome.CORRECT]
     for col, (color, intervals) in enumerate(
         ((colors.budgeted, [one.saving for one in shown]), (green, [one.agreement for one in shown])), 1
@@ -51,12 +52,11 @@ def traffic_chart(found: Sequence[Finding], *, colors: Palette = LIGHT) -> Figur
     return figure
 
 
-def _title(best: Finding) -> list[str]:
+def _title(best: Finding) -> str:
     if best.saving is None:
-        return [t("Too few questions for a figure")]
-    said = t("{model}, {change}: {share:.0%} of output tokens saved", model=best.model[:24], change=best.strategy,
-             share=best.saving.mean)  # fmt: skip
-    return [plain(line) for line in wrapped(said, TITLE_LETTERS)]
+        return t("Too few questions for a figure")
+    return t("{model}, {change}: {share:.0%} of output tokens saved", model=best.model[:24],
+             change=title_of(best.strategy), share=best.saving.mean)  # fmt: skip
 
 
 def _marks(figure: Figure, col: int, names: Sequence[str], intervals: Sequence[Interval | None], color: str) -> None:

@@ -6,7 +6,7 @@ Use them from `tale_core.elasticity.engine`.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NewType
 
 from tale_core.budgets.kinds import ASKED, Kind, kind
 from tale_core.calls.budget_ledger import Limits, Spent
@@ -53,8 +53,8 @@ class SweepPlan:
     reuse: bool = True
     parent_id: str | None = None
 
-    def validate(self) -> None:
-        """Check everything that can be wrong before anything is spent.
+    def checked(self) -> CheckedSweep:
+        """The plan as one that may run: everything that can be wrong is looked at before anything is spent.
 
         Raises:
             InputError: An empty question, a bad grid, repeats or template.
@@ -72,8 +72,8 @@ class SweepPlan:
             raise InputError(
                 t("The temperature is {given}.", given=self.sampling.temperature), t("Give a number from 0 to 2.")
             )
-        self.limits.validate()
         prompts.template(self.template)
+        return CheckedSweep(self)
 
     @property
     def kind(self) -> Kind:
@@ -157,6 +157,10 @@ class SweepPlan:
                 "limits": Limits(**document["limits"]),
             }
         )
+
+
+CheckedSweep = NewType("CheckedSweep", SweepPlan)
+"""A plan that `SweepPlan.checked` has passed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,6 @@ class ExperimentPlan:
                 t("The budgets of strategies are numbers, and those of {kind} are words.", kind=self.knob),
                 t("Name each level as a strategy of its own: {example}.", example=f"{self.knob}:low"),
             )
-        self.limits.validate()
         if self.only_failed and self.resume_of is None:
             raise InputError(t("Only what failed was asked for, of no experiment."), t("Name the one to resume."))
 

@@ -177,8 +177,12 @@ def rebound_words(arc: Arc) -> str:
     )  # fmt: skip
     if not arc.borrowed:
         return words
-    own = t("No recorded question of this language rebounds. This one is in English.")
-    return joined(own, words)
+    return joined(borrowed_words(), words)
+
+
+def borrowed_words() -> str:
+    """Why a rebound is shown in another language."""
+    return t("No recorded question of this language rebounds. This one is in English.")
 
 
 def needed_words(arc: Arc) -> str:

@@ -18,13 +18,13 @@ def board(live: LiveRoom, arc: Arc) -> dict[str, str]:
         live: The room.
         arc: The lesson that the room follows.
     """
-    name, seats = arc.closed.name, {seat.id: seat.nickname for seat in live.rooms.seats(live.id, there=False)}
-    guesses = [Guessed(seats[who], n) for who, n in live.rooms.guesses(live.id, name).items()]
+    name, seats = arc.closed.name, {seat.id: seat.nickname for seat in live.seats(there=False)}
+    guesses = [Guessed(seats[who], n) for who, n in live.guesses(name).items()]
     strikes = live.rooms.strikes(live.id, name)
     struck = struck_by(len(answer_sentences(arc)), strikes)
     actual = arc.best.tokens if live.record.revealed else None
     return {
-        "guess": guesses_html(guesses, students=len(live.rooms.seats(live.id)), actual=actual),
+        "guess": guesses_html(guesses, students=len(live.seats()), actual=actual),
         "needed": heat_html(arc, struck, students=len(strikes)),
     }
 

@@ -8,105 +8,40 @@ the rooms' own database, which no other page reads.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
-import ipaddress
 import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Unpack, cast
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar, Unpack, cast
 
 from tale_core.access.who import OWNER, asking_as
 from tale_core.ask.plan import AskPlan
 from tale_core.ask.run import AskRun, AskView
-from tale_core.errors import InputError, NotFoundError, StoreError
+from tale_core.errors import InputError, StoreError
 from tale_core.i18n import t
+from tale_core.lessons.joining import hashed, is_secret, network_of, tidy_nickname
 from tale_core.lessons.lesson import STOPS
 from tale_core.lessons.queue import Caps, Cost, FairQueue, GatedClient
-from tale_core.models.choice import EMBEDDED, ModelChoice, embedded_choice, open_client
+from tale_core.models.choice import EMBEDDED, ModelChoice, open_client
 from tale_core.runs import runner as jobs
 from tale_core.settings import get_settings
-from tale_core.store import RoomChanges, RoomRecord, RoomStore, SeatRecord, SeatSpent, Store, open_store
+from tale_core.store import RoomChanges, RoomRecord, RoomStore, SeatRecord, SeatSpent, Store
 from tale_core.types import Client
 
-LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-"""Of join codes: none that is easily read as another one."""
-CODE_LENGTH = 6
-NICKNAME_LETTERS = 24
 HERE_S = 15.0
 """Seconds after which a student whose page was not seen counts as away."""
 GONE_S = 60.0
 """Seconds after which what an absent student has waiting is given up; answers being written go on to their end."""
-USUAL_CAPS = Caps(student_calls=20, student_tokens=20_000, room_calls=400, room_tokens=400_000)
 FRESH_S = 0.5
 """Seconds after which the room is read again: another process may have changed it."""
-SEATS_PER_ADDRESS = 4
-"""Of a new room. Where a whole class comes from one address (a router that hides it), its teacher allows more."""
 ENDPOINT_SLOTS = 4
 """Calls at the same time to a model at an endpoint."""
-
-
-def class_store() -> Store:
-    """The database of rooms; opening it again is cheap."""
-    settings = get_settings()
-    if settings.class_database_url is None:
-        return open_store(settings.resolved_class_database_url)
-    return open_store(settings.class_database_url)
-
-
-def hashed(secret: str) -> str:
-    """What is stored of a secret. It is random and long, so that one round of SHA-256 is enough."""
-    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
-
-
-def is_secret(given: str, stored_hash: str) -> bool:
-    """Compare in constant time."""
-    return hmac.compare_digest(hashed(given), stored_hash)
-
-
-def new_code() -> str:
-    """A join code that nobody guesses while a lesson lasts (about 30 bits)."""
-    return "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
-
-
-def tidy_code(typed: str) -> str:
-    """A code as people type it: any case, with spaces or dashes."""
-    return "".join(c for c in typed.upper() if c in LETTERS)[: 2 * CODE_LENGTH]
-
-
-def tidy_nickname(typed: str) -> str:
-    """A nickname fit to be shown.
-
-    Raises:
-        InputError: Nothing that can be seen is in it, or it is too long.
-    """
-    name = " ".join("".join(c for c in typed if c.isprintable()).split())
-    if not 1 <= len(name) <= NICKNAME_LETTERS:
-        raise InputError(
-            t("A nickname of {n} letters was given.", n=len(name)), t("Give 1 to {most}.", most=NICKNAME_LETTERS)
-        )
-    return name
-
-
-def network_of(address: str) -> str:
-    """What one device is known by: an IPv4 address, or the half of an IPv6 one that it cannot change as it likes."""
-    try:
-        one = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(one, ipaddress.IPv6Address):
-        return str(one.ipv4_mapped or ipaddress.ip_network((one, 64), strict=False))
-    return str(one)
-
-
-class NewRoom(NamedTuple):
-    """A new room and its teacher's secret, which is told this once."""
-
-    room: LiveRoom
-    secret: str
+K = TypeVar("K")
+T = TypeVar("T")
 
 
 class Seated(NamedTuple):
@@ -152,11 +87,36 @@ class RoomView:
     guesses: tuple[int, ...]
 
 
+class _Known(Generic[K, T]):
+    """What was read of the store: read again after `FRESH_S`, and at once when this process has changed it.
+
+    A page of every student and several places of the teacher's ask for the same rows, every second or two.
+    """
+
+    def __init__(self, read: Callable[[K], T], clock: Callable[[], float]) -> None:
+        self._read, self._clock = read, clock
+        self._changes = 0
+        self._held: tuple[K, float, int, T] | None = None
+
+    def get(self, key: K) -> T:
+        """What the store says of this; whatever changes while it is read is not held."""
+        changes, now, held = self._changes, self._clock(), self._held
+        if held is not None and held[0] == key and held[2] == changes and now - held[1] < FRESH_S:
+            return held[3]
+        value = self._read(key)
+        self._held = (key, now, changes, value)
+        return value
+
+    def changed(self) -> None:
+        """It was written to."""
+        self._changes += 1
+
+
 class _Ledger:
     """Writes what the room's calls cost into the store; implements `tale_core.lessons.queue.Book`."""
 
-    def __init__(self, store: RoomStore, room_id: str) -> None:
-        self._store, self._room_id = store, room_id
+    def __init__(self, store: RoomStore, room_id: str, changed: Callable[[], None]) -> None:
+        self._store, self._room_id, self._changed = store, room_id, changed
 
     async def begin(self, call_id: str, who: str, *, prompt: int, completion: int) -> None:
         """Before it is sent: the most it can come to.
@@ -167,10 +127,12 @@ class _Ledger:
         await asyncio.to_thread(
             self._store.begin_call, call_id, self._room_id, who, prompt_tokens=prompt, completion_tokens=completion
         )
+        self._changed()
 
     async def end(self, call_id: str, *, prompt: int, completion: int) -> None:
         """What it cost."""
         await asyncio.to_thread(self._store.end_call, call_id, prompt_tokens=prompt, completion_tokens=completion)
+        self._changed()
 
 
 class LiveRoom:
@@ -199,6 +161,11 @@ class LiveRoom:
         self.store, self.rooms = store, RoomStore(store)
         self._record, self._read_at = record, clock()
         self._open_model, self._clock = open_model, clock
+        self._all_seats: _Known[None, list[SeatRecord]] = _Known(
+            lambda _: self.rooms.seats(self.id, there=False), clock
+        )
+        self._spent: _Known[None, dict[str, SeatSpent]] = _Known(lambda _: self.rooms.spent(self.id), clock)
+        self._guesses: _Known[str, dict[str, int]] = _Known(partial(self.rooms.guesses, self.id), clock)
         self._seen: dict[str, float] = {}
         self._jobs: dict[str, jobs.AskJob] = {}
         self._lock = threading.Lock()
@@ -273,8 +240,8 @@ class LiveRoom:
     def view(self) -> RoomView:
         """What the teacher sees."""
         record, now = self.record, self._clock()
-        spent, waiting, busy = self.rooms.spent(self.id), self.queue.waiting(), self.queue.busy()
-        guesses = self.rooms.guesses(self.id, record.recording) if record.recording else {}
+        spent, waiting, busy = self._spent.get(None), self.queue.waiting(), self.queue.busy()
+        guesses = self.guesses(record.recording) if record.recording else {}
         seats = tuple(
             SeatView(
                 seat=seat,
@@ -285,9 +252,17 @@ class LiveRoom:
                 spent=spent.get(seat.id, SeatSpent()),
                 guessed=seat.id in guesses,
             )
-            for seat in self.rooms.seats(self.id)
+            for seat in self.seats()
         )
         return RoomView(record, seats, _sum(spent), tuple(sorted(guesses.values())))
+
+    def seats(self, *, there: bool = True) -> list[SeatRecord]:
+        """The students in the order they came; with `there` only those who have not left."""
+        return [seat for seat in self._all_seats.get(None) if not there or seat.left_at is None]
+
+    def guesses(self, recording: str) -> dict[str, int]:
+        """The guesses for a recording, by seat."""
+        return self._guesses.get(recording)
 
     # Students
 
@@ -310,6 +285,7 @@ class LiveRoom:
                 address_hash=address and hashed(f"{self.id} {network_of(address)}"),
             )
         )  # fmt: skip
+        self._all_seats.changed()
         self.seen(seat.id)
         return Seated(seat, secret)
 
@@ -321,7 +297,7 @@ class LiveRoom:
         """
         given, mine = hashed(secret), browser and hashed(browser)
         found = None
-        for seat in self.rooms.seats(self.id):  # All of them, so that the time tells nothing.
+        for seat in self.seats():  # All of them, so that the time tells nothing.
             held = seat.browser_hash is not None
             if (held and seat.browser_hash == mine) or (not held and hmac.compare_digest(seat.token_hash, given)):
                 found = seat
@@ -330,9 +306,7 @@ class LiveRoom:
     def is_removed(self, browser: str | None) -> bool:
         """Whether the teacher has taken this browser's seat away."""
         mine = browser and hashed(browser)
-        return bool(mine) and any(
-            seat.removed and seat.browser_hash == mine for seat in self.rooms.seats(self.id, there=False)
-        )
+        return bool(mine) and any(s.removed and s.browser_hash == mine for s in self.seats(there=False))
 
     def seen(self, seat_id: str) -> None:
         """A student's page is there; and who has been away for long gives up their place."""
@@ -352,6 +326,7 @@ class LiveRoom:
 
     def _leave(self, seat_id: str, *, removed: bool) -> None:
         self.rooms.leave(seat_id, removed=removed)
+        self._all_seats.changed()
         self._seen.pop(seat_id, None)
         self._in_loop(lambda: self.queue.send_away(seat_id))
         if (job := self._jobs.get(seat_id)) is not None:
@@ -364,12 +339,15 @@ class LiveRoom:
             InputError: The guess is out of range.
         """
         recording = self.record.recording
-        return recording is not None and self.rooms.guess(seat, recording, tokens)
+        if recording is None or not self.rooms.guess(seat, recording, tokens):
+            return False
+        self._guesses.changed()
+        return True
 
     def my_guess(self, seat: SeatRecord) -> int | None:
         """What this student guessed for what is asked now."""
         recording = self._record.recording
-        return self.rooms.guesses(self.id, recording).get(seat.id) if recording else None
+        return self.guesses(recording).get(seat.id) if recording else None
 
     def job_of(self, seat_id: str) -> jobs.AskJob | None:
         """The student's newest Ask of this process, running or ended."""
@@ -400,7 +378,7 @@ class LiveRoom:
                 notice = run.notice
                 with asking_as(OWNER):  # The room spends what its teacher gave it, through the queue and its caps.
                     client = await self._open_model(choice, secrets=self._keys, key=self._key, notice=notice)
-                ledger = _Ledger(self.rooms, self.id)
+                ledger = _Ledger(self.rooms, self.id, self._spent.changed)
                 return cast(Client, GatedClient(client, self.queue, seat.id, book=ledger, on_wait=notice))
 
             run = AskRun(
@@ -423,90 +401,3 @@ def caps_of(record: RoomRecord) -> Caps:
 
 def _sum(spent: Mapping[str, SeatSpent]) -> SeatSpent:
     return SeatSpent(*(sum(column) for column in zip(*spent.values(), strict=True))) if spent else SeatSpent()
-
-
-class Rooms:
-    """The rooms that this process knows. Rooms of before a restart are found again in the store."""
-
-    def __init__(self) -> None:
-        self._live: dict[str, LiveRoom] = {}
-        self._lock = threading.Lock()
-
-    def open(
-        self, choice: ModelChoice, *, caps: Caps = USUAL_CAPS, keys: Mapping[str, object] | None = None,
-        key: str | None = None, store: Store | None = None, **options: Any,
-    ) -> NewRoom:  # fmt: skip
-        """Open a room.
-
-        Args:
-            choice: The model that students ask.
-            caps: What may be spent.
-            keys: See `LiveRoom.use`.
-            key: See `LiveRoom.use`.
-            store: The rooms' database.
-            options: For `LiveRoom`, in tests.
-
-        Raises:
-            InputError: A cap is not positive.
-            StoreError: The database cannot be used.
-        """
-        check_caps(caps)
-        store = store or class_store()
-        secret = secrets.token_urlsafe(24)
-        while True:
-            record = RoomRecord(
-                secrets.token_hex(8), new_code(), hashed(secret), choice.model, choice.endpoint,
-                seats_per_address=SEATS_PER_ADDRESS, **asdict(caps),
-            )  # fmt: skip
-            if RoomStore(store).create(record):
-                break
-        with self._lock:
-            live = LiveRoom(RoomStore(store).get(record.id), store, choice=choice, keys=keys, key=key, **options)
-            self._live[record.code] = live
-        return NewRoom(live, secret)
-
-    def find(self, code: str, *, store: Store | None = None) -> LiveRoom:
-        """The room of a join code.
-
-        Raises:
-            NotFoundError: No such room.
-            StoreError: The database cannot be read.
-        """
-        code = tidy_code(code)
-        store = store or class_store()
-        with self._lock:
-            live = self._live.get(code)
-            if live is None or live.store is not store or live.record.deleted_at is not None:
-                record = RoomStore(store).by_code(code)
-                live = self._live[code] = LiveRoom(record, store, choice=_known_choice(record))
-            return live
-
-
-def _known_choice(record: RoomRecord) -> ModelChoice | None:
-    """The model of a room from before a restart, where it can be asked without a key."""
-    try:
-        return embedded_choice(record.model) if record.endpoint == EMBEDDED else None
-    except InputError:
-        return None
-
-
-def check_caps(caps: Caps) -> None:
-    """Check the numbers.
-
-    Raises:
-        InputError: One of them is not positive.
-    """
-    for value in asdict(caps).values():
-        if value is not None and value < 1:
-            raise InputError(t("A limit of {n} was given.", n=value), t("Give a whole number from 1, or none."))
-
-
-the_rooms = Rooms()
-
-
-def rooms() -> Rooms:
-    """The process's rooms."""
-    return the_rooms
-
-
-__all__ = ["CODE_LENGTH", "LiveRoom", "NewRoom", "NotFoundError", "RoomView", "Rooms", "SeatView", "Seated", "rooms"]

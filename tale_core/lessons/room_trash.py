@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tale_core.access.who import asking
-from tale_core.lessons.room import class_store
+from tale_core.lessons.rooms import class_store
 from tale_core.settings import get_settings
 from tale_core.store import RoomRecord, RoomStore
 

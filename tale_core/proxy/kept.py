@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from tale_core.errors import NotFoundError
-from tale_core.grading import extract, infer_kind
+from tale_core.grading import infer_kind
+from tale_core.grading.extract import extract
 from tale_core.proxy.reading import Read
 from tale_core.store import Pair, Store, TrafficStore, new_session_id
 from tale_core.store.traffic import AGREE, TEMPLATE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NewType
 
 from tale_core.budgets.kinds import ASKED, Kind, kind
 from tale_core.calls.budget_ledger import Limits
@@ -61,8 +61,8 @@ class SearchPlan:
     reuse: bool = True
     parent_id: str | None = None
 
-    def validate(self) -> None:
-        """Check everything that can be wrong before anything is spent.
+    def checked(self) -> CheckedSearch:
+        """The plan as one that may run: everything that can be wrong is looked at before anything is spent.
 
         Raises:
             InputError: No question or no known answer, an unknown mode, rule or template, a number out of range.
@@ -101,8 +101,8 @@ class SearchPlan:
             )
         if self.slots < 1:
             raise InputError(t("The number of slots is {given}.", given=self.slots), t("Give a whole number from 1."))
-        self.limits.validate()
         prompts.template(self.template)
+        return CheckedSearch(self)
 
     @property
     def kind(self) -> Kind:
@@ -163,3 +163,7 @@ class SearchPlan:
             "levels": tuple(document.get("levels", ())),
         }
         return cls(**(document | nested))
+
+
+CheckedSearch = NewType("CheckedSearch", SearchPlan)
+"""A plan that `SearchPlan.checked` has passed."""

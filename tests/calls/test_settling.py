@@ -15,7 +15,7 @@ from tale_core.calls.settling import MOST_PLACES, Settled, places, settle, settl
 from tale_core.errors import InputError
 from tale_core.models.testing.scripted import Reply, ScriptedClient, count
 from tale_core.runs.documents import ask_document
-from tale_core.store import open_store
+from tale_core.store import CallStore, open_store
 from tale_core.types import CallRecord, Outcome, Question, Request
 from tests.store.samples import call as a_call
 from tests.store.samples import session as a_session
@@ -145,7 +145,7 @@ async def test_a_stored_ask_keeps_what_was_found_and_asks_nothing_twice(tmp_path
     record = a_session(question=QUESTION, status="running")
     store.create_session(record)
     vanilla = answer(text)
-    store.start_call(replace(vanilla, session_id=record.id))
+    CallStore(store).write([replace(vanilla, session_id=record.id)])
     store.finish_session(record.id, "done")
     client = ScriptedClient(lambda r: "12" if "twelve" in r.messages[-1].content else "7")
 
@@ -170,7 +170,7 @@ async def test_an_endpoint_that_cannot_says_so_and_the_ask_stays_as_it_was(tmp_p
     store = open_store(f"sqlite:///{tmp_path}/t.db")
     record = a_session(question=QUESTION, status="running")
     store.create_session(record)
-    store.start_call(replace(answer("One. Two."), session_id=record.id))
+    CallStore(store).write([replace(answer("One. Two."), session_id=record.id)])
     store.finish_session(record.id, "done")
 
     async def opened() -> ScriptedClient:

@@ -13,19 +13,10 @@ from tale_core.ask.plan import AskPlan
 from tale_core.errors import InputError, NotFoundError, ShareUsedError
 from tale_core.lessons.arc import lesson_arc
 from tale_core.lessons.board import board, strike, strike_labels, struck
+from tale_core.lessons.joining import LETTERS, tidy_code, tidy_nickname
 from tale_core.lessons.queue import Caps
-from tale_core.lessons.room import (
-    FRESH_S,
-    GONE_S,
-    HERE_S,
-    LETTERS,
-    LiveRoom,
-    Rooms,
-    check_caps,
-    class_store,
-    tidy_code,
-    tidy_nickname,
-)
+from tale_core.lessons.room import FRESH_S, GONE_S, HERE_S, LiveRoom
+from tale_core.lessons.rooms import Rooms, check_caps, class_store
 from tale_core.models.choice import ModelChoice, embedded_choice
 from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.runs import runner as jobs

@@ -11,7 +11,7 @@ from tale_core.access import who
 from tale_core.access.accounts import Accounts
 from tale_core.access.who import Asker
 from tale_core.labels import Labeling
-from tale_core.lessons import room
+from tale_core.lessons import rooms
 from tale_core.lessons.room import LiveRoom
 from tale_core.settings import REPO_ROOT, get_settings
 from tale_core.types import Question
@@ -25,9 +25,9 @@ Opened = Callable[..., AppTest]
 
 
 @pytest.fixture
-def own_rooms(monkeypatch: pytest.MonkeyPatch) -> room.Rooms:
-    made = room.Rooms()
-    monkeypatch.setattr(room, "the_rooms", made)
+def own_rooms(monkeypatch: pytest.MonkeyPatch) -> rooms.Rooms:
+    made = rooms.Rooms()
+    monkeypatch.setattr(rooms, "the_rooms", made)
     return made
 
 
@@ -63,7 +63,7 @@ def test_a_student_who_opens_another_page_is_in_the_class(opened: Opened, path: 
 
 
 def test_a_students_address_opens_no_teachers_page_no_screen_and_no_recording(
-    opened: Opened, own_rooms: room.Rooms
+    opened: Opened, own_rooms: rooms.Rooms
 ) -> None:
     live, secret = a_room(own_rooms)
     live.join("Noor")
@@ -90,7 +90,9 @@ def seat_at(at: AppTest, live: LiveRoom, name: str = "Ash") -> AppTest:
     return next(b for b in at.button if b.label == "Join").click().run()
 
 
-def test_a_browser_holds_one_seat_and_finds_it_again_without_its_address(opened: Opened, own_rooms: room.Rooms) -> None:
+def test_a_browser_holds_one_seat_and_finds_it_again_without_its_address(
+    opened: Opened, own_rooms: rooms.Rooms
+) -> None:
     live, _ = a_room(own_rooms)
     at = seat_at(opened(STUDENT, room=live.code), live)
     assert "Ash" in words(at.main)
@@ -101,7 +103,7 @@ def test_a_browser_holds_one_seat_and_finds_it_again_without_its_address(opened:
 
 
 def test_a_teacher_takes_a_seat_away_locks_the_room_and_shows_the_address_as_a_picture(
-    opened: Opened, own_rooms: room.Rooms
+    opened: Opened, own_rooms: rooms.Rooms
 ) -> None:
     live, secret = a_room(own_rooms)
     student = seat_at(opened(STUDENT, room=live.code), live)
@@ -119,7 +121,7 @@ def test_a_teacher_takes_a_seat_away_locks_the_room_and_shows_the_address_as_a_p
     assert "nobody new may join" in words(seat_at(opened(late, room=live.code), live, "Late").main)
 
 
-def test_a_student_whose_browser_keeps_no_cookie_is_told(opened: Opened, own_rooms: room.Rooms) -> None:
+def test_a_student_whose_browser_keeps_no_cookie_is_told(opened: Opened, own_rooms: rooms.Rooms) -> None:
     live, _ = a_room(own_rooms)
     assert "has not kept our cookie" in words(opened(Asker("student"), room=live.code).main)
 

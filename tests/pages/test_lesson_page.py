@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tale_core.lessons import lesson, room
+from tale_core.lessons import lesson, room, rooms
 from tale_core.lessons.arc import lesson_arc
 from tale_core.lessons.board import struck
 from tale_core.lessons.lesson import STEPS, STOPS
@@ -29,17 +29,17 @@ def opened(**address: str) -> AppTest:
 
 
 @pytest.fixture(autouse=True)
-def own_rooms(monkeypatch: pytest.MonkeyPatch) -> room.Rooms:
-    made = room.Rooms()
-    monkeypatch.setattr(room, "the_rooms", made)
+def own_rooms(monkeypatch: pytest.MonkeyPatch) -> rooms.Rooms:
+    made = rooms.Rooms()
+    monkeypatch.setattr(rooms, "the_rooms", made)
     return made
 
 
-def a_room(rooms: room.Rooms, reply: str = "so so [[42]]") -> tuple[room.LiveRoom, str]:
+def a_room(known: rooms.Rooms, reply: str = "so so [[42]]") -> tuple[room.LiveRoom, str]:
     async def model(choice: Any, **given: Any) -> ScriptedClient:
         return ScriptedClient(lambda _: Reply(reply))
 
-    live, secret = rooms.open(CHOICE, open_model=model)
+    live, secret = known.open(CHOICE, open_model=model)
     return live, secret
 
 
@@ -206,6 +206,9 @@ def test_one_remote_moves_the_board_and_the_students_and_the_class_screen_loses_
     assert not [b for b in teacher.button if b.key == "remote_next"]
     teacher.button(key="remote_back").click().run()
     assert live.record.step == "needed-shown" and "The answer was there" in words(student.run().main)
+    live.go("guess-shown", recording=arc.closed.name)  # By the class screen; the teacher's page has not seen it yet.
+    teacher.button(key="remote_next").click().run()
+    assert live.record.step == STOPS[STOPS.index("guess-shown") + 1]
 
 
 def test_the_address_of_before_leads_to_class_with_all_that_it_carries():

@@ -198,21 +198,20 @@ def test_every_way_finds_what_reading_finds(store: Store) -> None:
 
 def test_an_answer_is_found_when_it_has_ended_and_not_while_it_grows(store: Store) -> None:
     session = store.create_session(samples.session())
-    call = store.start_call(samples.call(session.id))
-    store.append_text(call.id, "a growing pumpkin")
+    call = samples.begun(store, samples.call(session.id))
+    samples.written(store, call, text="a growing pumpkin")
     assert found(store, "pumpkin") == []
-    store.finish_call(call.id, text="a grown pumpkin", status="done")
+    samples.written(store, call, status="done", text="a grown pumpkin")
     assert found(store, "grown pumpkin") == [session.id] and found(store, "growing") == []
 
 
 def test_the_index_follows_every_change(store: Store, database: Path) -> None:
     session = store.create_session(samples.session())
-    call = store.start_call(samples.call(session.id, text="one"))
+    call = samples.begun(store, samples.call(session.id, text="one"))
     store.finish_session(session.id, "interrupted")
     assert found(store, "one") == [session.id]
-    store.finish_call(call.id, text="two")  # Its process was alive after all.
+    samples.written(store, call, status="done", text="two")  # Its process was alive after all.
     store.update_session(session.id, question=Question("three"))
-    store.set_outcome(call.id, Outcome.CORRECT, "2", "phrase")
     assert found(store, "one") == [] and found(store, "two three") == [session.id]
     experiment = experiment_samples.kept()
     whole(database)

@@ -50,6 +50,7 @@ class BadEndpoint:
         self.disconnects: list[str] = []
         self.open_streams = 0
         self.most_open_streams = 0
+        self.behaviours = BEHAVIOURS
         self.models = sorted(BEHAVIOURS)
         self.models_status = 200
         self.stopping = threading.Event()
@@ -72,6 +73,13 @@ class BadEndpoint:
     def __enter__(self) -> BadEndpoint:
         self._thread.start()
         return self
+
+    def forget(self) -> None:
+        """As it was before the first request, but for what is still being answered."""
+        for seen in (self.requests, self.disconnects, self.redirected_to):
+            seen.clear()
+        self.scripts.clear()
+        self.most_open_streams, self.models_status = self.open_streams, 200
 
     def __exit__(self, *exc: object) -> None:
         self.stopping.set()
@@ -153,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._scripted(replies)
         if self.path != "/v1/chat/completions":
             return self.json(404, {"detail": "Not Found"})
-        behaviour = BEHAVIOURS.get(seen.model, _unknown_model)
+        behaviour = self.bad.behaviours.get(seen.model, _unknown_model)
         try:
             behaviour(self, body)
         except (_Gone, ConnectionError, TimeoutError):
@@ -198,12 +206,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def hang(self) -> None:
         """Say nothing until the client goes away or the server ends."""
+        while not self.bad.stopping.is_set():
+            self.wait(0.02)
+        self.close_connection = True
+
+    def wait(self, seconds: float) -> None:
+        """Say nothing for so long, or until the client goes away."""
         waiting = select.poll()  # select.select refuses descriptors past 1024
         waiting.register(self.connection, select.POLLIN)
-        while not self.bad.stopping.is_set():
-            if waiting.poll(20) and not self.connection.recv(1, socket.MSG_PEEK):
-                raise _Gone
-        self.close_connection = True
+        if waiting.poll(1000 * seconds) and not self.connection.recv(1, socket.MSG_PEEK):
+            raise _Gone
 
 
 class Stream:

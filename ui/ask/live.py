@@ -7,7 +7,6 @@ an ended one alike stands here too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -100,26 +99,29 @@ class LiveAsk:
         self._columns.update(view)
 
 
-@dataclass(slots=True)
-class _Slots:
-    """Places that change while an answer streams."""
+def still(view: AskView) -> None:
+    """The same picture as it stands, for a page that is soon drawn anew.
 
-    title: Any
-    count: Any
-    clock: Any
-    bar: Any
-    text: Any
+    Without places to fill later, which cost as much as what stands in them.
+    """
+    budget_line(view, interactive=False)
+    AnswerColumns(moving=False).update(view)
 
 
 def race_notes(view: AskView, *, recorded: bool) -> str:
-    """What both lanes are drawn on, and whose speed their times tell of."""
+    """What both lanes are drawn on, and whose speed their times tell of; nothing while that is not settled."""
+    if not view.axis_known:
+        return "&nbsp;"
     values = {"end": race_axis(view.expected), "expected": view.expected or EXPECTED_TOKENS}
     if recorded:  # How long the answer is may still be guessed.
         return joined(t("A full line is {end:,} tokens.", **values), t("┆ is the budget."))
     words = [
         t("A full line is {end:,} tokens: this model's answers without a budget take about {expected:,}.", **values)
         if view.expected
-        else t("A full line is {end:,} tokens, a stated default: no answer of this model is stored yet.", **values)
+        else t(
+            "A full line is {end:,} tokens, a stated default: the length of this model's answers is not known yet.",
+            **values,
+        )
     ]
     if not view.estimator.startswith(TUNED):
         words.append(t("┆ is the budget."))
@@ -134,51 +136,56 @@ class AnswerColumns:
     Args:
         roles: The answers to show.
         recorded: They were written some other day.
+        moving: `update` is called more than once.
     """
 
-    def __init__(self, roles: Sequence[AnswerRole] = ANSWERS, *, recorded: bool = False) -> None:
-        self._recorded = recorded
-        with st.container(key="race"):
-            self._notes = st.empty()
-            columns = st.columns(len(roles), gap="medium")
-        self._slots = {role: self._column(column, role) for role, column in zip(roles, columns, strict=True)}
+    def __init__(self, roles: Sequence[AnswerRole] = ANSWERS, *, recorded: bool = False, moving: bool = True) -> None:
+        self._recorded, self._moving = recorded, moving
+        race = st.container(key="race")
+        self._notes = race.empty() if moving else race.container()
+        columns = zip(race.columns(len(roles), gap="medium"), roles, strict=True)
+        self._columns = {role: column.container(key=f"race-{role}") for column, role in columns}
+        self._places: dict[tuple[str, str], Any] = {}
         self._drawn: dict[tuple[str, str], str] = {}
 
-    @staticmethod
-    def _column(column: Any, role: Role) -> _Slots:
-        with column, st.container(key=f"race-{role}"):
-            title = st.empty()
-            # Room for the longest of them, so that nothing moves when an answer ends.
-            count, clock = st.container(height=COUNT_HEIGHT, border=False).empty(), st.empty()
-            bar = st.empty()
-            box = st.container(height=ANSWER_HEIGHT, border=True, key=f"answer_{role}", autoscroll=True)
-            return _Slots(title=title, count=count, clock=clock, bar=bar, text=box.empty())
+    def _place(self, role: AnswerRole, name: str) -> Any:
+        """A place in an answer's column, made when it is first asked for: one below the other."""
+        if (role, name) not in self._places:
+            here = self._columns[role]
+            if name == "count":  # Room for the longest of them, so that nothing moves when an answer ends.
+                here = here.container(height=COUNT_HEIGHT, border=False)
+            elif name == "text":
+                here = here.container(height=ANSWER_HEIGHT, border=True, key=f"answer_{role}", autoscroll=True)
+            self._places[role, name] = here.empty() if self._moving else here
+        return self._places[role, name]
 
     def update(self, view: AskView) -> None:
         """Draw the picture as it stands. An answer that has ended says so at once and stands still."""
         self._draw(self._notes.caption, "race", "notes", race_notes(view, recorded=self._recorded))
-        for role, slots in self._slots.items():
+        for role in self._columns:
+            place = partial(self._place, role)
             title, hint = title_of(view, role)
-            self._draw(partial(slots.title.markdown, help=hint, anchors=False), role, "title", f"#### {title}")
+            self._draw(partial(place("title").markdown, help=hint, anchors=False), role, "title", f"#### {title}")
             call = view.calls.get(role)
             estimate = view.calls.get("estimate") if call is None and role == "budgeted" else None
             if call is not None and call.record.status != "running":
-                self._draw(slots.count.markdown, role, "count", _ended_words(view, call))
+                self._draw(place("count").markdown, role, "count", _ended_words(view, call))
             else:
                 words = _waiting(view, role, estimate) if call is None else _running_words(view, call)
-                self._draw(slots.count.caption, role, "count", words)
+                self._draw(place("count").caption, role, "count", words)
             shown = call or estimate
-            self._draw(slots.clock.caption, role, "clock", clock_words(shown) or "&nbsp;")
-            self._draw(slots.bar.markdown, role, "bar", _lane_of(view, role, call))
+            self._draw(place("clock").caption, role, "clock", clock_words(shown) or "&nbsp;")
+            self._draw(place("bar").markdown, role, "bar", _lane_of(view, role, call))
+            box = place("text")
             if shown is None:
                 continue
             running = shown.record.status == "running"
             if shown.text and evaluated(shown.record.prompt_template):
-                draw = partial(draw_lines, shown.record, place=slots.text)
+                draw = partial(draw_lines, shown.record, place=box)
                 self._draw(draw, role, "lines" if running else "text", shown.text)
                 continue
             text, _ = answer_text(shown.text or shown.reasoning)
-            self._draw(slots.text.text, role, "text", text or ("…" if running else t("(no text)")))
+            self._draw(box.text, role, "text", text or ("…" if running else t("(no text)")))
 
     def _draw(self, draw: Callable[[str], object], role: str, place: str, words: str) -> None:
         """What stands there already is not sent again: most pictures change one of eight places."""
@@ -210,10 +217,11 @@ def lane(role: AnswerRole, tokens: int, end: int, *, budget: int | None = None, 
 
 
 def _lane_of(view: AskView, role: AnswerRole, call: CallView | None) -> str:
+    """Empty until its axis is settled: a lane is never drawn on another scale than before."""
     tokens = 0
-    if call is not None:
+    if call is not None and view.axis_known:
         tokens = call.pieces if call.record.status == "running" else call.record.completion_tokens or 0
-    budget = view.budget if role == "budgeted" else None
+    budget = view.budget if role == "budgeted" and view.axis_known else None
     return lane(role, tokens, race_axis(view.expected), budget=budget, tuned=is_tuned(view, role))
 
 
@@ -274,7 +282,7 @@ def _running_words(view: AskView, call: CallView) -> str:
 def _past_the_end(words: str, tokens: int, view: AskView) -> str:
     """A line that is full says by how much it is not enough."""
     end = race_axis(view.expected)
-    return t("{words}, more than {end:,}", words=words, end=end) if tokens > end else words
+    return t("{words}, more than {end:,}", words=words, end=end) if view.axis_known and tokens > end else words
 
 
 def _ended_words(view: AskView, call: CallView) -> str:

@@ -10,6 +10,8 @@ from tale_core.elasticity.view import SweepView
 from tale_core.errors import StoreError
 from tale_core.history.text import sampling_words
 from tale_core.i18n import language, t
+from tale_core.lessons.arc import borrowed_words
+from tale_core.lessons.recorded import rebounding
 from tale_core.runs.runner import start_sweep
 from tale_core.runs.views import view_of
 from tale_core.types import Language
@@ -78,6 +80,8 @@ def _name(session_id: str, status: str, where: str, spoken: Language) -> str:
 
 
 def _example(view: SweepView) -> None:
+    if view.question.language != language():
+        st.caption(borrowed_words())
     result.head(view)
     result.picture(view)
     result.table(view)
@@ -90,7 +94,7 @@ def _welcome() -> None:
             "really spends: often it writes less when asked for less, and below some budget it **writes more again**."
         )
     )
-    evidence.recorded(SweepView, "sweep", load=form.load, draw=_example)
+    evidence.recorded(SweepView, rebounding, load=form.load, draw=_example)
 
 
 PAGE = RunPage(

@@ -83,7 +83,7 @@ def arc_of(live: LiveRoom) -> Arc:
 @st.fragment(run_every=BEAT_S)
 def _beat(live: LiveRoom, address: str, arc: Arc, mine: bool, go: Go) -> None:
     try:
-        shown, seats = board(live, arc), len(live.rooms.seats(live.id))
+        shown, seats = board(live, arc), len(live.seats())
     except StoreError:
         return  # The next look may reach it; what is drawn stays.
     here = tn("{n} student is here", "{n} students are here", seats)

@@ -16,13 +16,14 @@ from tale_core.errors import InputError, NotFoundError, StoreError
 from tale_core.i18n import joined, t
 from tale_core.lessons import board, lesson
 from tale_core.lessons.arc import Arc, answer_sentences, needed_words
+from tale_core.lessons.joining import NICKNAME_LETTERS
 from tale_core.lessons.recorded import Recording, available
-from tale_core.lessons.room import NICKNAME_LETTERS, LiveRoom
+from tale_core.lessons.room import LiveRoom
 from tale_core.settings import get_settings
 from tale_core.store import SeatRecord
 from tale_core.types import Question, Sampling
 from ui.ask import result as ask_result
-from ui.ask.live import LiveAsk, phase_line
+from ui.ask.live import phase_line, still
 from ui.common.text import literal
 from ui.lesson import charts as lesson_figures
 from ui.lesson import player as lesson_player
@@ -233,28 +234,36 @@ def _asking(live: LiveRoom, seat: SeatRecord, *, running: bool) -> None:
         return
     lesson_steps.heading(t("Ask the model yourself"))
     with st.form("seat_ask", border=False):
-        question = st.text_area(t("Question"), key="seat_question", height=90, max_chars=2000)
+        st.text_area(t("Question"), key="seat_question", height=90, max_chars=2000)
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            answer = st.text_input(t("Known answer"), key="seat_answer", placeholder=t("optional"), width=200)
-            budget = st.number_input(t("Budget: tokens"), 1, 2000, 40, key="seat_budget", width=160)
-            pressed = st.form_submit_button(t("Ask"), type="primary", icon=":material/play_arrow:", disabled=running)
-    if not pressed:
+            st.text_input(t("Known answer"), key="seat_answer", placeholder=t("optional"), width=200)
+            st.number_input(t("Budget: tokens"), 1, 2000, 40, key="seat_budget", width=160)
+            st.form_submit_button(
+                t("Ask"), type="primary", icon=":material/play_arrow:", disabled=running, on_click=_ask,
+                args=(live, seat),
+            )  # fmt: skip
+    if error := st.session_state.pop("seat_error", None):
+        st.error(literal(str(error), 600), icon=":material/error:")
+
+
+def _ask(live: LiveRoom, seat: SeatRecord) -> None:
+    """Before the page is drawn, so that it is drawn once."""
+    given = st.session_state
+    if live.choice is None or given["seat_budget"] is None:
         return
-    model = live.choice.model
+    question, answer = str(given["seat_question"]), str(given["seat_answer"])
     plan = AskPlan(
         question=Question(
             question.strip(), answer=answer.strip() or None, language=language_of(question), source="class"
         ),
-        estimator=f"fixed:{int(budget)}",
-        template=usual_template(model, get_settings()),
+        estimator=f"fixed:{int(given['seat_budget'])}",
+        template=usual_template(live.choice.model, get_settings()),
         sampling=Sampling(max_tokens=MAX_TOKENS),
     )
     try:
         st.query_params["session"] = live.ask(seat, plan).id
     except (InputError, StoreError) as e:
-        st.error(literal(str(e), 600), icon=":material/error:")
-        return
-    st.rerun()
+        given["seat_error"] = str(e)
 
 
 def _answers(live: LiveRoom, seat: SeatRecord) -> None:
@@ -278,7 +287,7 @@ def _growing(live: LiveRoom, seat: SeatRecord) -> None:
     if not view.running:
         st.rerun()
     phase_line(view)
-    LiveAsk().update(view)
+    still(view)
 
 
 def _stored(live: LiveRoom) -> AskView | None:
