@@ -18,15 +18,19 @@ NOT_LOCKED := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cub
 	nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
 
 # What is looked at by `make audit` and `make sbom`, with tools that come by hash into an environment of their own.
-LOCKS := requirements-postgres.lock requirements-dev.lock requirements-tune.lock requirements-torch.lock requirements-ray.lock
+LOCKS := requirements-postgres.lock requirements-otel.lock requirements-dev.lock requirements-tune.lock requirements-torch.lock requirements-ray.lock
 AUDIT = $(BIN)/uv run --quiet --no-project --isolated --python $(BIN)/python --with-requirements requirements-audit.lock
 
 # Tests in which a model answers run alone: two model servers on two cores wait for each other.
 # A browser and a model on a busy machine: one more try, which the summary tells (R).
 RETRY := --reruns 1 -raR
+# A third of the tests' time is waiting (for a process, a socket), of the browser's tests two thirds: on two processors
+# three workers of the one kind and four of the other keep both busy.
 # A worker that a test kills is not replaced: xdist 3.8 then waits for ever (pytest-dev/pytest-xdist#784, #1378).
-# Files in the order of tests/conftest.py, the slow ones first, so that neither worker ends long after the other.
-TWO := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
+# Files in the order of tests/conftest.py, the slow ones first, so that no worker ends long after the others. A browser's
+# tests share nothing but the app of their worker, and each takes as long as many files: whoever is free takes the next.
+FAST := -m "not model and not browser" -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
+BROWSER := tests/e2e -m "browser and not model" -n 4 --dist worksteal --max-worker-restart=0
 
 # Where bytecode may not be written, as in most containers, each of the hundreds of interpreters that tests start would
 # compile every library anew, which takes longer than what most of them are started for.
@@ -72,15 +76,15 @@ class: $(VENV)/.app  ## the same for a class: students of the network see the Cl
 	$(BIN)/python -m tale_core app --class
 
 test: $(VENV)/.dev lint types  ## lint, types and every test
-	$(BIN)/python -m pytest -m "not model and not browser" $(TWO) $(RETRY)
-	$(BIN)/python -m pytest -m "browser and not model" $(TWO) $(RETRY)
+	$(BIN)/python -m pytest $(FAST) $(RETRY)
+	$(BIN)/python -m pytest $(BROWSER) $(RETRY)
 	$(BIN)/python -m pytest -m model $(RETRY)
 
 test-extras: tune ray  ## what make test skips without make tune and make ray: training, and a Ray cluster
 	TALE_TEST_EXTRAS=1 $(BIN)/python -m pytest -m "tune or ray" $(RETRY)
 
 test-fast: $(VENV)/.dev  ## the tests that need neither weights nor a browser
-	$(BIN)/python -m pytest -m "not model and not browser" $(TWO) $(RETRY)
+	$(BIN)/python -m pytest $(FAST) $(RETRY)
 
 lint: $(VENV)/.dev  ## ruff: style, imports, docstrings, formatting; import-linter: the floors of the house
 	$(BIN)/ruff check .
@@ -109,6 +113,7 @@ lock: $(VENV)/.created  ## resolve requirements*.txt again for every platform, w
 	echo "uv==$(UV_VERSION)" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url - -o requirements-uv.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url requirements-audit.txt -o requirements-audit.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements.lock requirements-postgres.txt -o requirements-postgres.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements.lock requirements-otel.txt -o requirements-otel.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url -c requirements-dev.lock requirements-ray.txt -o requirements-ray.lock
 
 clean:  ## remove the virtual environment and caches (user data and weights stay)

@@ -5,14 +5,17 @@ The whole way is taken: strategies, client, grading, a real database. Memory is 
 run of 10,000 calls. Beside it a bare loop as the reference code has it, one call after the other, on few calls, scaled.
 
 What a call costs on this side is a slope: what 2,000 calls took more than 400, of the processor and of the clock. So
-neither the beginning nor the end counts. The same slope of a bare loop over the SDK stands beside it, in the same run.
+neither the beginning nor the end counts. The same slope of a bare loop over the SDK stands beside it, in the same run,
+and that of other tools where they can be installed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from statistics import median
 
 import httpx2
@@ -23,6 +26,7 @@ from benchmarks.clock import MeasurementError
 from benchmarks.figures import Goal, Interval, median_interval
 from benchmarks.fixed_endpoint import fixed_endpoint
 from benchmarks.parts import Options, PartResult, Table
+from benchmarks.peers import peers
 from tale_core import process as loops
 from tale_core.experiments import ExperimentDone, ExperimentPlan, ExperimentStarted, UnitFinished, run_experiment
 from tale_core.models.client.openai_compatible import OpenAIClient
@@ -93,11 +97,12 @@ def run(options: Options) -> PartResult:
             bare.append(Slope.of(*(loops.run(_bare(url, n * len(STRATEGIES))) for n in (FEW_QUESTIONS, QUESTIONS))))
         options.say(f"{MEMORY_QUESTIONS} questions × {len(STRATEGIES)} calls, for memory")
         long = loops.run(_experiment(url, MEMORY_QUESTIONS))
+        others, missing = _others(url, options)
     growth = long.late_mib / long.early_mib
     share = median_interval([r.share for r in runs])
     return PartResult(
         name="experiments",
-        tables=(_table(runs, long, each), _slopes(ours, bare)),
+        tables=(_table(runs, long, each), _slopes(ours, bare, others)),
         goals=(
             Goal("experiments: throughput over the ideal at 64 calls at a time", "at least", LEAST_SHARE, share),
             Goal(
@@ -123,6 +128,7 @@ def run(options: Options) -> PartResult:
             "runs": [asdict(r) for r in runs],
             "slopes": [asdict(s) for s in ours],
             "bare_slopes": [asdict(s) for s in bare],
+            "others": {name: asdict(s) for name, s in others.items()},
             "long": asdict(long),
             "sequential_s_per_call": each,
         },
@@ -133,6 +139,8 @@ def run(options: Options) -> PartResult:
             f"The sequential loop (a bare HTTP client, nothing stored or graded) made {SEQUENTIAL} calls; its time for "
             f"{QUESTIONS * len(STRATEGIES)} is scaled from them.",
             f"Memory growth is of one run of {MEMORY_QUESTIONS * len(STRATEGIES):,} calls, measured once.",
+            *(["Other tools were measured once each, with their own processes' time."] if others else []),
+            *missing,
         ),
     )
 
@@ -204,6 +212,29 @@ async def _sequential(url: str) -> float:
     return median(times)
 
 
+def _others(url: str, options: Options) -> tuple[dict[str, Slope], list[str]]:
+    """The slope of each other tool, and why one has none."""
+    found, missing = {}, []
+    with tempfile.TemporaryDirectory() as folder:
+        for at, peer in enumerate(peers()):
+            options.say(f"{peer.name}, the same calls")
+            try:
+                if reason := peer.missing():
+                    missing.append(f"Not measured: {reason}.")
+                    continue
+                wall, cpu = [], []
+                for n in (FEW_QUESTIONS, QUESTIONS):
+                    spent = peer.measure(Path(folder, f"{at}-{n}"), url, n * len(STRATEGIES), CONCURRENCY)
+                    wall.append(spent[0])
+                    cpu.append(spent[1])
+            except MeasurementError as e:
+                missing.append(f"Not measured: {e}")
+                continue
+            calls = (QUESTIONS - FEW_QUESTIONS) * len(STRATEGIES)
+            found[peer.name] = Slope(*((many - few) * 1000 / calls for few, many in (cpu, wall)))
+    return found, missing
+
+
 def _table(runs: list[Run], long: Run, each: float) -> Table:
     total = QUESTIONS * len(STRATEGIES)
     middle = median(r.seconds for r in runs)
@@ -219,12 +250,13 @@ def _table(runs: list[Run], long: Run, each: float) -> Table:
     return Table("An experiment against a fixed latency of 200 ms, 64 calls at a time", columns, rows)
 
 
-def _slopes(ours: list[Slope], bare: list[Slope]) -> Table:
+def _slopes(ours: list[Slope], bare: list[Slope], others: dict[str, Slope]) -> Table:
     def row(name: str, found: list[Slope]) -> tuple[str, ...]:
         return (name, f"{median(s.cpu_ms for s in found):.2f}", f"{median(s.wall_ms for s in found):.2f}")
 
     ratio = median(a.cpu_ms / b.cpu_ms for a, b in zip(ours, bare, strict=True))
-    rows = (row("runner", ours), row("bare loop over the SDK", bare), ("runner over the bare loop", f"{ratio:.2f}", ""))
+    sides = {"runner": ours, "bare loop over the SDK": bare} | {name: [slope] for name, slope in others.items()}
+    rows = (*(row(name, found) for name, found in sides.items()), ("runner over the bare loop", f"{ratio:.2f}", ""))
     few, many = (n * len(STRATEGIES) for n in (FEW_QUESTIONS, QUESTIONS))
     title = f"What a call takes more, between {few} and {many:,} calls, {CONCURRENCY} at a time"
     return Table(title, ("side", "CPU ms/call", "ms/call"), rows)

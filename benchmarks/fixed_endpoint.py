@@ -1,14 +1,15 @@
 """An OpenAI-compatible endpoint in a process of its own that answers every request after a fixed time.
 
 `python -m benchmarks.fixed_endpoint 0.2` prints its port and serves until its standard input is closed. It does as
-little as possible: what is measured against it is whoever asks. With `varied` the request alone decides whether the
-answer is right, wrong or none.
+little as possible: what is measured against it is whoever asks. It answers as asked, streamed or whole; with `varied`
+always streamed, and the request alone decides whether the answer is right, wrong or none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import urllib.request
@@ -28,12 +29,26 @@ def _response(answer: str, tokens: int) -> bytes:
     return _http("text/event-stream", "".join([*lines, "data: [DONE]\n\n"]))
 
 
+def _whole(answer: str, tokens: int) -> bytes:
+    message = {"role": "assistant", "content": f"Six sevens are {answer}"}
+    body = {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "fixed",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 40, "completion_tokens": tokens, "total_tokens": 40 + tokens},
+    }
+    return _http("application/json", json.dumps(body))
+
+
 def _http(kind: str, body: str) -> bytes:
     head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body.encode())}\r\n\r\n"
     return (head + body).encode()
 
 
-_RIGHT = _response("[[42]]", 8)
+_RIGHT, _RIGHT_WHOLE = _response("[[42]]", 8), _whole("[[42]]", 8)
+_STREAMED = re.compile(rb'"stream":\s*true')
 _VARIED = (_response("I cannot say", 20), _response("[[41]]", 9), _response("[[41]]", 30), *[_RIGHT] * 6)
 
 
@@ -72,7 +87,10 @@ async def _serve(latency_s: float, varied: bool) -> None:
                     continue
                 asked += 1
                 await asyncio.sleep(latency_s)
-                writer.write(_VARIED[zlib.crc32(body) % len(_VARIED)] if varied else _RIGHT)
+                if varied:
+                    writer.write(_VARIED[zlib.crc32(body) % len(_VARIED)])
+                else:
+                    writer.write(_RIGHT if _STREAMED.search(body) else _RIGHT_WHOLE)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tale_core.errors import NotFoundError
-from tale_core.store import History, SessionFilter, Store, Trash, new_session_id
+from tale_core.store import CallStore, History, SessionFilter, Store, Trash, new_session_id
 from tale_core.types import CallRecord, Message, Outcome, Question, Role, Sampling, SessionRecord
 
 WORDS = ("apples", "trains", "课堂", "minutes", "triangle", "糖果", "pipes", "ribbon", "clock", "千米")
@@ -85,19 +85,16 @@ class User:
         self.book[session.id] = texts
 
     def _answer(self, session: SessionRecord, role: Role) -> str:
-        call = self._store.start_call(
-            CallRecord(
-                session.id, role, "running", "scripted", "embedded", "paper", 1, (Message("user", "?"),), Sampling()
-            )
-        )
+        calls, asked = CallStore(self._store), (Message("user", "?"),)
+        call = CallRecord(session.id, role, "running", "scripted", "embedded", "paper", 1, asked, Sampling())
+        call = replace(call, id=calls.write([call])[0])
         text = ""
         for _ in range(self._rng.randint(1, 5)):
             text += " ".join(self._rng.choices(WORDS, k=12)) + " "
-            self._store.append_text(call.id, text, completion_tokens=len(text))
+            calls.write([replace(call, text=text, completion_tokens=len(text))])
             time.sleep(self._rng.uniform(0, self._think_s / 4))
         outcome = self._rng.choice((Outcome.CORRECT, Outcome.WRONG))
-        self._store.finish_call(call.id, replace(call, status="done", text=text, outcome=outcome))
-        self._store.set_outcome(call.id, outcome, "42", "phrase")
+        calls.write([replace(call, status="done", text=text, outcome=outcome, extracted="42", extracted_by="phrase")])
         return text
 
     def read(self) -> None:

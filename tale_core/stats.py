@@ -24,6 +24,10 @@ _CELLS = 4_000_000
 _DRAWN_AT_ONCE = 1_000_000
 """Numbers drawn at a time at most."""
 _SEED = 20_412
+BOUND = 10
+"""Means of the wholes by which a part may exceed its own for `ratio_evidence` to be exact."""
+_STAKES = (0.3, 0.6, 0.9)
+"""Shares of the most that can be staked."""
 FLIPS = 9_999
 EXACT_UP_TO = 14
 """Non-zero differences up to which a sign-flip test tries every combination of signs."""
@@ -342,3 +346,39 @@ def ratio_interval(parts: Sequence[float], wholes: Sequence[float]) -> Interval 
     spread = math.sqrt((n - 1) / n * float(((without - without.mean()) ** 2).sum())) / ratio
     half = float(stdtrit(effective - 1, (1 + LEVEL) / 2)) * spread * math.sqrt(1 + 1 / effective)
     return Interval(ratio, ratio * math.exp(-half), ratio * math.exp(half))
+
+
+def share_evidence(right: float, n: float, least: float) -> float:
+    """How strongly answers speak for a share of right ones above `least`: the natural logarithm of an e-value.
+
+    It may be looked at after every answer: where the share is `least` or smaller, it ever reaches log(1 / error) with a
+    probability of at most `error` (Ville 1939). The likelihood of the shares above `least`, all weighed alike, against
+    that of `least` (Robbins 1970, the method of mixtures).
+    """
+    if not 0 < least < 1:
+        return math.inf if least <= 0 else -math.inf
+    from scipy.special import betaincc, betaln
+
+    a, b = right + 1, n - right + 1
+    above = float(betaincc(a, b, least))
+    if above <= 0:
+        return -math.inf
+    mixed = float(betaln(a, b)) + math.log(above) - math.log1p(-least)
+    return mixed - right * math.log(least) - (n - right) * math.log1p(-least)
+
+
+def ratio_evidence(parts: Sequence[float], wholes: Sequence[float]) -> float:
+    """Likewise for the sum of the parts being smaller than that of the wholes, in the order in which they came.
+
+    A gambler stakes shares of what he has on each pair's difference, at odds that are fair where the sums are equal;
+    what he has at the end is the evidence (Waudby-Smith and Ramdas 2024, https://arxiv.org/abs/2010.09686). Exact where
+    no part exceeds its whole by more than BOUND times the mean of the wholes before it: some bound has to hold, since
+    the mean of unbounded numbers cannot be tested at all (Bahadur and Savage 1956).
+    """
+    import numpy as np
+
+    part, whole = np.asarray(parts, dtype=float), np.asarray(wholes, dtype=float)
+    before = np.cumsum(whole)[:-1] / np.arange(1, len(whole))
+    gain = (whole - part)[1:][before > 0] / (BOUND * before[before > 0])
+    won = [float(np.log(np.maximum(1 + stake * gain, 1e-300)).sum()) for stake in _STAKES]
+    return max(won) + math.log(math.fsum(math.exp(one - max(won)) for one in won) / len(won))

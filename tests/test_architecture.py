@@ -127,3 +127,9 @@ def private_names(tree: ast.AST) -> Iterator[str]:
 def test_no_test_reaches_for_what_is_private_to_a_module():
     names = {str(path): list(private_names(parsed(path))) for path in (ROOT / "tests").rglob("*.py")}
     assert {path: found for path, found in names.items() if found} == {}
+
+
+def test_tests_that_drive_a_browser_lie_where_make_test_looks_for_them():
+    marked = "mark." + "browser"
+    found = {path.parent.name for path in (ROOT / "tests").rglob("*.py") if marked in path.read_text(encoding="utf-8")}
+    assert found == {"e2e"}

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
+import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 from streamlit.proto.Alert_pb2 import Alert
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from benchmarks import class_room, cluster, db_copy, load
+from benchmarks.clock import MeasurementError
 from benchmarks.fixed_endpoint import asked_of, fixed_endpoint
 from benchmarks.load_viewer import Viewer
 from benchmarks.parts import Options
+from benchmarks.peers import Peer
 from tale_core.store import Store, open_store
 
 
@@ -102,6 +107,34 @@ def test_a_varied_endpoint_answers_the_same_request_the_same_way_and_counts() ->
         answers = [answer(str(i)) for i in range(30)]
         assert answers == [answer(str(i)) for i in range(30)] and len(set(answers)) > 2
         assert asked_of(url) == 60
+
+
+def test_an_endpoint_answers_whole_unless_it_is_asked_to_stream() -> None:
+    with fixed_endpoint(0.0) as url:
+        found = []
+        for stream in (True, False):
+            asked = urllib.request.Request(f"{url}/chat/completions", json.dumps({"stream": stream}).encode())
+            with urllib.request.urlopen(asked, timeout=10) as answer:
+                found.append(answer.read())
+    assert found[0].startswith(b"data: ") and json.loads(found[1])["choices"][0]["message"]["content"].endswith("42]]")
+
+
+PEER = """import os, sys, urllib.request
+open("seen", "w").close()
+for _ in range(int(sys.argv[1])):
+    urllib.request.urlopen(urllib.request.Request(os.environ["ASKED"] + "/chat/completions", b"{}")).read()
+sys.exit(int(sys.argv[1]) == 0)
+"""
+
+
+def test_another_tool_is_measured_with_its_own_processes_or_says_why_not(tmp_path: Path) -> None:
+    peer = Peer("tool", (sys.executable, "-c", PEER), lambda _folder, _url, n, _most: [str(n)], lambda u: {"ASKED": u})
+    with fixed_endpoint(0.0) as url:
+        wall, cpu = peer.measure(tmp_path / "three", url, 3, 64)
+        assert asked_of(url) == 3 and wall > 0 and cpu > 0 and (tmp_path / "three" / "seen").exists()
+        with pytest.raises(MeasurementError, match="tool failed"):
+            peer.measure(tmp_path / "none", url, 0, 64)
+    assert Peer("tool", ("no-such-program",), peer.arguments, peer.env).missing() == "tool needs no-such-program"
 
 
 def test_without_ray_the_cluster_is_passed_over_in_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,7 @@ def test_its_version_dependencies_and_extras_come_from_one_place_each(wheel: Pat
         for line in required(f"requirements-{extra}.txt")
     }  # fmt: skip
     assert {line.replace('"', "'") for line in told} == required("requirements.txt") | wanted
-    assert set(about.get_all("Provides-Extra", [])) == {"tune", "ray", "postgres"}
+    assert set(about.get_all("Provides-Extra", [])) == {"tune", "ray", "postgres", "otel"}
     assert dict(scripts["console_scripts"]) == {"tale": "tale_core.__main__:main"}
 
 

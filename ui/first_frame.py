@@ -1,6 +1,8 @@
-"""The file that a browser gets for every page: Streamlit's own, told to show nothing before a page's first words.
+"""The file that a browser gets for every page: Streamlit's own, told to show nothing that would jump a moment later.
 
-Streamlit first draws an empty page without a sidebar; once the sidebar comes, everything would jump aside.
+Streamlit first draws an empty page without a sidebar; once the sidebar comes, everything would jump aside. And in the
+place of a widget whose script is still on its way it draws a grey bar, which is lower or higher than the widget: what
+stands below waits for it, so that a page is drawn from the top down and nothing in it moves.
 """
 
 from __future__ import annotations
@@ -12,15 +14,30 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 from streamlit import file_util
 
+from tale_core.charts.theme import TITLE_ROOM
 from ui.access import SIGN_IN_KEY
 from ui.common.nav import PAGES
+
+LIFT = 14 - TITLE_ROOM
+"""Pixels by which a chart is drawn higher: a title of one line and what it is about are at least as high."""
 
 _WORDS = ("stSidebar", "stAlert", "stException")
 _SHOWN = (*(f'[data-testid="{name}"]' for name in _WORDS), f".st-key-{SIGN_IN_KEY}")
 _NOTHING_YET = "".join(f":not(:has({one}))" for one in _SHOWN)
+_WAITING = "[data-testid=stSkeleton]"
+_BELOW = f".stApp :has({_WAITING}) ~ *, .stApp {_WAITING} ~ * {{ visibility: hidden; }}"
 # The open tab is underlined in the primary colour; as small text that colour is too dark on a dark page (WCAG AA).
 _TAB = '.stTabs [role="tab"][aria-selected="true"] { color: inherit !important; }'
-_STYLE = f"<style>.stAppViewContainer{_NOTHING_YET} {{ visibility: hidden; }} {_TAB}</style>"
+# Streamlit leaves six rem above a page, for a bar that this one does not have.
+_TOP = ".stApp .stMainBlockContainer { padding-top: 4rem; }"
+# A chart's title is text of the page, which breaks into lines by itself; it lies over the room that the chart keeps for
+# the title of the picture that it is saved as (`tale_core.charts.theme.layout`).
+_TITLED = "[class*=st-key-titled_]"
+_CHART = (
+    f"{_TITLED} .g-gtitle {{ display: none; }} {_TITLED} > :has(.stPlotlyChart) {{ margin-top: {LIFT}px; }} "
+    f"{_TITLED} .stMarkdown {{ position: relative; z-index: 1; pointer-events: none; padding-right: 2.5rem; }}"
+)
+_STYLE = f"<style>.stAppViewContainer{_NOTHING_YET} {{ visibility: hidden; }} {_BELOW} {_TOP} {_CHART} {_TAB}</style>"
 
 
 def routes() -> list[Route]:

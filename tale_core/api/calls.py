@@ -393,9 +393,9 @@ def _loaded(dataset: str | Loaded | Iterable[Question], limit: int | None, offse
 
 
 async def _studied(plan: SearchPlan | SweepPlan, asked: Asked, store: Store | None) -> SearchView | SweepView:
-    plan.validate()
+    checked = plan.checked()
     plan.limits.check_price(asked.price(), asked.model)
-    return await _ran(StudyRun, plan, asked, store)
+    return await _ran(StudyRun, checked, asked, store)
 
 
 async def _ran(make: Callable[..., jobs.Run[V]], plan: Any, asked: Asked, store: Store | None, **more: Any) -> V:

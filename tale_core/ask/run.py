@@ -40,7 +40,8 @@ class AskView:
         notice: What is being waited for right now, in words, where that is not plain from the phase.
         created_at: When it was asked.
         expected: Of a running one, output tokens that the vanilla answer is expected to take: the median of what this
-            model's stored ones took when it began; None where there are none.
+            model's stored ones took when it began, or what the one took that is shown again; None where there are none.
+        axis_known: Whether `expected` is settled; until then no axis is drawn, so that none ever changes.
         settled: Where the answers were there already, of those that were asked so.
         closed_at: While that is asked, at how many places, and of how many.
         cannot: Why no answer can be forced out, in words, once somebody wanted one.
@@ -65,6 +66,7 @@ class AskView:
     template: str = ""
     created_at: datetime | None = None
     expected: int | None = None
+    axis_known: bool = True
     settled: Mapping[Role, Settled] = field(default_factory=dict)
     closed_at: tuple[int, int] = (0, 0)
     cannot: str | None = None
@@ -128,7 +130,7 @@ class AskRun(Run[AskPlan, AskEvent, AskView]):
             on_change=on_change, on_event=on_event,
         )  # fmt: skip
         self._estimate: Estimate | None = None
-        self._expected: int | None = None
+        self._expected = plan.reuse_vanilla.completion_tokens if plan.reuse_vanilla else None
         self._looking_up: asyncio.Task[None] | None = None
         self._caller: Caller | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -142,6 +144,7 @@ class AskRun(Run[AskPlan, AskEvent, AskView]):
     def view(self) -> AskView:
         """The picture as it stands; safe to call from any thread."""
         estimate = self._estimate
+        known = self._expected is not None or (self._looking_up is not None and self._looking_up.done())
         return AskView(
             **self._fields(),
             together=self.plan.together,
@@ -153,6 +156,7 @@ class AskRun(Run[AskPlan, AskEvent, AskView]):
             guesses=self.plan.guesses,
             template=self.plan.template,
             expected=self._expected,
+            axis_known=known,
             cannot=self._cannot,
         )
 
@@ -178,10 +182,11 @@ class AskRun(Run[AskPlan, AskEvent, AskView]):
     async def _begin(self) -> None:
         await super()._begin()
         # Nothing waits for it: those who ask at the same time keep their order in a room's queue.
-        self._looking_up = asyncio.create_task(self._look_up())
+        if self._expected is None:
+            self._looking_up = asyncio.create_task(self._look_up())
 
     async def _look_up(self) -> None:
-        """How long this model's vanilla answers are; of a store that fails or is slow the default stands."""
+        """How long this model's vanilla answers are; the default stands where the store fails or is late."""
         with suppress(StoreError, TimeoutError):
             known = asyncio.to_thread(self._store.vanilla_tokens, model=self._model)
             if tokens := await asyncio.wait_for(known, EXPECTATION_S):

@@ -92,14 +92,17 @@ def closing_words(request: Request) -> str:
 
 def forced(request: Request, *, text: str, reasoning: str = "") -> Request:
     """The request that forces an answer out of what was written so far in answer to this one."""
-    thought = f"<think>\n{reasoning.strip()}\n</think>\n\n" if reasoning.strip() else ""
-    begun = thought + (text.rstrip() + closing_words(request)).lstrip()
+    begun = _closed_thought(reasoning) + (text.rstrip() + closing_words(request)).lstrip()
     return replace(
         request,
         messages=(*request.messages, Message("assistant", begun)),
         sampling=replace(request.sampling, max_tokens=FORCED_TOKENS, knob=None),
         stop=_STOP,
     )
+
+
+def _closed_thought(reasoning: str) -> str:
+    return f"<think>\n{reasoning.strip()}\n</think>\n\n" if reasoning.strip() else ""
 
 
 def whole_text(call: CallRecord) -> str:
@@ -206,6 +209,8 @@ class _Closed:
                 if isinstance(item, Completion):
                     self._take(phase, item)
                     return
+                if phase == "part" and self._within_thought and not reasoning:
+                    item = Delta("", item.text + item.reasoning)  # As far as anybody can see.
                 text, reasoning = text + item.text, reasoning + item.reasoning
                 if phase != "probe":
                     yield item
@@ -221,10 +226,19 @@ class _Closed:
         request = replace(self._request, sampling=replace(self._request.sampling, max_tokens=cap and max(1, cap)))
         if not self._made:
             return request
-        thought = f"<think>\n{self._reasoning}" if self._reasoning and not self._text else ""
-        return replace(request, messages=(*request.messages, Message("assistant", thought + self._text)))
+        begun = f"<think>\n{self._reasoning}" if self._within_thought else _closed_thought(self._reasoning) + self._text
+        return replace(request, messages=(*request.messages, Message("assistant", begun)))
+
+    @property
+    def _within_thought(self) -> bool:
+        """A thought was begun and not closed: the next part goes on within it."""
+        return bool(self._reasoning.strip()) and not self._text
 
     def _take(self, phase: Phase, done: Completion) -> None:
+        if phase == "part" and self._within_thought and not done.reasoning_text and done.finish_reason != "stop":
+            # The mark that opened the thought stands in what was sent, so nobody told this part of it apart.
+            usage = replace(done.usage, reasoning_tokens=done.usage.completion_tokens, reasoning_estimated=True)
+            done = replace(done, text="", reasoning_text=done.text, usage=usage)
         self._made.append(done)
         if phase == "part":
             self._text, self._reasoning = self._text + done.text, self._reasoning + done.reasoning_text

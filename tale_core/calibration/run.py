@@ -50,8 +50,7 @@ from tale_core.files import write_whole
 from tale_core.grading import infer_kind, known_answer
 from tale_core.i18n import t, to_stored
 from tale_core.prompts import messages as prompts
-from tale_core.prompts.messages import TEMPLATES
-from tale_core.prompts.templates import TOOL_FREE
+from tale_core.prompts.messages import TEMPLATES, TOOL_FREE
 from tale_core.settings import Settings
 from tale_core.types import CallRecord, Client, Found, Language, Question, Sampling, Source
 
@@ -153,7 +152,6 @@ class CalibrationPlan:
             raise InputError(t("The tolerance is {share:g}.", share=self.tolerance), t("Give a share from 0 to 1."))
         if self.slots < 1:
             raise InputError(t("{n} slots were given.", n=self.slots), t("Give a whole number from 1."))
-        self.limits.validate()
 
     @property
     def first_part(self) -> int:

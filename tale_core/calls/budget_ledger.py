@@ -29,18 +29,16 @@ class Limits:
         max_calls: Calls that are sent.
         max_tokens: Prompt and completion tokens together.
         max_cost_usd: Dollars, by the endpoint's published price.
+
+    Raises:
+        InputError: One of them is not positive.
     """
 
     max_calls: int | None = None
     max_tokens: int | None = None
     max_cost_usd: float | None = None
 
-    def validate(self) -> None:
-        """Check the numbers.
-
-        Raises:
-            InputError: One of them is not positive.
-        """
+    def __post_init__(self) -> None:
         for value, said in (
             (self.max_calls, N_("The cap on calls is {given}.")),
             (self.max_tokens, N_("The cap on tokens is {given}.")),

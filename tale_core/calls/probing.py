@@ -76,7 +76,6 @@ class Prober:
         slots: int = 1,
     ) -> None:
         limits = limits or Limits()
-        limits.validate()
         limits.check_price(client.price, client.model)
         self._question, self._sampling, self._slots, self._kind = question, sampling, slots, kind
         self._template = prompts.template(template).name

@@ -25,7 +25,7 @@ from tale_core.calls.record import cancelled_call, graded_call
 from tale_core.errors import StoreError, StoreLockedError, TaleError
 from tale_core.i18n import joined, t
 from tale_core.process import stopped_status
-from tale_core.store import ExperimentStore, Store, UnitRecord, through_outage
+from tale_core.store import CallStore, Store, UnitRecord, through_outage
 from tale_core.types import CallRecord, Client, Status
 
 FLUSH_S = 0.5
@@ -323,7 +323,7 @@ class Writer:
 
     def __init__(self, store: Store) -> None:
         self.error: StoreError | None = None
-        self._experiments = ExperimentStore(store)
+        self._calls = CallStore(store)
         self._waiting: list[_Waiting] = []
         self._draining: asyncio.Task[None] | None = None
         self._closing = False
@@ -370,7 +370,7 @@ class Writer:
     async def _write(self, batch: list[_Waiting], *, records: bool) -> None:
         if records:
             rows = cast("list[CallRecord | UnitRecord]", [one.what for one in batch])
-            work = partial(self._patient, lambda again: self._experiments.write(rows, again=again))
+            work = partial(self._patient, lambda again: self._calls.write(rows, again=again))
         else:
             work = partial(self._patient, lambda again: [cast(Work, batch[0].what)(again)])
         try:

@@ -91,12 +91,12 @@ def places(call: CallRecord) -> tuple[int, ...]:
 
     Also at its end, where it announces no answer by itself: then what is forced out there is the one that counts.
     """
-    trace = _trace(call)
+    trace = trace_of(call)
     ends = sentence_ends(trace)
     if len(ends) < MOST_PLACES // 4:  # One long sentence, or none: then between words.
         ends = [m.end() for m in re.finditer(r"\s+", trace) if trace[m.end() :].strip() and m.start()]
     step = max(1.0, len(ends) / (MOST_PLACES - 1))
-    end = () if _announced(call) or not trace.strip() else (len(trace),)
+    end = () if announced(call) or not trace.strip() else (len(trace),)
     some = (ends[round(i * step)] for i in range(MOST_PLACES - 1) if round(i * step) < len(ends))
     return (0, *dict.fromkeys((*some, *end)))
 
@@ -109,7 +109,25 @@ def sentence_ends(trace: str) -> list[int]:
 def settled_place(call: CallRecord, found: Settled) -> int:
     """The letter of the trace at which an answer was settled; its length where that is only at its end."""
     known = zip(places(call), found.probes, strict=False)
-    return next((end for end, probe in known if probe.at_token >= found.at_token), len(_trace(call)))
+    return next((end for end, probe in known if probe.at_token >= found.at_token), len(trace_of(call)))
+
+
+def closed_at(call: CallRecord, end: int) -> Request:
+    """The request that closes an answer after so many letters of its trace and forces the answer out."""
+    cool = None if call.sampling.temperature is None else 0.0
+    request = Request(
+        call.messages,
+        replace(call.sampling, temperature=cool),
+        call.prompt_template.removeprefix(TUNED) if call.prompt_template.startswith(TUNED) else "",
+    )
+    thought = len(call.reasoning_text)
+    return forced(request, text=call.text[: max(0, end - thought)], reasoning=call.reasoning_text[:end])
+
+
+def probe_at(call: CallRecord, calls: Sequence[CallRecord], end: int) -> CallRecord | None:
+    """What the model answered when this answer was closed there; None where nobody asked."""
+    wanted = closed_at(call, end).messages
+    return next((c for c in calls if c.role == "forced" and c.status == "done" and c.messages == wanted), None)
 
 
 async def settle(
@@ -128,7 +146,7 @@ async def settle(
         ModelError: A call failed.
         LimitReachedError: A cap is reached.
     """
-    trace = _trace(call)
+    trace = trace_of(call)
     whole = await client.count_tokens(trace)
     for place, end in enumerate(places(call)):
         tokens = await client.count_tokens(trace[:end])
@@ -139,17 +157,7 @@ async def settle(
 
 
 def _step(call: CallRecord, end: int, at_token: int) -> Step:
-    cool = None if call.sampling.temperature is None else 0.0
-    request = Request(
-        call.messages,
-        replace(call.sampling, temperature=cool),
-        call.prompt_template.removeprefix(TUNED) if call.prompt_template.startswith(TUNED) else "",
-    )
-    thought = len(call.reasoning_text)
-    text, reasoning = call.text[: max(0, end - thought)], call.reasoning_text[:end]
-    return Step(
-        "forced", forced(request, text=text, reasoning=reasoning), call.prompt_template, call.prompt_version, at_token
-    )
+    return Step("forced", closed_at(call, end), call.prompt_template, call.prompt_version, at_token)
 
 
 def probes_of(call: CallRecord, calls: Sequence[CallRecord]) -> list[CallRecord]:
@@ -157,7 +165,7 @@ def probes_of(call: CallRecord, calls: Sequence[CallRecord]) -> list[CallRecord]
     begun = len(call.messages)
     mine = [c for c in calls if c.role == "forced" and c.status == "done" and c.messages[:begun] == call.messages]
     by_place = {c.messages[-1].content: c for c in mine}
-    wanted = [_step(call, end, 0).request.messages[-1].content for end in places(call)]
+    wanted = [closed_at(call, end).messages[-1].content for end in places(call)]
     return [by_place[text] for text in wanted if text in by_place] if wanted and wanted[-1] in by_place else []
 
 
@@ -167,7 +175,7 @@ def settled(call: CallRecord, calls: Sequence[CallRecord], question: Question) -
     if not made:
         return None
     kind, options = infer_kind(question), question.options
-    answer = call.extracted if _announced(call) else made[-1].extracted
+    answer = call.extracted if announced(call) else made[-1].extracted
 
     def same(probe: CallRecord) -> bool:
         if probe.outcome == call.outcome == Outcome.CORRECT:
@@ -184,7 +192,7 @@ def settled(call: CallRecord, calls: Sequence[CallRecord], question: Question) -
     return Settled(at, _written(call), answer, probes)
 
 
-def _announced(call: CallRecord) -> bool:
+def announced(call: CallRecord) -> bool:
     """Whether the answer says which value it comes to, so that there is no need to guess."""
     return call.extracted is not None and call.extracted_by not in (None, "none", "whole", *GUESSED)
 
@@ -198,5 +206,6 @@ def _written(call: CallRecord) -> int:
     return call.completion_tokens or 0
 
 
-def _trace(call: CallRecord) -> str:
+def trace_of(call: CallRecord) -> str:
+    """All that was written, the thought first."""
     return call.reasoning_text + call.text

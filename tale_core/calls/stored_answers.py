@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tale_core.errors import StoreError
-from tale_core.store import ExperimentStore, Store, through_outage
+from tale_core.store import CallStore, Store, through_outage
 from tale_core.types import CallRecord, Found
 
 
@@ -23,7 +23,7 @@ class StoredAnswers:
     """
 
     def __init__(self, store: Store, session_id: str = "", *, anywhere: bool = True, strict: bool = False) -> None:
-        self._experiments, self._id, self._anywhere, self._strict = ExperimentStore(store), session_id, anywhere, strict
+        self._calls, self._id, self._anywhere, self._strict = CallStore(store), session_id, anywhere, strict
         self._waiting: dict[str, asyncio.Future[bool]] = {}
         self._asking: asyncio.Task[None] | None = None
 
@@ -61,10 +61,10 @@ class StoredAnswers:
                     one.set_result(key in known)
 
     def _known(self, keys: tuple[str, ...]) -> set[str]:
-        return self._experiments.known(keys, session_id=self._id, anywhere=self._anywhere)
+        return self._calls.known(keys, session_id=self._id, anywhere=self._anywhere)
 
     def _found(self, call: CallRecord) -> Found | None:
         assert call.cache_key is not None
-        return self._experiments.find(
+        return self._calls.find(
             call.cache_key, session_id=self._id, unit=call.unit, step=call.step, anywhere=self._anywhere
         )

@@ -24,11 +24,11 @@ from tale_core.charts.curves import (
     with_alpha,
 )
 from tale_core.charts.levels import levels_chart
-from tale_core.charts.text import plain, shortened, wrapped
+from tale_core.charts.places import Place, Places
+from tale_core.charts.text import plain, shortened
 from tale_core.charts.theme import (
     DARK,
     LIGHT,
-    TITLE_LETTERS,
     TOKEN_TICKS,
     Palette,
     axis,
@@ -95,17 +95,35 @@ class _Drawing:
         self._figure, self._colors, self._frame = figure, colors, frame
         self._shares, self._graded = shares, graded
         self._dark = colors is DARK
+        self._places = Places(frame)
 
     def draw(self, main: Curve, others: Sequence[Curve]) -> None:
+        self._lines(main, *others)
         self._ideal(main)
-        self._asked_for()
         self._references(main)
+        self._asked_for()
         for place, (curve, look) in enumerate(zip(others, OVERLAYS, strict=False), start=1):
             self._spent(curve, look.dark if self._dark else look.light, look.dash, look.symbol, place=place)
         self._spent(main, self._colors.budgeted, "solid", "circle", place=0)
         self._answers_alone(main)
         self._rebound(main)
         self._layout(main, legend=bool(others))
+
+    def _lines(self, main: Curve, *others: Curve) -> None:
+        """Tell where lines will be drawn, for words to keep off them; also the words at a rebound."""
+        low, high = self._frame.x0, self._frame.last
+        self._places.line(*[[low * (high / low) ** (i / 20) for i in range(21)]] * 2)
+        for curve in (main, *others):
+            points = curve.budgets
+            xs = [curve.asked(p) / curve.unit for p in points]
+            self._places.line(xs, [(p.tokens_mean or 0) / curve.unit for p in points])
+        for kind in ("vanilla", "direct"):
+            if (level := main.level(kind)) is not None:
+                mean = (level.tokens_mean or 0) / main.unit
+                self._places.line([low, self._frame.x1], [mean, mean])
+        if (found := self._rebound_words(main)) is not None:
+            text, x, y = found
+            self._places.take(text, Place(x, y, "left", "top", (26, -34)))
 
     def _ideal(self, main: Curve) -> None:
         found = main.result.ideal_range
@@ -119,7 +137,9 @@ class _Drawing:
                 row=row, col=1, exclude_empty_subplots=False,
             )  # fmt: skip
         span = f"{found[0]}" if found[0] == found[1] else f"{found[0]}–{found[1]}"
-        self._words(t("ideal range<br>{span} tokens", span=span), math.sqrt(low * high), None, "center", "top")
+        text, middle = t("ideal range<br>{span} tokens", span=span), math.sqrt(low * high)
+        self._places.take(text, Place(middle, self._frame.top, "center", "top"))
+        self._words(text, middle, None, "center", "top")
 
     def _asked_for(self) -> None:
         low, high = self._frame.x0, self._frame.last
@@ -127,8 +147,9 @@ class _Drawing:
         line = {"color": self._colors.text, "dash": "6px,4px", "width": 1.6}
         trace = graph_objects().Scatter(x=xs, y=xs, mode="lines", line=line, hoverinfo="skip", showlegend=False)
         self._figure.add_trace(trace, row=1, col=1)
-        at = low * (high / low) ** 0.68
-        self._words(t("asked for"), at, at, "left", "top", shift=(6, -4))
+        ats = [low * (high / low) ** share for share in (0.68, 0.5, 0.85, 0.3)]
+        below = [Place(at, at, "left", "top", (6, -4)) for at in ats]
+        self._put(t("asked for"), *below, *(Place(at, at, "right", "bottom", (-6, 4)) for at in ats))
 
     def _references(self, main: Curve) -> None:
         ends = [self._frame.x0, self._frame.x1]
@@ -153,10 +174,10 @@ class _Drawing:
                 ),
                 row=1, col=1,
             )  # fmt: skip
-            over = kind == "vanilla" and main.budgets and (main.budgets[-1].tokens_mean or 0) > point.tokens_mean
             # The vanilla level's words stand at the left, where the ideal range is never and a rebound is seldom.
-            at, side, step = (self._frame.x0, "left", 4) if kind == "vanilla" else (self._frame.x1, "right", -4)
-            self._words(name, at, mean, side, "top" if over else "bottom", color=color, shift=(step, -1 if over else 1))
+            left = [Place(ends[0], mean, "left", "bottom", (4, 1)), Place(ends[0], mean, "left", "top", (4, -1))]
+            right = [Place(ends[1], mean, "right", "bottom", (-4, 1)), Place(ends[1], mean, "right", "top", (-4, -1))]
+            self._put(name, *(left + right if kind == "vanilla" else right + left), color=color)
         vanilla = main.level("vanilla")
         if self._graded and vanilla is not None and vanilla.accuracy is not None:
             self._figure.add_trace(
@@ -193,9 +214,11 @@ class _Drawing:
         )  # fmt: skip
         if not curve.numbers:
             for x, p in zip(xs, points, strict=True):
-                self._words(
-                    str(p.budget), x, (p.tokens_mean or 0) / curve.unit, "right", "bottom", color=color, shift=(-4, 2)
-                )
+                y = (p.tokens_mean or 0) / curve.unit
+                self._put(
+                    str(p.budget), Place(x, y, "right", "bottom", (-4, 2)), Place(x, y, "left", "top", (6, -2)),
+                    Place(x, y, "right", "top", (-4, -2)), Place(x, y, "left", "bottom", (6, 2)), color=color,
+                )  # fmt: skip
         # Beside each other, not on top: two sweeps often share a budget.
         aside = (self._frame.x1 / self._frame.x0) ** (0.006 * place)
         known = [(x * aside, p) for x, p in zip(xs, points, strict=True) if p.accuracy is not None]
@@ -257,17 +280,24 @@ class _Drawing:
         )  # fmt: skip
 
     def _rebound(self, main: Curve) -> None:
+        if (found := self._rebound_words(main)) is not None:
+            self._words(*found, "left", "top", color=self._colors.budgeted, arrow=(26, 34))
+
+    def _rebound_words(self, main: Curve) -> tuple[str, float, float] | None:
+        """What is said at a rebound, and at which point; None without one."""
         found = main.result.rebound
         at = next((p for p in main.budgets if found and p.budget == found.budget), None)
         if found is None or at is None or not at.tokens_mean or (words.is_flat(main.view) and not found.significant):
-            return
+            return None
         sure = f"p = {found.p_value:.2g}" if found.significant and found.p_value is not None else t("may be chance")
         more = {"n": found.extra_tokens, "turning": found.turning, "sure": sure}
-        self._words(
-            t("{n:,.0f} tokens more<br>than at {turning} ({sure})", **more),
-            main.asked(at) / main.unit, at.tokens_mean / main.unit, "left", "top",
-            color=self._colors.budgeted, arrow=(26, 34),
-        )  # fmt: skip
+        text = t("{n:,.0f} tokens more<br>than at {turning} ({sure})", **more)
+        return text, main.asked(at) / main.unit, at.tokens_mean / main.unit
+
+    def _put(self, text: str, *places: Place, color: str | None = None) -> None:
+        """Words at the place where they cover least."""
+        at = self._places.choose(text, *places)
+        self._words(text, at.x, at.y, at.xanchor, at.yanchor, color=color, shift=at.shift)
 
     def _words(
         self,
@@ -316,7 +346,7 @@ class _Drawing:
                 title_text=t("Right") if legend else how_many(main), row=2, col=1,
             )  # fmt: skip
         layout(
-            self._figure, wrapped(plain(words.headline(main.view)), TITLE_LETTERS), subtitle(main.view), colors,
+            self._figure, words.headline(main.view), subtitle(main.view), colors,
             height=HEIGHT + (70 if legend else 0), showlegend=legend,
             legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.16, "yanchor": "top", "font": {"size": 13}},
         )  # fmt: skip

@@ -6,15 +6,14 @@ The front is a solid line, since dashes are requested budgets everywhere. It dra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tale_core.charts.curves import OVERLAYS, with_alpha
-from tale_core.charts.text import plain, shortened, wrapped
+from tale_core.charts.text import plain, shortened
 from tale_core.charts.theme import (
     DARK,
     LIGHT,
-    TITLE_LETTERS,
     TOKEN_TICKS,
     Palette,
     axis,
@@ -22,45 +21,22 @@ from tale_core.charts.theme import (
     layout,
 )
 from tale_core.experiments import text as words
+from tale_core.experiments.marks import Mark, front, places
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.table import StrategyRow
 from tale_core.i18n import t
-from tale_core.strategies import Family, kind_of
+from tale_core.strategies import Family, family, title_of
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 HEIGHT = 440
-LABEL_LETTERS = 22
+LABEL_LETTERS = 28
 _WIDE, _HIGH = 300.0, 300.0
 """Pixels of the plot on a phone: labels that keep clear of each other there do so everywhere."""
-_LETTER, _LINE = 7.2, 17.0
 _SYMBOLS: dict[Family, str] = {
     "vanilla": "square", "budgeted": "circle", "tuned": "star", "direct": "diamond", "brief": "triangle-up",
 }  # fmt: skip
-
-
-class Place(NamedTuple):
-    """Where a label hangs at its mark."""
-
-    xanchor: Literal["left", "right", "center"]
-    yanchor: Literal["top", "bottom", "middle"]
-    dx: int
-    dy: int
-
-
-_PLACES = (
-    Place("left", "bottom", 7, 5), Place("left", "top", 7, -5), Place("right", "bottom", -7, 5),
-    Place("right", "top", -7, -5), Place("center", "bottom", 0, 22), Place("center", "top", 0, -22),
-)  # fmt: skip
-
-
-def family(strategy: str) -> Family:
-    """What a strategy has in common with others of its colour; of imported ones, which may be unknown, by the name."""
-    bare = strategy.partition("@")[0]
-    if kind := kind_of(bare):
-        return kind.FAMILY
-    return "budgeted" if bare.startswith("tale-") else "brief"
 
 
 def color_of(strategy: str, colors: Palette) -> str:
@@ -70,8 +46,8 @@ def color_of(strategy: str, colors: Palette) -> str:
     return named.get(family(strategy), brief)
 
 
-def tradeoff(found: ExperimentResults, *, colors: Palette = LIGHT, named: Callable[[str], str] = str) -> Figure | None:
-    """The chart; None while no strategy has both a graded answer and a count of tokens. `named` gives their names."""
+def tradeoff(found: ExperimentResults, *, colors: Palette = LIGHT) -> Figure | None:
+    """The chart; None while no strategy has both a graded answer and a count of tokens."""
     rows = [row for row in found.rows if row.output_tokens and row.accuracy]
     if not rows:
         return None
@@ -79,12 +55,12 @@ def tradeoff(found: ExperimentResults, *, colors: Palette = LIGHT, named: Callab
     right = 1.12 * max(row.output_tokens.high for row in rows if row.output_tokens) or 1.0
     _front(figure, rows, right, colors)
     for row in rows:
-        _mark(figure, row, color_of(row.strategy, colors), named)
-    for row, place in zip(rows, places(rows, right, named), strict=True):
-        assert row.output_tokens and row.accuracy
+        _mark(figure, row, color_of(row.strategy, colors))
+    marks = _marks(rows)
+    for row, mark, place in zip(rows, marks, places(marks, right, wide=_WIDE, high=_HIGH), strict=True):
         figure.add_annotation(
-            text=plain(shortened(named(row.strategy), LABEL_LETTERS)), showarrow=False,
-            x=row.output_tokens.mean, y=row.accuracy.mean, xanchor=place.xanchor, yanchor=place.yanchor,
+            text=plain(mark.name), showarrow=False,
+            x=mark.tokens.mean, y=mark.right.mean, xanchor=place.xanchor, yanchor=place.yanchor,
             xshift=place.dx, yshift=place.dy, font={"size": 13, "color": color_of(row.strategy, colors)},
         )  # fmt: skip
     _layout(figure, found, right, colors)
@@ -92,12 +68,7 @@ def tradeoff(found: ExperimentResults, *, colors: Palette = LIGHT, named: Callab
 
 
 def _front(figure: Figure, rows: Sequence[StrategyRow], right: float, colors: Palette) -> None:
-    best = sorted(
-        (row.output_tokens.mean, row.accuracy.mean)
-        for row in rows
-        if row.pareto_output and row.output_tokens and row.accuracy
-    )
-    if not best:
+    if not (best := front(_marks(rows))):
         return
     line = {"color": with_alpha(colors.text, 0.35), "width": 2, "shape": "hv"}
     figure.add_trace(
@@ -108,20 +79,28 @@ def _front(figure: Figure, rows: Sequence[StrategyRow], right: float, colors: Pa
     )  # fmt: skip
 
 
-def _mark(figure: Figure, row: StrategyRow, color: str, named: Callable[[str], str]) -> None:
+def _marks(rows: Sequence[StrategyRow]) -> list[Mark]:
+    return [
+        Mark(shortened(title_of(row.strategy), LABEL_LETTERS), row.output_tokens, row.accuracy, row.pareto_output)
+        for row in rows
+        if row.output_tokens and row.accuracy
+    ]
+
+
+def _mark(figure: Figure, row: StrategyRow, color: str) -> None:
     tokens, right = row.output_tokens, row.accuracy
     assert tokens and right
     bar = {"type": "data", "symmetric": False, "thickness": 1.6, "width": 3, "color": with_alpha(color, 0.65)}
     message = t(
         "{strategy}: {tokens:,.1f} output tokens, {share} of {n:,} right",
-        strategy=named(row.strategy),
+        strategy=title_of(row.strategy),
         tokens=tokens.mean,
         share=words.percent(right.mean),
         n=row.graded,
     )
     figure.add_trace(
         graph_objects().Scatter(
-            x=[tokens.mean], y=[right.mean], mode="markers", name=plain(named(row.strategy)), showlegend=False,
+            x=[tokens.mean], y=[right.mean], mode="markers", name=plain(title_of(row.strategy)), showlegend=False,
             marker={"color": color, "size": 12, "symbol": _SYMBOLS[family(row.strategy)]},
             error_x={**bar, "array": [tokens.high - tokens.mean], "arrayminus": [tokens.mean - tokens.low]},
             error_y={**bar, "array": [right.high - right.mean], "arrayminus": [right.mean - right.low]},
@@ -130,50 +109,8 @@ def _mark(figure: Figure, row: StrategyRow, color: str, named: Callable[[str], s
     )  # fmt: skip
 
 
-def places(rows: Sequence[StrategyRow], right: float, named: Callable[[str], str] = str) -> list[Place]:
-    """For each mark a side on which its name lies clear of other names, of marks and of the chart's edge."""
-    points = [
-        (row.output_tokens.mean / right * _WIDE, row.accuracy.mean * _HIGH)
-        for row in rows
-        if row.output_tokens and row.accuracy
-    ]
-    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in points]
-    chosen: list[Place] = []
-    for row, (x, y) in zip(rows, points, strict=True):
-        width = min(len(named(row.strategy)), LABEL_LETTERS) * _LETTER
-        boxes = [box_of(place, x, y, width) for place in _PLACES]
-        costs = [overlap(box, taken) + 10 * _outside(box) for box in boxes]
-        best = min(range(len(_PLACES)), key=costs.__getitem__)
-        chosen.append(_PLACES[best])
-        taken.append(boxes[best])
-    return chosen
-
-
-Box = tuple[float, float, float, float]
-
-
-def box_of(place: Place, x: float, y: float, width: float) -> Box:
-    """Where a name of this width stands, as left, low, right and high pixels."""
-    left = {"left": x, "right": x - width, "center": x - width / 2}[place.xanchor] + place.dx
-    low = {"bottom": y, "top": y - _LINE, "middle": y - _LINE / 2}[place.yanchor] + place.dy
-    return left, low, left + width, low + _LINE
-
-
-def overlap(box: Box, others: Sequence[Box]) -> float:
-    """The area that a box shares with others."""
-    return sum(
-        max(0.0, min(box[2], o[2]) - max(box[0], o[0])) * max(0.0, min(box[3], o[3]) - max(box[1], o[1]))
-        for o in others
-    )
-
-
-def _outside(box: Box) -> float:
-    return max(0.0, -box[0]) + max(0.0, box[2] - _WIDE) + max(0.0, -box[1] - 15) + max(0.0, box[3] - _HIGH - 15)
-
-
 def _layout(figure: Figure, found: ExperimentResults, right: float, colors: Palette) -> None:
-    lines = wrapped(plain(words.headline(found)), TITLE_LETTERS)
-    about = shortened(f"{found.model} · {found.dataset}, n = {found.questions:,}", 46, placeholder=" …")
+    about = f"{found.model} · {found.dataset}, n = {found.questions:,}"
     style = axis(colors)
     named = t("Output tokens a question")
     figure.update_xaxes(range=[0, right], nticks=6, tickformat=TOKEN_TICKS, title_text=named, **style)
@@ -181,4 +118,4 @@ def _layout(figure: Figure, found: ExperimentResults, right: float, colors: Pale
         range=[-0.05, 1.08], tickvals=[0, 0.25, 0.5, 0.75, 1], ticktext=["0 %", "25 %", "50 %", "75 %", "100 %"],
         title_text=t("Right"), **style,
     )  # fmt: skip
-    layout(figure, lines, plain(about), colors, height=HEIGHT, left=66)
+    layout(figure, words.headline(found), about, colors, height=HEIGHT, left=66)

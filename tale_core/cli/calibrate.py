@@ -17,7 +17,7 @@ from tale_core.cli import flags
 from tale_core.cli.output import FAILED, OK, console_of, emit, say
 from tale_core.cli.progress import open_with_progress, timed_bar
 from tale_core.errors import InputError, TaleError
-from tale_core.prompts.templates import TOOL_FREE
+from tale_core.prompts.messages import TOOL_FREE, template
 from tale_core.stats import Interval
 from tale_core.types import Language
 
@@ -188,8 +188,6 @@ def _right(level: LevelFigures) -> str:
 
 def document(found: Calibration, saved: Path | None) -> dict[str, Any]:
     """JSON-safe; unknown values are null."""
-    from tale_core.prompts.messages import template
-
     verdict, plan = found.verdict, found.plan
     return {
         "model": found.model,
@@ -215,7 +213,6 @@ def document(found: Calibration, saved: Path | None) -> dict[str, Any]:
 
 
 def _template_document(f: TemplateFigures) -> dict[str, Any]:
-    from tale_core.prompts.messages import template
 
     difference = f.difference or (None, None, None)
     return {

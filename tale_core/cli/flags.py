@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, get_args
 from tale_core.cli.output import say
 from tale_core.cli.progress import open_with_progress
 from tale_core.errors import InputError
-from tale_core.prompts.templates import TEMPLATES
+from tale_core.prompts.messages import TEMPLATES
 from tale_core.types import Client, Question, ReasoningEffort, Sampling
 
 if TYPE_CHECKING:

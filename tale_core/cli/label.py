@@ -213,7 +213,7 @@ def _tell(plan: GoldImport, moved: Moved, *, written: bool) -> None:
             say(f"{row.status}: {' '.join(row.question.split())[:80]!r} -> {row.answer[:60]!r}{before}")
     words = moved_words(moved)
     what = f"{plan.writable - plan.verdicts} known answers"
-    what += f" and {plan.verdicts} verdicts" if any(row.verdict for row in plan.rows) else ""
+    what += f" and {plan.verdicts} verdicts or marks" if any(row.verdict or row.mark for row in plan.rows) else ""
     say(f"wrote {what}. {words}" if written else f"{what} would be written (add --write). {words}")
 
 
@@ -243,25 +243,32 @@ def run_export(args: argparse.Namespace) -> int:
 
 def run_agreement(args: argparse.Namespace) -> int:
     """How far annotators agree: Cohen's kappa of every two, Fleiss' kappa of all."""
-    from tale_core.labels.agreement import everyone, pairs
+    from tale_core.labels.agreement import everyone, pairs, same_marks
 
     labeling = _labeling(args)
     annotators = labeling.queue.annotators()
     names = {one.annotator: one.name for one in annotators}
     verdicts = labeling.queue.verdicts()
     whole, two = everyone(verdicts, names), pairs(verdicts, names)
+    marks = same_marks(labeling.queue.marks())
     if args.json:
         emit({
             "annotators": [one._asdict() for one in annotators],
             "fleiss": _kappa(whole),
             "cohen": [_kappa(one) for one in two],
+            "marks": marks._asdict() | {"interval": list(marks.interval)} if marks else None,
         })  # fmt: skip
         return OK
     for one in annotators:
-        say(f"{one.name}: {one.right} right, {one.wrong} wrong, {one.unsure} unsure, {one.golds} known answers")
+        say(
+            f"{one.name}: {one.right} right, {one.wrong} wrong, {one.unsure} unsure, {one.golds} known answers, "
+            f"{one.marks} marked sentences"
+        )
     for pair in [*two, whole]:
         kappa = "not defined" if pair.kappa is None else "{:.2f} ({:.2f} to {:.2f})".format(*pair.kappa)
         say(f"{', '.join(pair.names)}: kappa {kappa}, n = {pair.n}")
+    if marks:
+        say(f"marks: {marks.same} of {marks.n} answers have the same sentence from all who marked them")
     return OK
 
 

@@ -68,9 +68,11 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: An address, a port, a variable or a number cannot be used.
     """
+    from tale_core.proxy.telemetry import sent
+
     plan = _plan(args)
     key = _key(args.api_key_env)
-    with place(args.port) as held:
+    with place(args.port) as held, sent():
         try:
             asyncio.run(_serve(plan, held, key, args))
         except KeyboardInterrupt:
@@ -146,6 +148,7 @@ def run_replay(args: argparse.Namespace) -> int:
     from tale_core.proxy.report import finding_document
     from tale_core.proxy.wish import allowances
     from tale_core.store import TrafficStore, open_store
+    from tale_core.strategies import title_of
 
     log, allowed = read_log(args.file), allowances(args.allow)
     found = summary(log, allowed)
@@ -163,7 +166,7 @@ def run_replay(args: argparse.Namespace) -> int:
         say(f"{one['model']}: {one['requests']:,} requests, {one['tokens']:,} output tokens; "
             f"{one['changeable']:,} requests with {one['changeable_tokens']:,} of them may be changed.")  # fmt: skip
     for one in found.get("changes", ()):
-        say(f"  {one['model']}, {one['strategy']}: {one['sentence']} {one['advice']}")
+        say(f"  {one['model']}, {title_of(one['strategy'])}: {one['sentence']} {one['advice']}")
     return OK
 
 

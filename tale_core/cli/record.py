@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         lines = (f"{one['name']:20} {one['kind']:7} {one['question'][:80]}" for one in listing)
         return show(args, {"recipes": listing}, "\n".join(lines))
     for recipe in wanted:
-        recipe.plan().validate()
+        recipe.plan()  # A wrong one is told before the first is recorded.
     folder = Path(args.out) if args.out else own_folder()
     made = []
     for recipe in wanted:

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace, plan: SearchPlan, choice: ModelChoice) -> int:
     questions = [q for q in loaded.questions if (q.answer or "").strip()]
     if not questions:
         raise InputError(f"{args.dataset!r} has no question with a known answer.", "A search needs it.")
-    replace(plan, question=questions[0]).validate()
+    replace(plan, question=questions[0]).checked()
     store = open_store(args.db)
     searched = store.searched_questions(model=choice.model, template=plan.template, knob=plan.knob)
     todo = in_order(questions, known=() if args.fresh else searched)

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from tale_core.elasticity.engine import SweepPlan, SweepPoint
+    from tale_core.elasticity.plan import CheckedSweep
     from tale_core.elasticity.view import SweepView
     from tale_core.models.choice import ModelChoice
     from tale_core.search.engine import SearchPlan
+    from tale_core.search.plan import CheckedSearch
     from tale_core.search.view import SearchView
     from tale_core.serving.ray.engine import RayEngine
 
@@ -101,10 +103,9 @@ def run_search(args: argparse.Namespace) -> int:
         from tale_core.cli import search_many
 
         return search_many.run(args, plan, choice)
-    plan.validate()
     if args.at_once != 1:
         raise InputError("--at-once was given without --dataset.", "Add it, or leave it out.")
-    view = cast("SearchView", _run(plan, choice, args, search_table))
+    view = cast("SearchView", _run(plan.checked(), choice, args, search_table))
     return end(view, args, document=search_document, words=_search_words, resume=view.session_id)
 
 
@@ -129,8 +130,7 @@ def run_sweep(args: argparse.Namespace) -> int:
         slots=args.concurrency,
         reuse=not args.fresh,
     )
-    plan.validate()
-    view = cast("SweepView", _run(plan, choice, args, sweep_table))
+    view = cast("SweepView", _run(plan.checked(), choice, args, sweep_table))
     return end(view, args, document=sweep_document, words=_sweep_words, resume=view.session_id)
 
 
@@ -182,7 +182,7 @@ def _choice(args: argparse.Namespace) -> ModelChoice:
 
 
 def _run(
-    plan: SearchPlan | SweepPlan, choice: ModelChoice, args: argparse.Namespace, table: Callable[[Any], Table]
+    plan: CheckedSearch | CheckedSweep, choice: ModelChoice, args: argparse.Namespace, table: Callable[[Any], Table]
 ) -> SearchView | SweepView:
     from tale_core import process
 
@@ -191,7 +191,7 @@ def _run(
 
 
 async def _watched(
-    plan: SearchPlan | SweepPlan,
+    plan: CheckedSearch | CheckedSweep,
     choice: ModelChoice,
     args: argparse.Namespace,
     table: Callable[[Any], Table],

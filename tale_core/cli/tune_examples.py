@@ -39,6 +39,7 @@ def examples_document(found: Examples, model: str) -> dict[str, Any]:
         "train": len(found.train),
         "train_questions": len(found.train_keys),
         "held_out": len(found.held_out),
+        "marked": found.marked,
         "pairs": sum(e.vanilla is not None for e in found.train),
         "target_tokens_mean": sum(tokens) / len(tokens) if tokens else None,
         "vanilla_tokens_mean": sum(vanilla) / len(vanilla) if vanilla else None,
@@ -54,8 +55,9 @@ def examples_words(found: Examples) -> str:
     against = f" (vanilla: {sum(vanilla) / len(vanilla):.0f})" if vanilla else ""
     passed = found.passed
     lines = " in lines for the calculator" if found.writes == "lines" else ""
+    marks = f"; {found.marked} of them up to a marked sentence" if found.marked else ""
     return (
-        f"{len(found.train)} examples{lines} of {len(found.train_keys)} questions{mean}{against}, "
+        f"{len(found.train)} examples{lines} of {len(found.train_keys)} questions{mean}{against}{marks}, "
         f"{len(found.held_out)} held out. Passed over: {passed.without_right} questions without a right short answer, "
         f"{passed.not_shorter} where it is no shorter, {passed.outside} outside the lengths, {passed.excluded} kept "
         f"for evaluation."

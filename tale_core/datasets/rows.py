@@ -19,8 +19,9 @@ from typing import Any, Literal
 from tale_core.datasets.answers import COUNTED, Meaning, Unclear, last_box, place, whole, with_point, without_box
 from tale_core.datasets.columns import WORKED, Columns, is_marked
 from tale_core.datasets.ours import language_of
-from tale_core.grading import equivalent, extract, infer_kind, known_answer
+from tale_core.grading import equivalent, infer_kind, known_answer
 from tale_core.grading.clean import clean
+from tale_core.grading.extract import extract
 from tale_core.grading.numbers import strict_number
 from tale_core.i18n import N_, t
 from tale_core.types import AnswerKind, Language, Question

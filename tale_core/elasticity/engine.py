@@ -24,6 +24,7 @@ from tale_core.elasticity.plan import (
     MAX_BUDGET,
     MAX_LEVELS,
     MAX_REPEATS,
+    CheckedSweep,
     Rebound,
     SweepDone,
     SweepEvent,
@@ -60,15 +61,14 @@ SIGNIFICANT = 0.05
 
 
 async def sweep(
-    plan: SweepPlan, client: Client, *, session_id: str = "", cache: AnswerCache | None = None
+    plan: CheckedSweep, client: Client, *, session_id: str = "", cache: AnswerCache | None = None
 ) -> AsyncGenerator[SweepEvent, None]:
     """Run a sweep; see the module's docstring. The vanilla answers come first, then all others together.
 
     Raises:
-        InputError: The plan is wrong; nothing was sent.
+        InputError: A limit on money and no published price; nothing was sent.
         ModelError: A call failed.
     """
-    plan.validate()
     plan = replace(plan, question=replace(plan.question, kind=infer_kind(plan.question)))
     prober = Prober(
         plan.question,

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from tale_core.budgets.kinds import ASKED, kind
 from tale_core.calls.budget_ledger import Limits
+from tale_core.calls.record import check_sampling
 from tale_core.errors import InputError
 from tale_core.grading import known_answer
 from tale_core.i18n import t
@@ -111,6 +112,7 @@ class ExperimentPlan:
             raise InputError(
                 t("{name!r} is not a strategy's full name.", name=other), t("Write {name!r}.", name=found[other].name)
             )
+        check_sampling(self.sampling)
         self._check_numbers()
         self._check_questions(found)
         prompts.template(self.template)
@@ -119,7 +121,6 @@ class ExperimentPlan:
                 t("The budgets of strategies are numbers, and those of {kind} are words.", kind=self.knob),
                 t("Name each level as a strategy of its own: {example}.", example=f"{self.knob}:low"),
             )
-        self.limits.validate()
         if self.only_failed and self.resume_of is None:
             raise InputError(t("Only what failed was asked for, of no experiment."), t("Name the one to resume."))
 

@@ -37,7 +37,7 @@ from tale_core.grading import infer_kind, known_answer
 from tale_core.i18n import t
 from tale_core.labels import catch_up
 from tale_core.process import stopped_status
-from tale_core.store import ExperimentStore, Store, UnitRecord, through_outage
+from tale_core.store import CallStore, ExperimentStore, Store, UnitRecord, through_outage
 from tale_core.store.answers import stored_answers
 from tale_core.store.labels.keys import question_key
 from tale_core.strategies import Attempt, Step, Strategy
@@ -195,7 +195,7 @@ class _Run:
         look_up = bool(sums.calls or sums.reused) or (
             self._plan.reuse
             and await asyncio.to_thread(
-                self._experiments.has_calls, model=self._client.model, endpoint=self._client.endpoint
+                CallStore(self._store).any_of, model=self._client.model, endpoint=self._client.endpoint
             )
         )
         stored = StoredAnswers(self._store, self.id, anywhere=self._plan.reuse, strict=True) if look_up else None

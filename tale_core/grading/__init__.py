@@ -19,7 +19,7 @@ from tale_core.grading.choice import chosen
 from tale_core.grading.clean import clean, looks_like_math
 from tale_core.grading.compare import same_quantity, without_unit
 from tale_core.grading.expressions import WouldWaitError, at_once
-from tale_core.grading.extract import NOTHING, boxed_answer, extract_answer, is_one_sentence
+from tale_core.grading.extract import NOTHING, boxed_answer, extract, is_one_sentence
 from tale_core.grading.numbers import after_equals, strict_number
 from tale_core.grading.text import same_text
 from tale_core.grading.thinking import split_thinking
@@ -78,21 +78,6 @@ def known_answer(question: Question) -> str | None:
     if "boxed" in answer or "fbox" in answer:
         answer = boxed_answer(answer) or answer
     return answer or None
-
-
-def extract(text: str, kind: AnswerKind, options: tuple[str, ...] = ()) -> Extraction:
-    """The final answer in a model's text. Never raises; linear in the length of `text`.
-
-    Args:
-        text: What the model wrote, whole or cut.
-        kind: How the answer will be compared.
-        options: Option texts, for choices.
-
-    Returns:
-        The answer as written (full-width forms folded) and how it was found; value None and method "none" when there
-        is nothing, or only a copied placeholder.
-    """
-    return extract_answer(text, kind, options)
 
 
 def equivalent(given: str, gold: str, kind: AnswerKind, options: tuple[str, ...] = ()) -> bool | None:

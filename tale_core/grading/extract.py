@@ -120,8 +120,18 @@ class _Found(NamedTuple):
     final: bool = False
 
 
-def extract_answer(text: str, kind: AnswerKind, options: tuple[str, ...] = ()) -> Extraction:
-    """The final answer in `text`, read as `kind`; never raises. See the top of this module for the rules."""
+def extract(text: str, kind: AnswerKind, options: tuple[str, ...] = ()) -> Extraction:
+    """The final answer in a model's text. Never raises; linear in the length of `text`.
+
+    Args:
+        text: What the model wrote, whole or cut.
+        kind: How the answer will be compared.
+        options: Option texts, for choices.
+
+    Returns:
+        The answer as written (full-width forms folded) and how it was found; value None and method "none" when there
+        is nothing, or only a copied placeholder. The top of this module has the rules.
+    """
     text = before_end(split_thinking(text).answer)
     for start in next_questions(text):
         before = tidy(text[max(0, start - MAX_TEXT) : start])

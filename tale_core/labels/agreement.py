@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from tale_core.stats import LEVEL, Interval
+from tale_core.stats import LEVEL, Interval, wilson
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,6 +106,30 @@ def everyone(verdicts: Mapping[str, Mapping[str, str]], names: Mapping[str, str]
     same = float((table * (table - 1)).sum() / (raters * (raters - 1)).sum()) if len(table) else None
     interval = None if kappa is None else _interval(kappa, len(table), lambda drawn: _fleiss(table[drawn]))
     return Agreement(people, len(table), same, interval)
+
+
+class SameMarks(NamedTuple):
+    """Answers that several people marked, and of them those with the same sentence from all (95 % Wilson interval)."""
+
+    same: int
+    n: int
+    interval: Interval
+
+
+def same_marks(marks: Mapping[str, Mapping[str, str]]) -> SameMarks | None:
+    """How far people mark alike; None while no answer was marked by two.
+
+    Args:
+        marks: The number of the sentence by what was marked, for each annotator.
+    """
+    by_target: dict[str, list[str]] = {}
+    for said in marks.values():
+        for target, value in said.items():
+            by_target.setdefault(target, []).append(value)
+    several = [values for values in by_target.values() if len(values) > 1]
+    same = sum(len(set(values)) == 1 for values in several)
+    interval = wilson(same, len(several))
+    return None if interval is None else SameMarks(same, len(several), interval)
 
 
 def strength(kappa: float) -> str:

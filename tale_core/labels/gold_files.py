@@ -15,7 +15,7 @@ from tale_core.datasets.rows import BadRow, right_letter, same_answer
 from tale_core.grading import known_answer
 from tale_core.labels.label_files import GivenVerdict
 from tale_core.labels.labeling import Labeling
-from tale_core.store import SETTLED, Change, Moved, answer_key, normalised, question_key
+from tale_core.store import SETTLED, Change, LabelKind, Moved, answer_key, mark_target, normalised, question_key
 from tale_core.types import Question
 
 GoldStatus = Literal["new", "changed", "same", "conflict", "unknown", "ambiguous", "unusable", "no-answer"]
@@ -36,6 +36,7 @@ class GoldRow:
         by: Who gave that one; None when it came with the question.
         key: The stored question; "" without one.
         verdict: It is a verdict: `answer` is right, wrong or unsure, and `target` the stored answer that it judges.
+        mark: It is a mark: `answer` is the number of a sentence, and `target` what it is about.
     """
 
     status: GoldStatus
@@ -46,6 +47,7 @@ class GoldRow:
     key: str = ""
     verdict: bool = False
     target: str = ""
+    mark: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,8 @@ class GoldImport:
 
     @property
     def verdicts(self) -> int:
-        """Those of them that are verdicts."""
-        return sum(row.verdict for row in _written(self.rows, replacing=self.replacing))
+        """Those of them that are verdicts or marks."""
+        return sum(row.verdict or row.mark for row in _written(self.rows, replacing=self.replacing))
 
 
 def plan_import(
@@ -125,11 +127,11 @@ def _judged(
     by_text = labeling.queue.by_text(question_key(normalised(one.question)) for one in verdicts)
     wanted = [_answer_keys(one, by_text.get(question_key(normalised(one.question)), [])) for one in verdicts]
     stored = labeling.queue.stored_keys(key for keys in wanted for key in keys)
-    said = labeling.queue.verdicts_said(stored)
+    said = labeling.queue.verdicts_said(stored) | labeling.queue.marks_said(stored)
     rows = []
     for one, keys in zip(verdicts, wanted, strict=True):
         target = next((key for key in keys if key in stored), "")
-        row = GoldRow("no-answer", one.question, one.value, verdict=True)
+        row = GoldRow("no-answer", one.question, one.value, verdict=not one.mark, mark=one.mark)
         rows.append(_verdict_row(row, target, stored, said.get(target, {}), annotator, names) if target else row)
     return tuple(rows)
 
@@ -139,6 +141,8 @@ def _answer_keys(one: GivenVerdict, stored: Sequence[tuple[str, Question, str | 
     options = tuple(map(normalised, one.options))
     fitting = [key for key, question, _ in stored if not options or tuple(map(normalised, question.options)) == options]
     words = [answer_key(key, one.answer, cut=cut) for key in fitting for cut in (False, True) if one.answer]
+    if one.mark:  # Of a trace that was thought before its answer, the file's own key alone tells the thought.
+        words = [mark_target(key) for key in words]
     # Words that may be an answer to several stored questions name none of them.
     return [*filter(None, [one.target]), *(words if len(fitting) == 1 else ())]
 
@@ -200,11 +204,15 @@ def _written(rows: Sequence[GoldRow], *, replacing: bool) -> list[GoldRow]:
     return list({(row.key, row.target): row for row in rows if row.status in wanted}.values())
 
 
+def _kind(row: GoldRow) -> LabelKind:
+    return "verdict" if row.verdict else "mark" if row.mark else "gold"
+
+
 def _changes(annotator: str, rows: Sequence[GoldRow], *, replacing: bool) -> list[Change]:
     return [
         Change(
-            annotator, "verdict" if row.verdict else "gold", row.target or row.key, row.key, row.answer,
-            settle=row.status == "conflict", replace=True,
+            annotator, _kind(row), row.target or row.key, row.key, row.answer, settle=row.status == "conflict",
+            replace=True,
         )
         for row in _written(rows, replacing=replacing)
     ]  # fmt: skip

@@ -1,7 +1,8 @@
 """A file of known answers, or an export of labels -> what it says; nothing is matched with the store here.
 
 In an export of labels the column `answer` is what a model wrote: a row of kind "gold" gives its question's known answer
-in `value`, one of kind "verdict" judges that very answer. Reading, checking and its caps are those of data sets.
+in `value`, one of kind "verdict" judges that very answer, one of kind "mark" names the sentence that settles it.
+Reading, checking and its caps are those of data sets.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from tale_core.types import Question
 
 @dataclass(frozen=True, slots=True)
 class GivenVerdict:
-    """A verdict of a file.
+    """A verdict of a file, or a mark.
 
     Attributes:
         line: Where it stands.
         answer: The model's text that was judged.
         target: The key of that answer where it was exported, if the file names it.
         settled: It decided a disagreement.
+        mark: `value` is the number of the sentence at which the answer is settled.
     """
 
     line: int
@@ -43,6 +45,7 @@ class GivenVerdict:
     value: str
     target: str = ""
     settled: bool = False
+    mark: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +127,16 @@ def _take_gold(questions: dict[tuple[str, ...], Question], row: Row) -> None:
 def _verdict(row: Row) -> GivenVerdict:
     values = row.values
     value, answer, target = (str(values.get(name) or "") for name in ("value", "answer", "target"))
-    if values.get("kind") != "verdict" or value not in ("right", "wrong", "unsure"):
+    mark = values.get("kind") == "mark"
+    if not mark and (values.get("kind") != "verdict" or value not in ("right", "wrong", "unsure")):
         raise BadRow(t("the label is neither a known answer nor right, wrong or unsure"))
+    if mark and not (value.isascii() and value.isdecimal() and int(value)):
+        raise BadRow(t("the mark names no sentence by its number"))
     text = values.get("question")
     if not isinstance(text, str) or not text.strip() or not (answer or target):
         raise BadRow(t("it does not say which answer was judged"))
     options, _ = options_of([values.get("options")])
-    return GivenVerdict(row.line, text, options, answer, value, target, _is_true(values.get("settled")))
+    return GivenVerdict(row.line, text, options, answer, value, target, _is_true(values.get("settled")), mark)
 
 
 def _is_true(cell: object) -> bool:
@@ -141,7 +147,9 @@ def _agreed(verdicts: Sequence[GivenVerdict]) -> tuple[tuple[GivenVerdict, ...],
     """One verdict for each answer: the settled one, or what all who judged it say."""
     by_answer: dict[tuple[str, ...], list[GivenVerdict]] = {}
     for one in verdicts:
-        by_answer.setdefault((normalised(one.question), *one.options, one.answer), []).append(one)
+        # A mark is about a trace, which its target tells apart where two thoughts led to the same words.
+        about = (one.target or one.answer,) if one.mark else ("", one.answer)
+        by_answer.setdefault((normalised(one.question), *one.options, *about), []).append(one)
     agreed: list[GivenVerdict] = []
     doubts: list[RowProblem] = []
     for said in by_answer.values():

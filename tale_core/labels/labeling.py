@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from tale_core.errors import StoreError
+from tale_core.errors import InputError, StoreError
 from tale_core.grading import grade, infer_kind
 from tale_core.grading.lines import reader
 from tale_core.i18n import t
+from tale_core.labels.marks import Markable
 from tale_core.labels.rederive import rederive
 from tale_core.store import (
     Change,
@@ -87,6 +88,23 @@ class Labeling:
         settle = target.kind == "settle" and target.key == target.question_key
         key = target.question_key
         return self.commit([Change(annotator, "gold", key, key, answer.strip(), settle=settle, replace=True)])
+
+    def mark(self, annotator: str, answer: Markable, sentence: int) -> Moved:
+        """Say after which sentence an answer is settled; a second mark of the same person moves the first.
+
+        Raises:
+            InputError: It has no such sentence.
+            NotFoundError: The answer is not stored.
+        """
+        if not 1 <= sentence <= len(answer.sentences):
+            raise InputError(
+                t("There is no sentence {value!r}.", value=str(sentence)), t("Give its number, counted from 1.")
+            )
+        self.sync()
+        mark = Change(
+            annotator, "mark", answer.key, answer.question_key, str(sentence), settle=answer.settles, replace=True
+        )
+        return self.commit([mark])
 
     def skip(self, annotator: str, target: LabelTarget) -> Moved:
         """Not now: it comes again when everything else is done."""

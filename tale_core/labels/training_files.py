@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 from tale_core.estimators.rows import fingerprint, rows_from_store
 from tale_core.estimators.rows_file import rows_to_jsonl
-from tale_core.store import Store, exported_labels
+from tale_core.labels.marks import in_sentences
+from tale_core.store import ExportedLabel, Store, exported_labels
 from tale_core.text import safe_cell
 
 Kind = Literal["estimators", "labels"]
@@ -51,11 +52,21 @@ def label_rows(store: Store) -> list[dict[str, Any]]:
             "value": one.value,
             "annotator": one.annotator,
             "settled": one.settled,
+            "sentence": _sentence(one),
             "created_at": one.created_at.isoformat(),
             "target": one.target,
         }
         for one in exported_labels(store)
     ]
+
+
+def _sentence(label: ExportedLabel) -> str | None:
+    """The sentence that was marked, for whoever reads the file; None of other labels."""
+    if label.kind != "mark":
+        return None
+    parts = in_sentences(label.thought + (label.answer or ""))
+    at = int(label.value) - 1
+    return parts[at].strip() if at < len(parts) else None
 
 
 def data_file(store: Store, kind: Kind, *, model: str | None = None) -> DataFile:

@@ -11,15 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tale_core.ask.plan import AskPlan
 from tale_core.datasets.ours import shipped
-from tale_core.elasticity.engine import SweepPlan
+from tale_core.elasticity.plan import CheckedSweep, SweepPlan
 from tale_core.errors import InputError
 from tale_core.i18n import t
 from tale_core.lessons.recorded import BUNDLED
-from tale_core.search.engine import SearchPlan
+from tale_core.search.plan import CheckedSearch, SearchPlan
 from tale_core.types import AnswerKind, Language, Question, Sampling
 
 RECIPES = BUNDLED / "recipes.toml"
-Plan = AskPlan | SearchPlan | SweepPlan
+Plan = AskPlan | CheckedSearch | CheckedSweep
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -79,11 +79,13 @@ class Recipe(BaseModel):
         question = self._question()
         sampling = Sampling(temperature=self.temperature, seed=self.seed, max_tokens=self.max_tokens)
         if self.kind == "ask":
-            return AskPlan(question, self.estimator, template=self.template, sampling=sampling)
+            ask = AskPlan(question, self.estimator, template=self.template, sampling=sampling)
+            ask.validate()
+            return ask
         if self.kind == "search":
             return SearchPlan(
                 question=question, template=self.template, sampling=sampling, slots=self.slots, reuse=False
-            )
+            ).checked()
         return SweepPlan(
             question=question,
             budgets=self.budgets,
@@ -92,7 +94,7 @@ class Recipe(BaseModel):
             sampling=sampling,
             slots=self.slots,
             reuse=False,
-        )
+        ).checked()
 
     def _question(self) -> Question:
         ours = next((q for q in shipped() if q.id == self.question), None)

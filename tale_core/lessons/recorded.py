@@ -279,6 +279,21 @@ def in_language(name: str, spoken: Language | None = None) -> Recording:
     return read_again(own if own.exists() else BUNDLED / f"{name}-{SOURCE}.json")
 
 
+def rebounding(spoken: Language | None = None) -> Recording:
+    """A bundled sweep with a rebound beyond chance, of the language if there is one, the reader's when None.
+
+    Raises:
+        InputError: A bundled recording cannot be read.
+    """
+    found = [one for one in bundled().values() if one.kind == "sweep" and _rebounds(one)]
+    return max(found, key=lambda one: one.session.question.language == (spoken or language()))
+
+
+def _rebounds(sweep: Recording) -> bool:
+    rebound = ((sweep.session.result or {}).get("done") or {}).get("rebound")
+    return bool(rebound and rebound["significant"])
+
+
 def available() -> tuple[dict[str, Recording], list[str]]:
     """Every recording by name, those made here after the bundled ones; and in words which files cannot be used."""
     found, problems = dict(bundled()), []

@@ -1,7 +1,7 @@
 """Worked examples of our own for answers as lines of assignments, in each language.
 
 Every number of the question is named first, then one step a line, then the answer. The examples are part of the
-template: whoever changes one raises the version of the template that shows them (`tale_core.prompts.templates`).
+template: whoever changes one raises the version of the template that shows them (`tale_core.prompts.messages`).
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from tale_core.proxy.book import Book
 from tale_core.proxy.change import Change, Changed, applied, broken, demanded, left_alone
 from tale_core.proxy.pairs import Answered, Pairs
 from tale_core.proxy.plan import ProxyPlan
-from tale_core.proxy.reading import DONE, Read, as_events, read
+from tale_core.proxy.reading import Read, as_events, ended, read
 from tale_core.proxy.wish import ALLOW, HEADER, Wish, wish
 from tale_core.settings import Settings
 from tale_core.store import Passed, TrafficStore
@@ -40,6 +40,8 @@ POOLS, CONNECTIONS = 16, 64
 MOST_BODY = 64 * 1024 * 1024
 """Bytes of a request."""
 CHAT = "/v1/chat/completions"
+COUNTED = {CHAT: "", "/v1/responses": "responses", "/v1/completions": "completions", "/v1/embeddings": "embeddings"}
+"""Paths whose requests are counted, and why those of a path are left as they are: only chat completions are changed."""
 STRATEGY, BUDGET, FALLBACK, UNCHANGED = "x-tale-strategy", "x-tale-budget", "x-tale-fallback", "x-tale-unchanged"
 _HOP = frozenset(("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
                   "transfer-encoding", "upgrade", "host", "content-length", "accept-encoding"))  # fmt: skip
@@ -125,8 +127,9 @@ class Proxy:
 
     async def _answer(self, scope: Scope, headers: Headers, body: bytes, send: Send) -> None:
         sent = self._headers(headers)
-        if scope["path"] != CHAT or scope["method"] != "POST":
-            asked = self.request(scope["method"], scope["path"], scope["query_string"], sent, body)
+        path = scope["path"]
+        if path not in COUNTED or scope["method"] != "POST":
+            asked = self.request(scope["method"], path, scope["query_string"], sent, body)
             await _Through(send).of(asked, self.open)
             return
         document = _document(body)
@@ -136,7 +139,7 @@ class Proxy:
         except InputError as e:
             await _whole(send, error(400, str(e), kind=_WRONG, code="unknown_wish"))
             return
-        one = _Request(self, document or {}, wished, body, sent, scope["query_string"])
+        one = _Request(self, path, document or {}, wished, body, sent, scope["query_string"])
         await one.run(send)
 
     # What one request is sent with
@@ -191,23 +194,22 @@ class Proxy:
 
 
 class _Request:
-    """One request for a chat completion, from its row's begin to its end."""
+    """One request that is counted, from its row's begin to its end."""
 
     def __init__(
-        self, proxy: Proxy, document: dict[str, Any], wished: Wish, body: bytes,
+        self, proxy: Proxy, path: str, document: dict[str, Any], wished: Wish, body: bytes,
         headers: list[tuple[bytes, bytes]], query: bytes,
     ) -> None:  # fmt: skip
-        self._proxy, self._wish, self._headers, self._query = proxy, wished, headers, query
+        self._proxy, self._path, self._wish, self._headers, self._query = proxy, path, wished, headers, query
         renamed = document and document.get("model") != wished.model
         self._plain = {**document, "model": wished.model} if renamed else document
         self._body = json.dumps(self._plain).encode() if renamed else body
         self._streamed = document.get("stream") is True
         plan = proxy.plan
-        why = left_alone(self._plain, plan.allowed | wished.allowed)
+        why = COUNTED[path] or ("off" if wished.off else left_alone(self._plain, plan.allowed | wished.allowed))
         self._how: Change | None = None
         self._passed = Passed(
-            uuid.uuid4().hex, plan.upstream, wished.model[:300], left_alone="off" if wished.off else why,
-            streamed=self._streamed,
+            uuid.uuid4().hex, plan.upstream, wished.model[:300], left_alone=why, streamed=self._streamed
         )  # fmt: skip
         self._told: dict[str, str] = {}
         self._fallback = ""
@@ -222,7 +224,7 @@ class _Request:
         await proxy.book.begin(self._passed)
         try:
             if changed is None:
-                asked = proxy.request("POST", CHAT, self._query, self._headers, self._body)
+                asked = proxy.request("POST", self._path, self._query, self._headers, self._body)
                 await _Through(send, self._told, self._over, self._note_first).of(asked, proxy.open)
             elif not self._streamed or (self._how and self._how.doubtful) or demanded(self._plain) is not None:
                 await self._checked(changed.body, send)
@@ -282,8 +284,8 @@ class _Request:
     def _row(self, answer: Read, status: int | None, ended: str, dropped: int = 0, fallback: str = "") -> Passed:
         return self._ended(
             ended, http_status=status, prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens,
-            estimated=answer.estimated and answer.completion_tokens is not None, dropped_tokens=dropped,
-            fallback=fallback,
+            thinking_tokens=answer.thinking_tokens, dropped_tokens=dropped, fallback=fallback,
+            estimated=answer.estimated and answer.completion_tokens is not None,
         )  # fmt: skip
 
     def _offer(self, answer: Read, *, plain: Read | None = None, dropped: int = 0, fallback: str = "") -> None:
@@ -384,7 +386,7 @@ class _Through:
             self._note_first()
             if self._over is not None:
                 self._raw += piece
-                if DONE in self._raw[-len(piece) - len(DONE) :]:
+                if not self._closed and ended(self._raw, len(self._raw) - len(piece)):
                     await self._ended(answer.status_code, answer.headers.get("content-type", ""))
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 

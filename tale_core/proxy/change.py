@@ -20,7 +20,7 @@ from tale_core.errors import InputError
 from tale_core.estimators import trained
 from tale_core.i18n import N_, t
 from tale_core.models.endpoints import preset_at
-from tale_core.prompts.templates import TEMPLATES, Template
+from tale_core.prompts.messages import TEMPLATES, Template
 from tale_core.proxy.reading import Read
 from tale_core.settings import get_settings
 from tale_core.strategies.several import SURE

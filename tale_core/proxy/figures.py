@@ -2,16 +2,21 @@
 
 A saving is a share of the output tokens of the requests that could be changed. Whatever a change costs counts with it:
 an answer that did not do, and the plain one after it.
+
+The intervals hold for the number of questions that there are, looked at once. The choice is made anew after every
+question, and is therefore made of evidence that may be looked at as often as one likes (`tale_core.stats`).
 """
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tale_core.i18n import N_, t, tn
-from tale_core.proxy.plan import LEAST_PAIRS
-from tale_core.stats import Interval, ratio_interval, wilson
+from tale_core.proxy.plan import ERROR, LEAST_PAIRS
+from tale_core.stats import Interval, ratio_evidence, ratio_interval, share_evidence, wilson
 from tale_core.store import Pair
 from tale_core.store.traffic import AGREE, DIFFER
 
@@ -33,9 +38,12 @@ class Finding:
         saving: Share of the output tokens; None while there are too few questions.
         agreement: Share of judged pairs whose answers agree.
         judged: Pairs that were judged, by graders or by people.
+        agreeing: Of those, the pairs whose answers agree.
         unread: Pairs that a person has to judge.
         fallbacks: Pairs whose changed answer did not do, so that the plain one counts.
         live: Of n, those whose client got the changed answer.
+        tried: The place of this change among those that were tried for the model, from 1.
+        evidence: For its saving anything: what `ratio_evidence` says.
     """
 
     upstream: str
@@ -51,6 +59,9 @@ class Finding:
     fallbacks: int
     live: int
     estimated: int
+    agreeing: int
+    tried: int
+    evidence: float
 
     @property
     def sentence(self) -> str:
@@ -75,22 +86,29 @@ class Finding:
         if self.saving.low <= 0:
             return "dearer"
         assert self.agreement is not None
-        if self.agreement.low >= agree:
-            return "chosen"
-        return "worse" if self.agreement.high < agree else "more"
+        if self.agreement.high < agree:
+            return "worse"
+        # Each change may err by its part of ERROR: 1/2, 1/6, 1/12, … add up to 1, however many there will be.
+        enough = math.log(self.tried * (self.tried + 1) / ERROR)
+        sure = min(self.evidence, share_evidence(self.agreeing, self.judged, agree)) >= enough
+        return "chosen" if sure else "more"
 
 
 def findings(pairs: Iterable[Pair]) -> list[Finding]:
-    """One for each upstream, model and change, those that save most first."""
+    """One for each upstream, model and change, those that save most first. The oldest pairs come first."""
     of: dict[tuple[str, str, str], list[Pair]] = {}
     for pair in pairs:
         if pair.plain_tokens is not None and pair.changed_tokens is not None:
             of.setdefault((pair.upstream, pair.model, pair.strategy), []).append(pair)
-    found = [_finding(*key, some) for key, some in of.items()]
+    tried: Counter[tuple[str, str]] = Counter()
+    found = []
+    for (upstream, model, strategy), some in of.items():  # In the order in which they were first tried.
+        tried[upstream, model] += 1
+        found.append(_finding(upstream, model, strategy, some, tried[upstream, model]))
     return sorted(found, key=lambda f: f.changed_tokens - f.plain_tokens)
 
 
-def _finding(upstream: str, model: str, strategy: str, pairs: Sequence[Pair]) -> Finding:
+def _finding(upstream: str, model: str, strategy: str, pairs: Sequence[Pair], tried: int) -> Finding:
     plain, changed = [p.plain_tokens or 0 for p in pairs], [p.changed_tokens or 0 for p in pairs]
     left = ratio_interval(changed, plain)
     agree = sum(p.verdict in AGREE for p in pairs)
@@ -99,7 +117,8 @@ def _finding(upstream: str, model: str, strategy: str, pairs: Sequence[Pair]) ->
         upstream, model, strategy, len(pairs), sum(plain), sum(changed),
         None if left is None else Interval(1 - left.mean, 1 - left.high, 1 - left.low), wilson(agree, judged), judged,
         sum(p.verdict == "unread" for p in pairs), sum(p.fallback != "" for p in pairs),
-        sum(p.origin == "saved" for p in pairs), sum(p.estimated for p in pairs),
+        sum(p.origin == "saved" for p in pairs), sum(p.estimated for p in pairs), agree, tried,
+        ratio_evidence(changed, plain),
     )  # fmt: skip
 
 

@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tale_core.errors import TaleError
-from tale_core.grading import equivalent, extract, infer_kind
+from tale_core.grading import equivalent, infer_kind
+from tale_core.grading.extract import extract
 from tale_core.models.endpoints import preset_at
 from tale_core.models.tokens import count
 from tale_core.proxy.change import Change, Changed, applied, broken, change, question_of, usual

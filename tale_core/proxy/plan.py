@@ -18,6 +18,9 @@ SECOND_REQUESTS: Final = 200
 LEAST_PAIRS: Final = 30
 """Questions that were asked both ways before a change is chosen by itself."""
 
+ERROR: Final = 0.05
+"""The probability, for each model, that a change is ever chosen that does not save or agrees too seldom, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProxyPlan:
@@ -29,7 +32,7 @@ class ProxyPlan:
         limits: Of second requests, within a day.
         changes: What is tried; empty for what is usual with the model.
         allowed: Reasons to leave a request alone that do not count.
-        agree: A change is chosen where answers agree in at least this share, by the lower end of the interval.
+        agree: A change is chosen where answers surely agree in more than this share.
         keep: How long the texts of what was asked both ways are kept; None keeps none.
     """
 
@@ -54,4 +57,3 @@ class ProxyPlan:
         if self.keep is not None and not timedelta(0) < self.keep <= timedelta(days=366):
             raise InputError(t("Texts were to be kept for {days:g} days.", days=self.keep.total_seconds() / 86_400),
                              t("Give up to 366 days, or leave it out: then none are kept."))  # fmt: skip
-        self.limits.validate()

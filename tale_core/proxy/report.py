@@ -10,6 +10,7 @@ from tale_core.i18n import N_, t, tn
 from tale_core.proxy.change import REASONS, SHAPE
 from tale_core.proxy.figures import DO_NEXT, Finding, findings, of_all
 from tale_core.store import ModelTraffic, Pair, TrafficStore
+from tale_core.strategies import title_of
 
 AGREE = 0.9
 """Least agreement where nobody has named another."""
@@ -28,6 +29,9 @@ _WHY = {
     **REASONS,
     "off": N_("the client said so"),
     SHAPE: N_("several answers, or no last message of a user"),
+    "responses": N_("the Responses API, counted and not tried with budgets"),
+    "completions": N_("the older completions, counted and not tried with budgets"),
+    "embeddings": N_("embeddings, which have no answer to shorten"),
 }
 
 
@@ -55,10 +59,12 @@ def model_lines(traffic: TrafficStore) -> list[ModelLine]:
 
 def _line(one: ModelTraffic, reasons: dict[str, int]) -> ModelLine:
     ends = [t(said, n=getattr(one, name)) for name, said in _ENDS.items() if getattr(one, name)]
-    tokens = t("{n:,}, counted by us in {k:,} requests", n=one.tokens, k=one.estimated) if one.estimated else ""
+    tokens = [f"{one.tokens:,}"]
+    tokens += [t("{n:,} of them thinking", n=one.thinking_tokens)] if one.thinking_tokens else []
+    tokens += [t("counted by us in {n:,} requests", n=one.estimated)] if one.estimated else []
     why = [f"{n:,}: {t(_WHY.get(name, name))}" for name, n in sorted(reasons.items(), key=lambda kv: -kv[1])]
     return ModelLine(one.model, one.upstream, one.requests, one.changed, one.fallbacks, one.tokens, one.open_tokens,
-                     tokens or f"{one.tokens:,}", ", ".join(ends) or "0", "; ".join(why) or "0")  # fmt: skip
+                     t(", ").join(tokens), t(", ").join(ends) or "0", "; ".join(why) or "0")  # fmt: skip
 
 
 def advice(finding: Finding, agree: float = AGREE) -> str:
@@ -114,5 +120,5 @@ def lines(found: dict[str, Any]) -> list[str]:
         requests = tn("{n:,} request", "{n:,} requests", one["requests"])
         said.append(t("{model} at {upstream}: {requests}, {tokens:,} output tokens.", model=one["model"],
                       upstream=one["upstream"], requests=requests, tokens=one["tokens"]))  # fmt: skip
-        said += [f"  {c['strategy']}: {c['sentence']} {c['advice']}" for c in one["changes"]]
-    return said + [f"{c['model']}, {c['strategy']}: {c['sentence']} {c['advice']}" for c in found["replayed"]]
+        said += [f"  {title_of(c['strategy'])}: {c['sentence']} {c['advice']}" for c in one["changes"]]
+    return said + [f"{c['model']}, {title_of(c['strategy'])}: {c['sentence']} {c['advice']}" for c in found["replayed"]]

@@ -340,6 +340,10 @@ def _asked(plan: AskPlan | SettlePlan, **how: Any) -> Run[AskView]:
     return SettleRun(plan, **how) if isinstance(plan, SettlePlan) else AskRun(plan, **how)
 
 
+def _studied(plan: SearchPlan | SweepPlan, **how: Any) -> StudyRun:
+    return StudyRun(plan.checked(), **how)
+
+
 def _check_share(store: Store) -> None:
     """Whoever has spent what their account may spend begins nothing new; what runs goes on within its own limits.
 
@@ -360,8 +364,8 @@ def _check_share(store: Store) -> None:
 
 
 start_ask: Starter[AskPlan | SettlePlan, AskView] = partial(_start, _asked)
-start_search: Starter[SearchPlan, SearchView] = partial(_start, StudyRun)
-start_sweep: Starter[SweepPlan, SweepView] = partial(_start, StudyRun)
+start_search: Starter[SearchPlan, SearchView] = partial(_start, _studied)
+start_sweep: Starter[SweepPlan, SweepView] = partial(_start, _studied)
 
 the_runner = Runner()
 

@@ -138,7 +138,7 @@ class Searches:
     async def search(self, question: Question) -> SearchView:
         """One search, to its end."""
         search = StudyRun(
-            replace(self._plan, question=question),
+            replace(self._plan, question=question).checked(),
             store=self._store,
             open_client=self._open_client,
             model=self._choice.model,

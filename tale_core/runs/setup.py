@@ -39,13 +39,12 @@ from tale_core.experiments.plan import ExperimentPlan, Unit
 from tale_core.i18n import t
 from tale_core.models.choice import ModelChoice
 from tale_core.process import stopped_status
-from tale_core.prompts.messages import TEMPLATES
-from tale_core.prompts.templates import TOOL_FREE
+from tale_core.prompts.messages import TEMPLATES, TOOL_FREE
 from tale_core.runs.searches import INTERRUPTION, Searches, Tally, in_order
 from tale_core.search.engine import SearchPlan
 from tale_core.search.view import SearchView
 from tale_core.settings import get_settings
-from tale_core.store import ExperimentStore, Store, UnitRecord, new_session_id
+from tale_core.store import CallStore, Store, UnitRecord, new_session_id
 from tale_core.types import Client, Price, Question, Sampling, Status, Usage
 
 Stage = Literal["preparing", "template", "searches", "estimator", "ended"]
@@ -88,7 +87,6 @@ class SetupPlan:
         Raises:
             InputError: With what is allowed.
         """
-        self.limits.validate()
         self.limits.check_price(price, model)
         if self.limits.max_tokens is None and self.limits.max_cost_usd is None:
             raise InputError(t("There is no cap."), t("Say how many tokens or dollars may be spent."))
@@ -414,12 +412,12 @@ def _keep(recorder: Recorder[Any], plan: ExperimentPlan, event: AnswerMeasured) 
     unit = Unit(position, 0, way)
     call = replace(call, id=0, session_id=recorder.session_id, unit=unit.key, step=0)
     record = UnitRecord(recorder.session_id, unit.key, position, way, 0, "done", True, budget=budget)
-    experiments = ExperimentStore(recorder.store)
+    kept = CallStore(recorder.store)
 
     def write(again: bool) -> None:
-        (stored,) = experiments.write([call], again=again)
+        (stored,) = kept.write([call], again=again)
         if call.status == "done" and not call.cut:
-            experiments.write([replace(record, answer_call_id=stored)], again=again)
+            kept.write([replace(record, answer_call_id=stored)], again=again)
 
     recorder.writer.do(write)
 

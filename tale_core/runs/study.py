@@ -10,29 +10,28 @@ from tale_core.calls.budget_ledger import Ledger, Spent
 from tale_core.calls.events import CallFinished
 from tale_core.calls.run import Run
 from tale_core.calls.stored_answers import StoredAnswers
-from tale_core.elasticity.engine import SweepDone, SweepEvent, SweepPlan, SweepProgress, SweepResult, sweep
+from tale_core.elasticity.engine import SweepDone, SweepEvent, SweepProgress, SweepResult, sweep
+from tale_core.elasticity.plan import CheckedSweep
 from tale_core.elasticity.view import SweepView
 from tale_core.labels import catch_up
 from tale_core.runs.views import informed
 from tale_core.search.engine import SearchDone, SearchEvent, SearchPlan, SearchResult, SearchStep, search
+from tale_core.search.plan import CheckedSearch
 from tale_core.search.view import SearchView
 from tale_core.store import Store
 from tale_core.types import Client, SessionRecord
 
 
-class StudyRun(Run[SearchPlan | SweepPlan, SearchEvent | SweepEvent, SearchView | SweepView]):
+class StudyRun(Run[CheckedSearch | CheckedSweep, SearchEvent | SweepEvent, SearchView | SweepView]):
     """Runs one search or sweep and writes it down; see `Run`.
 
     Args:
         shared: Keeps the limits of several searches together, beside those of the plan.
-
-    Raises:
-        InputError: The plan is wrong.
     """
 
     def __init__(
         self,
-        plan: SearchPlan | SweepPlan,
+        plan: CheckedSearch | CheckedSweep,
         *,
         store: Store,
         open_client: Callable[[], Awaitable[Client]],
@@ -42,7 +41,6 @@ class StudyRun(Run[SearchPlan | SweepPlan, SearchEvent | SweepEvent, SearchView 
         on_event: Callable[[SearchEvent | SweepEvent], None] = lambda event: None,
         shared: Ledger | None = None,
     ) -> None:
-        plan.validate()
         super().__init__(
             plan, "search" if isinstance(plan, SearchPlan) else "sweep", store=store, open_client=open_client,
             model=model, endpoint=endpoint, at_end=catch_up, on_change=on_change, on_event=on_event,

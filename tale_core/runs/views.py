@@ -17,6 +17,7 @@ from tale_core.elasticity.view import SweepView
 from tale_core.errors import StoreError
 from tale_core.i18n import t
 from tale_core.search.engine import SearchPlan, SearchResult, SearchStep
+from tale_core.search.plan import CheckedSearch
 from tale_core.search.view import SearchView
 from tale_core.store import Store
 from tale_core.types import SessionRecord
@@ -77,7 +78,7 @@ def resumed(view: SearchView | SweepView) -> SearchPlan | SweepPlan:
     return replace(view.plan, parent_id=view.session_id, reuse=True)
 
 
-def informed(plan: SearchPlan, store: Store, model: str) -> SearchPlan:
+def informed(plan: CheckedSearch, store: Store, model: str) -> CheckedSearch:
     """The plan with what earlier searches of this model and template found, if it can use that and brings nothing.
 
     Raises:

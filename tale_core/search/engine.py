@@ -23,7 +23,7 @@ from tale_core.errors import LimitReachedError
 from tale_core.grading import infer_kind
 from tale_core.search.expected_value import Belief
 from tale_core.search.modes import MODES, Bounds, Mode, Options, Seen, ladder
-from tale_core.search.plan import SearchPlan
+from tale_core.search.plan import CheckedSearch, SearchPlan
 from tale_core.search.samples import Samples
 from tale_core.stats import mean_if_all
 from tale_core.types import Client, Level, Outcome, ProbePhase
@@ -143,7 +143,7 @@ SearchEvent = CallEvent | SearchStep | SearchDone
 
 
 async def search(
-    plan: SearchPlan,
+    plan: CheckedSearch,
     client: Client,
     *,
     session_id: str = "",
@@ -156,10 +156,9 @@ async def search(
     keeps the limits of several searches together, beside those of the plan.
 
     Raises:
-        InputError: The plan is wrong; nothing was sent.
+        InputError: A limit on money and no published price; nothing was sent.
         ModelError: A call failed; what was found so far has been yielded.
     """
-    plan.validate()
     question = replace(plan.question, kind=infer_kind(plan.question))
     prober = Prober(
         question,

@@ -233,15 +233,19 @@ def ladder(bounds: Bounds, options: Options) -> Planner:
     """Levels that are words, in the order in which they should cost less: bisected, with ties to the cheaper one.
 
     What they really cost may follow another order. A level that costs clearly more than a larger one is a rebound: the
-    search goes on above it. At the end the neighbours of the cheapest right one are tried, until none costs less.
+    search goes on above it. At the end the neighbours of the cheapest right one are tried, until none costs less; and
+    all others where what was measured contradicts the order of the names, which then says nothing about them either.
     """
     rungs, right = list(range(1, bounds.high)), {0: math.inf}
+    measured: dict[int, float] = {}
 
     def take(at: int, seen: Seen) -> bool:
         bounds.tried.add(at)
         if seen.refused:
             rungs.remove(at)
-        elif seen.right:
+            return False
+        measured[at] = seen.tokens
+        if seen.right:
             right[at] = seen.tokens
             if seen.tokens < bounds.best_tokens:
                 bounds.best, bounds.best_tokens = at, seen.tokens
@@ -256,7 +260,14 @@ def ladder(bounds: Bounds, options: Options) -> Planner:
             bounds.low = at
     while (near := _neighbour(rungs, bounds.tried, min(right, key=lambda at: (right[at], at)))) is not None:
         take(near, (yield Want(near, "greedy")))
+    while _out_of_order(measured) and (rest := [at for at in rungs if at not in bounds.tried]):
+        take(rest[0], (yield Want(rest[0], "greedy")))
     return "converged"
+
+
+def _out_of_order(measured: dict[int, float]) -> bool:
+    """A level costs clearly more than a larger one."""
+    return any(measured[low] > TIE * measured[high] for low in measured for high in measured if low < high)
 
 
 def _neighbour(rungs: list[int], tried: set[int], best: int) -> int | None:

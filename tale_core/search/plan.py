@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NewType
 
 from tale_core.budgets.kinds import ASKED, Kind, kind
 from tale_core.calls.budget_ledger import Limits
+from tale_core.calls.record import check_asked
 from tale_core.errors import InputError
 from tale_core.i18n import t
 from tale_core.prompts import messages as prompts
@@ -61,14 +62,13 @@ class SearchPlan:
     reuse: bool = True
     parent_id: str | None = None
 
-    def validate(self) -> None:
-        """Check everything that can be wrong before anything is spent.
+    def checked(self) -> CheckedSearch:
+        """The plan as one that may run: everything that can be wrong is looked at before anything is spent.
 
         Raises:
             InputError: No question or no known answer, an unknown mode, rule or template, a number out of range.
         """
-        if not self.question.text.strip():
-            raise InputError(t("The question is empty."), t("Type a question first."))
+        check_asked(self.question, self.sampling)
         if not (self.question.answer or "").strip():
             raise InputError(
                 t("The known answer is missing."),
@@ -101,8 +101,8 @@ class SearchPlan:
             )
         if self.slots < 1:
             raise InputError(t("The number of slots is {given}.", given=self.slots), t("Give a whole number from 1."))
-        self.limits.validate()
         prompts.template(self.template)
+        return CheckedSearch(self)
 
     @property
     def kind(self) -> Kind:
@@ -163,3 +163,7 @@ class SearchPlan:
             "levels": tuple(document.get("levels", ())),
         }
         return cls(**(document | nested))
+
+
+CheckedSearch = NewType("CheckedSearch", SearchPlan)
+"""A plan that `SearchPlan.checked` has passed."""

@@ -4,7 +4,7 @@ Records go in and come out as the frozen dataclasses of `tale_core.types`; rows,
 inside. SQLite is the default; `TALE_DATABASE_URL` may name a PostgreSQL database.
 """
 
-from tale_core.store.answers import StoredAnswer, answering_models, stored_answers
+from tale_core.store.answers import MarkedAnswer, StoredAnswer, answering_models, marked_answers, stored_answers
 from tale_core.store.archive.copying import TableSum, copy_database, table_sums
 from tale_core.store.archive.format import Manifest
 from tale_core.store.archive.importing import Contents, Existing, Imported, import_archive, look
@@ -12,41 +12,41 @@ from tale_core.store.archive.reading import Archive
 from tale_core.store.archive.trash import UNDO_FOR, Deleted, Refused, Trash
 from tale_core.store.archive.writing import Exported, export_archive
 from tale_core.store.audit import Deed, Spent, deeds, spent
+from tale_core.store.calls import CallStore, UnitRecord, UnitStatus
 from tale_core.store.database.opening import open_store, tidy
 from tale_core.store.database.reconnect import through_outage
-from tale_core.store.experiments import ExperimentStore, SpentSums, UnitFigures, UnitRecord, UnitStatus
+from tale_core.store.experiments import ExperimentStore, SpentSums, UnitFigures
 from tale_core.store.history import COUNTED, Entry, History, Listing, Place, SessionFilter
 from tale_core.store.kept_keys import KeptKeys
 from tale_core.store.labels.export import ExportedLabel, exported_labels
-from tale_core.store.labels.keys import annotator_key, answer_key, normalised, question_key
-from tale_core.store.labels.queue import (
-    AnnotatorCounts,
-    AnnotatorLabel,
-    AnswerGroup,
-    LabelQueue,
-    LabelTarget,
-    QueueCounts,
-    QueueFilter,
-    QueueKind,
-    ReadAnswer,
-)
+from tale_core.store.labels.keys import annotator_key, answer_key, mark_target, marked_answer, normalised, question_key
+from tale_core.store.labels.queue import LabelQueue
 from tale_core.store.labels.store import LabelStore
 from tale_core.store.labels.types import (
     MAX_GOLD,
     MAX_NAME,
     SETTLED,
     AccuracyMoved,
+    AnnotatorCounts,
+    AnnotatorLabel,
+    AnswerGroup,
     Change,
     Graded,
     Grades,
     GradesNeeded,
+    LabelKind,
+    LabelTarget,
     Moved,
+    QueueCounts,
+    QueueFilter,
+    QueueKind,
+    ReadAnswer,
     Rederived,
     Share,
     ToGrade,
     Verdict,
 )
-from tale_core.store.records import CallFields, SessionFields, SessionSummary, new_session_id
+from tale_core.store.records import SessionFields, SessionSummary, new_session_id
 from tale_core.store.repository import Belonging, Store, Try
 from tale_core.store.rooms import RoomChanges, RoomRecord, RoomStore, SeatRecord, SeatSpent
 from tale_core.store.traffic import ModelTraffic, Pair, Passed, TrafficStore
@@ -63,7 +63,7 @@ __all__ = [
     "AnswerGroup",
     "Archive",
     "Belonging",
-    "CallFields",
+    "CallStore",
     "Change",
     "Contents",
     "Deed",
@@ -79,11 +79,13 @@ __all__ = [
     "History",
     "Imported",
     "KeptKeys",
+    "LabelKind",
     "LabelQueue",
     "LabelStore",
     "LabelTarget",
     "Listing",
     "Manifest",
+    "MarkedAnswer",
     "ModelTraffic",
     "Moved",
     "Pair",
@@ -126,6 +128,9 @@ __all__ = [
     "exported_labels",
     "import_archive",
     "look",
+    "mark_target",
+    "marked_answer",
+    "marked_answers",
     "new_session_id",
     "normalised",
     "open_store",

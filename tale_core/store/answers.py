@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, Select, not_, or_, select
 
@@ -15,12 +15,14 @@ from tale_core.budgets.forcing import FORCED
 from tale_core.grading.lines import TEMPLATE as ASSIGNMENTS
 from tale_core.grading.lines import tuned_template
 from tale_core.store import queries, records
-from tale_core.store.labels.keys import question_key
-from tale_core.store.labels.tables import label_questions
+from tale_core.store.labels.keys import mark_target, marked_answer, question_key
+from tale_core.store.labels.tables import label_items, label_questions, labels
+from tale_core.store.labels.types import resolved
 from tale_core.store.repository import Store
 from tale_core.store.tables import calls, experiment_questions, sessions
-from tale_core.types import TUNED, LabelledBy, Outcome, Question, SessionKind, Writes
+from tale_core.types import TUNED, CallRecord, LabelledBy, Outcome, Question, SessionKind, Writes
 
+_CHUNK = 500
 _ROLES = ("vanilla", "budgeted", "probe")
 
 
@@ -32,7 +34,8 @@ class StoredAnswer:
         whole: It ended by itself; False when max_tokens ended it.
         optimum: For a search's probe, whether it was asked under the budget that the search found; None elsewhere.
         temperature: It was sampled with; None when the endpoint's own.
-        kind: Of the session; "solution" for a data set's worked solution, which no model wrote.
+        kind: Of the session; "solution" for a data set's worked solution, which no model wrote, and "mark" for an
+            answer up to the sentence that a person marked, closed there.
         labelled: Who decided its outcome; None the grader alone.
         confidence: How sure the model was of it, see `Completion`; None where nobody asked.
     """
@@ -48,9 +51,72 @@ class StoredAnswer:
     optimum: bool | None
     temperature: float | None
     session_id: str
-    kind: SessionKind | Literal["solution"]
+    kind: SessionKind | Literal["solution", "mark"]
     labelled: LabelledBy | None = None
     confidence: float | None = None
+
+
+class MarkedAnswer(NamedTuple):
+    """A finished answer and the sentence at which people find it settled.
+
+    Attributes:
+        sentence: Its number, from 1.
+        probes: What the model said when answers of the same session were closed before their end.
+    """
+
+    question: Question
+    call: CallRecord
+    sentence: int
+    probes: tuple[CallRecord, ...]
+
+
+def marked_answers(
+    store: Store, *, model: str, sessions_only: Collection[str] = (), adapter: str = ""
+) -> list[MarkedAnswer]:
+    """The marked answers of a model, oldest first; where people disagree and nobody has settled it, none.
+
+    Args:
+        store: Where to look; the labels are brought up to date (`Labeling.sync`).
+        model: As stored.
+        sessions_only: Ids of sessions to read; empty reads all.
+        adapter: Key of an adapter whose answers are read too.
+    """
+    with store.reading() as connection:
+        marks = _marks(connection)
+        about, found = _Sessions(connection), []
+        for row in _marked_calls(connection, {marked_answer(target) for target in marks}, model, adapter):
+            sentence = marks.get(mark_target(row["answer_key"], row["reasoning_text"]))
+            if sentence is None or (sessions_only and row["session_id"] not in sessions_only):
+                continue
+            question = about.question(row["session_id"], row["unit"])
+            if question is not None and row["completion_tokens"] and FORCED not in row["adjustments"]:
+                call = records.call_record({name: value for name, value in row.items() if name != "answer_key"})
+                found.append(MarkedAnswer(question, call, sentence, _probes(connection, row["session_id"])))
+    return sorted(found, key=lambda one: one.call.id or 0)
+
+
+def _marks(connection: Connection) -> dict[str, int]:
+    """The sentence that counts, by `mark_target`."""
+    rows = connection.execute(select(labels.c.target, labels.c.holder, labels.c.value).where(labels.c.kind == "mark"))
+    said: dict[str, dict[str, str]] = {}
+    for target, holder, value in rows:
+        said.setdefault(target, {})[holder] = value
+    return {target: int(value) for target, of in said.items() if (value := resolved(of)) is not None}
+
+
+def _marked_calls(connection: Connection, keys: Collection[str], model: str, adapter: str) -> Iterator[dict[str, Any]]:
+    wanted = sorted(keys)
+    for start in range(0, len(wanted), _CHUNK):
+        part = label_items.c.answer_key.in_(wanted[start : start + _CHUNK])
+        statement = select(*calls.c, label_items.c.answer_key).join(label_items, label_items.c.call_id == calls.c.id)
+        for row in connection.execute(_own(statement, adapter).where(part, calls.c.model == model)).mappings():
+            yield dict(row)
+
+
+def _probes(connection: Connection, session_id: str) -> tuple[CallRecord, ...]:
+    here = (calls.c.session_id == session_id, calls.c.role == "forced", calls.c.status == "done")
+    rows = connection.execute(select(calls).where(*here).order_by(calls.c.id)).mappings()
+    return tuple(records.call_record(dict(row)) for row in rows)
 
 
 def stored_answers(

@@ -6,25 +6,23 @@ questions and its ended units beside its calls.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from functools import cache
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, case, func, insert, select, update
 
 from tale_core.access.who import asking
 from tale_core.errors import StoreError
 from tale_core.i18n import t
 from tale_core.process import current_owner, owner_is_gone
 from tale_core.store import queries, records
-from tale_core.store.records import CallFields
+from tale_core.store.calls import UnitRecord, UnitStatus, insert_calls, write_unit
 from tale_core.store.repository import Store
 from tale_core.store.tables import calls, experiment_questions, experiment_units, sessions
 from tale_core.types import (
     REFUSAL,
     CallRecord,
-    Found,
     LabelledBy,
     Outcome,
     Question,
@@ -32,43 +30,6 @@ from tale_core.types import (
     judged,
     visible_part,
 )
-
-UnitStatus = Literal["done", "failed"]
-_OPEN = ("running", "interrupted")
-# Built once: making a statement takes longer than running it.
-_INSERT_UNIT = insert(experiment_units)
-_DELETE_FAILED = delete(experiment_units).where(
-    experiment_units.c.session_id == bindparam("of_session"),
-    experiment_units.c.unit == bindparam("of_unit"),
-    experiment_units.c.status == "failed",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class UnitRecord:
-    """One ended unit: a question answered once by a strategy.
-
-    Attributes:
-        unit: Names it inside the experiment; its calls carry the same name.
-        position: Of the question, from 0.
-        graded: The question has a known answer.
-        answer_call_id: The call that counts; None when it failed.
-        budget: Tokens that the answer's prompt asked for; None when it asked for none.
-        problem: Why a stated default budget was taken, in words.
-        error: Why it failed, in words.
-    """
-
-    session_id: str
-    unit: str
-    position: int
-    strategy: str
-    repeat_index: int
-    status: UnitStatus
-    graded: bool
-    answer_call_id: int | None = None
-    budget: int | None = None
-    problem: str | None = None
-    error: str | None = None
 
 
 class UnitFigures(NamedTuple):
@@ -182,7 +143,7 @@ class ExperimentStore:
         with self.store.writing() as connection:
             _create(connection, record, questions)
             for call, unit in answers:
-                write_unit(connection, replace(unit, answer_call_id=queries.insert_call(connection, call)))
+                write_unit(connection, replace(unit, answer_call_id=insert_calls(connection, [call])[0]))
 
     def reopen(self, experiment_id: str) -> None:
         """Take over an experiment that has stopped, to go on with it.
@@ -241,64 +202,6 @@ class ExperimentStore:
         with self.store.reading() as connection:
             return set(connection.execute(statement).scalars())
 
-    def write(self, batch: Sequence[CallRecord | UnitRecord], *, again: bool = False) -> list[int]:
-        """Store calls and ended units in one transaction.
-
-        A call without an id is inserted, one with an id gets its new state while it is open; a unit replaces an earlier
-        failure of the same unit.
-
-        Args:
-            batch: In order.
-            again: All of it may be stored already, by a try whose end is not known.
-
-        Returns:
-            For each of them the call's id; 0 for a unit.
-        """
-        # One process at a time runs an experiment: beside others, nobody writes what is written here.
-        with self.store.writing(concurrent=True) as connection:
-            if again:
-                return [
-                    _write_call(connection, one, again=True)
-                    if isinstance(one, CallRecord)
-                    else write_unit(connection, one, again=True)
-                    for one in batch
-                ]
-            new = queries.insert_calls(connection, [c for c in batch if isinstance(c, CallRecord) and not c.id])
-            ids = iter(new)
-            _write_units(connection, [one for one in batch if isinstance(one, UnitRecord)])
-            return [
-                0 if isinstance(one, UnitRecord) else _write_call(connection, one) if one.id else next(ids)
-                for one in batch
-            ]
-
-    def known(self, cache_keys: Collection[str], *, session_id: str, anywhere: bool) -> set[str]:
-        """Those of these fingerprints that a finished call has, in this session or anywhere."""
-        where = [calls.c.cache_key.in_(cache_keys), calls.c.status == "done"]
-        if not anywhere:
-            where.append(calls.c.session_id == session_id)
-        with self.store.reading() as connection:
-            return set(connection.execute(select(calls.c.cache_key).where(*where).distinct()).scalars())
-
-    def find(
-        self, cache_key: str, *, session_id: str, unit: str | None, step: int | None, anywhere: bool
-    ) -> Found | None:
-        """A finished call of this fingerprint: the very step that asks before others, whole ones before cut ones.
-
-        Args:
-            cache_key: The request's fingerprint.
-            session_id: The experiment.
-            unit: The unit that asks; None for a call that belongs to none.
-            step: Which of its calls.
-            anywhere: Look beyond this experiment too.
-        """
-        wanted = {"key": cache_key, "session": session_id, "asker": unit, "place": step}
-        with self.store.reading() as connection:
-            statement = _find(anywhere)
-            if not asking().sees_all:
-                statement = statement.where(queries.in_seen(calls.c.session_id))
-            row = connection.execute(statement, wanted).mappings().first()
-        return None if row is None else Found(records.call_record(dict(row)), row["rank"] == 0)
-
     def imported(self, *, limit: int = 50) -> list[tuple[str, str, str]]:
         """Id, title and model of the newest experiments that were not run here but imported."""
         mine = (sessions.c.kind == "experiment", sessions.c.source == "recorded", sessions.c.status == "done")
@@ -307,22 +210,6 @@ class ExperimentStore:
         with self.store.reading() as connection:
             rows = connection.execute(statement.order_by(sessions.c.created_at.desc()).limit(limit)).all()
         return [(row.id, row.question_text, row.model) for row in rows if "imported" in (row.plan or {})]
-
-    def has_calls(self, *, model: str, endpoint: str) -> bool:
-        """Whether any finished call of this model is stored that could be asked for again."""
-        endpoint = records.scrub_endpoint(endpoint)
-        # A call of a group names the endpoint that answered after the group.
-        where = or_(calls.c.endpoint == endpoint, calls.c.endpoint.startswith(f"{endpoint} ", autoescape=True))
-        same = (calls.c.model == model, where, calls.c.cache_key.is_not(None))
-        with self.store.reading() as connection:
-            return connection.execute(select(calls.c.id).where(*same).limit(1)).first() is not None
-
-    def call(self, call_id: int) -> CallRecord | None:
-        """A call with its text."""
-        with self.store.reading() as connection:
-            one = select(calls).where(calls.c.id == call_id, queries.in_seen(calls.c.session_id))
-            row = connection.execute(one).mappings().first()
-            return None if row is None else records.call_record(dict(row))
 
     def spent(self, experiment_id: str) -> SpentSums:
         """What was paid for, failed and stopped calls included; imported answers were not."""
@@ -383,21 +270,6 @@ class ExperimentStore:
         return {row["of_unit"]: records.call_record(dict(row)) for row in rows}
 
 
-@cache
-def _find(anywhere: bool) -> Any:
-    """What `ExperimentStore.find` asks: put together once, it is asked before every call of an experiment."""
-    here = calls.c.session_id == bindparam("session")
-    own = and_(here, calls.c.unit == bindparam("asker"), calls.c.step == bindparam("place"))  # Nobody's is never that.
-    others = calls.c.source != "cached" if anywhere else and_(calls.c.source != "cached", here)
-    rank = case((own, 0), else_=1)
-    return (
-        select(calls, rank.label("rank"))
-        .where(calls.c.cache_key == bindparam("key"), calls.c.status == "done", or_(own, others))
-        .order_by(rank, calls.c.cut, calls.c.id.desc())
-        .limit(1)
-    )
-
-
 def _create(connection: Connection, record: SessionRecord, questions: Sequence[Question]) -> None:
     now = queries.now()
     owned = replace(record, created_at=now, updated_at=now, owner=current_owner())
@@ -425,36 +297,6 @@ def _head(connection: Connection, experiment_id: str) -> Any:
 def _question(row: dict[str, Any]) -> Question:
     known = {f.name: row[f.name] for f in fields(Question) if f.name in row}
     return Question(**{**known, "options": tuple(row.get("options", ()))})
-
-
-def _write_call(connection: Connection, record: CallRecord, *, again: bool = False) -> int:
-    if not record.id:
-        known = queries.same_call(connection, record) if again else None
-        return known or queries.insert_call(connection, record)
-    values = records.columns({name: getattr(record, name) for name in CallFields.__annotations__})
-    still_open = (calls.c.id == record.id, calls.c.status.in_(_OPEN))
-    connection.execute(update(calls).where(*still_open).values(**values))
-    return record.id
-
-
-def _write_units(connection: Connection, units: Sequence[UnitRecord]) -> None:
-    if units:
-        connection.execute(_DELETE_FAILED, [{"of_session": u.session_id, "of_unit": u.unit} for u in units])
-        connection.execute(_INSERT_UNIT, [{f.name: getattr(u, f.name) for f in fields(u)} for u in units])
-
-
-def write_unit(connection: Connection, unit: UnitRecord, *, again: bool = False) -> int:
-    """Store a unit; `again`: it may be there already, and stays as it is then."""
-    values = {f.name: getattr(unit, f.name) for f in fields(unit)}
-    if again:
-        table = experiment_units
-        same = (table.c.session_id == unit.session_id, table.c.unit == unit.unit)
-        there = connection.execute(select(table).where(*same)).mappings().first()
-        if there is not None and dict(there) == values:
-            return 0
-    connection.execute(_DELETE_FAILED, {"of_session": unit.session_id, "of_unit": unit.unit})
-    connection.execute(_INSERT_UNIT, values)
-    return 0
 
 
 def _figures(experiment_id: str, units: Sequence[str] | None) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,10 +13,8 @@ from tale_core.i18n import t
 from tale_core.settings import get_settings
 from tale_core.store import records
 from tale_core.store.tables import audit, calls, sessions
-from tale_core.types import REFUSAL, CallRecord, Outcome, SessionRecord
+from tale_core.types import REFUSAL, Outcome, SessionRecord
 
-_INSERT_CALL = insert(calls)
-_INSERT_CALLS = insert(calls).returning(calls.c.id, sort_by_parameter_order=True)
 SUMMARY = ("id", "kind", "created_at", "status", "question_text", "model", "budget")
 """Columns of a session that its summary shows."""
 # Made once: an alias copies every column of its table, which takes longer than the query.
@@ -91,32 +87,6 @@ def no_session(session_id: str) -> NotFoundError:
 def exists(connection: Connection, table: Table, row_id: str) -> bool:
     """True when the table has a row of this id."""
     return connection.execute(select(table.c.id).where(table.c.id == row_id)).first() is not None
-
-
-def insert_call(connection: Connection, record: CallRecord) -> int:
-    """Insert a call, with the time if it has none; return its id."""
-    values = records.call_columns(replace(record, created_at=record.created_at or now()))
-    key = connection.execute(_INSERT_CALL, values).inserted_primary_key
-    assert key is not None
-    return int(key[0])
-
-
-def insert_calls(connection: Connection, batch: Sequence[CallRecord]) -> list[int]:
-    """Insert calls in one statement, which costs far less than one each; return their ids in the same order."""
-    if not batch:
-        return []
-    values = [records.call_columns(one) | {"created_at": one.created_at or now()} for one in batch]
-    return list(connection.execute(_INSERT_CALLS, values).scalars())
-
-
-def same_call(connection: Connection, record: CallRecord) -> int | None:
-    """The id of this very call if it is stored already: the moment at which it was begun tells it from every other."""
-    names = ("session_id", "role", "created_at", "repeat_index", "unit", "step", "cache_key")
-    same = (
-        calls.c[name].is_(None) if (value := getattr(record, name)) is None else calls.c[name] == value
-        for name in names
-    )  # fmt: skip
-    return connection.execute(select(calls.c.id).where(*same).limit(1)).scalar()
 
 
 def read_session(connection: Connection, session_id: str) -> SessionRecord:

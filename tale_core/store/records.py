@@ -14,7 +14,6 @@ from tale_core.i18n import in_english
 from tale_core.text import safe_text
 from tale_core.types import (
     CallRecord,
-    FinishReason,
     Message,
     Outcome,
     Price,
@@ -79,35 +78,6 @@ class SessionFields(TypedDict, total=False):
     source: Source
     error: str | None
     result: dict[str, Any] | None
-
-
-class CallFields(TypedDict, total=False):
-    """What `finish_call` may set. What a call is (session, role, prompt, sampling) is fixed when it starts."""
-
-    status: Status
-    endpoint: str
-    text: str
-    reasoning_text: str
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    reasoning_tokens: int | None
-    cached_prompt_tokens: int | None
-    usage_estimated: bool
-    reasoning_estimated: bool
-    ttft_s: float | None
-    latency_s: float | None
-    finish_reason: FinishReason | None
-    cut: bool
-    price: Price | None
-    cost_usd: float | None
-    source: Source
-    attempts: int
-    adjustments: tuple[str, ...]
-    outcome: Outcome
-    extracted: str | None
-    extracted_by: str | None
-    error: str | None
-    confidence: float | None
 
 
 def new_session_id(kind: SessionKind = "ask") -> str:

@@ -11,32 +11,22 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple, Unpack
 
-from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
 
 from tale_core.access.who import asking
 from tale_core.budgets.forcing import FORCED
-from tale_core.errors import NotFoundError, StoreError, StoreLockedError
+from tale_core.errors import StoreError, StoreLockedError
 from tale_core.i18n import t
 from tale_core.process import current_owner, owner_is_gone
 from tale_core.store import queries, records
+from tale_core.store.calls import insert_calls
 from tale_core.store.database.engine import for_reading, for_writing, transaction
-from tale_core.store.records import CallFields, SessionFields, SessionSummary
+from tale_core.store.records import SessionFields, SessionSummary
 from tale_core.store.tables import calls, kept_keys, sessions
-from tale_core.types import REFUSAL, CallRecord, Outcome, SessionKind, SessionRecord, Status
+from tale_core.types import REFUSAL, Outcome, SessionKind, SessionRecord, Status
 
 # A row that was declared interrupted is still open: its process may turn out to be alive (a laptop that slept).
 _OPEN = ("running", "interrupted")
-_IS_OPEN = or_(*(calls.c.status == bindparam(f"open_{status}", status) for status in _OPEN))
-# Built once: twice a second and answer, making the statement would take longer than running it.
-_APPEND = (
-    update(calls)
-    .where(calls.c.id == bindparam("call_id"), _IS_OPEN)
-    .values(
-        text=bindparam("new_text"),
-        reasoning_text=bindparam("new_reasoning"),
-        completion_tokens=func.coalesce(bindparam("tokens"), calls.c.completion_tokens),
-    )
-)
 
 
 class Try(NamedTuple):
@@ -130,8 +120,7 @@ class Store:
                 raise StoreError(t("There is a session {id!r} already.", id=record.id), t("Take a new id."))
             connection.execute(insert(sessions).values(**values, heartbeat_at=now, account=asking().account))
             queries.note(connection, "began", record.id)
-            for call in record.calls:
-                queries.insert_call(connection, replace(call, session_id=record.id))
+            insert_calls(connection, [replace(call, session_id=record.id) for call in record.calls])
             return queries.read_session(connection, record.id)
 
     def update_session(self, session_id: str, **changes: Unpack[SessionFields]) -> None:
@@ -358,78 +347,6 @@ class Store:
             NotFoundError: No such session.
         """
         return records.exported(self.get_session(session_id))
-
-    # Calls
-
-    def start_call(self, record: CallRecord, *, again: bool = False) -> CallRecord:
-        """Store a call; the record comes back with its id and time.
-
-        Args:
-            record: The call.
-            again: It may be stored already, by a try whose end is not known; it must have its time then.
-
-        Raises:
-            NotFoundError: Its session does not exist (any more).
-        """
-        with self.writing(concurrent=True) as connection:  # The foreign key holds whatever else is written.
-            if not queries.exists(connection, sessions, record.session_id):
-                raise queries.no_session(record.session_id)
-            record = replace(record, created_at=record.created_at or queries.now())
-            known = queries.same_call(connection, record) if again else None
-            return replace(record, id=known or queries.insert_call(connection, record))
-
-    def append_text(
-        self, call_id: int, text: str, reasoning_text: str = "", *, completion_tokens: int | None = None
-    ) -> bool:
-        """Store the whole text so far of a running call, and its completion tokens so far when they are known.
-
-        Returns:
-            False when the call has ended or was deleted: there is nothing to write to any more.
-        """
-        row = {"call_id": call_id, "new_text": text, "new_reasoning": reasoning_text, "tokens": completion_tokens}
-        with self.writing(concurrent=True) as connection:
-            return bool(connection.execute(_APPEND, row).rowcount)
-
-    def finish_call(self, call_id: int, record: CallRecord | None = None, /, **changes: Unpack[CallFields]) -> bool:
-        """Close a call. The first end counts.
-
-        Args:
-            call_id: The stored call.
-            record: Take every field that `CallFields` names from here.
-            changes: Single fields; they win over the record's. Without a status the call is "done".
-
-        Returns:
-            False when the call had ended already or was deleted; nothing was changed.
-
-        Raises:
-            TypeError: A field that may not be set here.
-            ValueError: The status is "running".
-        """
-        _check_names(changes, CallFields, "finish_call")
-        taken = {name: getattr(record, name) for name in CallFields.__annotations__} if record else {"status": "done"}
-        values = {**taken, **changes}
-        _check_end(values["status"])
-        return self._change_open_call(call_id, records.columns(values))
-
-    def _change_open_call(self, call_id: int, values: dict[str, Any]) -> bool:
-        with self.writing(concurrent=True) as connection:
-            done = connection.execute(update(calls).where(calls.c.id == call_id, _IS_OPEN).values(**values))
-            return bool(done.rowcount)
-
-    def set_outcome(self, call_id: int, outcome: Outcome, extracted: str | None, extracted_by: str | None) -> None:
-        """Store what became of an answer; a later judgement replaces an earlier one.
-
-        Raises:
-            NotFoundError: No such call.
-        """
-        with self.writing() as connection:
-            done = connection.execute(
-                update(calls)
-                .where(calls.c.id == call_id)
-                .values(outcome=str(outcome), extracted=extracted, extracted_by=extracted_by)
-            )
-            if not done.rowcount:
-                raise NotFoundError(t("There is no call {id}.", id=call_id), t("Its session may have been deleted."))
 
     # Life and death
 

@@ -433,6 +433,7 @@ class TrafficRow(Base, table=True):
     estimated: bool
     ttft_s: float | None
     latency_s: float | None
+    thinking_tokens: int | None = Field(sa_type=BigInteger)
 
 
 class TrafficPairRow(Base, table=True):

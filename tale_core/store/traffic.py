@@ -43,6 +43,7 @@ class Passed:
         fallback: Why the plain request was sent after the changed one ("format", "cut", "unsure", …); "" where not.
         dropped_tokens: Output of answers that were thrown away for it.
         estimated: The tokens are counted by us: the upstream told none.
+        thinking_tokens: Of the completion's tokens, those that nobody saw; None where the upstream does not say.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Passed:
     estimated: bool = False
     ttft_s: float | None = None
     latency_s: float | None = None
+    thinking_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,11 @@ class Spending(NamedTuple):
 
 
 class ModelTraffic(NamedTuple):
-    """The requests for one model. Tokens are output tokens; `open_tokens` those of requests that could be changed."""
+    """The requests for one model.
+
+    Tokens are output tokens; `open_tokens` those of requests that could be changed, `thinking_tokens` those that nobody
+    saw, as far as the upstream says.
+    """
 
     upstream: str
     model: str
@@ -125,6 +131,7 @@ class ModelTraffic(NamedTuple):
     tokens: int
     open_tokens: int
     estimated: int
+    thinking_tokens: int
 
 
 class TrafficStore:
@@ -179,6 +186,7 @@ class TrafficStore:
             *(n(c.status == status) for status in ("done", "refused", "left", "broken", "killed", "open")),
             n(c.strategy != ""), n(c.fallback != ""), func.coalesce(func.sum(c.prompt_tokens), 0), func.sum(output),
             func.sum(case((c.left_alone == "", output), else_=0)), n(c.estimated),
+            func.coalesce(func.sum(c.thinking_tokens), 0),
         ).group_by(c.upstream, c.model).order_by(func.sum(output).desc(), c.model)  # fmt: skip
         with self.store.reading() as connection:
             return [ModelTraffic(row[0], row[1], *map(int, row[2:])) for row in connection.execute(statement)]
@@ -260,7 +268,7 @@ class TrafficStore:
 
 _ENDS: Iterable[str] = (
     "status", "http_status", "left_alone", "strategy", "budget", "fallback", "prompt_tokens", "completion_tokens",
-    "dropped_tokens", "estimated", "ttft_s", "latency_s",
+    "dropped_tokens", "estimated", "ttft_s", "latency_s", "thinking_tokens",
 )  # fmt: skip
 _CHANGES: Mapping[str, Any] = {name: bindparam(f"new_{name}") for name in _ENDS}
 _END = update(traffic).where(traffic.c.id == bindparam("new_id"), traffic.c.status == "open").values(**_CHANGES)

@@ -7,9 +7,9 @@ from typing import Any
 
 from tale_core.datasets import Loaded
 from tale_core.labels.training_files import DataFile, file_name
-from tale_core.store import Store, answering_models, stored_answers
-from tale_core.tuning import solutions
-from tale_core.tuning.examples import Example, Examples, Selection, build, leak_key
+from tale_core.store import Store, answering_models, marked_answers, stored_answers
+from tale_core.tuning import marks, solutions
+from tale_core.tuning.examples import MARKED, Example, Examples, Selection, build, leak_key
 from tale_core.tuning.examples_file import to_jsonl
 from tale_core.types import Writes
 
@@ -37,7 +37,10 @@ def examples_from_store(
         InputError: A number of the selection is out of range.
     """
     selection.validate()
-    found = stored_answers(store, model=model, sessions_only=selection.sessions, adapter=parent, writes=writes)
+    chosen = selection.sessions
+    found = stored_answers(store, model=model, sessions_only=chosen, adapter=parent, writes=writes)
+    if writes == "words":
+        found += marks.answers(marked_answers(store, model=model, sessions_only=chosen, adapter=parent))
     return build(found, selection, exclude=exclude)
 
 
@@ -108,7 +111,7 @@ def _labelled(store: Store, found: Examples, model: str | None) -> int:
     names = answering_models(store) if model is None else [model]
     answers = [a for name in names for a in stored_answers(store, model=name) if a.labelled is not None]
     said = {(leak_key(a.question), a.text.strip()) for a in answers}
-    return sum((e.key, e.target) in said for e in (*found.train, *found.held_out))
+    return sum(e.template == MARKED or (e.key, e.target) in said for e in (*found.train, *found.held_out))
 
 
 def _row(example: Example) -> dict[str, Any]:

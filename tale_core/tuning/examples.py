@@ -1,9 +1,10 @@
 """Training examples: the shortest right answers of the store, each with its question, split by question.
 
 An example's target is a right, complete answer under the searched optimum: of a search the answer under the budget that
-it found, of an experiment the cheapest right answer among the budgets and templates that it tried. For DPO the rejected
-answer is the vanilla one. A question is always on one side of the split alone, and a set of questions that is kept for
-evaluation is never trained on.
+it found, of an experiment the cheapest right answer among the budgets and templates that it tried; where a person has
+marked the sentence at which an answer is settled, also that answer up to there, closed (`tuning.marks`). For DPO the
+rejected answer is the vanilla one. A question is always on one side of the split alone, and a set of questions that is
+kept for evaluation is never trained on.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ if TYPE_CHECKING:  # Whoever follows a training needs no database.
 
 Against = Literal["vanilla", "wrong"]
 MORE = f"{PROGRAM} run DATASET --strategies vanilla,fixed:25,fixed:50,fixed:100 --template words"
+MARKED = "mark"
+"""What an example names as its template when it is an answer up to the sentence that a person marked."""
 MIN_EXAMPLES = 8
 """Examples below which nothing is trained: fewer teach a format at best."""
 
@@ -181,6 +184,11 @@ class Examples:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     @property
+    def marked(self) -> int:
+        """Examples to train on that are answers up to the sentence that a person marked."""
+        return sum(e.template == MARKED for e in self.train)
+
+    @property
     def train_keys(self) -> tuple[str, ...]:
         """The questions that are trained on: an evaluation on them would prove nothing."""
         return tuple(sorted({e.key for e in self.train}))
@@ -275,7 +283,9 @@ def _of_question(answers: Sequence[StoredAnswer], selection: Selection) -> tuple
     fits = [a for a in shorter if selection.least_tokens <= a.tokens <= most]
     distinct = {" ".join(a.text.split()): a for a in fits}
     ordered = sorted(distinct.values(), key=lambda a: (a.tokens, a.text))
-    chosen = list(islice(filter(comes_to_its_value, ordered), selection.per_question))
+    own = (a for a in ordered if a.kind != "mark" and comes_to_its_value(a))
+    # A mark is somebody's work: it counts beside what the model found by itself.
+    chosen = [*islice(own, selection.per_question), *(a for a in ordered if a.kind == "mark")]
     wrong = _wrong([a for a in answers if may_be_rejected(a) and not a.vanilla and a.optimum is not False])
     rejected = Rejected(vanilla.text, vanilla.tokens) if vanilla else None
     return [_example(a, rejected, wrong) for a in chosen], "outside"

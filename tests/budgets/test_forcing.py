@@ -25,7 +25,7 @@ from tale_core.budgets.forcing import (
 from tale_core.calls.record import fingerprint
 from tale_core.errors import CannotContinueError, RequestRejectedError, ServerDiedError
 from tale_core.models.client import params
-from tale_core.models.client.stream import Answer
+from tale_core.models.client.answer import Answer
 from tale_core.models.endpoints import Endpoint
 from tale_core.models.testing.scripted import Reply, ScriptedClient, count
 from tale_core.types import Completion, Message, Request, Sampling
@@ -94,6 +94,35 @@ async def test_an_early_exit_is_taken_once_the_answer_stays_the_same_and_pays_fo
     assert [r.sampling.max_tokens for r in parts] == [4, 4, 4] and len(probes) == 3
     assert done.usage.completion_tokens == 12 + 3
     assert done.usage.prompt_tokens == sum(count(m.content) for r in client.requests for m in r.messages)
+
+
+async def test_an_early_exit_goes_on_within_a_thought_that_no_mark_has_closed_yet():
+    words = THOUGHT.split()
+
+    def thinks(request: Request) -> Reply:
+        begun = request.messages[-1].content if request.continued else ""
+        if begun.endswith("[["):
+            return Reply("12" if "twelve" in begun else str(len(begun)))
+        written = len(begun.removeprefix("<think>").split())
+        rest = " ".join(["", *words[written:]])
+        return Reply(rest) if begun else Reply("", reasoning=" ".join(words))
+
+    client = ScriptedClient(thinks)
+    _, done = await told(client, Close(every=4))
+    parts = [r.messages[-1].content for r in client.requests[2::2]]
+    assert parts[0] == "<think>\nOne cat has four" and parts[1].endswith("legs so three cats")
+    assert all(part.startswith("<think>\n") and "</think>" not in part for part in parts)
+    assert done.text == "Final answer: [[12]]" and done.reasoning_text.endswith("twelve legs and none of them has")
+    assert done.usage.reasoning_tokens == 16 and done.usage.completion_tokens == 16 + 4
+
+
+async def test_an_early_exit_after_a_thought_keeps_it_before_the_text_that_goes_on():
+    client = ScriptedClient([
+        Reply("So that is twelve legs", reasoning="Four each."), Reply("[[x]]"), Reply(" and done."),
+    ])  # fmt: skip
+    _, done = await told(client, Close(every=6))
+    assert client.requests[2].messages[-1].content.startswith("<think>\nFour each.\n</think>\n\nSo that is")
+    assert done.reasoning_text == "Four each." and done.text.endswith("and done.")
 
 
 async def test_an_early_exit_that_is_never_sure_ends_as_the_answer_does():

@@ -231,6 +231,25 @@ async def test_a_search_over_words_ends_within_a_twentieth_of_the_optimum(name: 
     assert found.knob == "effort" and SearchResult.from_document(found.document()) == found
 
 
+@pytest.mark.parametrize(
+    ("costs", "best"),
+    [
+        ((630, 90, 1190, 10, 160), "high"),  # A ladder whose names say nothing about its order.
+        ((800, 400, 200, 100, 50), "xhigh"),  # All of it the other way round.
+        ((50, 50, 400, 800, 1600), "none"),  # A tie goes to the one that is named first.
+    ],
+)
+async def test_words_are_ordered_by_what_they_cost_and_not_by_their_names(costs: tuple[int, ...], best: str) -> None:
+    levels = {word: Spending(cost, 30) for word, cost in zip(FIVE, costs, strict=True)}
+    usual = FIVE[costs.index(max(costs))]
+    client = KnobClient(
+        ThinkingModel.of_words(levels, usual=usual, spread=0.0),
+        endpoint(NativeKnob("effort", "reasoning_effort", levels=FIVE)), at("reasoning_effort"),
+    )  # fmt: skip
+    found = await searched(SearchPlan(QUESTION, knob="effort", levels=FIVE, samples=3, sampling=WARM), client)
+    assert found.optimal_budget == best
+
+
 async def test_a_knob_that_the_endpoint_refuses_ends_a_search_at_once() -> None:
     def reply(request: Request) -> Reply:
         return Reply("so so so so so so so [[42]]")

@@ -20,8 +20,7 @@ from tale_core.calibration.run import (
     template_for,
 )
 from tale_core.errors import InputError, StoreError
-from tale_core.prompts.messages import TEMPLATES
-from tale_core.prompts.templates import TOOL_FREE
+from tale_core.prompts.messages import TEMPLATES, TOOL_FREE
 from tale_core.settings import Settings, get_settings
 from tests.support.template_models import model, obeys
 

@@ -355,10 +355,10 @@ async def test_a_limit_on_money_needs_a_price() -> None:
         prober(SimulatedClient(SimulatedModel.flat()), limits=Limits(max_cost_usd=1.0))
 
 
-@pytest.mark.parametrize("limits", [Limits(max_calls=0), Limits(max_tokens=-1), Limits(max_cost_usd=0.0)])
-async def test_a_limit_that_is_not_positive_is_refused(limits: Limits) -> None:
+@pytest.mark.parametrize("limits", [{"max_calls": 0}, {"max_tokens": -1}, {"max_cost_usd": 0.0}])
+def test_a_limit_that_is_not_positive_is_refused(limits: dict[str, float]) -> None:
     with pytest.raises(InputError, match="above 0"):
-        prober(SimulatedClient(SimulatedModel.flat(), price=PRICE), limits=limits)
+        Limits(**limits)  # type: ignore[arg-type]
 
 
 async def test_an_unknown_price_is_never_a_cost_of_zero() -> None:

@@ -15,7 +15,7 @@ from tale_core.calls.settling import MOST_PLACES, Settled, places, settle, settl
 from tale_core.errors import InputError
 from tale_core.models.testing.scripted import Reply, ScriptedClient, count
 from tale_core.runs.documents import ask_document
-from tale_core.store import open_store
+from tale_core.store import CallStore, open_store
 from tale_core.types import CallRecord, Outcome, Question, Request
 from tests.store.samples import call as a_call
 from tests.store.samples import session as a_session
@@ -24,8 +24,12 @@ QUESTION = Question("How many legs have 3 cats?", answer="12", kind="number")
 WORDS = ("so", "then", "we", "count", "legs", "again", "and", "see", "that", "cats", "walk", "home")
 
 
-def trace(rng: random.Random, sentences: int) -> list[str]:
-    return [" ".join(rng.choices(WORDS, k=rng.randint(4, 14))) + ". " for _ in range(sentences)]
+CHINESE = ("所以", "然后", "我们", "数一数", "猫腿", "再", "还有", "看到", "这样", "小猫", "走", "回家")
+
+
+def trace(rng: random.Random, sentences: int, *, chinese: bool = False) -> list[str]:
+    words, between, end = (CHINESE, "，", "。") if chinese else (WORDS, " ", ". ")
+    return [between.join(rng.choices(words, k=rng.randint(4, 14))) + end for _ in range(sentences)]
 
 
 def answer(text: str, *, thought: str = "", value: str | None = "12", by: str = "brackets") -> CallRecord:
@@ -51,11 +55,12 @@ async def looked_into(call: CallRecord, knows, *, question: Question = QUESTION)
     return found, client
 
 
-async def test_the_first_stable_answer_of_planted_traces_is_found_within_one_probe_step():
+@pytest.mark.parametrize("chinese", [False, True])
+async def test_the_first_stable_answer_of_planted_traces_is_found_within_one_probe_step(chinese: bool):
     rng = random.Random(16)
     near = 0
     for _ in range(100):
-        parts = trace(rng, rng.randint(6, 30))
+        parts = trace(rng, rng.randint(6, 30), chinese=chinese)
         known = rng.randrange(
             len(parts)
         )  # From this sentence on the model knows; before, it guesses, at times rightly.
@@ -145,7 +150,7 @@ async def test_a_stored_ask_keeps_what_was_found_and_asks_nothing_twice(tmp_path
     record = a_session(question=QUESTION, status="running")
     store.create_session(record)
     vanilla = answer(text)
-    store.start_call(replace(vanilla, session_id=record.id))
+    CallStore(store).write([replace(vanilla, session_id=record.id)])
     store.finish_session(record.id, "done")
     client = ScriptedClient(lambda r: "12" if "twelve" in r.messages[-1].content else "7")
 
@@ -170,7 +175,7 @@ async def test_an_endpoint_that_cannot_says_so_and_the_ask_stays_as_it_was(tmp_p
     store = open_store(f"sqlite:///{tmp_path}/t.db")
     record = a_session(question=QUESTION, status="running")
     store.create_session(record)
-    store.start_call(replace(answer("One. Two."), session_id=record.id))
+    CallStore(store).write([replace(answer("One. Two."), session_id=record.id)])
     store.finish_session(record.id, "done")
 
     async def opened() -> ScriptedClient:

@@ -36,12 +36,6 @@ KEYS = {
 SAVED = ("data", "wordings.json")
 
 
-@pytest.fixture(scope="module")
-def bad():
-    with BadEndpoint() as endpoint:
-        yield endpoint
-
-
 @pytest.fixture
 def obedient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The embedded default is a simulated model that obeys words only."""

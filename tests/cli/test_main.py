@@ -13,19 +13,12 @@ import pytest
 
 from tale_core.cli.main import main
 from tale_core.store import open_store
-from tests.support.bad_endpoint import BadEndpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSWER_KEYS = {
     "text", "budget", "prompt_tokens", "completion_tokens", "reasoning_tokens", "outcome", "extracted",
     "finish_reason", "ttft_s", "latency_s", "cost_usd", "source",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def bad():
-    with BadEndpoint() as endpoint:
-        yield endpoint
 
 
 def ask(bad, *more, model="ok", question="What is 6 times 7?"):

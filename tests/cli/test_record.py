@@ -2,19 +2,10 @@
 
 import json
 
-import pytest
-
 from tale_core.cli.main import main
 from tale_core.lessons.recipes import read_recipes
 from tale_core.lessons.recorded import own_folder, read
 from tale_core.store import open_store
-from tests.support.bad_endpoint import BadEndpoint
-
-
-@pytest.fixture(scope="module")
-def bad():
-    with BadEndpoint() as endpoint:
-        yield endpoint
 
 
 def test_recipes_are_listed_without_running_anything(capsys):

@@ -14,12 +14,6 @@ from tale_core.store import open_store
 from tests.support.bad_endpoint import BadEndpoint
 
 
-@pytest.fixture(scope="module")
-def bad():
-    with BadEndpoint() as endpoint:
-        yield endpoint
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> str:
     rows = [{"question": f"What is 6 times 7, said in way {i}?", "answer": "42"} for i in range(4)]

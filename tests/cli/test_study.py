@@ -7,16 +7,9 @@ import pytest
 from tale_core.cli.main import main
 from tale_core.store import open_store
 from tests.cli.test_main import ANSWER_KEYS
-from tests.support.bad_endpoint import BadEndpoint
 from tests.support.counting_endpoint import CountingEndpoint, Reply
 
 QUESTION = "What is 6 times 7?"
-
-
-@pytest.fixture(scope="module")
-def bad():
-    with BadEndpoint() as endpoint:
-        yield endpoint
 
 
 def run(bad, command, *more, model="ok", question=QUESTION):

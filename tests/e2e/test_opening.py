@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from playwright.sync_api import Browser, expect
 from tale_core.lessons import ladder
 from tests.e2e.app_process import App, Viewer, until
 from tests.e2e.looks import SIZES, violations
+from ui.common.nav import PAGES
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 SHIFTS = """
@@ -59,3 +61,21 @@ def test_the_first_page_races_by_itself_and_its_slider_goes_down_to_the_rebound(
                 expect(page.get_by_label("Question", exact=True)).to_have_value(shown["question"])
                 assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
                 viewer.check()
+
+
+@pytest.mark.timeout(480)
+def test_no_page_moves_while_it_is_drawn(browser: Browser, tmp_path: Path) -> None:
+    nowhere = {**NOWHERE, "HOME": str(tmp_path), "HF_HOME": str(tmp_path / "hf")}
+    shifts: dict[str, float] = {}
+    with App(tmp_path, cache=tmp_path / "empty", **nowhere) as app:
+        for (path, _, _), (width, height) in zip(PAGES, cycle(SIZES.values()), strict=False):
+            # A context of its own: no script of the page is in the browser yet.
+            with Viewer(browser, app, viewport={"width": width, "height": height}) as viewer:
+                viewer.context.add_init_script(SHIFTS)
+                page, at = viewer.page, "/" if path == "app.py" else f"/{Path(path).stem}"
+                page.goto(app.url + at)
+                expect(page.get_by_test_id("stMain").get_by_role("heading").first).to_be_visible()
+                expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+                expect(page.get_by_test_id("stSkeleton")).to_have_count(0)  # What stands below one is not shown.
+                shifts[f"{at} at {width} px"] = page.evaluate("window.shifts")
+    assert {at: moved for at, moved in shifts.items() if moved >= 0.05} == {}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from tale_core.experiments.plan import ExperimentPlan
 from tale_core.experiments.runner import run_experiment
 from tale_core.models.testing.scripted import ScriptedClient
-from tale_core.store import ExperimentStore, open_store
+from tale_core.store import CallStore, ExperimentStore, open_store
 from tale_core.types import Completion, Delta, Outcome, Question, Request
 from tests.store.samples import call as a_call
 from tests.store.samples import session as a_session
@@ -38,7 +38,7 @@ async def test_rows_of_the_run_itself_teach_nothing_and_those_of_other_questions
             finish_reason="stop", outcome=Outcome.CORRECT if right else Outcome.WRONG,
             confidence=0.95 if own else 0.55 + i / 100,
         )  # fmt: skip
-        store.start_call(made)
+        CallStore(store).write([made])
         store.finish_session(session.id, "done")
     plan = ExperimentPlan(questions=(ASKED,), strategies=("cascade",), reuse=False)
     client = Sure(["[[12]]"])

@@ -18,7 +18,7 @@ from tale_core.experiments.html_report import report_html
 from tale_core.experiments.import_notes import brief, notes, read
 from tale_core.experiments.import_predictions import Imported, import_predictions
 from tale_core.experiments.text import finding
-from tale_core.store import ExperimentStore, open_store
+from tale_core.store import CallStore, ExperimentStore, open_store
 from tale_core.types import Outcome, Question
 from tests.support import log_files as logs
 from tests.support.prediction_files import DIRECT, GOLDS, SEARCHED, TALE, TEXTS, VANILLA, lines, vanilla
@@ -83,7 +83,7 @@ def test_an_unread_estimate_and_a_search_without_a_result_are_told():
     assert "its accuracies flatter" in told
     figures = ExperimentStore(open_store()).figures(done.experiment_id)
     (unread,) = [f for f in figures if f.strategy == "tale-zero-shot" and f.position == 1]
-    assert unread.budget is None and unread.problem == "the prompt asked for -1 tokens, which is no budget"
+    assert unread.budget is None and unread.problem == "the prompt asked for −1 tokens, which is no budget"
     (nothing,) = [f for f in figures if f.strategy == "oracle" and f.position == 2]
     assert nothing.outcome is Outcome.CORRECT and "the vanilla answer" in nothing.problem
     assert [f.budget for f in figures if f.strategy == "oracle"] == [10, None]
@@ -213,7 +213,7 @@ def test_an_imported_experiment_is_never_resumed_nor_taken_for_known_answers(cap
     plan = stored_plan(open_store(), done.experiment_id)
     with pytest.raises(InputError, match="was imported"):
         plan.check_same(ExperimentStore(open_store()).head(done.experiment_id).plan)
-    assert not ExperimentStore(open_store()).has_calls(model="gpt-4o-mini", endpoint="imported")
+    assert not CallStore(open_store()).any_of(model="gpt-4o-mini", endpoint="imported")
 
 
 def test_it_is_exported_and_reported_like_any_other(tmp_path):

@@ -14,7 +14,6 @@ from tale_core.models.testing.scripted import ScriptedClient
 from tale_core.models.testing.simulated import SimulatedClient, SimulatedModel
 from tale_core.runs import runner as jobs
 from tale_core.runs.runner import Runner
-from tale_core.store import open_store
 from tale_core.types import Question
 from tests.runs.test_runner import until
 from tests.support.counting_endpoint import CountingEndpoint, Reply
@@ -23,20 +22,6 @@ PLAN = ExperimentPlan(
     questions=tuple(Question(f"What is six times seven, number {i}?", answer="42") for i in range(8)),
     strategies=("vanilla", "fixed:50"),
 )
-
-
-@pytest.fixture
-def store():
-    opened = open_store()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def runner():
-    made = Runner()
-    yield made
-    made.close()
 
 
 def start(runner, store, client, plan=PLAN, *, open_client=None, model=None):

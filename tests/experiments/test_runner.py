@@ -38,7 +38,7 @@ from tale_core.experiments import (
 )
 from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.models.testing.simulated import SimulatedClient, SimulatedModel
-from tale_core.store import ExperimentStore, open_store
+from tale_core.store import ExperimentStore
 from tale_core.types import Outcome, Price, Question, Sampling
 from tests.support.counting_endpoint import CountingEndpoint
 from tests.support.counting_endpoint import Reply as HttpReply
@@ -56,13 +56,6 @@ def plan(n=4, *names, **options):
 
 def says(text="six sevens are [[42]]"):
     return ScriptedClient(lambda request: text)
-
-
-@pytest.fixture
-def store():
-    opened = open_store()
-    yield opened
-    opened.close()
 
 
 async def events_of(a_plan, client, store, retry=QUICK):
@@ -583,7 +576,6 @@ async def test_a_store_that_fails_stops_the_spending(store, monkeypatch):
         ({"concurrency": 10_000}, "from 1 to 256"),
         ({"start": 9}, "Give 1 to the most"),
         ({"template": "rude"}, "no prompt template"),
-        ({"limits": Limits(max_calls=0)}, "above 0"),
         ({"sampling": Sampling(max_tokens=0)}, "max_tokens"),
     ],
 )

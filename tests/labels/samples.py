@@ -9,7 +9,7 @@ from typing import Any
 from tale_core.estimators.base import MAX_BUDGET  # noqa: F401  (the estimators' package is imported once, here)
 from tale_core.experiments import ExperimentPlan, create_experiment
 from tale_core.grading import grade, infer_kind
-from tale_core.store import ExperimentStore, Store, UnitRecord, new_session_id
+from tale_core.store import CallStore, Store, UnitRecord, new_session_id
 from tale_core.types import CallRecord, FinishReason, Message, Outcome, Question, Sampling, SessionRecord
 
 MODEL = "scripted"
@@ -66,15 +66,14 @@ def experiment(
     plan = ExperimentPlan(questions=tuple(questions), strategies=tuple(answers), dataset=dataset)
     made = create_experiment(plan, store, model=MODEL, endpoint="embedded")
     assert made.resume_of is not None
-    experiments = ExperimentStore(store)
     for unit in made.units():
         question = questions[unit.position]
         call = answer(
             made.resume_of, question, answers[unit.strategy][unit.position], unit=unit.key, step=0,
             role="vanilla" if unit.strategy == "vanilla" else "budgeted",
         )  # fmt: skip
-        (call_id,) = experiments.write([call])
-        experiments.write([
+        (call_id,) = CallStore(store).write([call])
+        CallStore(store).write([
             UnitRecord(
                 made.resume_of, unit.key, unit.position, unit.strategy, unit.repeat, "done",
                 question.answer is not None, answer_call_id=call_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from types import SimpleNamespace
 
@@ -15,9 +15,8 @@ import pytest
 from pydantic import SecretStr
 
 from tale_core import errors
+from tale_core.models.client import answer as client_answer
 from tale_core.models.client import http as client_http
-from tale_core.models.client import params as client_params
-from tale_core.models.client import stream as client_stream
 from tale_core.models.client.errors import to_failure
 from tale_core.models.client.openai_compatible import OpenAIClient, make_embedded_client
 from tale_core.models.client.retry import Retry, RetryPolicy, retry_after
@@ -30,23 +29,6 @@ from tests.support.bad_endpoint import ANSWER, HOSTILE, BadEndpoint
 WHOLE = "".join(ANSWER)
 KEY = "sk-test-0123456789abcdefghij"
 ASK = Request((Message("user", "What is six times seven?"),))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[BadEndpoint]:
-    with BadEndpoint() as bad:
-        yield bad
-
-
-@pytest.fixture
-def bad(server: BadEndpoint) -> BadEndpoint:
-    """One server for the module, forgetful between tests: starting one costs more than a test."""
-    client_params.forget_all()
-    server.requests.clear()
-    server.disconnects.clear()
-    server.redirected_to.clear()
-    server.most_open_streams = server.open_streams
-    return server
 
 
 class Sleeps(list[float]):
@@ -278,7 +260,7 @@ async def test_hostile_text_arrives_as_it_is(bad: BadEndpoint) -> None:
 
 
 async def test_an_endless_answer_is_stopped(bad: BadEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_stream, "MAX_CHARS", 20_000)
+    monkeypatch.setattr(client_answer, "MAX_CHARS", 20_000)
     error = await fails(client_for(bad, "endless"), errors.NotAnOpenAIEndpointError)
     assert "does not stop" in error.message
     assert error.partial is not None and 20_000 < len(error.partial.text) < 30_000

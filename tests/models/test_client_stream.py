@@ -6,10 +6,9 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, aclosing, nullcontext
 from types import SimpleNamespace
-from unittest.mock import AsyncMock
 
 import httpcore2
 import httpx2
@@ -21,12 +20,11 @@ from pydantic import SecretStr
 from tale_core import errors
 from tale_core.grading.thinking import ThinkingStream
 from tale_core.models.client import openai_compatible
+from tale_core.models.client.answer import Answer, Channel
 from tale_core.models.client.errors import ResponseTooLongError
-from tale_core.models.client.events import END, ErrorText, EventLines, Events, StreamedError, documents
-from tale_core.models.client.http import MOST, SHARE, Pools, certificates, connect
+from tale_core.models.client.events import END, ErrorText, EventLines, Events, Patience, StreamedError, documents
+from tale_core.models.client.http import MOST, SHARE, Connection, Pools, certificates, connect
 from tale_core.models.client.openai_compatible import OpenAIClient
-from tale_core.models.client.parts import Channel
-from tale_core.models.client.stream import Answer, OpenStream, Patience
 from tale_core.models.client.transport import Capped, LoopbackBackend, PlainClient, loopback_transport
 from tale_core.models.endpoints import Endpoint
 from tale_core.settings import Settings
@@ -35,12 +33,6 @@ from tests.support.bad_endpoint import ANSWER, BadEndpoint
 
 ASK = Request((Message("user", "What is six times seven?"),))
 EVENTS = 'data: {"a": "é"}\n\n: note\r\ndata:two\r\ndata: lines\r\n\r\nevent: ping\n\ndata: last\r\rdata: cut off\n'
-
-
-@pytest.fixture(scope="module")
-def bad() -> Iterator[BadEndpoint]:
-    with BadEndpoint() as bad:
-        yield bad
 
 
 def embedded(bad: BadEndpoint, model: str, *, timeout: float = 20.0) -> OpenAIClient:
@@ -101,9 +93,15 @@ async def test_a_wait_that_lasts_too_long_is_a_timeout_and_the_task_goes_on() ->
 
 async def test_a_sign_of_life_begins_the_time_limit_anew() -> None:
     patience = Patience()
-    renewing = asyncio.get_running_loop().call_later(0.03, patience.renew)
-    assert await patience.wait(asyncio.sleep(0.06, "done"), 0.05) == "done"
-    renewing.cancel()
+
+    async def alive() -> str:
+        started = time.monotonic()
+        while time.monotonic() < started + 0.5:
+            await asyncio.sleep(0.02)
+            patience.renew()
+        return "done"
+
+    assert await patience.wait(alive(), 0.4) == "done"
     patience.close()
 
 
@@ -123,10 +121,10 @@ async def test_signs_of_life_do_not_go_beyond_the_latest_end() -> None:
 async def test_a_drip_that_brings_no_text_is_cut(
     bad: BadEndpoint, drip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def dripping(*_: object) -> OpenStream:
-        return OpenStream(SimpleNamespace(response=endless(drip), close=AsyncMock()))
+    async def dripping(*_: object) -> SimpleNamespace:
+        return SimpleNamespace(response=endless(drip))
 
-    monkeypatch.setattr(openai_compatible, "open_stream", dripping)
+    monkeypatch.setattr(Connection, "stream", dripping)
     monkeypatch.setattr(openai_compatible, "DRIP", 0.002)  # Long before silence would be.
     client = embedded(bad, "ok", timeout=100)
     with pytest.raises(errors.ModelTimeoutError):
@@ -140,10 +138,10 @@ async def test_a_drip_of_letters_is_cut_and_an_answer_that_grows_is_not(
 ) -> None:
     chunk = b'data: {"choices": [{"index": 0, "delta": {"content": "%s"}}]}\n\n' % letters
 
-    async def dripping(*_: object) -> OpenStream:
-        return OpenStream(SimpleNamespace(response=endless(chunk, 0.02), close=AsyncMock()))
+    async def dripping(*_: object) -> SimpleNamespace:
+        return SimpleNamespace(response=endless(chunk, 0.02))
 
-    monkeypatch.setattr(openai_compatible, "open_stream", dripping)
+    monkeypatch.setattr(Connection, "stream", dripping)
     monkeypatch.setattr(openai_compatible, "DRIP", 0.2)
     client, heard = embedded(bad, "ok", timeout=2.0), 0
     with nullcontext() if grows else pytest.raises(errors.ModelTimeoutError):

@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator
 
 import pytest
 from pydantic import SecretStr
 
 from tale_core.i18n import use_language
-from tale_core.models.client import params as client_params
 from tale_core.models.connection import ConnectionReport, check
 from tale_core.models.endpoints import Endpoint
 from tale_core.settings import Settings
 from tests.support.bad_endpoint import BadEndpoint
 
 KEY = "sk-test-0123456789abcdefghij"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[BadEndpoint]:
-    with BadEndpoint() as bad:
-        yield bad
-
-
-@pytest.fixture
-def bad(server: BadEndpoint) -> BadEndpoint:
-    client_params.forget_all()
-    server.requests.clear()
-    server.models_status = 200
-    return server
 
 
 async def report(url: str, model: str = "ok", *, timeout: float = 20.0, reasoning: bool = False) -> ConnectionReport:

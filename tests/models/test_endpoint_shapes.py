@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,14 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from tale_core import errors
-from tale_core.models.client import params as client_params
 from tale_core.models.client import usage as client_usage
+from tale_core.models.client.answer import Answer
 from tale_core.models.client.bodies import read_error
 from tale_core.models.client.errors import classify
 from tale_core.models.client.events import StreamedError
 from tale_core.models.client.openai_compatible import OpenAIClient
 from tale_core.models.client.responses import as_chunk
 from tale_core.models.client.retry import RetryPolicy, reset_after
-from tale_core.models.client.stream import Answer
 from tale_core.models.endpoints import Endpoint
 from tale_core.settings import Settings
 from tale_core.types import Completion, Delta, Message, Request, Sampling
@@ -35,19 +33,6 @@ ASK = Request((Message("user", "What is six times seven?"),))
 def cases(name: str) -> list[Any]:
     table = json.loads((Path(__file__).parents[1] / "cases" / f"endpoint_{name}.json").read_text(encoding="utf-8"))
     return [pytest.param(case, id=case["name"]) for case in table]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[BadEndpoint]:
-    with BadEndpoint() as bad:
-        yield bad
-
-
-@pytest.fixture
-def bad(server: BadEndpoint) -> BadEndpoint:
-    client_params.forget_all()
-    server.requests.clear()
-    return server
 
 
 class Asked:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +32,6 @@ ISSUE = {"anthropic", "gemini", "deepseek", "openrouter", "xai", "mistral", "gro
 
 def named(case: dict[str, Any]) -> str:
     return f"{case['preset']}-{case['knob']}-{case['level']}" + ("-ignored" if "unheeded" in case else "")
-
-
-@pytest.fixture(scope="module")
-def bad() -> Iterator[BadEndpoint]:
-    with BadEndpoint() as bad:
-        yield bad
 
 
 async def answered(bad: BadEndpoint, case: dict[str, Any], *first: dict[str, Any]) -> Completion:

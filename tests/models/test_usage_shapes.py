@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,6 @@ CASES: list[dict[str, Any]] = json.loads(
 )
 ASK = Request((Message("user", "What is six times seven? Give the number like [[7]]."),))
 KEY = "sk-test-0123456789abcdefghij"
-
-
-@pytest.fixture(scope="module")
-def bad() -> Iterator[BadEndpoint]:
-    with BadEndpoint() as bad:
-        yield bad
 
 
 async def answered(bad: BadEndpoint, case: dict[str, Any]) -> tuple[Completion, Price]:
@@ -99,6 +92,14 @@ async def test_a_model_of_the_responses_api_is_asked_there_and_it_is_said(bad: B
         ({"prompt_tokens": 10.0, "completion_tokens": 20.0}, 10, 20, None),
         ({"prompt_tokens": True, "completion_tokens": "20", "total_tokens": -1}, None, None, None),
         ([1, 2], None, None, None),
+        # Relays rename: case and marks do not matter.
+        (
+            {"inputTokens": 10, "outputTokens": 20, "outputTokenDetails": {"reasoningTokens": 12}, "totalTokens": 30},
+            10,
+            20,
+            12,
+        ),
+        ({"PromptTokens": 10, "CompletionTokens": 20, "reasoning-tokens": 12}, 10, 20, 12),
     ],
 )
 def test_a_total_decides_what_is_inside_and_what_beside(

@@ -8,7 +8,7 @@ from typing import Any
 
 from tale_core.experiments import ExperimentPlan, create_experiment
 from tale_core.experiments.plan import Unit
-from tale_core.store import ExperimentStore, UnitRecord, open_store
+from tale_core.store import CallStore, UnitRecord, open_store
 from tale_core.types import CallRecord, Message, Outcome, Question, Sampling, Status
 
 TOKENS = {"direct": 9, "vanilla": 120, "fixed:50": 45, "tale-zero-shot": 60}
@@ -88,7 +88,6 @@ def kept(
     store = open_store()
     made = create_experiment(a_plan or plan(), store, model=model, endpoint=endpoint)
     assert made.resume_of is not None
-    experiments = ExperimentStore(store)
     units = list(made.units())[:answers]
     for i, unit in enumerate(units):
         budget = int(unit.strategy.partition(":")[2]) if unit.strategy.startswith("fixed:") else None
@@ -96,9 +95,9 @@ def kept(
         if i >= len(units) - failed:
             record = replace(record, status="failed", error="The endpoint failed (500).")
         else:
-            (call_id,) = experiments.write([call(made.resume_of, unit, budget, outcome_of(unit), **changes)])
+            (call_id,) = CallStore(store).write([call(made.resume_of, unit, budget, outcome_of(unit), **changes)])
             record = replace(record, answer_call_id=call_id, budget=budget)
-        experiments.write([record])
+        CallStore(store).write([record])
     if status != "running":
         store.finish_session(made.resume_of, status, error=error)
     return made.resume_of

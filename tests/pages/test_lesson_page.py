@@ -206,6 +206,9 @@ def test_one_remote_moves_the_board_and_the_students_and_the_class_screen_loses_
     assert not [b for b in teacher.button if b.key == "remote_next"]
     teacher.button(key="remote_back").click().run()
     assert live.record.step == "needed-shown" and "The answer was there" in words(student.run().main)
+    live.go("guess-shown", recording=arc.closed.name)  # By the class screen; the teacher's page has not seen it yet.
+    teacher.button(key="remote_next").click().run()
+    assert live.record.step == STOPS[STOPS.index("guess-shown") + 1]
 
 
 def test_the_address_of_before_leads_to_class_with_all_that_it_carries():

@@ -7,7 +7,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator
+import threading
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,8 +16,10 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tale_core.ask import run as run_module
 from tale_core.ask.plan import AskPlan
 from tale_core.ask.run import AskRun, AskView, view_of
+from tale_core.calls.budget_ledger import money
 from tale_core.elasticity.engine import SweepPlan
 from tale_core.elasticity.view import SweepView
 from tale_core.experiments import ExperimentPlan, results
@@ -32,6 +35,7 @@ from tale_core.runs.study import StudyRun
 from tale_core.search.engine import SearchPlan
 from tale_core.search.view import SearchView
 from tale_core.settings import REPO_ROOT
+from tale_core.store import Store
 from tale_core.types import Client, Completion, Delta, Outcome, Price, Question, Request, Sampling, Usage
 from tests.pages.app_page import endpoint, store, words
 from ui.ask import live
@@ -119,7 +123,7 @@ class Gated:
         pass
 
 
-async def _pictures(hold: str) -> tuple[AskView, AskView]:
+async def _pictures(hold: str, *, then: Callable[[], object] = lambda: None) -> tuple[AskView, AskView]:
     """The picture when all but one call has ended, and the last one."""
     client = Gated(hold=hold)
 
@@ -136,6 +140,7 @@ async def _pictures(hold: str) -> tuple[AskView, AskView]:
         if call is not None and call.record.status == wanted[1] and held is not None and held.pieces == 50:
             break
     between = run.view()
+    then()
     client.gate.set()
     return between, await task
 
@@ -180,7 +185,10 @@ def test_an_answer_that_has_ended_stands_still_on_the_axis_of_both() -> None:
         lines = drawn(grown)
         ended.add(tuple(line for line in lines if line.startswith(("**:green", ":blue[━"))))
         said[pieces] = "\n".join(lines)
-        assert "A full line is 300 tokens, a stated default: no answer of this model is stored yet." in said[pieces]
+        assert (
+            "A full line is 300 tokens, a stated default: the length of this model's answers is not known yet."
+            in said[pieces]
+        )
     assert len(ended) == 1, "whatever the other one does"
     assert "about 301 tokens so far, more than 300" in said[301] and "more than" not in said[300]
 
@@ -209,6 +217,30 @@ def test_the_axis_is_what_this_model_took_before() -> None:
     said = "\n".join(drawn(replace(between, endpoint="embedded")))
     assert "A full line is 60 tokens: this model's answers without a budget take about 54." in said
     assert "Both are written by one machine at the same time and share its speed." in said
+
+
+def test_no_axis_is_drawn_before_it_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = threading.Event()
+    monkeypatch.setattr(run_module, "EXPECTATION_S", 60)
+    monkeypatch.setattr(Store, "vanilla_tokens", lambda *args, **kwargs: (late.wait(60), [1])[1])
+    try:
+        between, _ = asyncio.run(_pictures("vanilla", then=late.set))
+    finally:
+        late.set()
+    said = drawn(between)
+    assert not between.axis_known and not any("A full line" in line or "━" in line or "┆" in line for line in said)
+    assert "Thinking: about 50 tokens so far" in said, "the rest does not wait for it"
+
+
+def test_a_vanilla_answer_that_is_shown_again_is_the_axis() -> None:
+    _, first = asyncio.run(_pictures("vanilla"))
+    again = AskPlan(PENS, estimator="fixed:60", reuse_vanilla=first.calls["vanilla"].record)
+
+    async def ready() -> Client:
+        return Gated(hold="")
+
+    run = AskRun(again, store=store(), open_client=ready, model="gated", endpoint="scripted")
+    assert run.view().expected == 54 and run.view().axis_known
 
 
 def test_an_estimate_on_its_way_is_seen_in_the_lane_of_its_answer_while_vanilla_does_not_wait() -> None:
@@ -251,6 +283,19 @@ def test_an_adapters_answer_is_called_so_while_it_is_written() -> None:
 
 
 # --- answer and thinking
+
+
+def test_the_cost_of_a_budget_holds_its_estimate_and_a_difference_of_nothing_has_no_sign() -> None:
+    view = asked(thinker)
+    calls = {role: call.record for role, call in view.calls.items()}
+    costs = {role: record.cost_usd or 0.0 for role, record in calls.items()}
+    at = page("app", session=view.session_id)
+    lines = [[cell.replace("\\", "") for cell in row] for row in at.table[0].value.itertuples(index=False)]
+    rows = {metric: rest for metric, *rest in lines}
+    assert rows["All-in cost"][:2] == [money(costs["vanilla"]), money(costs["budgeted"] + costs["estimate"])]
+    assert not any(re.search(r"[+−-]0(\.0+)?( s)?$", cell) for row in rows.values() for cell in row)
+    said = words(at.main)
+    assert said.count("is simulated: it was not generated now") == 1 and "All of this is simulated" in said
 
 
 def test_ask_shows_answer_and_thinking_apart_and_together() -> None:

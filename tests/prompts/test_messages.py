@@ -6,7 +6,7 @@ from tale_core.errors import InputError
 from tale_core.grading.lines import work_out
 from tale_core.i18n import use_language
 from tale_core.prompts import messages as prompts
-from tale_core.prompts.templates import TOOL_FREE
+from tale_core.prompts.messages import TOOL_FREE
 from tale_core.types import Question
 
 Q = Question(text="What is 2 + 3 {x} $5?")

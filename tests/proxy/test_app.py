@@ -13,6 +13,7 @@ import pytest
 
 from tale_core.proxy import app as proxy_app
 from tale_core.proxy.change import change
+from tale_core.proxy.reading import ended, read
 from tale_core.store import TrafficStore, open_store
 from tests.proxy.conftest import Start
 from tests.support.upstream import Answer, Upstream, serving
@@ -65,6 +66,76 @@ def test_observed_answers_are_the_upstreams_to_the_byte_errors_and_tools_include
     assert sorted(row.status for row in rows) == ["done"] * 4 + ["refused"] * 3
     assert {row.completion_tokens for row in rows if row.model == "m" and row.status == "done"} == {9, None}
     assert {row.left_alone for row in rows} == {"", "tools", "shape"}
+
+
+RESPONSE = {
+    "id": "r",
+    "object": "response",
+    "status": "completed",
+    "model": "m",
+    "output": [
+        {"type": "reasoning", "summary": []},
+        {"type": "message", "content": [{"type": "output_text", "text": "It is [[42]]."}]},
+    ],
+    "usage": {"input_tokens": 11, "output_tokens": 70, "output_tokens_details": {"reasoning_tokens": 60}},
+}
+EVENTS = "".join(f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in (
+    {"type": "response.created", "response": {**RESPONSE, "status": "in_progress", "usage": None}},
+    {"type": "response.output_text.delta", "delta": 'It is "type": "response.completed"\ndata: [DONE] [[42]].'},
+    {"type": "response.completed", "response": RESPONSE},
+)).encode()  # fmt: skip
+LEGACY = b'{"choices": [{"text": " 42", "index": 0}], "usage": {"prompt_tokens": 4, "completion_tokens": 3}}'
+VECTORS = b'{"data": [{"embedding": [0.1]}], "usage": {"prompt_tokens": 8, "total_tokens": 8}}'
+
+
+def test_other_paths_that_say_their_tokens_are_counted_and_never_changed(started: Start) -> None:
+    def reply(body: dict[str, Any]) -> Answer:
+        if body.get("stream"):
+            return Answer(raw=EVENTS, kind="text/event-stream")
+        return Answer(raw={"prompt": LEGACY, "text": VECTORS}.get(str(body["input"]), json.dumps(RESPONSE).encode()))
+
+    with started(reply, sample=1.0, mode="save") as on:
+        for path, body in (
+            ("/responses", {"model": "m", "input": "Why?"}),
+            ("/responses", {"model": "m", "input": "", "stream": True}),
+            ("/completions", {"model": "m", "input": "prompt"}), ("/embeddings", {"model": "m", "input": "text"}),
+        ):  # fmt: skip
+            straight, through = (post(url, body, path) for url in (on.direct, on.url))
+            assert (through.status_code, through.content) == (200, straight.content), path
+            assert on.upstream.seen[-1][3] == on.upstream.seen[-2][3]
+        wished = post(on.url, {"model": "m(budget=9)", "input": "Why?"}, "/responses")
+        assert wished.headers["x-tale-unchanged"] == "responses"
+        assert json.loads(on.upstream.seen[-1][3])["model"] == "m"
+        rows = on.traffic.requests()[::-1]
+        (all_of_it,) = on.traffic.models()
+        pairs = on.traffic.pairs()
+    found = [
+        (r.left_alone, r.status, r.prompt_tokens, r.completion_tokens, r.thinking_tokens, r.estimated) for r in rows
+    ]
+    assert found == [
+        ("responses", "done", 11, 70, 60, False), ("responses", "done", 11, 70, 60, False),
+        ("completions", "done", 4, 3, None, False), ("embeddings", "done", 8, None, None, False),
+        ("responses", "done", 11, 70, 60, False),
+    ]  # fmt: skip
+    assert (all_of_it.tokens, all_of_it.thinking_tokens, all_of_it.open_tokens, pairs) == (213, 180, 0, [])
+
+
+@pytest.mark.parametrize(
+    "stream", [EVENTS, b'data: {"a": "data: [DONE]"}\n\ndata: [DONE]\n\n'], ids=["responses", "chat"]
+)
+def test_a_stream_has_ended_with_its_last_line_and_not_before_however_it_is_cut(stream: bytes) -> None:
+    last = stream.rindex(b"data: ")
+    whole = stream.index(b"\n", last) if stream is EVENTS else stream.rindex(b"]")
+    for size in (1, 7, 64, len(stream)):
+        raw, over = bytearray(), None
+        for at in range(0, len(stream), size):
+            raw += stream[at : at + size]
+            if ended(raw, at):
+                over = len(raw)
+                break
+        assert over is not None
+        assert over - size <= whole < over
+    assert read(EVENTS[:last], streamed=True, model="m").estimated
 
 
 def test_a_client_that_leaves_stops_the_upstream_and_is_counted_as_gone(started: Start) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tale_core.api.calls import run
@@ -24,6 +26,7 @@ from tale_core.store import QueueFilter, TrafficStore
 from tale_core.types import Question
 from tests.proxy.conftest import Running, Start
 from tests.proxy.test_app import ASKED, STREAM, TOOLS, post
+from tests.proxy.test_figures import pairs
 from tests.support.upstream import LOOPS, Answer
 
 BRIEF = change("concise")
@@ -145,11 +148,16 @@ def test_no_text_is_kept_where_nobody_asked_for_it(started: Start) -> None:
 
 
 def test_save_mode_uses_what_observing_showed_and_never_touches_tools(started: Start) -> None:
-    with started(shorter, sample=1.0, changes=(BRIEF,), mode="save", agree=0.7) as on:
+    limits = Limits(max_calls=1000)
+    with started(shorter, sample=1.0, changes=(BRIEF,), mode="save", limits=limits) as on:
         before = post(on.url, numbered(1))
-        for place in range(1, 41):
-            post(on.url, numbered(place))
-            asked(on)
+        asked(on)
+        for pair in pairs(np.random.default_rng(3), 400, agreement=0.99):  # As observing leaves them.
+            one = replace(pair, id=f"seen{pair.id}", upstream=on.direct)
+            on.traffic.begin_pair(one)
+            on.traffic.end_pair(replace(one, status="done"))
+        post(on.url, numbered(2))
+        asked(on)
         after, tools = post(on.url, numbered(1)), post(on.url, TOOLS)
         asked(on)
     assert "x-tale-strategy" not in before.headers

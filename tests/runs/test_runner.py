@@ -16,27 +16,11 @@ from tale_core.ask.run import AskRun, view_of
 from tale_core.errors import InputError, NoSourceError, StoreError
 from tale_core.i18n import language, use_language
 from tale_core.models.testing.scripted import ScriptedClient
-from tale_core.runs.runner import Runner
-from tale_core.store import open_store
 from tale_core.types import Outcome, Question, Sampling
 from tests.ask.test_ask import PENS, model
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = "word " * 5000
-
-
-@pytest.fixture
-def store():
-    opened = open_store()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def runner():
-    made = Runner()
-    yield made
-    made.close()
 
 
 def test_short_work_speaks_the_language_of_who_waits_for_it(runner):

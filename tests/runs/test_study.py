@@ -18,11 +18,9 @@ from tale_core.elasticity.engine import SweepPlan
 from tale_core.errors import NoSourceError, ServerFailedError, StoreError
 from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.models.testing.simulated import SimulatedClient, SimulatedModel
-from tale_core.runs.runner import Runner
 from tale_core.runs.study import StudyRun
 from tale_core.runs.views import resumed, view_of
 from tale_core.search.engine import SearchPlan
-from tale_core.store import open_store
 from tale_core.types import Question
 from tests.runs.test_runner import until
 
@@ -31,20 +29,6 @@ QUESTION = Question("What is six times seven?", answer="42")
 SEARCH = SearchPlan(QUESTION)
 SWEEP = SweepPlan(QUESTION, points=4, repeats=2)
 PLANS = [SEARCH, SWEEP]
-
-
-@pytest.fixture
-def store():
-    opened = open_store()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def runner():
-    made = Runner()
-    yield made
-    made.close()
 
 
 def simulated(**options):

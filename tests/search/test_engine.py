@@ -165,14 +165,12 @@ async def test_a_limit_on_money_needs_a_price():
         ({"start": 0}, "from 1"),
         ({"worth": 0}, "above 0"),
         ({"template": "poem"}, "template"),
-        ({"limits": Limits(max_calls=0)}, "above 0"),
+        ({"sampling": Sampling(max_tokens=0)}, "max_tokens is 0"),
     ],
 )
-async def test_a_wrong_plan_is_refused_in_words_before_anything_is_sent(changes, words):
-    client = ScriptedClient([])
+def test_a_wrong_plan_is_refused_in_words(changes, words):
     with pytest.raises(InputError, match=words):
-        await run(replace(PLAN, **changes), client)
-    assert client.requests == []
+        replace(PLAN, **changes).checked()
 
 
 async def test_a_failing_call_ends_the_search_after_its_tokens_were_booked():

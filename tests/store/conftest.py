@@ -9,15 +9,7 @@ from pathlib import Path
 import pytest
 
 from tale_core.settings import REPO_ROOT, get_settings
-from tale_core.store import Store, open_store
 from tests.support.databases import *  # noqa: F403  (every test of the store runs on SQLite and on PostgreSQL)
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    opened = open_store()
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

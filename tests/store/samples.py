@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from tale_core.store import new_session_id
+from tale_core.store import CallStore, Store, new_session_id
 from tale_core.types import (
     AnswerKind,
     CallRecord,
@@ -48,6 +49,18 @@ def call(session_id: str, role: Role = "vanilla", **fields: Any) -> CallRecord:
         "sampling": Sampling(),
     }
     return CallRecord(session_id=session_id, role=role, **{**plain, **fields})
+
+
+def begun(store: Store, record: CallRecord, *, again: bool = False) -> CallRecord:
+    """The call as it stands in the store once it has begun."""
+    record = replace(record, created_at=record.created_at or datetime.now(UTC))
+    (call_id,) = CallStore(store).write([record], again=again)
+    return replace(record, id=call_id)
+
+
+def written(store: Store, call: CallRecord, **changes: Any) -> None:
+    """Write how a call stands now."""
+    CallStore(store).write([replace(call, **changes)])
 
 
 def literal(choices: Any) -> st.SearchStrategy[Any]:

@@ -165,7 +165,7 @@ def test_a_session_that_runs_here_is_left_alone_and_one_that_ran_there_is_interr
     id = kept(store)
     other.create_session(samples.session(id=id))
     there = store.create_session(samples.session())
-    store.start_call(samples.call(there.id, text="half"))
+    samples.begun(store, samples.call(there.id, text="half"))
     export_archive(store, archive)
     with Archive(archive) as opened:
         assert look(other, opened).running == 1

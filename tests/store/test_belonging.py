@@ -12,6 +12,7 @@ from tale_core.experiments import ExperimentPlan, create_experiment
 from tale_core.labels import Labeling
 from tale_core.store import (
     Archive,
+    CallStore,
     ExperimentStore,
     History,
     QueueFilter,
@@ -226,6 +227,6 @@ def test_another_persons_answer_is_nobody_elses_to_reuse(store):
         asked(store, Question("1 + 1?", answer="2"), "[[2]]", cache_key="the fingerprint")
     found = {"session_id": "another", "unit": None, "step": None, "anywhere": True}
     with asking_as(BEN):
-        assert ExperimentStore(store).find("the fingerprint", **found) is None
+        assert CallStore(store).find("the fingerprint", **found) is None
     with asking_as(ADA):
-        assert ExperimentStore(store).find("the fingerprint", **found) is not None
+        assert CallStore(store).find("the fingerprint", **found) is not None

@@ -19,6 +19,7 @@ from sqlalchemy import Engine, event
 from tale_core.errors import StoreError, StoreLockedError
 from tale_core.process import current_owner
 from tale_core.store import (
+    CallStore,
     ExperimentStore,
     Store,
     UnitRecord,
@@ -35,11 +36,11 @@ from tale_core.store import open_store
 from tests.store import samples
 store = open_store()
 session = store.create_session(samples.session())
-call = store.start_call(samples.call(session.id))
+call = samples.begun(store, samples.call(session.id))
 text = ""
 for i in range(10_000_000):
     text = (text + f"word{i} ")[-2000:]
-    store.append_text(call.id, text, completion_tokens=i + 1)
+    samples.written(store, call, text=text, completion_tokens=i + 1)
     if i == 20:
         print(session.id, flush=True)
 """
@@ -139,10 +140,10 @@ def test_a_sign_of_life_while_it_is_being_judged_keeps_a_session_running(
 
 def test_a_process_taken_for_dead_can_still_bring_its_answer_home(store: Store) -> None:
     session = store.create_session(samples.session(owner=f"{socket.gethostname()}:{os.getpid()}:1.0"))
-    call = store.start_call(samples.call(session.id))
+    call = samples.begun(store, samples.call(session.id))
     assert store.reconcile_interrupted() == [session.id]
-    assert store.append_text(call.id, "12")
-    assert store.finish_call(call.id, text="12")
+    samples.written(store, call, text="12")
+    samples.written(store, call, status="done", text="12")
     assert store.finish_session(session.id, "done")
     read = store.get_session(session.id)
     assert (read.status, read.calls[0].status, read.calls[0].text) == ("done", "done", "12")
@@ -154,9 +155,9 @@ def test_eight_threads_lose_no_row_and_meet_no_lock(store: Store) -> None:
     def work(worker: int) -> list[int]:
         ids = []
         for i in range(30):
-            call = store.start_call(samples.call(session.id, repeat_index=worker * 100 + i))
-            store.append_text(call.id, f"{worker}")
-            store.finish_call(call.id, text=f"{worker}/{i}", completion_tokens=i)
+            call = samples.begun(store, samples.call(session.id, repeat_index=worker * 100 + i))
+            samples.written(store, call, text=f"{worker}")
+            samples.written(store, call, status="done", text=f"{worker}/{i}", completion_tokens=i)
             store.heartbeat([session.id])
             if i % 10 == 0:
                 store.list_sessions()
@@ -192,7 +193,7 @@ def test_a_writer_that_reads_first_waits_for_another_writer(store: Store, other_
     with other_program.connect() as other:
         transaction = other.begin()
         with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(store.start_call, samples.call(session.id))
+            waiting = pool.submit(samples.begun, store, samples.call(session.id), again=True)
             time.sleep(0.2)
             assert not waiting.done()
             other.exec_driver_sql("UPDATE session SET budget = 5")
@@ -204,8 +205,8 @@ def test_a_writer_that_reads_first_waits_for_another_writer(store: Store, other_
 @pytest.mark.sqlite_only("only SQLite can be told that its disk is full")
 def test_a_full_disk_is_said_in_words_and_what_was_stored_stays(store: Store) -> None:
     session = store.create_session(samples.session())
-    call = store.start_call(samples.call(session.id))
-    store.append_text(call.id, "before")
+    call = samples.begun(store, samples.call(session.id))
+    samples.written(store, call, text="before")
     store.close()
 
     def few_pages(connection: Any, _record: Any) -> None:
@@ -213,7 +214,7 @@ def test_a_full_disk_is_said_in_words_and_what_was_stored_stays(store: Store) ->
 
     event.listen(store.engine, "connect", few_pages)
     with pytest.raises(StoreError, match="is full") as caught:
-        store.append_text(call.id, "x" * 100_000)
+        samples.written(store, call, text="x" * 100_000)
     assert caught.value.hint
     assert store.get_session(session.id).calls[0].text == "before"
 
@@ -242,17 +243,17 @@ def test_a_try_whose_end_is_not_known_is_not_stored_twice(store: Store) -> None:
     session = store.create_session(samples.session())
     assert store.create_session(session, again=True) == session
     begun = samples.call(session.id, created_at=datetime.now(UTC))
-    stored = store.start_call(begun)
-    assert store.start_call(begun, again=True) == stored
-    assert store.start_call(replace(begun, repeat_index=1), again=True).id != stored.id
+    stored = samples.begun(store, begun)
+    assert samples.begun(store, begun, again=True) == stored
+    assert samples.begun(store, replace(begun, repeat_index=1), again=True).id != stored.id
     experiments, record = ExperimentStore(store), samples.session(id=new_session_id("experiment"), kind="experiment")
     experiments.create(record, [record.question])
     batch: list[Any] = [
         samples.call(record.id, status="done", unit="0/0/vanilla", step=0, created_at=datetime.now(UTC)),
         UnitRecord(record.id, "0/0/vanilla", 0, "vanilla", 0, "done", False),
     ]
-    ids = experiments.write(batch)
-    assert experiments.write(batch, again=True) == ids
+    ids = CallStore(store).write(batch)
+    assert CallStore(store).write(batch, again=True) == ids
     with pytest.raises(StoreError):
-        experiments.write(batch)
+        CallStore(store).write(batch)
     assert len(store.get_session(record.id).calls) == 1

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tale_core import cli
 from tale_core.errors import InputError, NotFoundError, StoreError
-from tale_core.store import ExperimentStore, Store, UnitRecord, copy_database, open_store, table_sums
+from tale_core.store import CallStore, ExperimentStore, Store, UnitRecord, copy_database, open_store, table_sums
 from tale_core.store.archive import copying
 from tale_core.store.tables import Base
 from tale_core.types import Price, Question
@@ -44,8 +44,10 @@ def filled(store: Store) -> str:
     experiments = ExperimentStore(store)
     record = samples.session(id="experiment-x", kind="experiment", plan={"a": [1.5, None, {"b": "ü"}]})
     experiments.create(record, [Question("What?", answer="1", options=("x",))])
-    (call_id,) = experiments.write([samples.call(record.id, status="done", unit="0/0/vanilla", step=0)])
-    experiments.write([UnitRecord(record.id, "0/0/vanilla", 0, "vanilla", 0, "done", True, answer_call_id=call_id)])
+    (call_id,) = CallStore(store).write([samples.call(record.id, status="done", unit="0/0/vanilla", step=0)])
+    CallStore(store).write(
+        [UnitRecord(record.id, "0/0/vanilla", 0, "vanilla", 0, "done", True, answer_call_id=call_id)]
+    )
     store.finish_session(record.id, "done")
     gone = store.create_session(samples.session(calls=(samples.call(""),)))
     store.delete_session(gone.id)

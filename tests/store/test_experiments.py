@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from tale_core.errors import NotFoundError, StoreError
 from tale_core.process import current_owner
-from tale_core.store import ExperimentStore, Store, UnitRecord, new_session_id
+from tale_core.store import CallStore, ExperimentStore, Store, UnitRecord, new_session_id
 from tale_core.store.tables import sessions
 from tale_core.types import CallRecord, Outcome, Price, Question
 from tests.store import samples
@@ -22,6 +22,10 @@ QUESTIONS = (Question("What is 6 times 7?", answer="42"), Question("Which?", ans
 @pytest.fixture
 def experiments(store: Store) -> ExperimentStore:
     return ExperimentStore(store)
+
+
+def write(experiments: ExperimentStore, batch: list[Any]) -> list[int]:
+    return CallStore(experiments.store).write(batch)
 
 
 @pytest.fixture
@@ -47,7 +51,7 @@ def test_questions_come_back_as_they_were_and_go_with_their_experiment(
     experiments: ExperimentStore, experiment: str
 ) -> None:
     assert experiments.questions(experiment) == QUESTIONS
-    experiments.write([unit(experiment), call(experiment)])
+    write(experiments, [unit(experiment), call(experiment)])
     experiments.store.delete_session(experiment)
     assert experiments.questions(experiment) == () and experiments.figures(experiment) == []
     with pytest.raises(NotFoundError):
@@ -63,29 +67,32 @@ def test_any_question_survives(experiments: ExperimentStore, questions: list[Que
 
 
 def test_a_batch_is_stored_whole_or_not_at_all(experiments: ExperimentStore, experiment: str) -> None:
-    experiments.write([unit(experiment)])
+    write(experiments, [unit(experiment)])
     with pytest.raises(StoreError):
-        experiments.write([call(experiment, "1/0/vanilla"), unit(experiment)])  # That unit is done already.
+        write(experiments, [call(experiment, "1/0/vanilla"), unit(experiment)])  # That unit is done already.
     assert experiments.store.get_session(experiment).calls == ()
     assert experiments.done_units(experiment) == {"0/0/vanilla"}
 
 
 def test_a_call_grows_and_ends_once_and_keeps_its_first_end(experiments: ExperimentStore, experiment: str) -> None:
     running = call(experiment, status="running", text="six", completion_tokens=1)
-    (call_id,) = experiments.write([running])
+    (call_id,) = write(experiments, [running])
     grown = replace(running, id=call_id, text="six sevens", completion_tokens=2)
-    assert experiments.write([grown, replace(grown, status="done", text="[[42]]")]) == [call_id, call_id]
-    experiments.write([replace(grown, text="too late")])
-    stored = experiments.call(call_id)
-    assert stored is not None and (stored.status, stored.text, stored.unit, stored.step) == (
+    assert write(experiments, [grown, replace(grown, status="done", text="[[42]]")]) == [
+        call_id,
+        call_id,
+    ]
+    write(experiments, [replace(grown, text="too late")])
+    (stored,) = experiments.store.get_session(experiment).calls
+    assert (stored.status, stored.text, stored.unit, stored.step) == (
         "done", "[[42]]", "0/0/vanilla", 0,
     )  # fmt: skip
 
 
 def test_a_failed_unit_is_replaced_and_a_done_one_never(experiments: ExperimentStore, experiment: str) -> None:
-    experiments.write([unit(experiment, status="failed", error="On fire.")])
+    write(experiments, [unit(experiment, status="failed", error="On fire.")])
     assert experiments.done_units(experiment) == set()
-    experiments.write([unit(experiment)])
+    write(experiments, [unit(experiment)])
     (figures,) = experiments.figures(experiment)
     assert (figures.status, figures.error) == ("done", None)
 
@@ -95,15 +102,17 @@ def test_the_very_step_that_asks_is_found_before_others_and_other_experiments_on
 ) -> None:
     other = samples.session(id=new_session_id("experiment"), kind="experiment")
     experiments.create(other, QUESTIONS)
-    mine, again, theirs = experiments.write(
-        [call(experiment), call(experiment, "0/0/oracle", source="cached"), call(other.id, cache_key="theirs")]
+    mine, again, theirs = write(
+        experiments,
+        [call(experiment), call(experiment, "0/0/oracle", source="cached"), call(other.id, cache_key="theirs")],
     )
-    experiments.write(
-        [call(experiment, status="failed", cache_key="k"), call(experiment, cache_key="running", status="running")]
+    write(
+        experiments,
+        [call(experiment, status="failed", cache_key="k"), call(experiment, cache_key="running", status="running")],
     )
 
     def find(key: str, asks: str = "0/0/fixed:9", *, anywhere: bool = False) -> tuple[int, bool] | None:
-        found = experiments.find(key, session_id=experiment, unit=asks, step=0, anywhere=anywhere)
+        found = CallStore(experiments.store).find(key, session_id=experiment, unit=asks, step=0, anywhere=anywhere)
         return (found.call.id, found.own) if found else None
 
     assert find("k") == (mine, False)
@@ -117,15 +126,16 @@ def test_figures_sum_all_calls_of_a_unit_and_the_latest_of_a_step_counts(
 ) -> None:
     price = Price(1.0, 2.0, "2026-11-24")
     paid: dict[str, Any] = {"price": price, "cost_usd": 0.001, "latency_s": 0.5}
-    _, _, answer = experiments.write(
+    _, _, answer = write(
+        experiments,
         [
             call(experiment, role="estimate", **paid),
             call(experiment, step=1, cut=True, completion_tokens=900, outcome=Outcome.UNGRADED, **paid),
             call(experiment, step=1, completion_tokens=30, **paid),
-        ]
+        ],
     )
-    experiments.write([call(experiment, status="failed", step=1, completion_tokens=77, **paid)])
-    experiments.write([unit(experiment, answer_call_id=answer)])
+    write(experiments, [call(experiment, status="failed", step=1, completion_tokens=77, **paid)])
+    write(experiments, [unit(experiment, answer_call_id=answer)])
     (figures,) = experiments.figures(experiment)
     assert (figures.calls, figures.output_tokens, figures.completion_tokens, figures.prompt_tokens) == (2, 30, 35, 20)
     assert figures.cost_usd == pytest.approx(0.002) and figures.latency_s == 1.0
@@ -140,20 +150,20 @@ def test_one_unknown_price_makes_the_cost_unknown_and_reused_calls_cost_nothing(
 ) -> None:
     assert experiments.spent(experiment).cost_usd == 0.0
     free = Price(0.0, 0.0, "runs on this machine")
-    (answer, _) = experiments.write(
-        [call(experiment, price=free, cost_usd=0.0), call(experiment, step=1, source="cached")]
+    (answer, _) = write(
+        experiments, [call(experiment, price=free, cost_usd=0.0), call(experiment, step=1, source="cached")]
     )
-    experiments.write([unit(experiment, answer_call_id=answer)])
+    write(experiments, [unit(experiment, answer_call_id=answer)])
     assert experiments.spent(experiment) == (1, 10, 5, 0.0, 1, False)
     assert experiments.figures(experiment)[0].cost_usd is None  # The reused call's price is unknown.
-    experiments.write([call(experiment, step=2)])
+    write(experiments, [call(experiment, step=2)])
     assert experiments.spent(experiment).cost_usd is None
 
 
 def test_taking_over_is_refused_while_its_process_lives_and_marks_what_was_cut_off(
     experiments: ExperimentStore, experiment: str
 ) -> None:
-    experiments.write([call(experiment, status="running")])
+    write(experiments, [call(experiment, status="running")])
     with pytest.raises(StoreError, match="is running"):
         experiments.reopen(experiment)
     gone = "elsewhere:1:1.0"
@@ -177,9 +187,9 @@ def test_the_answers_of_two_units_are_read_without_any_other(experiments: Experi
     for name in names:
         estimate = call(experiment, name, text="Budget: [[9]]", prompt_tokens=None)
         answer = call(experiment, name, 1, text=f"answer to {name}", outcome=Outcome.WRONG)
-        ids = experiments.write([estimate, answer] if "tale" in name else [answer])
-        experiments.write([unit(experiment, name, answer_call_id=ids[-1])])
-    experiments.write([unit(experiment, "3/0/vanilla", status="failed", error="x")])
+        ids = write(experiments, [estimate, answer] if "tale" in name else [answer])
+        write(experiments, [unit(experiment, name, answer_call_id=ids[-1])])
+    write(experiments, [unit(experiment, "3/0/vanilla", status="failed", error="x")])
     wanted = ["1/0/vanilla", "1/0/tale-zero-shot", "3/0/vanilla", "9/0/nobody"]
     found = experiments.answers(experiment, wanted)
     assert {name: one.text for name, one in found.items()} == {n: f"answer to {n}" for n in wanted[:2]}

@@ -15,7 +15,7 @@ from tale_core.experiments import ExperimentPlan
 from tale_core.experiments.create import create_experiment
 from tale_core.models.adapters import registry as adapters
 from tale_core.models.adapters.registry import Adapter
-from tale_core.store import ExperimentStore, Store, UnitRecord, new_session_id, open_store
+from tale_core.store import CallStore, Store, UnitRecord, new_session_id, open_store
 from tale_core.tuning.examples import Example, Examples, Rejected
 from tale_core.types import CallRecord, Message, Outcome, Question, Sampling, SessionRecord
 
@@ -102,12 +102,12 @@ def sampled(
     units = [
         (f"{p}/{r}/{strategies[0]}", p, r, said) for p, i in enumerate(numbers) for r, said in enumerate(answers[i])
     ]
-    ids = ExperimentStore(store).write([
+    ids = CallStore(store).write([
         call(name, "budgeted", text, tokens, unit=unit, step=0, outcome=outcome, source="cached",
                      finish_reason="length" if outcome is Outcome.TRUNCATED else "stop", **more)
         for unit, _, _, (text, tokens, outcome) in units
     ])  # fmt: skip
-    ExperimentStore(store).write([
+    CallStore(store).write([
         UnitRecord(name, unit, position, strategies[0], repeat, "done", True, answer_call_id=call_id)
         for call_id, (unit, position, repeat, _) in zip(ids, units, strict=True)
     ])  # fmt: skip

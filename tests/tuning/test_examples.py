@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tale_core.errors import InputError
 from tale_core.experiments.create import create_experiment
-from tale_core.store import ExperimentStore, StoredAnswer, open_store, stored_answers
+from tale_core.store import CallStore, ExperimentStore, StoredAnswer, open_store, stored_answers
 from tale_core.tuning.data import examples_from_store
 from tale_core.tuning.examples import (
     Examples,
@@ -75,7 +75,7 @@ def test_an_experiment_teaches_the_shortest_right_answer_of_each_question():
         samples.call(name, "budgeted", "8 [[8]]", 6, unit="1/0/tuned:x", step=0, prompt_template="tuned:x@1"),
         samples.call(name, "budgeted", "3+5= 8 [[8]]", 11, unit="1/0/fixed:20", step=0, model="another"),
     ]
-    ExperimentStore(store).write(made)
+    CallStore(store).write(made)
     answers = stored_answers(store, model=samples.BASE)
     assert [(a.question.text, a.text) for a in answers] == [
         (questions[0].text, "2 + 5 = 7 [[7]]"), (questions[0].text, "7 [[7]]"), (questions[0].text, "9"),

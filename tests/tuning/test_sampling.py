@@ -11,7 +11,7 @@ from tale_core.datasets import load
 from tale_core.errors import InputError
 from tale_core.experiments import ExperimentPlan
 from tale_core.experiments.create import create_experiment
-from tale_core.store import ExperimentStore, UnitRecord, open_store
+from tale_core.store import CallStore, UnitRecord, open_store
 from tale_core.tuning import sampling
 from tale_core.tuning.examples import Selection, pairs
 from tale_core.tuning.sampling import examples_from_sampling, target
@@ -116,9 +116,9 @@ def test_lines_are_learnt_as_they_stand_and_a_fall_back_to_vanilla_is_not():
     for position, (role, text, tokens, template) in enumerate(told):
         unit = f"{position}/0/lines-vote:3"
         call = samples.call(name, role, text, tokens, unit=unit, step=0, prompt_template=template)
-        ids = ExperimentStore(store).write([call])
+        ids = CallStore(store).write([call])
         record = UnitRecord(name, unit, position, "lines-vote:3", 0, "done", True, answer_call_id=ids[0])
-        ExperimentStore(store).write([record])
+        CallStore(store).write([record])
     found = examples_from_sampling(store, name, ALL)
     assert [(e.target, e.template) for e in found.examples.train] == [("pens = 2\nanswer = pens + 5", "assignments")]
     assert (found.solved, found.never_solved) == (1, 1)

@@ -100,20 +100,28 @@ class LiveAsk:
 
 
 def still(view: AskView) -> None:
-    """The same picture as it stands, for a page that is soon drawn anew: places to fill later cost as much as words."""
+    """The same picture as it stands, for a page that is soon drawn anew.
+
+    Without places to fill later, which cost as much as what stands in them.
+    """
     budget_line(view, interactive=False)
     AnswerColumns(moving=False).update(view)
 
 
 def race_notes(view: AskView, *, recorded: bool) -> str:
-    """What both lanes are drawn on, and whose speed their times tell of."""
+    """What both lanes are drawn on, and whose speed their times tell of; nothing while that is not settled."""
+    if not view.axis_known:
+        return "&nbsp;"
     values = {"end": race_axis(view.expected), "expected": view.expected or EXPECTED_TOKENS}
     if recorded:  # How long the answer is may still be guessed.
         return joined(t("A full line is {end:,} tokens.", **values), t("┆ is the budget."))
     words = [
         t("A full line is {end:,} tokens: this model's answers without a budget take about {expected:,}.", **values)
         if view.expected
-        else t("A full line is {end:,} tokens, a stated default: no answer of this model is stored yet.", **values)
+        else t(
+            "A full line is {end:,} tokens, a stated default: the length of this model's answers is not known yet.",
+            **values,
+        )
     ]
     if not view.estimator.startswith(TUNED):
         words.append(t("┆ is the budget."))
@@ -209,10 +217,11 @@ def lane(role: AnswerRole, tokens: int, end: int, *, budget: int | None = None, 
 
 
 def _lane_of(view: AskView, role: AnswerRole, call: CallView | None) -> str:
+    """Empty until its axis is settled: a lane is never drawn on another scale than before."""
     tokens = 0
-    if call is not None:
+    if call is not None and view.axis_known:
         tokens = call.pieces if call.record.status == "running" else call.record.completion_tokens or 0
-    budget = view.budget if role == "budgeted" else None
+    budget = view.budget if role == "budgeted" and view.axis_known else None
     return lane(role, tokens, race_axis(view.expected), budget=budget, tuned=is_tuned(view, role))
 
 
@@ -273,7 +282,7 @@ def _running_words(view: AskView, call: CallView) -> str:
 def _past_the_end(words: str, tokens: int, view: AskView) -> str:
     """A line that is full says by how much it is not enough."""
     end = race_axis(view.expected)
-    return t("{words}, more than {end:,}", words=words, end=end) if tokens > end else words
+    return t("{words}, more than {end:,}", words=words, end=end) if view.axis_known and tokens > end else words
 
 
 def _ended_words(view: AskView, call: CallView) -> str:

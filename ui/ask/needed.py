@@ -12,6 +12,7 @@ from tale_core.charts.ask import settled_strip
 from tale_core.grading.lines import evaluated
 from tale_core.i18n import joined, t
 from tale_core.types import ANSWERS, AnswerRole, Outcome
+from ui.ask import mark
 from ui.ask.live import is_tuned, title_of
 from ui.common import state
 from ui.common.charts import wide_table
@@ -35,6 +36,8 @@ def needed(view: AskView) -> Request | None:
                     _found(view, role, found)
                 elif role in roles and _button(view, role):
                     pressed = role
+                if role in roles:
+                    mark.draw(view, role)
     choice = model_of(view)
     if pressed is None or choice is None:
         return None

@@ -10,7 +10,7 @@ import streamlit as st
 from tale_core.elasticity.view import SweepView
 from tale_core.errors import InputError
 from tale_core.i18n import t
-from tale_core.lessons.recorded import in_language
+from tale_core.lessons.recorded import Recording
 from tale_core.lessons.replay import whole
 from tale_core.search.view import SearchView
 from ui.common.text import literal
@@ -38,17 +38,19 @@ def heading(made: str, *, button: Callable[[], object] | None = None) -> None:
             button()
 
 
-def recorded(kind: type[V], name: str, *, load: Callable[[V], None], draw: Callable[[V], None]) -> None:
+def recorded(
+    kind: type[V], find: Callable[[], Recording], *, load: Callable[[V], None], draw: Callable[[V], None]
+) -> None:
     """A recorded search or sweep, whole, as its page draws one of one's own.
 
     Args:
         kind: Of its picture.
-        name: Of the recording, without its language.
+        find: Reads the recording.
         load: Puts its question and settings into the form above.
         draw: Draws it.
     """
     try:
-        recording = in_language(name)
+        recording = find()
     except InputError as e:
         st.error(literal(str(e), 800), icon=":material/error:")
         return

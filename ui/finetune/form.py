@@ -14,7 +14,7 @@ from tale_core.i18n import N_, t
 from tale_core.models.adapters import registry as adapters
 from tale_core.models.embedded.catalog import embedded_model, embedded_models
 from tale_core.tuning.data import examples_from_solutions, examples_from_store
-from tale_core.tuning.examples import Examples, Selection
+from tale_core.tuning.examples import MARKED, Examples, Selection
 from tale_core.tuning.plan import PROJECTIONS, Method, TunePlan, paper_settings
 from tale_core.tuning.sampling import examples_from_sampling
 from tale_core.types import Writes
@@ -185,6 +185,8 @@ def _key_of(parent: str) -> tuple[str, Writes]:
 def _what_there_is(found: Examples) -> None:
     kept = literal(words.aside(found), 200) if found.questions else ""
     st.markdown(f"**{literal(words.what_there_is(found), 400)}** {kept}")
+    if found.marked:
+        st.markdown(f":material/flag: {literal(words.marked(found), 300)}")
     if not found.train:
         _how_to_get_some()
         return
@@ -200,7 +202,7 @@ def _what_there_is(found: Examples) -> None:
                     t("Answer to learn"): e.target,
                     t("Tokens"): e.target_tokens,
                     t("Vanilla"): e.vanilla.tokens if e.vanilla else None,
-                    t("Prompt template"): e.template,
+                    t("Prompt template"): t("marked sentence") if e.template == MARKED else e.template,
                 }
                 for e in found.train[:_ROWS_SHOWN]
             ],

@@ -81,6 +81,15 @@ def aside(found: Examples) -> str:
     )
 
 
+def marked(found: Examples) -> str:
+    """How many of the examples end where a person marked them."""
+    return tn(
+        "{n} of them is an answer up to the sentence that a person marked, closed there.",
+        "{n} of them are answers up to the sentence that a person marked, closed there.",
+        found.marked,
+    )
+
+
 def passed_over(found: Examples) -> list[tuple[str, int]]:
     """Why other questions gave no example, with how many."""
     passed = found.passed

@@ -14,7 +14,7 @@ from tale_core.history.filters import Filters, place_from, place_words
 from tale_core.history.text import count_words
 from tale_core.i18n import t
 from tale_core.lessons import lesson
-from tale_core.lessons.recorded import in_language
+from tale_core.lessons.recorded import in_language, rebounding
 from tale_core.store import History, Listing, Place, tidy
 from ui.common import evidence, state
 from ui.common.nav import ASK, OF_KIND
@@ -121,7 +121,7 @@ def _examples() -> None:
     """The runs that ship with the program, each told as a row of one's own is, with the page that shows it."""
     with st.container(key="evidence"):
         try:
-            recordings = [in_language(name) for name in ("ask", "search", "sweep")]
+            recordings = [in_language("ask"), in_language("search"), rebounding()]
         except InputError as e:
             st.error(literal(str(e), 800), icon=":material/error:")
             return

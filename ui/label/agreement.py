@@ -6,7 +6,7 @@ import streamlit as st
 
 from tale_core.i18n import N_, t, tn
 from tale_core.labels import Labeling
-from tale_core.labels.agreement import Agreement, everyone, pairs, strength
+from tale_core.labels.agreement import Agreement, everyone, pairs, same_marks, strength
 from ui.common.text import literal
 
 STRENGTHS = {
@@ -44,6 +44,14 @@ def draw(labeling: Labeling) -> None:
     if found:
         st.markdown(t("**Two by two** · Cohen’s kappa"))
         st.table(_pairs(found), border="horizontal", alt=t("Agreement of every two annotators"))
+    if (marks := same_marks(labeling.queue.marks())) is not None:
+        st.markdown(
+            t(
+                "**Marked sentences** · {same} of {n} answers that several people marked have the same sentence from "
+                "all ({low:.0f} to {high:.0f} %).",
+                same=marks.same, n=marks.n, low=100 * marks.interval.low, high=100 * marks.interval.high,
+            )
+        )  # fmt: skip
     st.markdown(t("**Progress**"))
     st.table(
         {
@@ -52,6 +60,7 @@ def draw(labeling: Labeling) -> None:
             t("Wrong"): [f"{one.wrong:,}" for one in annotators],
             t("Unsure"): [f"{one.unsure:,}" for one in annotators],
             t("Known answers"): [f"{one.golds:,}" for one in annotators],
+            t("Marked sentences"): [f"{one.marks:,}" for one in annotators],
         },
         border="horizontal", alt=t("What every annotator has done"),
     )  # fmt: skip

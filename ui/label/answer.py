@@ -12,8 +12,9 @@ from tale_core.calls.budget_ledger import call_apart
 from tale_core.i18n import N_, t, tn
 from tale_core.labels import Labeling
 from tale_core.labels.highlight import marked
-from tale_core.prompts.templates import question_block
+from tale_core.prompts.messages import question_block
 from tale_core.store import LabelTarget
+from tale_core.strategies import title_of
 from tale_core.types import CallRecord
 from ui.common.lines import draw_call
 from ui.common.outcome_badge import outcome_badge
@@ -67,7 +68,11 @@ def _question(target: LabelTarget) -> None:
 
 def _said(target: LabelTarget) -> None:
     words = {"right": t("Right"), "wrong": t("Wrong"), "unsure": t("Unsure")}
-    rows = [f"{literal(s.name or '')}: **{literal(words.get(s.value, s.value), 200)}**" for s in target.labels]
+
+    def word(value: str) -> str:
+        return t("Sentence {n}", n=value) if target.of_mark else words.get(value, value)
+
+    rows = [f"{literal(s.name or '')}: **{literal(word(s.value), 200)}**" for s in target.labels]
     st.markdown(t("What people said") + "  \n" + "  \n".join(rows))
 
 
@@ -75,7 +80,7 @@ def _who(target: LabelTarget) -> None:
     call = target.call
     assert call is not None
     facts = {
-        t("Strategy"): target.strategy,
+        t("Strategy"): title_of(target.strategy),
         t("Model"): call.model,
         t("Budget"): t("none") if call.requested_budget is None else f"{call.requested_budget:,}",
         t("Output tokens"): _tokens(call),

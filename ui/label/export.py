@@ -18,14 +18,18 @@ WHAT: dict[What, tuple[str, str]] = {
         N_("For fine-tuning"),
         N_(
             "What a training learns from, by the rules of Fine-tune: of each question the shortest right, whole answer "
-            "that is shorter than the vanilla one. The command tune train takes the JSON Lines with --from."
+            "that is shorter than the vanilla one, and right answers up to a marked sentence. The command tune train "
+            "takes the JSON Lines with --from."
         ),
     ),
     "estimators": (
         N_("For estimators"),
         N_("Searches that found an optimal budget. One that failed, or whose answers people judged wrong, is none."),
     ),
-    "labels": (N_("The labels"), N_("Every verdict and known answer that stands, with who gave it and when.")),
+    "labels": (
+        N_("The labels"),
+        N_("Every verdict, known answer and marked sentence that stands, with who gave it and when."),
+    ),
 }
 
 

@@ -17,6 +17,7 @@ import streamlit as st
 from tale_core.errors import InputError, StoreError
 from tale_core.i18n import N_, listed, t, tn
 from tale_core.labels import Labeling
+from tale_core.labels.marks import markable_target
 from tale_core.labels.text import moved_words
 from tale_core.store import LabelTarget, Moved, QueueCounts, QueueFilter, Verdict
 from tale_core.types import Question
@@ -26,12 +27,14 @@ from ui.common.nav import SEARCH
 from ui.common.text import literal
 from ui.label import answer as label_answer
 from ui.label import filters as label_filters
+from ui.label import mark as label_mark
 
 KEYS = {
     "right": ("Y", N_("Right"), ":material/check:"),
     "wrong": ("N", N_("Wrong"), ":material/close:"),
     "unsure": ("U", N_("Unsure"), ":material/help:"),
     "gold": ("G", N_("Known answer"), ":material/edit:"),
+    "mark": ("M", N_("Mark"), ":material/flag:"),
     "skip": ("S", N_("Skip"), ":material/skip_next:"),
     "undo": ("Z", N_("Undo"), ":material/undo:"),
     "show": ("B", N_("Reveal"), ":material/visibility:"),
@@ -42,6 +45,7 @@ MEANINGS = {
     "wrong": N_("The answer is wrong. This beats the grader."),
     "unsure": N_("Nobody could tell from this. The grader's outcome stays, and somebody else may be asked."),
     "gold": N_("Type the question's known answer. All its stored answers are graded against it."),
+    "mark": N_("Mark the sentence at which the answer is settled. It becomes an example for fine-tuning."),
     "skip": N_("Not now. It comes again when everything else is done."),
     "undo": N_("Take back your last step, and the one before it, back to the first, also after a refresh."),
     "show": N_("Strategy, model, budget and the grader's outcome are hidden, so that they cannot sway you."),
@@ -96,8 +100,11 @@ def _at_work(labeling: Labeling, who: str, wanted: QueueFilter) -> None:
         return
     _progress(counts, wanted)
     editing = target is not None and st.session_state.get("label_edit") == target.key
+    marking = target is not None and st.session_state.get("label_marking") == target.key
     if target is not None and editing:
         _gold_form(labeling, who, target)
+    elif target is not None and marking:
+        label_mark.form(labeling, who, target, _marked)
     else:
         _buttons(labeling, who, target, counts)
     _last()
@@ -107,6 +114,8 @@ def _at_work(labeling: Labeling, who: str, wanted: QueueFilter) -> None:
         if _bulk(target):
             n = len(labeling.queue.alike(who, target))
             st.caption(tn("Y and N hold for {n} answer read alike.", "Y and N hold for all {n} answers read alike.", n))
+        if not marking:
+            label_mark.own(labeling, who, target)
         label_answer.draw(labeling, target, open_=bool(st.session_state.get("label_open")))
         if editing:
             focus(_typed_key(target))  # Last: it takes a line of its own.
@@ -126,13 +135,18 @@ def _progress(counts: QueueCounts, wanted: QueueFilter) -> None:
 
 def _buttons(labeling: Labeling, who: str, target: LabelTarget | None, counts: QueueCounts) -> None:
     verdicts: tuple[str, ...] = ("right", "wrong", "unsure")
-    if target is not None and target.call is None:
+    if target is not None and target.of_mark:
+        verdicts = ()
+    elif target is not None and target.call is None:
         verdicts = () if target.kind == "settle" else ("unsure",)  # A question is neither right nor wrong.
-    with st.container(horizontal=True, key="label_keys"):
+    with st.container(horizontal=True, gap="xsmall", key="label_keys"):
         if target is not None:
             for name in verdicts:
                 _button(name, target.key, _judge, (labeling, who, target, name), primary=name == "right")
-            _button("gold", target.key, _edit, (target,))
+            if not target.of_mark:
+                _button("gold", target.key, _edit, (target,))
+            if markable_target(target) is not None:
+                _button("mark", target.key, _begin_mark, (target,))
             _button("skip", target.key, _skip, (labeling, who, target))
         _button(
             "undo", str(counts.last), _undo, (labeling, who, counts.last), disabled=not counts.undoable,
@@ -141,7 +155,7 @@ def _buttons(labeling: Labeling, who: str, target: LabelTarget | None, counts: Q
         if target is not None and target.call is not None:
             open_ = bool(st.session_state.get("label_open"))
             _button("show", str(open_), _show, (not open_,), words=t("Hide") if open_ else None)
-    if target is not None and target.kind == "settle" and target.call is None:
+    if target is not None and target.kind == "settle" and (target.call is None or target.of_mark):
         _proposals(labeling, who, target)
 
 
@@ -157,12 +171,13 @@ def _button(
 
 
 def _proposals(labeling: Labeling, who: str, target: LabelTarget) -> None:
-    """The known answers that people gave, each a button with a number for its key."""
+    """What people said, known answers or sentences, each a button with a number for its key."""
     with st.container(horizontal=True):
         for i, value in enumerate(sorted({said.value for said in target.labels})[:9], start=1):
             names = listed(said.name or "" for said in target.labels if said.value == value)
+            words = t("Sentence {n}", n=value) if target.of_mark else value
             st.button(
-                literal(f"{value} ({names})", 80), key=f"label_take_{target.key}_{i}", shortcut=str(i),
+                literal(f"{words} ({names})", 80), key=f"label_take_{target.key}_{i}", shortcut=str(i),
                 on_click=_take, args=(labeling, who, target, value),
             )  # fmt: skip
 
@@ -190,8 +205,23 @@ def _noted(of: str, work: Callable[[], Moved], word: str, question: Question | N
     return True
 
 
-def _take(labeling: Labeling, who: str, target: LabelTarget, answer: str) -> None:
-    _give(labeling, who, target, answer)
+def _take(labeling: Labeling, who: str, target: LabelTarget, value: str) -> None:
+    if target.of_mark:
+        _marked(labeling, who, target, int(value))
+    else:
+        _give(labeling, who, target, value)
+
+
+def _marked(labeling: Labeling, who: str, target: LabelTarget, sentence: int) -> None:
+    answer = markable_target(target)
+    if answer is not None:
+        of = f"mark:{target.key}:{sentence}"
+        _noted(of, lambda: labeling.mark(who, answer, sentence), t("Sentence {n}", n=sentence))
+    st.session_state.pop("label_marking", None)
+
+
+def _begin_mark(target: LabelTarget) -> None:
+    st.session_state["label_marking"] = target.key
 
 
 def _bulk(target: LabelTarget) -> bool:

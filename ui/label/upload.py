@@ -138,16 +138,19 @@ def _preview(plan: GoldImport) -> None:
 
 
 def _given(row: GoldRow) -> str:
-    return (
-        t("judged {verdict}", verdict=t(VERDICTS.get(row.answer, row.answer)))
-        if row.verdict
-        else sanitize(row.answer[:100])
-    )
+    return _judged(row, row.answer) or sanitize(row.answer[:100])
+
+
+def _judged(row: GoldRow, value: str) -> str:
+    """A verdict or a mark in words; "" of a known answer."""
+    if row.mark:
+        return t("Sentence {n}", n=value)
+    return t("judged {verdict}", verdict=t(VERDICTS.get(value, value))) if row.verdict else ""
 
 
 def _before(row: GoldRow) -> str:
     if row.before is None:
         return ""
-    if row.verdict:
-        return t("judged {verdict}", verdict=t(VERDICTS.get(row.before, row.before)))
+    if said := _judged(row, row.before):
+        return said
     return sanitize(row.before[:100]) + (f" ({sanitize(row.by)})" if row.by else "")

@@ -28,6 +28,8 @@ from ui.lesson import steps as lesson_steps
 
 BEAT_S = 2.0
 """Seconds between two looks at the room."""
+STOPS = (None, *lesson.STOPS)
+"""Where a room may be: before the lesson, or at one of its stops."""
 
 
 def teacher(live: LiveRoom, secret: str) -> None:
@@ -140,16 +142,16 @@ def _links(live: LiveRoom, secret: str) -> None:
 def _remote(live: LiveRoom) -> None:
     """Where the class is in the lesson: these buttons move the board and the students' pages together."""
     lesson_steps.heading(t("The lesson on the board"))
-    record, stops = live.record, [None, *lesson.STOPS]
+    record = live.record
     _moved_elsewhere(live, record.step)
-    at = stops.index(record.step) if record.step in stops else 0
+    at = STOPS.index(record.step) if record.step in STOPS else 0
     with st.container(horizontal=True, vertical_alignment="center", key="remote"):
         if at:
-            _go(live, t("Back"), "remote_back", "Left", stops[at - 1])
-        if at + 1 < len(stops):
-            _go(live, t("Next") if at else t("Start the lesson"), "remote_next", "Right", stops[at + 1])
+            _go(live, t("Back"), "remote_back", "Left", -1)
+        if at + 1 < len(STOPS):
+            _go(live, t("Next") if at else t("Start the lesson"), "remote_next", "Right", 1)
         st.caption(t("The arrow keys do the same."))
-    if (stop := stops[at]) is None:
+    if (stop := STOPS[at]) is None:
         return
     step = lesson.step_of(stop)
     shown = t("its answer is shown") if stop != step.id else ""
@@ -172,18 +174,22 @@ def _moved_elsewhere(live: LiveRoom, drawn: str | None) -> None:
         st.rerun()
 
 
-def _go(live: LiveRoom, label: str, key: str, shortcut: str, stop: str | None) -> None:
+def _go(live: LiveRoom, label: str, key: str, shortcut: str, way: int) -> None:
     st.button(
         label, key=key, shortcut=shortcut, type="primary" if key == "remote_next" else "secondary",
-        disabled=live.record.status == "closed", on_click=_moved, args=(live, stop),
+        disabled=live.record.status == "closed", on_click=_moved, args=(live, way),
     )  # fmt: skip
 
 
-def _moved(live: LiveRoom, stop: str | None) -> None:
-    try:
-        live.go(stop, recording=stage.arc_of(live).closed.name)
-    except (InputError, StoreError) as e:
-        st.session_state["room_error"] = str(e)
+def _moved(live: LiveRoom, way: int) -> None:
+    """From where the room is: this page may not have seen yet that the class screen's keys moved it."""
+    step = live.record.step
+    at = (STOPS.index(step) if step in STOPS else 0) + way
+    if at in range(len(STOPS)):
+        try:
+            live.go(STOPS[at], recording=stage.arc_of(live).closed.name)
+        except (InputError, StoreError) as e:
+            st.session_state["room_error"] = str(e)
 
 
 # Guessing

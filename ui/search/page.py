@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from tale_core.history.text import sampling_words
 from tale_core.i18n import t
+from tale_core.lessons.recorded import in_language
 from tale_core.runs.runner import start_search
 from tale_core.runs.views import view_of
 from tale_core.search.view import SearchView
@@ -35,7 +38,7 @@ def _welcome() -> None:
             "the model really spent, and whether it was still right."
         )
     )
-    evidence.recorded(SearchView, "search", load=form.load, draw=_example)
+    evidence.recorded(SearchView, partial(in_language, "search"), load=form.load, draw=_example)
 
 
 PAGE = RunPage(

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import streamlit as st
 
+from tale_core.charts.text import unescaped
 from tale_core.charts.traffic import traffic_chart
 from tale_core.errors import StoreError
 from tale_core.i18n import t, tn
 from tale_core.proxy.figures import Finding, findings, worst_first
+from tale_core.proxy.kept import kept_models
+from tale_core.proxy.plan import ERROR
 from tale_core.proxy.report import ModelLine, advice, model_lines, verdict_text, whole_saving
 from tale_core.settings import PROGRAM
 from tale_core.store import Pair, TrafficStore
+from tale_core.strategies import title_of
 from ui.common import state, theme
-from ui.common.charts import chart_config, wide_table
-from ui.common.nav import ASK, LABEL
+from ui.common.charts import draw_chart, wide_table
+from ui.common.nav import ASK, LABEL, SETUP
 from ui.common.text import literal
 from ui.shell import page
 
 POLL_S = 5.0
-WORST = 10
-"""Cases that are shown."""
+WORST, MODELS = 10, 3
+"""Cases that are shown, and models whose kept questions are offered."""
 
 
 def draw() -> None:
@@ -51,6 +55,7 @@ def _live() -> None:
     if found:
         _changes(found)
     _worst(worst_first(pairs)[:WORST])
+    _teach(kept_models(pairs))
     _models(models)
     _file(traffic)
 
@@ -73,17 +78,23 @@ def _finding(found: Sequence[Finding], models: Sequence[ModelLine]) -> None:
 
 def _changes(found: Sequence[Finding]) -> None:
     figure = traffic_chart(found, colors=theme.palette())
-    st.plotly_chart(figure, config=chart_config("tale-traffic"), theme=None, key="traffic_chart")
+    draw_chart(figure, name="tale-traffic", key="traffic_chart", alt=unescaped(figure.layout.meta["title"]))
     st.caption(
         t(
             "Each line is a change to the requests for one model. Left: the share of output tokens that it saves; "
             "right: how often both answers agree. The bars are 95 % intervals."
         )
+        + " "
+        + t(
+            "Save mode decides after every question, by evidence that counts every look: it ever takes a change that "
+            "saves nothing, or agrees too seldom, for at most {wrong:.0f} of 100 models.",
+            wrong=100 * ERROR,
+        )
     )
     wide_table(
         {
             t("Model"): [one.model for one in found],
-            t("Change"): [one.strategy for one in found],
+            t("Change"): [title_of(one.strategy) for one in found],
             t("What to do"): [advice(one) for one in found],
             t("Asked both ways"): [f"{one.n:,}" for one in found],
             t("Output tokens, plain"): [f"{one.plain_tokens:,}" for one in found],
@@ -105,7 +116,7 @@ def _worst(pairs: Sequence[Pair]) -> None:
         {
             t("When"): [f"{pair.at:%Y-%m-%d %H:%M}" if pair.at else "" for pair in pairs],
             t("Model"): [pair.model for pair in pairs],
-            t("Change"): [pair.strategy for pair in pairs],
+            t("Change"): [title_of(pair.strategy) for pair in pairs],
             t("Output tokens, plain"): [f"{pair.plain_tokens:,}" for pair in pairs],
             t("Changed"): [f"{pair.changed_tokens:,}" for pair in pairs],
             t("Answers"): [verdict_text(pair) for pair in pairs],
@@ -116,6 +127,23 @@ def _worst(pairs: Sequence[Pair]) -> None:
     if kept:
         st.page_link(ASK[0], label=t("Read both answers of the first one whose texts are kept"), icon=ASK[2],
                      query_params={**state.address(), "session": kept[0]})  # fmt: skip
+
+
+def _teach(kept: Mapping[str, int]) -> None:
+    """The way from kept questions to an estimator for this traffic."""
+    st.markdown("#### " + t("A budget for each question"), anchors=False)
+    st.markdown(
+        t(
+            "Searches on questions that your programs asked teach an estimator; the change `predicted` then gives each "
+            "request the budget that its question needs."
+        )
+    )
+    if not kept:
+        st.caption(t("No question is kept yet: start with `--keep-texts DAYS`."))
+    for model, n in list(kept.items())[:MODELS]:
+        said = tn("Learn from {n:,} kept question for {model}", "Learn from {n:,} kept questions for {model}", n,
+                  model=literal(model, 60))  # fmt: skip
+        st.page_link(SETUP[0], label=said, icon=SETUP[2], query_params={**state.address(), "questions": "traffic"})
 
 
 def _models(models: Sequence[ModelLine]) -> None:
@@ -135,6 +163,7 @@ def _models(models: Sequence[ModelLine]) -> None:
         },
         alt=t("Every model"),
     )
+    st.caption(t("The Responses API, the older completions and embeddings are counted, and not tried with budgets."))
 
 
 def _file(traffic: TrafficStore) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tale_core.grading import extract
+from tale_core.grading.extract import extract
 from tale_core.grading.lines.calculator import Line, Worked, work_out
 from tale_core.types import TUNED, AnswerKind, Extraction, Writes
 

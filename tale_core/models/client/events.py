@@ -3,16 +3,20 @@
 The SDK's own reader takes four generators and a dozen calls for each token, on the cores that also run the model; this
 one does the same in a few. Read are the event format (https://html.spec.whatwg.org/multipage/server-sent-events.html)
 and what passes for it: keep-alives, a body that is plain JSON under whatever label, a line of JSON between events.
+`Patience` limits how long each wait for them may take; how long that is, the caller decides.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tale_core.models.client.responses import as_chunk
 
 if TYPE_CHECKING:
     import httpx2
@@ -23,6 +27,7 @@ DONE = "[DONE]"
 END = object()
 """What comes after the last chunk; None may be a chunk."""
 _BOM = b"\xef\xbb\xbf"
+T = TypeVar("T")
 
 
 class StreamedError(Exception):
@@ -48,18 +53,20 @@ class Events:
 
     Args:
         response: Its headers have come, its body is still unread.
+        responses: It comes from the Responses API, whose events are read as the chat chunks that say the same.
 
     Attributes:
         done: The endpoint has said that it is through.
         heard: Called when something came that is no event: a comment that keeps the connection alive.
     """
 
-    def __init__(self, response: httpx2.Response) -> None:
+    def __init__(self, response: httpx2.Response, *, responses: bool = False) -> None:
         request = response.request
         # A second timer for each token would say nothing new.
         request.extensions["timeout"] = {**request.extensions.get("timeout", {}), "read": None}
         self.done = False
         self.heard: Callable[[], None] = lambda: None
+        self._response, self._responses = response, responses
         self._parts: AsyncGenerator[bytes, None] = response.aiter_bytes()
         self._lines = EventLines()
         self._ready: deque[str] = deque()
@@ -87,11 +94,15 @@ class Events:
                 await self._drain()
                 return END
             self._parsed.extend(documents(data))
-        return self._parsed.popleft()
+        event = self._parsed.popleft()
+        return as_chunk(event) if self._responses else event
 
     async def close(self) -> None:
-        """Stop reading."""
-        await self._parts.aclose()
+        """Stop reading and close the request: the endpoint stops generating."""
+        try:
+            await self._parts.aclose()
+        finally:
+            await self._response.aclose()
 
     async def _more(self) -> bool:
         """Read on; False when everything has been read."""
@@ -254,3 +265,76 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+class Patience:
+    """Time limits for waits of one task at a time, one after the other. Call `close` after the last.
+
+    Attributes:
+        latest: Where every wait ends, signs of life or not, on the event loop's clock.
+    """
+
+    def __init__(self) -> None:
+        self.latest = math.inf
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: asyncio.Task[object] | None = None
+        self._deadline = 0.0
+        self._seconds = 0.0
+        self._expired = False
+
+    async def wait(self, work: Awaitable[T], seconds: float) -> T:
+        """The result of `work`, which is cancelled after so many seconds.
+
+        Raises:
+            TimeoutError: It took longer.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        cancelling = task.cancelling()
+        self._seconds = seconds
+        self.renew()
+        self._expired = False
+        if self._timer is None or self._timer.when() > self._deadline:
+            self._set()
+        self._waiting = task
+        try:
+            result = await work
+        except BaseException as e:
+            # As in asyncio.timeout: a cancellation that came from elsewhere at the same time goes first.
+            if self._expired and task.uncancel() <= cancelling and isinstance(e, asyncio.CancelledError):
+                raise TimeoutError from None
+            raise
+        finally:
+            self._waiting = None
+        if self._expired:
+            task.uncancel()
+        return result
+
+    def renew(self) -> None:
+        """The endpoint shows that it is there: the time limit of this wait begins anew."""
+        self._deadline = min(self._loop.time() + self._seconds, self.latest)
+
+    def end_within(self, seconds: float) -> None:
+        """From now on all waits together take no longer than this."""
+        self.latest = self._loop.time() + seconds
+
+    def close(self) -> None:
+        """Forget the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set(self) -> None:
+        self.close()
+        self._timer = self._loop.call_at(self._deadline, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiting is None:
+            return
+        if self._loop.time() < self._deadline:
+            self._set()
+            return
+        self._expired = True
+        self._waiting.cancel()

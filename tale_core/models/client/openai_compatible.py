@@ -20,11 +20,11 @@ from tale_core.errors import ModelError, ModelTimeoutError
 from tale_core.i18n import joined, t
 from tale_core.models.client import params as client_params
 from tale_core.models.client import usage as client_usage
+from tale_core.models.client.answer import Answer
 from tale_core.models.client.errors import not_openai, timed_out, to_failure
-from tale_core.models.client.events import END, StreamedError
+from tale_core.models.client.events import END, Events, Patience, StreamedError
 from tale_core.models.client.http import Connection, Pools
 from tale_core.models.client.retry import NO_RETRY, Failure, Retry, RetryPolicy
-from tale_core.models.client.stream import Answer, OpenStream, Patience, open_stream
 from tale_core.models.embedded.catalog import knobs_of
 from tale_core.models.endpoints import Endpoint
 from tale_core.settings import Settings, get_settings
@@ -243,11 +243,20 @@ class OpenAIClient:
             self._pools = Pools(self._endpoint, self._settings, loop)
         return self._pools
 
-    async def _open(self, connection: Connection, sent: dict[str, Any]) -> OpenStream:
-        async with asyncio.timeout(self._settings.connect_timeout_s + self._settings.request_timeout_s):
-            return await open_stream(connection.sdk, sent, self._endpoint)
+    async def _open(self, connection: Connection, sent: dict[str, Any]) -> Events:
+        """Send a request and wait for the response's headers.
 
-    async def _deltas(self, opened: OpenStream, answer: Answer) -> AsyncGenerator[Delta, None]:
+        Raises:
+            NotAnOpenAIEndpointError: An answer came, but not in the OpenAI format.
+            Exception: Anything else the SDK raises.
+        """
+        async with asyncio.timeout(self._settings.connect_timeout_s + self._settings.request_timeout_s):
+            stream = await connection.stream(sent)
+        if getattr(stream, "response", None) is None:
+            raise not_openai(self._endpoint, t("it did not send a stream"))
+        return Events(stream.response, responses="input" in sent)
+
+    async def _deltas(self, opened: Events, answer: Answer) -> AsyncGenerator[Delta, None]:
         """The answer's pieces until it is whole.
 
         Raises:
@@ -255,7 +264,7 @@ class OpenAIClient:
         """
         patience = Patience()
         # A model that thinks for long, or waits in a queue, is kept alive by comments.
-        opened.on_alive(lambda: None if answer.whole else patience.renew())
+        opened.heard = lambda: None if answer.whole else patience.renew()
         chars = -DRIP_CHARS
         try:
             while True:

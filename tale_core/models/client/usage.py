@@ -8,6 +8,7 @@ output, and which part of each is what.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,15 +30,17 @@ _SLACK = 24
 """Tokens that a chat format, an end mark and a few invisible words add to an answer."""
 Counter = Callable[[str], Awaitable[int]]
 
-_PROMPT = ("prompt_tokens", "input_tokens", "promptTokenCount", "prompt_token_count", "prompt_eval_count")
-_COMPLETION = ("completion_tokens", "output_tokens", "candidatesTokenCount", "candidates_token_count", "eval_count")
-_TOTAL = ("total_tokens", "totalTokenCount", "total_token_count")
-_THINKING = ("reasoning_tokens", "thinking_tokens", "thoughts_tokens", "thoughtsTokenCount", "thoughts_token_count")
-_CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "cache_read_tokens",
-           "cached_prompt_tokens", "cachedContentTokenCount", "cached_content_token_count")  # fmt: skip
-_WRITTEN = ("cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens", "cache_write_input_tokens")
-_OUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
-_IN_DETAILS = ("prompt_tokens_details", "input_tokens_details")
+# Names without case and marks: relays write prompt_tokens, promptTokens and PromptTokens alike.
+_PROMPT = ("prompttokens", "inputtokens", "prompttokencount", "inputtokencount", "promptevalcount")
+_COMPLETION = ("completiontokens", "outputtokens", "candidatestokencount", "outputtokencount", "evalcount")
+_TOTAL = ("totaltokens", "totaltokencount")
+_THINKING = ("reasoningtokens", "thinkingtokens", "thoughtstokens", "thoughtstokencount", "reasoningtokencount")
+_CACHED = ("cachedtokens", "promptcachehittokens", "cachereadinputtokens", "cachereadtokens", "cachedprompttokens",
+           "cachedinputtokens", "cachedcontenttokencount")  # fmt: skip
+_WRITTEN = ("cachewritetokens", "cachecreationinputtokens", "cachecreationtokens", "cachewriteinputtokens")
+_OUT_DETAILS = ("completiontokensdetails", "outputtokensdetails", "completiontokendetails", "outputtokendetails")
+_IN_DETAILS = ("prompttokensdetails", "inputtokensdetails", "prompttokendetails", "inputtokendetails")
+_MARKS = re.compile(r"[^a-z]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ def read(raw: Any, *, beside: bool = False) -> Reported:
     """
     if not isinstance(raw, Mapping):
         return Reported()
+    raw = _plain(raw)
     completion = _find(raw, _COMPLETION)
     found = Reported(
         prompt=_find(raw, _PROMPT),
@@ -90,7 +94,7 @@ def read(raw: Any, *, beside: bool = False) -> Reported:
 def _whole_prompt(found: Reported, raw: Mapping[str, Any]) -> Reported:
     """Anthropic's own format counts what went through the cache beside `input_tokens`; it names no total."""
     beside = (found.cached or 0) + (found.written or 0)
-    its_own = "input_tokens" in raw and "cache_read_input_tokens" in raw and _find(raw, _TOTAL) is None
+    its_own = "inputtokens" in raw and "cachereadinputtokens" in raw and _find(raw, _TOTAL) is None
     if found.prompt is not None and beside and (its_own or beside > found.prompt):
         return replace(found, prompt=found.prompt + beside)
     return found
@@ -197,6 +201,14 @@ async def _credible(said: int | None, text: str, extra: int, slack: float, count
 async def estimate(text: str, model: str) -> int:
     """Tiktoken's count, off the event loop: loading its vocabulary takes half a second."""
     return await asyncio.to_thread(tokens.count, text, model)
+
+
+def _plain(raw: Mapping[Any, Any], deep: bool = True) -> dict[str, Any]:
+    """The counts by their names without case and marks, and those of the details inside likewise."""
+    return {
+        _MARKS.sub("", str(name).lower()): _plain(value, deep=False) if deep and isinstance(value, Mapping) else value
+        for name, value in raw.items()
+    }
 
 
 def _find(raw: Mapping[str, Any], names: tuple[str, ...], details: tuple[str, ...] = ()) -> int | None:

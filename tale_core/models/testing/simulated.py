@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from tale_core.models.testing.scripted import count
 from tale_core.prompts import messages as prompts
-from tale_core.prompts.templates import LINES, SHORT_LINES, STEPS, TOKENS, WORDS, Unit
+from tale_core.prompts.messages import LINES, SHORT_LINES, STEPS, TOKENS, WORDS, Unit
 from tale_core.types import Completion, Delta, Price, Question, Request, Usage
 
 _LIMITS: tuple[tuple[Unit, re.Pattern[str]], ...] = (

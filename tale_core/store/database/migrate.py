@@ -25,7 +25,7 @@ from tale_core.store.database.engine import (
     transaction,
 )
 
-HEAD = "tale_0014"
+HEAD = "tale_0015"
 """The newest revision in migrations/versions; a test compares them."""
 
 _MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, case, func, select
 
 from tale_core.store.labels.index import question_of
+from tale_core.store.labels.keys import KEY_LENGTH, MARK, mark_target, marked_answer
 from tale_core.store.labels.tables import annotators, label_items, label_questions, labels
 from tale_core.store.repository import Store
 from tale_core.store.tables import calls
@@ -19,14 +21,16 @@ class ExportedLabel:
     """A label as a row.
 
     Attributes:
-        kind: "verdict" on `answer`, or "gold" for the question.
+        thought: What the endpoint told apart as reasoning before that answer.
+        kind: "verdict" on `answer`, "gold" for the question, or "mark" on a sentence of `thought` and `answer`.
         settled: It decided a disagreement.
-        target: Key of the answer that was judged, or of the question.
+        target: Key of the answer that was judged (for a mark `mark_target` of it), or of the question.
     """
 
     question: str
     options: tuple[str, ...]
     answer: str | None
+    thought: str
     model: str | None
     strategy: str | None
     kind: str
@@ -38,22 +42,26 @@ class ExportedLabel:
 
 
 def exported_labels(store: Store) -> Iterator[ExportedLabel]:
-    """Every verdict and known answer that stands, in the order they were given."""
+    """Every verdict, known answer and mark that stands, in the order they were given."""
     item = label_items.c
     first = select(item.answer_key, func.min(item.call_id).label("call_id")).group_by(item.answer_key).subquery()
+    # Of a mark, what is behind the key of its answer tells two thoughts of one text apart.
+    about = case(
+        (labels.c.kind == "mark", func.substr(labels.c.target, len(MARK) + 1, KEY_LENGTH)), else_=labels.c.target
+    )
     statement = (
         select(
-            label_questions.c.question, calls.c.text, item.model, item.strategy, labels.c.kind, labels.c.value,
-            annotators.c.name, labels.c.holder, labels.c.created_at, labels.c.target,
+            label_questions.c.question, calls.c.text, calls.c.reasoning_text, item.model, item.strategy, labels.c.kind,
+            labels.c.value, annotators.c.name, labels.c.holder, labels.c.created_at, labels.c.target,
         )
         .select_from(
             labels.join(label_questions, label_questions.c.key == labels.c.question_key)
             .join(annotators, annotators.c.id == labels.c.annotator)
-            .outerjoin(first, first.c.answer_key == labels.c.target)
+            .outerjoin(first, first.c.answer_key == about)
             .outerjoin(calls, calls.c.id == first.c.call_id)
             .outerjoin(label_items, item.call_id == first.c.call_id)
         )
-        .where(labels.c.kind.in_(("verdict", "gold")))
+        .where(labels.c.kind.in_(("verdict", "gold", "mark")))
         .order_by(labels.c.event_id)
     )  # fmt: skip
     with store.reading() as connection:
@@ -63,6 +71,7 @@ def exported_labels(store: Store) -> Iterator[ExportedLabel]:
                 question=question.text,
                 options=question.options,
                 answer=row.text,
+                thought=_thought(connection, row),
                 model=row.model,
                 strategy=row.strategy,
                 kind=row.kind,
@@ -72,3 +81,13 @@ def exported_labels(store: Store) -> Iterator[ExportedLabel]:
                 created_at=row.created_at,
                 target=row.target,
             )
+
+
+def _thought(connection: Connection, row: Any) -> str:
+    """The thought before an answer; for a mark the very one that was marked, where several led to the same words."""
+    thought, answer = row.reasoning_text or "", marked_answer(row.target)
+    if row.kind != "mark" or mark_target(answer, thought) == row.target:
+        return thought
+    same = select(calls.c.reasoning_text).join(label_items, label_items.c.call_id == calls.c.id)
+    found = connection.execute(same.where(label_items.c.answer_key == answer).distinct()).scalars()
+    return next((str(text) for text in found if mark_target(answer, text) == row.target), "")

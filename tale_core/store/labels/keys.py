@@ -11,6 +11,9 @@ import json
 import unicodedata
 from collections.abc import Sequence
 
+MARK = "mark:"
+"""What the target of a mark begins with: a mark stands beside the verdict on the same answer."""
+KEY_LENGTH = 40
 SPOTS = 2**31
 """Places of the shuffled order; a multiplication of two of them stays inside 64 bits on every database."""
 
@@ -36,6 +39,21 @@ def answer_key(question: str, text: str, *, cut: bool) -> str:
     return _digest("answer", question, text, cut)
 
 
+def mark_target(answer: str, thought: str = "") -> str:
+    """Names the trace of an answer, whose sentences are counted for a mark: its text, and the thought before it.
+
+    Args:
+        answer: The answer's key, which its text alone decides.
+        thought: What the endpoint told apart as reasoning; two traces of one text are two targets.
+    """
+    return f"{MARK}{answer}" + (f":{_digest('thought', thought)[:16]}" if thought else "")
+
+
+def marked_answer(target: str) -> str:
+    """The key of the answer that a mark is about; any other target is its own."""
+    return target.removeprefix(MARK).partition(":")[0]
+
+
 def annotator_key(name: str) -> str:
     """Names a person: "Ada" and " ada " are one annotator."""
     return normalised(name).casefold()
@@ -54,4 +72,4 @@ def order_of(annotator: str) -> tuple[int, int]:
 
 def _digest(*parts: object) -> str:
     text = json.dumps(parts, ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()[:40]
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:KEY_LENGTH]

@@ -10,9 +10,9 @@ another's queue. It writes claims alone.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -34,112 +34,31 @@ from sqlalchemy import (
 from tale_core.access.who import asking
 from tale_core.store import queries, records
 from tale_core.store.labels.index import question_of
-from tale_core.store.labels.keys import SPOTS, order_of
+from tale_core.store.labels.keys import MARK, SPOTS, mark_target, marked_answer, order_of
 from tale_core.store.labels.store import LabelStore
 from tale_core.store.labels.tables import annotators, label_claims, label_events, label_items, label_questions, labels
-from tale_core.store.labels.types import SETTLED, LabelKind, passing
+from tale_core.store.labels.types import (
+    SETTLED,
+    AnnotatorCounts,
+    AnnotatorLabel,
+    LabelKind,
+    LabelTarget,
+    QueueCounts,
+    QueueFilter,
+    QueueKind,
+    ReadAnswer,
+    passing,
+)
 from tale_core.store.repository import Store
 from tale_core.store.tables import calls
-from tale_core.types import GUESSED, CallRecord, Outcome, Question
+from tale_core.types import GUESSED, Outcome, Question
 
-QueueKind = Literal["answers", "questions", "settle"]
-AnswerGroup = Literal["doubtful", "disagree", "all"]
 CLAIM = timedelta(minutes=5)
 """How long an answer is kept for the person who has it on the screen."""
 DOUBTFUL_METHODS = (*sorted(GUESSED), "whole")
 _DOUBTFUL = (Outcome.UNPARSED.value, Outcome.UNGRADED.value)
 _DECIDED = ("right", "wrong")
 _item, _question = label_items.c, label_questions.c
-
-
-@dataclass(frozen=True, slots=True)
-class QueueFilter:
-    """Which queue.
-
-    Attributes:
-        kind: Answers to judge, questions without a known answer, or disagreements to settle.
-        which: Of the answers: where the grader is unsure (it read nothing, fell back to the last number or took free
-            text, or could not compare), where the answers to a question disagree, or all.
-        models: Empty for all; likewise `outcomes` (as the grader saw them) and `topics`.
-        overlap: How many people decide each answer; 0: everybody labels everything.
-    """
-
-    kind: QueueKind = "answers"
-    which: AnswerGroup = "doubtful"
-    models: tuple[str, ...] = ()
-    outcomes: tuple[str, ...] = ()
-    topics: tuple[str, ...] = ()
-    overlap: int = 1
-
-
-class AnnotatorLabel(NamedTuple):
-    """What one person says about a target; `name` is None for a settled label."""
-
-    name: str | None
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class LabelTarget:
-    """What is in front of an annotator.
-
-    Attributes:
-        question: With the answer that counts as known: `gold` if people gave one, else the one it came with.
-        call: One of the stored answers with this text; None for a question.
-        strategy: What asked for that answer; "" for a question.
-        extracted: What the grader read.
-        outcome: The grader's, against the known answer that counts.
-        copies: Stored answers with the very same text.
-        labels: What everybody says; empty but for disagreements.
-        skipped: The event by which this annotator skipped it; 0 where it was not skipped.
-    """
-
-    key: str
-    kind: QueueKind
-    question_key: str
-    question: Question
-    gold: str | None
-    call: CallRecord | None = None
-    strategy: str = ""
-    extracted: str | None = None
-    extracted_by: str | None = None
-    outcome: Outcome | None = None
-    copies: int = 0
-    labels: tuple[AnnotatorLabel, ...] = ()
-    skipped: int = 0
-
-
-class QueueCounts(NamedTuple):
-    """How far one annotator is: what the queue holds in all, what is left, of that skipped, and what can be undone.
-
-    Attributes:
-        undoable: Deeds that can be taken back.
-        last: The event of the last of them; None when there is none.
-    """
-
-    total: int
-    left: int
-    skipped: int
-    undoable: int
-    last: int | None = None
-
-
-class AnnotatorCounts(NamedTuple):
-    """What one annotator has done: verdicts by kind and known answers given."""
-
-    annotator: str
-    name: str
-    right: int
-    wrong: int
-    unsure: int
-    golds: int
-
-
-class ReadAnswer(NamedTuple):
-    """What the grader read in the answers to a question, and how many say so."""
-
-    extracted: str | None
-    answers: int
 
 
 class LabelQueue:
@@ -214,7 +133,7 @@ class LabelQueue:
         verdict = labels.c.kind == "verdict"
         sums = [count(and_(verdict, labels.c.value == v)) for v in ("right", "wrong", "unsure")]
         statement = (
-            select(annotators.c.id, annotators.c.name, *sums, count(labels.c.kind == "gold"))
+            select(annotators.c.id, annotators.c.name, *sums, *(count(labels.c.kind == k) for k in ("gold", "mark")))
             .select_from(annotators.outerjoin(labels, labels.c.holder == annotators.c.id))
             .group_by(annotators.c.id, annotators.c.name)
             .order_by(annotators.c.name)
@@ -224,8 +143,11 @@ class LabelQueue:
 
     def verdicts(self) -> dict[str, dict[str, str]]:
         """What every annotator decided: right or wrong, by answer, for each annotator. Settled labels are nobody's."""
+        return self._all("verdict")
+
+    def _all(self, kind: LabelKind) -> dict[str, dict[str, str]]:
         statement = select(labels.c.holder, labels.c.target, labels.c.value).where(
-            labels.c.kind == "verdict", labels.c.holder != SETTLED, labels.c.target != labels.c.question_key
+            labels.c.kind == kind, labels.c.holder != SETTLED, labels.c.target != labels.c.question_key
         )
         found: dict[str, dict[str, str]] = {}
         with self._store.reading() as connection:
@@ -272,14 +194,17 @@ class LabelQueue:
         return found
 
     def stored_keys(self, answer_keys: Iterable[str]) -> dict[str, str]:
-        """Those of these answers that are stored, with the keys of their questions."""
+        """Those of these answers, or of what marks are about, that are stored; with the keys of their questions."""
         found: dict[str, str] = {}
-        wanted = sorted(set(answer_keys))
+        by_answer: dict[str, list[str]] = {}
+        for target in answer_keys:
+            by_answer.setdefault(marked_answer(target), []).append(target)
+        wanted = sorted(by_answer)
         with self._store.reading() as connection:
             for start in range(0, len(wanted), 500):
                 part = _item.answer_key.in_(wanted[start : start + 500])
                 rows = connection.execute(select(_item.answer_key, _item.question_key).where(part).distinct())
-                found |= {row[0]: row[1] for row in rows}
+                found |= {target: row[1] for row in rows for target in by_answer[row[0]]}
         return found
 
     def golds_said(self, question_keys: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -289,6 +214,14 @@ class LabelQueue:
     def verdicts_said(self, answer_keys: Iterable[str]) -> dict[str, dict[str, str]]:
         """Verdicts that people gave on these answers, by annotator; "" is a settled one."""
         return self._labelled("verdict", answer_keys)
+
+    def marks_said(self, targets: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Sentences that people marked, for these `mark_target`s, by annotator; "" is a settled one."""
+        return self._labelled("mark", targets)
+
+    def marks(self) -> dict[str, dict[str, str]]:
+        """What every annotator marked: the number of the sentence by target. Settled marks are nobody's."""
+        return self._all("mark")
 
     def _labelled(self, kind: LabelKind, targets: Iterable[str]) -> dict[str, dict[str, str]]:
         found: dict[str, dict[str, str]] = {}
@@ -409,7 +342,7 @@ def _questions(annotator: str, wanted: QueueFilter) -> Select[Any]:
 
 def _disagreements() -> Select[Any]:
     """Targets about which people who decided say different things, and which nobody has settled."""
-    decided = or_(labels.c.kind == "gold", and_(labels.c.kind == "verdict", labels.c.value.in_(_DECIDED)))
+    decided = or_(labels.c.kind.in_(("gold", "mark")), and_(labels.c.kind == "verdict", labels.c.value.in_(_DECIDED)))
     settled = select(labels.c.target).where(labels.c.holder == SETTLED)
     of_seen = labels.c.question_key.in_(select(_item.question_key).where(_seen()))
     spot = func.min(labels.c.event_id).label("spot")
@@ -439,8 +372,7 @@ def _claim(connection: Connection, annotator: str, key: str | None) -> None:
 def _target(connection: Connection, key: str | None, annotator: str, kind: QueueKind) -> LabelTarget | None:
     if key is None:
         return None
-    of_answer = select(label_items).where(_item.answer_key == key).order_by(_item.call_id).limit(1)
-    item = connection.execute(of_answer).mappings().first()
+    item = _stored(connection, key)
     question_key = str(item["question_key"]) if item is not None else key
     row = connection.execute(select(label_questions).where(_question.key == question_key)).mappings().first()
     if row is None:
@@ -453,7 +385,8 @@ def _target(connection: Connection, key: str | None, annotator: str, kind: Queue
     if item is None:
         return found
     call = connection.execute(select(calls).where(calls.c.id == item["call_id"])).mappings().one()
-    copies = connection.execute(select(func.count()).select_from(label_items).where(_item.answer_key == key))
+    same = _item.answer_key == item["answer_key"]
+    copies = connection.execute(select(func.count()).select_from(label_items).where(same))
     return replace(
         found,
         call=records.call_record(dict(call)),
@@ -463,6 +396,16 @@ def _target(connection: Connection, key: str | None, annotator: str, kind: Queue
         outcome=Outcome(item["outcome"]),
         copies=copies.scalar_one(),
     )
+
+
+def _stored(connection: Connection, key: str) -> Any:
+    """The first stored answer that a target is about; for a mark, with the very thought that was marked."""
+    of_answer = select(label_items).where(_item.answer_key == marked_answer(key)).order_by(_item.call_id)
+    if not key.startswith(MARK):
+        return connection.execute(of_answer.limit(1)).mappings().first()
+    thoughts = of_answer.add_columns(calls.c.reasoning_text).join(calls, calls.c.id == _item.call_id)
+    found = connection.execute(thoughts).mappings()
+    return next((row for row in found if mark_target(row["answer_key"], row["reasoning_text"]) == key), None)
 
 
 def _skipped(connection: Connection, key: str, annotator: str, kind: QueueKind) -> int:
@@ -475,7 +418,7 @@ def _labels_of(connection: Connection, key: str) -> tuple[AnnotatorLabel, ...]:
     rows = connection.execute(
         select(annotators.c.name, labels.c.value)
         .select_from(labels.outerjoin(annotators, annotators.c.id == labels.c.holder))
-        .where(labels.c.target == key, labels.c.kind.in_(("verdict", "gold")))
+        .where(labels.c.target == key, labels.c.kind.in_(("verdict", "gold", "mark")))
         .order_by(annotators.c.name)
     )
     return tuple(AnnotatorLabel(row[0], row[1]) for row in rows)

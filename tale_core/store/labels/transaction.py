@@ -5,6 +5,7 @@ Used by `tale_core.store.labels.store`. It grades nothing and opens no transacti
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from tale_core.errors import InputError
 from tale_core.i18n import t
 from tale_core.store import queries, records
 from tale_core.store.labels.index import question_of
+from tale_core.store.labels.keys import marked_answer
 from tale_core.store.labels.tables import label_claims, label_events, label_items, label_questions, labels
 from tale_core.store.labels.types import (
     MAX_GOLD,
@@ -37,6 +39,7 @@ from tale_core.types import REFUSAL, Outcome
 
 _VERDICTS = {"right": Outcome.CORRECT, "wrong": Outcome.WRONG}
 _CHUNK = 500
+_NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 K = TypeVar("K", str, int)
 
 
@@ -80,11 +83,15 @@ class LabelWork:
 
     def _check(self, change: Change) -> None:
         known = label_questions.c.key if change.target == change.question_key else label_items.c.answer_key
-        table = label_questions if change.target == change.question_key else label_items
-        if self._db.execute(select(known).select_from(table).where(known == change.target).limit(1)).first() is None:
+        here = known == marked_answer(change.target)
+        if self._db.execute(select(known).where(here).limit(1)).first() is None:
             raise no_target(change.target)
         if change.kind == "verdict" and change.value not in ("right", "wrong", "unsure"):
             raise InputError(t("There is no verdict {value!r}.", value=change.value), t("Say right, wrong or unsure."))
+        if change.kind == "mark" and not _NUMBER.fullmatch(change.value or ""):
+            raise InputError(
+                t("There is no sentence {value!r}.", value=change.value), t("Give its number, counted from 1.")
+            )
         if change.kind == "gold" and not (change.value and change.value.strip() and len(change.value) <= MAX_GOLD):
             raise InputError(
                 t("A known answer is missing or too long."),

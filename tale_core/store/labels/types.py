@@ -11,11 +11,14 @@ from typing import Any, Literal, NamedTuple
 
 from tale_core.errors import NotFoundError
 from tale_core.i18n import t
-from tale_core.types import Question, SessionRecord
+from tale_core.store.labels.keys import MARK, mark_target
+from tale_core.types import CallRecord, Outcome, Question, SessionRecord
 
-LabelKind = Literal["verdict", "gold", "skip"]
+LabelKind = Literal["verdict", "gold", "mark", "skip"]
 LabelAction = Literal["set", "import", "settle", "undo"]
 Verdict = Literal["right", "wrong", "unsure"]
+QueueKind = Literal["answers", "questions", "settle"]
+AnswerGroup = Literal["doubtful", "disagree", "all"]
 SETTLED = ""
 """The holder of a settled label; no annotator has this name."""
 MAX_NAME = 60
@@ -27,9 +30,10 @@ class Change:
     """One thing that somebody says.
 
     Attributes:
-        kind: "verdict" on an answer (or "unsure" about a question), "gold" for a question, "skip" for now.
-        target: The answer's key, or the question's for its known answer.
-        value: "right", "wrong", "unsure", or the known answer; None for a skip.
+        kind: "verdict" on an answer (or "unsure" about a question), "gold" for a question, "mark" for the sentence at
+            which an answer is settled, "skip" for now.
+        target: The answer's key, `mark_target` of it for a mark, or the question's key for its known answer.
+        value: "right", "wrong", "unsure", the known answer, or the number of the sentence from 1; None for a skip.
         settle: It decides a disagreement, and wins over what everybody said.
         replace: An earlier label of this person is changed; else it stands and the change is ignored, so that the
             second press of a key, or a tab that is behind, does nothing.
@@ -164,3 +168,106 @@ def resolved(said: Mapping[str, str]) -> str | None:
 def passing(annotator: str) -> str:
     """The holder of "not now" about a disagreement: beside what this person said. No name begins with a space."""
     return f" {annotator}"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFilter:
+    """Which queue.
+
+    Attributes:
+        kind: Answers to judge, questions without a known answer, or disagreements to settle.
+        which: Of the answers: where the grader is unsure (it read nothing, fell back to the last number or took free
+            text, or could not compare), where the answers to a question disagree, or all.
+        models: Empty for all; likewise `outcomes` (as the grader saw them) and `topics`.
+        overlap: How many people decide each answer; 0: everybody labels everything.
+    """
+
+    kind: QueueKind = "answers"
+    which: AnswerGroup = "doubtful"
+    models: tuple[str, ...] = ()
+    outcomes: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+    overlap: int = 1
+
+
+class AnnotatorLabel(NamedTuple):
+    """What one person says about a target; `name` is None for a settled label."""
+
+    name: str | None
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTarget:
+    """What is in front of an annotator.
+
+    Attributes:
+        question: With the answer that counts as known: `gold` if people gave one, else the one it came with.
+        call: One of the stored answers with this text; None for a question.
+        strategy: What asked for that answer; "" for a question.
+        extracted: What the grader read.
+        outcome: The grader's, against the known answer that counts.
+        copies: Stored answers with the very same text.
+        labels: What everybody says; empty but for disagreements.
+        skipped: The event by which this annotator skipped it; 0 where it was not skipped.
+    """
+
+    key: str
+    kind: QueueKind
+    question_key: str
+    question: Question
+    gold: str | None
+    call: CallRecord | None = None
+    strategy: str = ""
+    extracted: str | None = None
+    extracted_by: str | None = None
+    outcome: Outcome | None = None
+    copies: int = 0
+    labels: tuple[AnnotatorLabel, ...] = ()
+    skipped: int = 0
+
+    @property
+    def of_mark(self) -> bool:
+        """It is about the sentence at which the answer is settled, which people marked differently."""
+        return self.key.startswith(MARK)
+
+    @property
+    def mark_key(self) -> str:
+        """What a mark on this answer is about; "" without an answer."""
+        if self.of_mark or self.call is None:
+            return self.key if self.of_mark else ""
+        return mark_target(self.key, self.call.reasoning_text)
+
+
+class QueueCounts(NamedTuple):
+    """How far one annotator is: what the queue holds in all, what is left, of that skipped, and what can be undone.
+
+    Attributes:
+        undoable: Deeds that can be taken back.
+        last: The event of the last of them; None when there is none.
+    """
+
+    total: int
+    left: int
+    skipped: int
+    undoable: int
+    last: int | None = None
+
+
+class AnnotatorCounts(NamedTuple):
+    """What one annotator has done: verdicts by kind, known answers given and sentences marked."""
+
+    annotator: str
+    name: str
+    right: int
+    wrong: int
+    unsure: int
+    golds: int
+    marks: int
+
+
+class ReadAnswer(NamedTuple):
+    """What the grader read in the answers to a question, and how many say so."""
+
+    extracted: str | None
+    answers: int

@@ -1,0 +1,122 @@
+"""An endpoint whose answers come at planted speeds, token by token, and which notes when it sent each of them.
+
+    with PacedEndpoint({question: Race(vanilla=Lane(40), budgeted=Lane(8))}) as paced:
+        ... base_url=paced.base_url, model=PACED ...
+        paced.sent(question, "vanilla", time.time())
+
+What a lane waits for is an event of the test's and not a time, so that a slow machine tells the same story.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tests.support.bad_endpoint import Answering, BadEndpoint, Stream
+
+PACED = "paced"
+WORD = " word"
+LaneName = Literal["estimate", "vanilla", "budgeted"]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One answer.
+
+    Attributes:
+        tokens: How many it has, each a piece of its own; the last one is `end`.
+        every_s: Seconds between two of them.
+        end: What it ends in.
+        hold_at: After so many it stands still until its gate is opened (`PacedEndpoint.open`).
+        fails: After its last token the connection breaks.
+    """
+
+    tokens: int = 20
+    every_s: float = 0.03
+    end: str = "[[42]]"
+    hold_at: int | None = None
+    fails: bool = False
+
+
+@dataclass(frozen=True)
+class Race:
+    """The answers to one question.
+
+    Attributes:
+        one_stream: The endpoint writes one answer at a time: the others wait unanswered.
+    """
+
+    vanilla: Lane = field(default_factory=Lane)
+    budgeted: Lane = field(default_factory=Lane)
+    estimate: Lane = field(default_factory=lambda: Lane(2, end="Budget: [[60]]"))
+    one_stream: bool = False
+
+
+class PacedEndpoint(BadEndpoint):
+    """The server; it answers the questions of `races` and knows the answer's role by its prompt."""
+
+    def __init__(self, races: Mapping[str, Race]) -> None:
+        super().__init__()
+        self.behaviours = {PACED: self._behave}
+        self.models = [PACED]
+        self._races = races
+        self._times: dict[tuple[str, LaneName], list[float]] = defaultdict(list)
+        self._ended: dict[tuple[str, LaneName], float] = {}
+        self._asked: dict[tuple[str, LaneName], float] = {}
+        self._gates: dict[tuple[str, LaneName], threading.Event] = defaultdict(threading.Event)
+        self._stream = threading.Lock()
+
+    def open(self, question: str, lane: LaneName) -> None:
+        """Let a lane that stands still go on."""
+        self._gates[question, lane].set()
+
+    def asked_at(self, question: str, lane: LaneName) -> float:
+        """When it was asked for, in seconds since 1970."""
+        return self._asked[question, lane]
+
+    def ended_at(self, question: str, lane: LaneName) -> float | None:
+        """When its end was sent, likewise; None before."""
+        return self._ended.get((question, lane))
+
+    def sent(self, question: str, lane: LaneName, until: float) -> int:
+        """Tokens sent by then; each is noted before it goes out, so that nobody can have seen more."""
+        return sum(sent <= until for sent in self._times[question, lane])
+
+    def _behave(self, handler: Answering, body: dict[str, Any]) -> None:
+        prompt = body["messages"][-1]["content"]
+        question = next(q for q in self._races if q in prompt)
+        race = self._races[question]
+        if "estimate the minimum" in prompt:
+            name: LaneName = "estimate"
+        else:
+            name = "budgeted" if "less than" in prompt else "vanilla"
+        self._asked[question, name] = time.time()
+        with self._stream if race.one_stream else nullcontext(), handler.stream() as stream:
+            self._write(question, name, getattr(race, name), stream)
+
+    def _write(self, question: str, name: LaneName, lane: Lane, stream: Stream) -> None:
+        place = question, name
+        stream.chunk(role="assistant", content="")
+        for n in range(1, lane.tokens + 1):
+            self._times[place].append(time.time())
+            stream.chunk(content=lane.end if n == lane.tokens and not lane.fails else WORD)
+            if n == lane.hold_at:
+                self._hold(place, stream.handler)
+            elif self.stopping.wait(lane.every_s):
+                break
+        self._ended[place] = time.time()
+        if lane.fails:
+            stream.handler.close_connection = True
+            return
+        stream.chunk(finish="stop")
+        stream.usage({"prompt_tokens": 20, "completion_tokens": lane.tokens, "total_tokens": 20 + lane.tokens})
+        stream.done()
+
+    def _hold(self, place: tuple[str, LaneName], handler: Answering) -> None:
+        while not self._gates[place].is_set() and not self.stopping.is_set():
+            handler.wait(0.05)
