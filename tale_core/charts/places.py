@@ -18,6 +18,8 @@ PANEL = (260.0, 265.0)
 _LETTER, _LINE = 7.0, 17.0
 _WORDS_OVER_WORDS = 60.0
 """Covering words is as bad as covering so many pixels of a line."""
+_OUTSIDE = 8.0
+"""A pixel outside of the panel is cut off, which is worse than one that covers a line."""
 
 
 class Place(NamedTuple):
@@ -91,4 +93,4 @@ class Places:
         )
         lines = sum(box.left <= x <= box.right and box.low <= y <= box.high for x, y in self._points)
         outside = max(0.0, -box.left, box.right - PANEL[0]) + max(0.0, -box.low, box.high - PANEL[1])
-        return _WORDS_OVER_WORDS * words + lines + outside
+        return _WORDS_OVER_WORDS * words + lines + _OUTSIDE * outside
