@@ -13,6 +13,7 @@ and `from_stored` keep one in a text column or a file as `{"code": message, "val
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -90,6 +91,39 @@ def tn(one: str, many: str, n: int, /, **values: Any) -> str:
     return _said(many, one if n == 1 else many, {**values, "n": n})
 
 
+def number(value: float, form: str = "") -> str:
+    """A number as people read it: with a real minus sign, and without one where rounding leaves nothing.
+
+    Args:
+        value: Of any sign.
+        form: A format spec.
+    """
+    words = format(value, form)
+    if not words.startswith("-"):
+        return words
+    return words.replace("-", "−", 1) if re.search("[1-9∞infa]", words) else words[1:]
+
+
+class _Below:
+    """A number below zero in a sentence."""
+
+    def __init__(self, value: float) -> None:
+        self._value = value
+
+    def __format__(self, form: str) -> str:
+        return number(self._value, form)
+
+    def __repr__(self) -> str:
+        return repr(self._value)
+
+    __str__ = __repr__
+
+
+def _filled(message: str, values: dict[str, Any]) -> str:
+    below = {name: _Below(value) for name, value in values.items() if isinstance(value, int | float) and value < 0}
+    return message.format(**{**values, **below}) if values else message
+
+
 def again(text: Text) -> Text:
     """A sentence that `t` or `tn` made, in the reader's language now; anything else as it is."""
     if not isinstance(text, Sentence):
@@ -137,7 +171,7 @@ def _read(document: Any) -> Any:
 
 def _said(message: str, source: str, values: dict[str, Any]) -> Sentence:
     english = {name: in_english(value) for name, value in values.items()}
-    return _sentence(message, values, source.format(**english) if values else source)
+    return _sentence(message, values, _filled(source, english))
 
 
 def _sentence(message: str, values: dict[str, Any], english: str) -> Sentence:
@@ -146,7 +180,7 @@ def _sentence(message: str, values: dict[str, Any], english: str) -> Sentence:
     if known:
         # A value from a file need not suit its placeholder: English then.
         with suppress(ValueError, TypeError, LookupError, AttributeError, OverflowError):
-            text = known.format(**values) if values else known
+            text = _filled(known, values)
     sentence = Sentence(text)
     sentence.message, sentence.values, sentence.english = message, values, english
     return sentence

@@ -14,8 +14,12 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 from streamlit import file_util
 
+from tale_core.charts.theme import TITLE_ROOM
 from ui.access import SIGN_IN_KEY
 from ui.common.nav import PAGES
+
+LIFT = 14 - TITLE_ROOM
+"""Pixels by which a chart is drawn higher: a title of one line and what it is about are at least as high."""
 
 _WORDS = ("stSidebar", "stAlert", "stException")
 _SHOWN = (*(f'[data-testid="{name}"]' for name in _WORDS), f".st-key-{SIGN_IN_KEY}")
@@ -24,7 +28,16 @@ _WAITING = "[data-testid=stSkeleton]"
 _BELOW = f".stApp :has({_WAITING}) ~ *, .stApp {_WAITING} ~ * {{ visibility: hidden; }}"
 # The open tab is underlined in the primary colour; as small text that colour is too dark on a dark page (WCAG AA).
 _TAB = '.stTabs [role="tab"][aria-selected="true"] { color: inherit !important; }'
-_STYLE = f"<style>.stAppViewContainer{_NOTHING_YET} {{ visibility: hidden; }} {_BELOW} {_TAB}</style>"
+# Streamlit leaves six rem above a page, for a bar that this one does not have.
+_TOP = ".stApp .stMainBlockContainer { padding-top: 4rem; }"
+# A chart's title is text of the page, which breaks into lines by itself; it lies over the room that the chart keeps for
+# the title of the picture that it is saved as (`tale_core.charts.theme.layout`).
+_TITLED = "[class*=st-key-titled_]"
+_CHART = (
+    f"{_TITLED} .g-gtitle {{ display: none; }} {_TITLED} > :has(.stPlotlyChart) {{ margin-top: {LIFT}px; }} "
+    f"{_TITLED} .stMarkdown {{ position: relative; z-index: 1; pointer-events: none; padding-right: 2.5rem; }}"
+)
+_STYLE = f"<style>.stAppViewContainer{_NOTHING_YET} {{ visibility: hidden; }} {_BELOW} {_TOP} {_CHART} {_TAB}</style>"
 
 
 def routes() -> list[Route]:

@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from tale_core.charts.text import plain, shortened
 from tale_core.elasticity.engine import SweepPoint, SweepResult
 from tale_core.elasticity.view import SweepView
 from tale_core.i18n import t
 
-SUBTITLE_LETTERS = 46
 MOST_OVERLAYS = 4
 
 
@@ -112,7 +110,7 @@ def ticks(low: float, high: float) -> dict[str, Any]:
 
 def subtitle(view: SweepView) -> str:
     """Whom and what was asked: a saved picture has nothing else to say it."""
-    return plain(shortened(f"{view.model} · {view.question.text}", SUBTITLE_LETTERS, placeholder=" …"))
+    return f"{view.model} · {view.question.text}"
 
 
 def how_many(main: Curve) -> str:

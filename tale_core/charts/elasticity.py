@@ -25,11 +25,10 @@ from tale_core.charts.curves import (
 )
 from tale_core.charts.levels import levels_chart
 from tale_core.charts.places import Place, Places
-from tale_core.charts.text import plain, shortened, wrapped
+from tale_core.charts.text import plain, shortened
 from tale_core.charts.theme import (
     DARK,
     LIGHT,
-    TITLE_LETTERS,
     TOKEN_TICKS,
     Palette,
     axis,
@@ -345,7 +344,7 @@ class _Drawing:
                 title_text=t("Right") if legend else how_many(main), row=2, col=1,
             )  # fmt: skip
         layout(
-            self._figure, wrapped(plain(words.headline(main.view)), TITLE_LETTERS), subtitle(main.view), colors,
+            self._figure, words.headline(main.view), subtitle(main.view), colors,
             height=HEIGHT + (70 if legend else 0), showlegend=legend,
             legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.16, "yanchor": "top", "font": {"size": 13}},
         )  # fmt: skip

@@ -6,15 +6,15 @@ The front is a solid line, since dashes are requested budgets everywhere. It dra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tale_core.charts.curves import OVERLAYS, with_alpha
-from tale_core.charts.text import plain, shortened, wrapped
+from tale_core.charts.text import plain, shortened
 from tale_core.charts.theme import (
     DARK,
     LIGHT,
-    TITLE_LETTERS,
     TOKEN_TICKS,
     Palette,
     axis,
@@ -25,13 +25,13 @@ from tale_core.experiments import text as words
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.table import StrategyRow
 from tale_core.i18n import t
-from tale_core.strategies import Family, kind_of
+from tale_core.strategies import Family, kind_of, title_of
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 HEIGHT = 440
-LABEL_LETTERS = 22
+LABEL_LETTERS = 28
 _WIDE, _HIGH = 300.0, 300.0
 """Pixels of the plot on a phone: labels that keep clear of each other there do so everywhere."""
 _LETTER, _LINE = 7.2, 17.0
@@ -49,10 +49,16 @@ class Place(NamedTuple):
     dy: int
 
 
-_PLACES = (
-    Place("left", "bottom", 7, 5), Place("left", "top", 7, -5), Place("right", "bottom", -7, 5),
-    Place("right", "top", -7, -5), Place("center", "bottom", 0, 22), Place("center", "top", 0, -22),
-)  # fmt: skip
+_SIDES: tuple[tuple[Literal["left", "right", "center"], int], ...] = (("left", 7), ("right", -7), ("center", 0))
+_EDGES: tuple[tuple[Literal["bottom", "top"], int], ...] = (("bottom", 1), ("top", -1))
+_PLACES = tuple(
+    Place(side, edge, dx, sign * dy)
+    for dy in (5, 22, 40)
+    for side, dx in _SIDES
+    for edge, sign in _EDGES
+    if side != "center" or dy > 5
+)
+"""The nearest first."""
 
 
 def family(strategy: str) -> Family:
@@ -70,8 +76,8 @@ def color_of(strategy: str, colors: Palette) -> str:
     return named.get(family(strategy), brief)
 
 
-def tradeoff(found: ExperimentResults, *, colors: Palette = LIGHT, named: Callable[[str], str] = str) -> Figure | None:
-    """The chart; None while no strategy has both a graded answer and a count of tokens. `named` gives their names."""
+def tradeoff(found: ExperimentResults, *, colors: Palette = LIGHT) -> Figure | None:
+    """The chart; None while no strategy has both a graded answer and a count of tokens."""
     rows = [row for row in found.rows if row.output_tokens and row.accuracy]
     if not rows:
         return None
@@ -79,11 +85,11 @@ def tradeoff(found: ExperimentResults, *, colors: Palette = LIGHT, named: Callab
     right = 1.12 * max(row.output_tokens.high for row in rows if row.output_tokens) or 1.0
     _front(figure, rows, right, colors)
     for row in rows:
-        _mark(figure, row, color_of(row.strategy, colors), named)
-    for row, place in zip(rows, places(rows, right, named), strict=True):
+        _mark(figure, row, color_of(row.strategy, colors))
+    for row, place in zip(rows, places(rows, right), strict=True):
         assert row.output_tokens and row.accuracy
         figure.add_annotation(
-            text=plain(shortened(named(row.strategy), LABEL_LETTERS)), showarrow=False,
+            text=plain(shortened(title_of(row.strategy), LABEL_LETTERS)), showarrow=False,
             x=row.output_tokens.mean, y=row.accuracy.mean, xanchor=place.xanchor, yanchor=place.yanchor,
             xshift=place.dx, yshift=place.dy, font={"size": 13, "color": color_of(row.strategy, colors)},
         )  # fmt: skip
@@ -92,12 +98,7 @@ def tradeoff(found: ExperimentResults, *, colors: Palette = LIGHT, named: Callab
 
 
 def _front(figure: Figure, rows: Sequence[StrategyRow], right: float, colors: Palette) -> None:
-    best = sorted(
-        (row.output_tokens.mean, row.accuracy.mean)
-        for row in rows
-        if row.pareto_output and row.output_tokens and row.accuracy
-    )
-    if not best:
+    if not (best := _front_of(rows)):
         return
     line = {"color": with_alpha(colors.text, 0.35), "width": 2, "shape": "hv"}
     figure.add_trace(
@@ -108,20 +109,29 @@ def _front(figure: Figure, rows: Sequence[StrategyRow], right: float, colors: Pa
     )  # fmt: skip
 
 
-def _mark(figure: Figure, row: StrategyRow, color: str, named: Callable[[str], str]) -> None:
+def _front_of(rows: Sequence[StrategyRow]) -> list[tuple[float, float]]:
+    """Tokens and right answers of what nothing else beats, the cheapest first."""
+    return sorted(
+        (row.output_tokens.mean, row.accuracy.mean)
+        for row in rows
+        if row.pareto_output and row.output_tokens and row.accuracy
+    )
+
+
+def _mark(figure: Figure, row: StrategyRow, color: str) -> None:
     tokens, right = row.output_tokens, row.accuracy
     assert tokens and right
     bar = {"type": "data", "symmetric": False, "thickness": 1.6, "width": 3, "color": with_alpha(color, 0.65)}
     message = t(
         "{strategy}: {tokens:,.1f} output tokens, {share} of {n:,} right",
-        strategy=named(row.strategy),
+        strategy=title_of(row.strategy),
         tokens=tokens.mean,
         share=words.percent(right.mean),
         n=row.graded,
     )
     figure.add_trace(
         graph_objects().Scatter(
-            x=[tokens.mean], y=[right.mean], mode="markers", name=plain(named(row.strategy)), showlegend=False,
+            x=[tokens.mean], y=[right.mean], mode="markers", name=plain(title_of(row.strategy)), showlegend=False,
             marker={"color": color, "size": 12, "symbol": _SYMBOLS[family(row.strategy)]},
             error_x={**bar, "array": [tokens.high - tokens.mean], "arrayminus": [tokens.mean - tokens.low]},
             error_y={**bar, "array": [right.high - right.mean], "arrayminus": [right.mean - right.low]},
@@ -130,17 +140,24 @@ def _mark(figure: Figure, row: StrategyRow, color: str, named: Callable[[str], s
     )  # fmt: skip
 
 
-def places(rows: Sequence[StrategyRow], right: float, named: Callable[[str], str] = str) -> list[Place]:
-    """For each mark a side on which its name lies clear of other names, of marks and of the chart's edge."""
+def places(rows: Sequence[StrategyRow], right: float) -> list[Place]:
+    """For each mark a side on which its name lies clear of other names, of marks, lines and the chart's edge."""
     points = [
         (row.output_tokens.mean / right * _WIDE, row.accuracy.mean * _HIGH)
         for row in rows
         if row.output_tokens and row.accuracy
     ]
     taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in points]
+    for row, (x, y) in zip(rows, points, strict=True):
+        assert row.output_tokens and row.accuracy
+        taken.append((row.output_tokens.low / right * _WIDE, y - 2, row.output_tokens.high / right * _WIDE, y + 2))
+        taken.append((x - 2, row.accuracy.low * _HIGH, x + 2, row.accuracy.high * _HIGH))
+    front = [*_front_of(rows), (right, max((y for _, y in _front_of(rows)), default=0.0))]
+    for (x, y), (after, above) in pairwise((x / right * _WIDE, y * _HIGH) for x, y in front):
+        taken += [(x, y - 2, after, y + 2), (after - 2, y, after + 2, above)]
     chosen: list[Place] = []
     for row, (x, y) in zip(rows, points, strict=True):
-        width = min(len(named(row.strategy)), LABEL_LETTERS) * _LETTER
+        width = min(len(title_of(row.strategy)), LABEL_LETTERS) * _LETTER
         boxes = [box_of(place, x, y, width) for place in _PLACES]
         costs = [overlap(box, taken) + 10 * _outside(box) for box in boxes]
         best = min(range(len(_PLACES)), key=costs.__getitem__)
@@ -172,8 +189,7 @@ def _outside(box: Box) -> float:
 
 
 def _layout(figure: Figure, found: ExperimentResults, right: float, colors: Palette) -> None:
-    lines = wrapped(plain(words.headline(found)), TITLE_LETTERS)
-    about = shortened(f"{found.model} · {found.dataset}, n = {found.questions:,}", 46, placeholder=" …")
+    about = f"{found.model} · {found.dataset}, n = {found.questions:,}"
     style = axis(colors)
     named = t("Output tokens a question")
     figure.update_xaxes(range=[0, right], nticks=6, tickformat=TOKEN_TICKS, title_text=named, **style)
@@ -181,4 +197,4 @@ def _layout(figure: Figure, found: ExperimentResults, right: float, colors: Pale
         range=[-0.05, 1.08], tickvals=[0, 0.25, 0.5, 0.75, 1], ticktext=["0 %", "25 %", "50 %", "75 %", "100 %"],
         title_text=t("Right"), **style,
     )  # fmt: skip
-    layout(figure, lines, plain(about), colors, height=HEIGHT, left=66)
+    layout(figure, words.headline(found), about, colors, height=HEIGHT, left=66)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tale_core.charts.curves import Curve as Sweep
 from tale_core.charts.curves import how_many, subtitle, with_alpha
-from tale_core.charts.text import plain, wrapped
-from tale_core.charts.theme import LIGHT, TITLE_LETTERS, TOKEN_TICKS, Palette, axis, graph_objects, layout
+from tale_core.charts.theme import LIGHT, TOKEN_TICKS, Palette, axis, graph_objects, layout
 from tale_core.elasticity import text as words
 from tale_core.elasticity.engine import SweepPoint
 from tale_core.elasticity.view import SweepView
@@ -134,7 +133,7 @@ def _layout(figure: Figure, sweep: Sweep, points: Sequence[SweepPoint], colors: 
         )  # fmt: skip
     figure.update_layout(barmode="stack")
     layout(
-        figure, wrapped(plain(words.headline(sweep.view)), TITLE_LETTERS), subtitle(sweep.view), colors,
+        figure, words.headline(sweep.view), subtitle(sweep.view), colors,
         height=HEIGHT + 40, showlegend=True,
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.16, "yanchor": "top", "font": {"size": 13}},
     )  # fmt: skip

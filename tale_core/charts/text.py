@@ -57,3 +57,8 @@ def shortened(text: str, letters: int, *, placeholder: str = "…") -> str:
 def plain(text: str) -> str:
     """Text for plotly, which reads a little HTML, and TeX between dollar signs."""
     return html.escape(sanitize(text), quote=False).replace("$", "$\u2060")
+
+
+def unescaped(text: str) -> str:
+    """The text that `plain` was given."""
+    return html.unescape(text.replace("$\u2060", "$"))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tale_core.calls.outcomes import OUTCOMES
+from tale_core.charts.text import plain, shortened, wrapped
 from tale_core.types import Outcome
 
 if TYPE_CHECKING:
@@ -38,8 +39,13 @@ FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'Noto Sans CJK SC', s
 """That of the pages: a chart asks for it by itself."""
 TOKEN_TICKS = ",~f"
 """How an axis of tokens writes its numbers: steps below one are written out, for rounding would say a number twice."""
-TITLE_LETTERS = 34
-"""Letters of a line of the title: what fits on a phone. The server does not know how wide the chart will be."""
+SAVED_WIDTH = 1000
+"""Pixels of a chart that is saved as a picture, whatever screen it was on."""
+TITLE_LETTERS = 100
+"""Letters of a line of the title: what fits into a saved picture."""
+TITLE_ROOM = 58
+"""Pixels above the plot for a title of no line, with what it is about below it."""
+TITLE_LINE = 20
 
 
 def graph_objects() -> Any:
@@ -61,28 +67,35 @@ def axis(colors: Palette) -> dict[str, Any]:
 
 
 def layout(
-    figure: Figure, title: Sequence[str], about: str, colors: Palette, *, height: int, left: int = 64, **more: Any
+    figure: Figure, title: str, about: str, colors: Palette, *, height: int, left: int = 64, **more: Any
 ) -> None:
     """The layout of a chart that can be saved as a picture, which has nothing else to say what it shows.
 
+    Plotly breaks no title into lines, and nobody knows here how wide the chart will be. So a page draws the title
+    itself, above the chart, as text that fills the width there is (`meta` keeps it for that); the picture that is
+    saved is always as wide, and has it inside.
+
     Args:
         figure: To be laid out.
-        title: What it shows, in lines.
+        title: What it shows.
         about: Whom and what was asked.
         colors: Of the theme to draw it in.
         height: In pixels.
         left: Room for the words of the vertical axis, in pixels.
         more: Whatever else plotly's layout takes.
     """
+    about = shortened(about, TITLE_LETTERS, placeholder=" …")
+    lines = [plain(line) for line in wrapped(title, TITLE_LETTERS)]
     figure.update_layout(
         template="none",
         height=height,
+        meta={"title": plain(title), "about": plain(about)},
         title={
-            "text": "<br>".join(title), "x": 0, "xref": "container", "xanchor": "left", "y": 1, "yanchor": "top",
+            "text": "<br>".join(lines), "x": 0, "xref": "container", "xanchor": "left", "y": 1, "yanchor": "top",
             "font": {"size": 16, "weight": 600, "color": colors.text}, "pad": {"l": 4, "t": 24},
-            "subtitle": {"text": about, "font": {"size": 13, "color": colors.vanilla}},
+            "subtitle": {"text": plain(about), "font": {"size": 13, "color": colors.vanilla}},
         },
-        margin={"l": left, "r": 12, "t": 58 + 20 * len(title), "b": 54},
+        margin={"l": left, "r": 12, "t": TITLE_ROOM + TITLE_LINE * len(lines), "b": 54},
         font={"family": FONT, "color": colors.text, "size": 13},
         # Not see-through: the saved picture has to be legible on any page.
         paper_bgcolor=colors.page,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tale_core.charts.text import plain, wrapped
-from tale_core.charts.theme import LIGHT, TITLE_LETTERS, Palette, axis, graph_objects, layout
+from tale_core.charts.text import plain
+from tale_core.charts.theme import LIGHT, Palette, axis, graph_objects, layout
 from tale_core.i18n import t
 from tale_core.proxy.figures import Finding
 from tale_core.stats import Interval
+from tale_core.strategies import title_of
 from tale_core.types import Outcome
 
 if TYPE_CHECKING:
@@ -36,9 +37,10 @@ def traffic_chart(found: Sequence[Finding], *, colors: Palette = LIGHT) -> Figur
     ):
         _marks(figure, col, rows, intervals, color)
     for row, one in zip(rows, shown, strict=True):  # Above its marks: beside them it would take half of a phone.
+        said = plain(f"{one.model[:NAME_LETTERS]} · {title_of(one.strategy)}")
         figure.add_annotation(
-            text=plain(f"{one.model[:NAME_LETTERS]} · {one.strategy}"), x=0, xref="paper", xanchor="left", y=row,
-            yref="y", yanchor="bottom", yshift=9, showarrow=False, font={"color": colors.text, "size": 12},
+            text=said, x=0, xref="paper", xanchor="left", y=row, yref="y",
+            yanchor="bottom", yshift=9, showarrow=False, font={"color": colors.text, "size": 12},
         )  # fmt: skip
     look = axis(colors)
     for col, title in enumerate(titles, 1):
@@ -60,12 +62,11 @@ def traffic_chart(found: Sequence[Finding], *, colors: Palette = LIGHT) -> Figur
     return figure
 
 
-def _title(best: Finding) -> list[str]:
+def _title(best: Finding) -> str:
     if best.saving is None:
-        return [t("Too few questions for a figure")]
-    said = t("{model}, {change}: {share:.0%} of output tokens saved", model=best.model[:24], change=best.strategy,
-             share=best.saving.mean)  # fmt: skip
-    return [plain(line) for line in wrapped(said, TITLE_LETTERS)]
+        return t("Too few questions for a figure")
+    return t("{model}, {change}: {share:.0%} of output tokens saved", model=best.model[:24],
+             change=title_of(best.strategy), share=best.saving.mean)  # fmt: skip
 
 
 def _marks(figure: Figure, col: int, rows: Sequence[int], intervals: Sequence[Interval | None], color: str) -> None:

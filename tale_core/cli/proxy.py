@@ -148,6 +148,7 @@ def run_replay(args: argparse.Namespace) -> int:
     from tale_core.proxy.report import finding_document
     from tale_core.proxy.wish import allowances
     from tale_core.store import TrafficStore, open_store
+    from tale_core.strategies import title_of
 
     log, allowed = read_log(args.file), allowances(args.allow)
     found = summary(log, allowed)
@@ -165,7 +166,7 @@ def run_replay(args: argparse.Namespace) -> int:
         say(f"{one['model']}: {one['requests']:,} requests, {one['tokens']:,} output tokens; "
             f"{one['changeable']:,} requests with {one['changeable_tokens']:,} of them may be changed.")  # fmt: skip
     for one in found.get("changes", ()):
-        say(f"  {one['model']}, {one['strategy']}: {one['sentence']} {one['advice']}")
+        say(f"  {one['model']}, {title_of(one['strategy'])}: {one['sentence']} {one['advice']}")
     return OK
 
 

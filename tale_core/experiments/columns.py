@@ -16,10 +16,10 @@ from tale_core.calls.outcomes import OUTCOMES, REFUSED, outcome_counts
 from tale_core.experiments.paper import PaperRow
 from tale_core.experiments.table import Change, Difference, StrategyRow
 from tale_core.experiments.text import percent
-from tale_core.i18n import N_, in_english, listed, t
+from tale_core.i18n import N_, in_english, listed, number, t
 from tale_core.stats import Interval
 from tale_core.store import UnitFigures
-from tale_core.strategies import tool_of
+from tale_core.strategies import title_of, tool_of
 from tale_core.types import Outcome, Question, SessionRecord
 
 NOTHING = "–"
@@ -110,7 +110,7 @@ def compared(rows: Sequence[StrategyRow]) -> list[Compared]:
 
 
 def _mean(interval: Interval | None) -> str:
-    return NOTHING if interval is None else f"{interval.mean:,.1f}"
+    return NOTHING if interval is None else number(interval.mean, ",.1f")
 
 
 def _ends(interval: Interval | None, factor: float, unit: str) -> str:
@@ -124,7 +124,12 @@ def _within(mean: str, interval: Interval | None, factor: float, unit: str) -> s
 
 
 def _plain(value: float | None, form: str) -> str:
-    return t("unknown") if value is None else f"{value:{form}}"
+    return t("unknown") if value is None else _said(value, form)
+
+
+def _said(value: float, form: str) -> str:
+    """A number, or where the form is one of per cent a share, as the pages write it."""
+    return number(value * 100, f"{form[:-1]}f") + " %" if form.endswith("%") else number(value, form)
 
 
 def _plain_mean(interval: Interval | None, form: str) -> str:
@@ -134,7 +139,7 @@ def _plain_mean(interval: Interval | None, form: str) -> str:
 def _plain_ends(interval: Interval | None, form: str) -> str:
     if interval is None:
         return ""
-    return t("{low} to {high}", low=f"{interval.low:{form}}", high=f"{interval.high:{form}}")
+    return t("{low} to {high}", low=_said(interval.low, form), high=_said(interval.high, form))
 
 
 def _of_planned(row: StrategyRow) -> str:
@@ -148,7 +153,7 @@ def _right(row: StrategyRow) -> str:
 
 
 def _plain_right(row: StrategyRow) -> str:
-    return "not graded" if row.accuracy is None else f"{row.accuracy.mean:.1%} of {row.graded}"
+    return "not graded" if row.accuracy is None else f"{percent(row.accuracy.mean)} of {row.graded}"
 
 
 def _output(row: StrategyRow) -> str:
@@ -202,8 +207,8 @@ def _only(where: tuple[Where, ...], title: str, say: Callable[[Row], str]) -> Co
 
 COLUMNS: tuple[Column[StrategyRow], ...] = (
     Column("strategy", lambda r: r.strategy, (
-        Shown(("key", "page", "compare"), N_("Strategy"), lambda r: r.strategy),
-        Shown(("report", "report outcomes", "terminal"), N_("strategy"), lambda r: r.strategy),
+        Shown(("key", "page", "compare"), N_("Strategy"), lambda r: title_of(r.strategy)),
+        Shown(("report", "report outcomes", "terminal"), N_("strategy"), lambda r: title_of(r.strategy)),
     )),
     Column("tool", _tool, (
         Shown(("page", "compare", "report", "terminal"), N_("Tool"), _shown_tool),
@@ -282,14 +287,14 @@ COLUMNS: tuple[Column[StrategyRow], ...] = (
 def _change(change: Change | None, factor: float) -> str:
     if change is None:
         return t("unknown")
-    mean, low, high = (f"{value * factor:+,.1f}" for value in (change.mean, change.low, change.high))
+    mean, low, high = (number(value * factor, "+,.1f") for value in (change.mean, change.low, change.high))
     return t("{mean} [{low} to {high}]", mean=mean, low=low, high=high)
 
 
 def _plain_change(change: Change | None, form: str) -> str:
     if change is None:
         return t("unknown")
-    mean, low, high = (f"{value:{form}}" for value in (change.mean, change.low, change.high))
+    mean, low, high = (_said(value, form) for value in (change.mean, change.low, change.high))
     return t("{mean} ({low} to {high})", mean=mean, low=low, high=high)
 
 
@@ -308,9 +313,9 @@ def _share(share: float | None) -> str:
 
 
 DIFFERENCE_COLUMNS: tuple[Column[Compared], ...] = (
-    _only(("page",), N_("Against vanilla"), lambda r: r.strategy),
-    _only(("compare",), N_("Ours minus theirs"), lambda r: r.strategy),
-    _only(("report",), N_("strategy"), lambda r: r.strategy),
+    _only(("page",), N_("Against vanilla"), lambda r: title_of(r.strategy)),
+    _only(("compare",), N_("Ours minus theirs"), lambda r: title_of(r.strategy)),
+    _only(("report",), N_("strategy"), lambda r: title_of(r.strategy)),
     _only(("page", "compare"), N_("Pairs"), lambda r: f"{r.difference.pairs:,}"),
     _only(("report",), N_("pairs"), lambda r: str(r.difference.pairs)),
     _only(("page", "compare"), N_("Right, points"), lambda r: _change(r.difference.accuracy, 100)),
@@ -335,11 +340,11 @@ DIFFERENCE_COLUMNS: tuple[Column[Compared], ...] = (
 
 PAPER_COLUMNS: tuple[Column[PaperRow], ...] = (
     _only(("report",), N_("model"), lambda r: r.model),
-    _only(("report",), N_("strategy"), lambda r: r.strategy),
-    _only(("page",), N_("Strategy"), lambda r: r.strategy),
+    _only(("report",), N_("strategy"), lambda r: title_of(r.strategy)),
+    _only(("page",), N_("Strategy"), lambda r: title_of(r.strategy)),
     _only(("page",), N_("Model"), lambda r: r.model),
     _only(("page",), N_("Right"), lambda r: f"{r.accuracy * 100:.2f} %"),
-    _only(("report",), N_("accuracy"), lambda r: f"{r.accuracy:.1%}"),
+    _only(("report",), N_("accuracy"), lambda r: percent(r.accuracy)),
     _only(("page",), N_("Output tokens"), lambda r: f"{r.output_tokens:,.2f}"),
     _only(("report",), N_("output tokens"), lambda r: f"{r.output_tokens:.1f}"),
     _only(("page",), N_("Cost a question"), lambda r: money(r.cost_usd)),

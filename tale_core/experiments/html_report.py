@@ -15,9 +15,10 @@ from tale_core.experiments.import_notes import notes
 from tale_core.experiments.paper import paper_rows_of
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.table import StrategyRow
-from tale_core.experiments.text import finding
+from tale_core.experiments.text import finding, percent
 from tale_core.html import Frame, render, tag, words
 from tale_core.i18n import joined, language, t
+from tale_core.strategies import title_of
 
 _PAGE = """\
 <!doctype html>
@@ -120,13 +121,13 @@ def _chart(rows: Sequence[StrategyRow]) -> tuple[str, Markup]:
     frame = Frame(0, most, 1, width=680, height=320, left=60, right=20, top=12, bottom=44)
     corner = f"M60 {frame.y(1):.1f}V{frame.y(0):.1f}H660"
     parts = [tag("path", d=corner, fill="none", stroke="currentColor")]
-    parts += [words(f"{share:.0%}", 52, frame.y(share) + 4, "end") for share in (0.0, 0.5, 1.0)]
+    parts += [words(percent(share, 0), 52, frame.y(share) + 4, "end") for share in (0.0, 0.5, 1.0)]
     parts += [words(f"{tokens:.0f}", frame.x(tokens), frame.y(0) + 18) for tokens in (most / 2, most)]
     for name, right, spent in points:
         x, y, colour = frame.x(spent.mean), frame.y(right.mean), "#5b6b7b" if name == "vanilla" else "#0f8b8d"
         spread = f"M{x:.1f} {frame.y(right.low):.1f}V{frame.y(right.high):.1f}"
         parts.append(tag("path", d=spread, stroke=colour, opacity=".5"))
         parts.append(tag("circle", cx=x, cy=y, r=5, fill=colour))
-        parts.append(words(name, x + 8, y + 4, "start"))
+        parts.append(words(title_of(name), x + 8, y + 4, "start"))
     parts.append(words(t("all-in tokens a question") if whole else t("output tokens a question"), 340, 314))
     return label, tag("svg", parts, viewBox="0 0 680 320", width=680, role="img", aria_label=label)

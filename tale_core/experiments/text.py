@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tale_core.calls.comparison import role_name
 from tale_core.experiments.results import ExperimentResults
-from tale_core.experiments.table import BASELINE, Change, StrategyRow
-from tale_core.i18n import listed, t
+from tale_core.experiments.table import Change, StrategyRow
+from tale_core.i18n import listed, number, t
+from tale_core.strategies import title_of
 
 Measure = Literal["output", "all_in"]
 SURE = 0.05
@@ -24,7 +26,7 @@ def finding(found: ExperimentResults) -> str:
     compared = [row for row in found.rows if row.against_vanilla is not None and row.n]
     if not compared:
         if measure == "output":
-            return t("Without {baseline} nothing can be compared.", baseline=BASELINE)
+            return t("Without {baseline} nothing can be compared.", baseline=role_name("vanilla"))
         return t(
             "{finished} of {planned} answers are there; without vanilla nothing can be compared.",
             finished=found.finished,
@@ -38,7 +40,7 @@ def finding(found: ExperimentResults) -> str:
         most = max(saving, key=lambda row: (_mean_accuracy(row), _saved(row, measure)))
         return _best_words(most, measure, kept=False)
     if measure == "output":
-        return t("No strategy writes fewer tokens than {baseline} beyond chance.", baseline=BASELINE)
+        return t("No strategy writes fewer tokens than {baseline} beyond chance.", baseline=role_name("vanilla"))
     if any((change := _change(row, "all_in_tokens")) and change.mean < 0 for row in compared):
         return t("No strategy uses fewer all-in tokens than vanilla beyond chance: more questions would tell.")
     return t("No strategy uses fewer tokens than vanilla here, prompts and estimates counted.")
@@ -46,14 +48,14 @@ def finding(found: ExperimentResults) -> str:
 
 def _best_words(best: StrategyRow, measure: Measure, *, kept: bool) -> str:
     """The strategy that a finding names; `kept`: without being surely less accurate."""
-    facts = {"name": best.strategy, "figures": _output_words(best)}
+    facts = {"name": title_of(best.strategy), "figures": _output_words(best)}
     if measure == "output" and kept:
         return t("{name} writes least without being surely less accurate: {figures}", **facts)
     if measure == "output":
         return t(
             "What saves output tokens is less accurate here; the most accurate of it is {name}: {figures}", **facts
         )
-    facts = {"strategy": best.strategy, "figures": row_words(best)}
+    facts = {"strategy": title_of(best.strategy), "figures": row_words(best)}
     if kept:
         return t("{strategy} spends least without being surely less accurate: {figures}", **facts)
     return t("What saves tokens is less accurate here; the most accurate of it is {strategy}: {figures}", **facts)
@@ -96,15 +98,15 @@ def headline(found: ExperimentResults) -> str:
         return t("Output tokens of each strategy; no answer is graded")
     compared = [row for row in points if row.against_vanilla and row.against_vanilla.output_saving is not None]
     if not compared:
-        front = [row.strategy for row in points if row.pareto_output]
+        front = [title_of(row.strategy) for row in points if row.pareto_output]
         return t("No other gives more for less: {strategies}", strategies=listed(front))
     saving = [row for row in compared if _saved(row, "output") > 0]
     if not saving:
-        return t("Nothing uses fewer output tokens than {baseline} here", baseline=BASELINE)
+        return t("Nothing uses fewer output tokens than {baseline} here", baseline=role_name("vanilla"))
     kept = [row for row in saving if not _surely_less(row, "accuracy")]
     best = max(kept or saving, key=lambda row: _saved(row, "output") if kept else _mean_accuracy(row))
     change = _change(best, "accuracy")
-    facts: dict[str, object] = {"strategy": best.strategy, "share": _saved(best, "output") * 100}
+    facts: dict[str, object] = {"strategy": title_of(best.strategy), "share": _saved(best, "output") * 100}
     if change is None:
         return t("{strategy}: {share:.0f} % fewer output tokens", **facts)
     facts["points"] = change.mean * 100
@@ -120,9 +122,9 @@ def row_words(row: StrategyRow) -> str:
         return t("{tokens}, {accuracy}.", tokens=tokens, accuracy=accuracy)
     saving = difference.all_in_saving
     share = percent(abs(saving), 0)
-    more = t("{share} fewer than {baseline}", share=share, baseline=BASELINE)
+    more = t("{share} fewer than {baseline}", share=share, baseline=role_name("vanilla"))
     if saving < 0:
-        more = t("{share} more than {baseline}", share=share, baseline=BASELINE)
+        more = t("{share} more than {baseline}", share=share, baseline=role_name("vanilla"))
     if difference.accuracy is not None:
         accuracy += _points_words(difference.accuracy)
     return t("{tokens}, {more}, {accuracy}.", tokens=tokens, more=more, accuracy=accuracy)
@@ -150,4 +152,4 @@ def accuracy_words(row: StrategyRow) -> str:
 
 def percent(share: float, digits: int = 1) -> str:
     """A share in words: 0.125 as "12.5 %"."""
-    return f"{share * 100:.{digits}f} %"
+    return number(share * 100, f".{digits}f") + " %"

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar, Unpack, cast
 
 from tale_core.access.who import OWNER, asking_as
@@ -39,7 +40,8 @@ FRESH_S = 0.5
 """Seconds after which the room is read again: another process may have changed it."""
 ENDPOINT_SLOTS = 4
 """Calls at the same time to a model at an endpoint."""
-K, T = TypeVar("K"), TypeVar("T")
+K = TypeVar("K")
+T = TypeVar("T")
 
 
 class Seated(NamedTuple):
@@ -159,9 +161,11 @@ class LiveRoom:
         self.store, self.rooms = store, RoomStore(store)
         self._record, self._read_at = record, clock()
         self._open_model, self._clock = open_model, clock
-        self._all_seats = _Known(lambda _: self.rooms.seats(self.id, there=False), clock)
-        self._spent = _Known(lambda _: self.rooms.spent(self.id), clock)
-        self._guesses = _Known(lambda recording: self.rooms.guesses(self.id, recording), clock)
+        self._all_seats: _Known[None, list[SeatRecord]] = _Known(
+            lambda _: self.rooms.seats(self.id, there=False), clock
+        )
+        self._spent: _Known[None, dict[str, SeatSpent]] = _Known(lambda _: self.rooms.spent(self.id), clock)
+        self._guesses: _Known[str, dict[str, int]] = _Known(partial(self.rooms.guesses, self.id), clock)
         self._seen: dict[str, float] = {}
         self._jobs: dict[str, jobs.AskJob] = {}
         self._lock = threading.Lock()

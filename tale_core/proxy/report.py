@@ -10,6 +10,7 @@ from tale_core.i18n import N_, t, tn
 from tale_core.proxy.change import REASONS, SHAPE
 from tale_core.proxy.figures import DO_NEXT, Finding, findings, of_all
 from tale_core.store import ModelTraffic, Pair, TrafficStore
+from tale_core.strategies import title_of
 
 AGREE = 0.9
 """Least agreement where nobody has named another."""
@@ -119,5 +120,5 @@ def lines(found: dict[str, Any]) -> list[str]:
         requests = tn("{n:,} request", "{n:,} requests", one["requests"])
         said.append(t("{model} at {upstream}: {requests}, {tokens:,} output tokens.", model=one["model"],
                       upstream=one["upstream"], requests=requests, tokens=one["tokens"]))  # fmt: skip
-        said += [f"  {c['strategy']}: {c['sentence']} {c['advice']}" for c in one["changes"]]
-    return said + [f"{c['model']}, {c['strategy']}: {c['sentence']} {c['advice']}" for c in found["replayed"]]
+        said += [f"  {title_of(c['strategy'])}: {c['sentence']} {c['advice']}" for c in one["changes"]]
+    return said + [f"{c['model']}, {title_of(c['strategy'])}: {c['sentence']} {c['advice']}" for c in found["replayed"]]

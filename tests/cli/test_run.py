@@ -75,7 +75,12 @@ def test_run_prints_exactly_one_document_with_the_agreed_keys(endpoint, dataset,
 def test_without_json_the_table_and_its_finding_are_readable(endpoint, dataset, capsys):
     assert run(endpoint, dataset(), "--strategies", "vanilla,fixed:30@words") == 0
     out = capsys.readouterr().out
-    assert "fixed:30@words" in out and "100.0%" in out and "Spent: 6 calls" in out and "unknown price" in out
+    assert (
+        "Fixed budget of 30 tokens, template words" in " ".join(out.split())
+        and "100.0 %" in out
+        and "Spent: 6 calls" in out
+        and "unknown price" in out
+    )
 
 
 def test_limit_offset_and_repeats_choose_what_is_asked(endpoint, dataset, capsys):

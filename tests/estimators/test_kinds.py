@@ -69,7 +69,7 @@ def test_ask_offers_every_kind_a_newcomer_included(newcomers):
 
 
 def test_the_estimators_page_offers_every_kind_that_can_be_trained(newcomers):
-    at = opened().switch_page("pages/Estimators.py").run()
+    at = opened("pages/Estimators.py")
     assert at.radio(key="est_kind").options == [how.title for how in trainings().values()]
 
 

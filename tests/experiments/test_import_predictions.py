@@ -83,7 +83,7 @@ def test_an_unread_estimate_and_a_search_without_a_result_are_told():
     assert "its accuracies flatter" in told
     figures = ExperimentStore(open_store()).figures(done.experiment_id)
     (unread,) = [f for f in figures if f.strategy == "tale-zero-shot" and f.position == 1]
-    assert unread.budget is None and unread.problem == "the prompt asked for -1 tokens, which is no budget"
+    assert unread.budget is None and unread.problem == "the prompt asked for −1 tokens, which is no budget"
     (nothing,) = [f for f in figures if f.strategy == "oracle" and f.position == 2]
     assert nothing.outcome is Outcome.CORRECT and "the vanilla answer" in nothing.problem
     assert [f.budget for f in figures if f.strategy == "oracle"] == [10, None]

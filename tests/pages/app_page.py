@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -18,17 +18,26 @@ from tale_core.types import SessionRecord
 QUESTION = "What is six times seven?"
 
 
-def opened(*, session: str | None = None, use: ModelChoice | None = None, **state: object) -> AppTest:
-    """The Ask page, drawn once, in a browser session of its own.
+def opened(
+    page: str = "app.py", *, session: str | None = None, address: Mapping[str, str] | None = None,
+    use: ModelChoice | None = None, **state: object,
+) -> AppTest:  # fmt: skip
+    """A page, drawn once, in a browser session of its own.
 
     Args:
+        page: Its file; the Ask page's if none is named.
         session: `?session=` of the address.
+        address: What else the address says.
         use: An endpoint that was added in Settings and chosen.
         state: More of the browser session's state.
     """
     at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60)
+    if page != "app.py":
+        at.switch_page(page)
     if session is not None:
         at.query_params["session"] = session
+    for name, value in (address or {}).items():
+        at.query_params[name] = value
     if use is not None:
         at.session_state["session_endpoints"] = {use.key: use}
         at.session_state["chosen_model"] = use.key

@@ -19,10 +19,7 @@ HOSTILE = "<img src=x onerror=alert(1)> $x^2$ [a](javascript:alert(1)) :red[x] \
 
 def page(*, experiment: str | None = None, use: ModelChoice | None = None, **state: object) -> AppTest:
     """The Experiments page, drawn once, in a browser session of its own."""
-    at = opened(use=use, **state)
-    if experiment is not None:
-        at.query_params["experiment"] = experiment
-    return at.switch_page(PAGE).run()
+    return opened(PAGE, address={} if experiment is None else {"experiment": experiment}, use=use, **state)
 
 
 def shown(**kept: Any) -> AppTest:

@@ -188,7 +188,7 @@ def test_a_database_that_cannot_be_used_is_told_and_the_answers_come_nevertheles
 
 def test_a_setting_of_the_environment_that_is_not_allowed_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TALE_MODEL", "no-such-model")
-    for at in (opened(), opened().switch_page("pages/Settings.py").run()):
+    for at in (opened(), opened("pages/Settings.py")):
         assert not at.exception and "There is no embedded model called 'no-such-model'." in words(at.error[0])
 
 

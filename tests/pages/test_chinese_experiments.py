@@ -27,7 +27,6 @@ SAID_BY_OTHERS = ("What is six times seven", "Answered by", "So number", "Crate 
 
 @pytest.fixture(autouse=True)
 def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened()  # Whoever is asked for the language is known from here on.
     monkeypatch.setattr(i18n, "asked_for_language", [lambda: "zh"])
 
 
@@ -41,9 +40,8 @@ def left(at: AppTest) -> list[str]:
 
 
 def experiment(**kept: object) -> AppTest:
-    at = opened()
-    at.query_params["experiment"] = experiment_samples.kept(**kept)  # type: ignore[arg-type]
-    return at.switch_page("pages/Experiments.py").run()
+    name = experiment_samples.kept(**kept)  # type: ignore[arg-type]
+    return opened("pages/Experiments.py", address={"experiment": name})
 
 
 @pytest.mark.parametrize(
@@ -69,7 +67,7 @@ def test_switches_and_single_answers_leave_no_english_sentence() -> None:
 
 def test_earlier_experiments_are_named_in_chinese_though_stored_in_english() -> None:
     name = experiment_samples.kept()
-    at = opened().switch_page("pages/Experiments.py").run()
+    at = opened("pages/Experiments.py")
     assert at.button(key=f"experiment_{name}").label.startswith("gsm8k：12 个问题")
     assert store().get_session(name).question.text == "gsm8k: 12 questions"
 
@@ -79,9 +77,10 @@ def test_a_trained_estimator_leaves_no_english_sentence(trained: object, tmp_pat
     monkeypatch.setattr(saved, "SHIPPED", tmp_path / "shipped")
     one = saved.save(trained())  # type: ignore[operator]
     estimator_samples.keep(rows(22))
-    at = opened(use=endpoint("http://127.0.0.1:9/v1", MODEL), est_template=TEMPLATE, est_template_of=MODEL)
-    at.query_params["estimator"] = one.metadata.version
-    assert left(at.switch_page("pages/Estimators.py").run()) == []
+    use = endpoint("http://127.0.0.1:9/v1", MODEL)
+    address = {"estimator": one.metadata.version}
+    state = {"est_template": TEMPLATE, "est_template_of": MODEL}
+    assert left(opened("pages/Estimators.py", address=address, use=use, **state)) == []
 
 
 def test_an_estimator_trained_by_a_chinese_reader_is_stored_in_english() -> None:

@@ -30,10 +30,7 @@ PAGE = "pages/Elasticity.py"
 
 def page(*, session: str | None = None, use: ModelChoice | None = None, **state: object) -> AppTest:
     """The Elasticity page, drawn once, in a browser session of its own."""
-    at = opened(use=use, **state)
-    if session is not None:
-        at.query_params["session"] = session
-    return at.switch_page(PAGE).run()
+    return opened(PAGE, session=session, use=use, **state)
 
 
 def kept(name: str, **changes: Any) -> str:

@@ -47,10 +47,8 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def page(*, model: str = MODEL, **address: str) -> AppTest:
     """The Estimators page, drawn once, in a browser session of its own."""
-    at = opened(use=endpoint("http://127.0.0.1:9/v1", model), est_template=TEMPLATE, est_template_of=model)
-    for name, value in address.items():
-        at.query_params[name] = value
-    return at.switch_page(PAGE).run()
+    use = endpoint("http://127.0.0.1:9/v1", model)
+    return opened(PAGE, address=address, use=use, est_template=TEMPLATE, est_template_of=model)
 
 
 def charts(at: AppTest) -> list[dict[str, Any]]:

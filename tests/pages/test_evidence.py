@@ -34,9 +34,7 @@ def test_an_empty_page_shows_a_recorded_run_and_one_click_takes_it_into_the_form
             found = sweep_finding(view)
             assert view.result is not None and view.result.rebound is not None, "the page about the rebound shows one"
         mark, borrowed = lesson.mark(recording), borrowed_words()
-    at = opened()
-    at.query_params["lang"] = spoken
-    at.switch_page(f"pages/{page}.py").run()
+    at = opened(f"pages/{page}.py", address={"lang": spoken})
     text = words(at.main)
     assert (borrowed in text) == (view.question.language != spoken)
     assert not at.exception and mark in text and found in text and view.question.text in text
@@ -58,14 +56,14 @@ def test_experiments_and_fine_tune_open_on_what_the_shipped_adapter_was_measured
     again = result_document(found)["rows"]  # Read and written again it is the same, but for what was not kept.
     for row, before in zip(again, kept["rows"], strict=True):
         assert {name: row[name] for name in before} == before
-    at = opened().switch_page("pages/Experiments.py").run()
+    at = opened("pages/Experiments.py")
     text = words(at.main)
     assert not at.exception and f"Recorded: {found.model}, {kept['at'][:10]}" in text
     assert "The paper’s numbers" in text
     assert not at.session_state["exp_setup"]
     at.button(key="evidence_mine").click().run()
     assert at.session_state["exp_setup"]
-    at = opened().switch_page("pages/Fine-tune.py").run()
+    at = opened("pages/Fine-tune.py")
     assert not at.exception
     assert words(at.main).index(tuning_words.finding(one, kept)) < words(at.main).index("A new training")
 
@@ -73,16 +71,16 @@ def test_experiments_and_fine_tune_open_on_what_the_shipped_adapter_was_measured
 def test_an_experiment_of_ones_own_takes_the_place_of_the_example(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapters, "SHIPPED", DATA_ROOT / "adapters")
     experiment_samples.kept()
-    at = opened().switch_page("pages/Experiments.py").run()
+    at = opened("pages/Experiments.py")
     assert not at.exception and "Recorded:" not in words(at.main) and "Earlier experiments" in words(at.main)
 
 
 def test_label_and_history_show_recorded_answers_and_where_they_stand() -> None:
     recording = in_language("ask", "en")
-    at = opened().switch_page("pages/Label.py").run()
+    at = opened("pages/Label.py")
     assert not at.exception and lesson.mark(recording) in words(at.main)
     assert recording.session.question.text in words(at.main)
-    at = opened().switch_page("pages/History.py").run()
+    at = opened("pages/History.py")
     assert not at.exception
     for shown in (in_language("ask", "en"), in_language("search", "en"), rebounding("en")):
         assert lesson.finding(shown) in words(at.main)

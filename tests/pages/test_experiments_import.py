@@ -54,7 +54,7 @@ def test_the_repositorys_files_are_recognised_and_imported_as_one_experiment() -
     head = ExperimentStore(store()).head(experiment_id(at))
     assert (head.model, head.plan["dataset"], head.source) == ("gpt-4o-mini", "gsm8k", "recorded")
     main = cells(at, 2)
-    assert main["Strategy"] == ["direct", "vanilla", "tale-zero-shot"] and set(main["Answers"]) == {"3 of 3"}
+    assert main["Strategy"] == ["Direct answer", "Vanilla", "TALE, zero-shot"] and set(main["Answers"]) == {"3 of 3"}
     assert set(main["All-in tokens"]) == {"–"} and set(main["Seconds a question"]) == {"–"}
     assert "Imported, not run here: output_without_reasoning_new_prompt.jsonl" in text
     assert "not the model's own tokens" in text and "1 prompt asked for a number that is no budget" in text
@@ -178,7 +178,7 @@ def test_single_answers_of_an_import_are_read_like_any_other() -> None:
     text = words(at.main)
     assert not at.exception and "The answer is" in text and "all-in tokens in" not in text
     box(at, "Question").set_value(1).run()
-    assert "the prompt asked for -1 tokens, which is no budget" in words(at.main)
+    assert "the prompt asked for −1 tokens, which is no budget" in words(at.main)
 
 
 def test_an_import_that_cannot_be_stored_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +203,7 @@ def test_imported_answers_stand_beside_ours_on_the_shared_questions() -> None:
     compare = next(c for c in (cells(at, i) for i in range(len(at.table))) if "Model" in c and "Strategy" in c)
     assert compare["Model"][-1] == "gpt-x" and compare["Right"][-1] == "100.0 %, n = 1"
     minus = next(c for c in (cells(at, i) for i in range(len(at.table))) if "Ours minus theirs" in c)
-    assert minus["Ours minus theirs"] == ["vanilla"] and minus["Right, points"][0].startswith("-100.0")
+    assert minus["Ours minus theirs"] == ["Vanilla"] and minus["Right, points"][0].startswith("−100.0")
     stranger = page(experiment=samples.kept(replace(samples.plan(1), questions=samples.questions(1))))
     box(stranger, "Imported answers beside it").select_index(1).run()
     assert "They share no question with this experiment." in words(stranger.main)

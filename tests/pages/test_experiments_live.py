@@ -29,11 +29,10 @@ def test_an_experiment_is_run_stored_and_found_again_by_its_link(bad: BadEndpoin
     head = ExperimentStore(store()).head(kept)
     assert (head.kind, head.status) == ("experiment", "done") and bad.count("obeys") == 15
     main = cells(at, 2)
-    assert main["Strategy"] == ["direct", "vanilla", "tale-zero-shot", "fixed:50"] and set(main["Answers"]) == {
-        "3 of 3"
-    }
+    titles = ["Direct answer", "Vanilla", "TALE, zero-shot", "Fixed budget of 50 tokens"]
+    assert main["Strategy"] == titles and set(main["Answers"]) == {"3 of 3"}
     assert main["Output tokens"] == ["9.0", "120.0", "37.0", "45.0"], "its own estimate is 42"
-    assert cells(at, 3)["Against vanilla"] == ["direct", "tale-zero-shot", "fixed:50"] and len(charts(at)) == 1
+    assert cells(at, 3)["Against vanilla"] == [titles[0], *titles[2:]] and len(charts(at)) == 1
     again = page(experiment=kept)
     assert not again.exception and again.subheader[0].value == at.subheader[0].value
     assert again.number_input(key="exp_limit").value == 3 and again.text_input(key="exp_fixed").value == "50"

@@ -210,15 +210,14 @@ def test_a_mapping_is_guessed_as_far_as_the_names_allow(there: list[str], questi
 def test_a_finished_experiment_says_its_finding_first_then_chart_table_and_files() -> None:
     at = shown()
     text = words(at.main)
-    assert at.subheader[0].value.startswith("fixed\\:50 spends least without being surely less accurate")
+    assert at.subheader[0].value.startswith("Fixed budget of 50 tokens spends least without being surely less accurate")
     (chart,) = charts(at)
-    assert (
-        chart["layout"]["title"]["text"].replace("<br>", " ") == "fixed:50: 62 % fewer output tokens, +0.0 points right"
-    )
+    title = "Fixed budget of 50 tokens: 62 % fewer output tokens, +0.0 points right"
+    assert chart["layout"]["title"]["text"] == title and f"**{title}**" in text
     assert chart["layout"]["xaxis"]["title"]["text"] == "Output tokens a question"
     assert chart["layout"]["xaxis"]["tickformat"] == ",~f", "half a token is no whole one, said twice"
     main = cells(at, 2)
-    assert main["Strategy"] == ["direct", "vanilla", "fixed:50"]
+    assert main["Strategy"] == ["Direct answer", "Vanilla", "Fixed budget of 50 tokens"]
     assert main["Right"] == ["25.0 %, n = 12", "91.7 %, n = 12", "91.7 %, n = 12"]
     assert main["95 % of right"][1] == "64.6–98.5 %" and main["Output tokens"][1] == "121.0"
     assert main["All-in tokens"] == ["30.0", "141.0", "66.0"] and main["Cost a question"] == ["unknown price"] * 3
@@ -231,8 +230,11 @@ def test_a_finished_experiment_says_its_finding_first_then_chart_table_and_files
 
 def test_differences_from_vanilla_have_intervals_and_p_values() -> None:
     against = cells(shown(), 3)
-    assert against["Against vanilla"] == ["direct", "fixed:50"] and against["Pairs"] == ["12", "12"]
-    assert against["Right, points"][0].startswith("-66.7 [") and against["p (right)"] == ["0.016", "1"]
+    assert against["Against vanilla"] == ["Direct answer", "Fixed budget of 50 tokens"] and against["Pairs"] == [
+        "12",
+        "12",
+    ]
+    assert against["Right, points"][0].startswith("−66.7 [") and against["p (right)"] == ["0.016", "1"]
     assert against["Only it right / only vanilla"] == ["0 / 8", "0 / 0"]
     assert against["Output saved"][1] == "62.0 %" and against["All-in saved"][1] == "53.2 %"
 
@@ -257,8 +259,8 @@ def test_every_mark_has_its_intervals_its_familys_colour_and_the_front_is_no_das
     (chart,) = charts(shown())
     front, *marks = chart["data"]
     assert front["name"] == "Pareto front" and "dash" not in front["line"]
-    assert {m["name"]: m["marker"]["color"] for m in marks}["vanilla"] == "#56657a"
-    assert {m["name"]: m["marker"]["color"] for m in marks}["fixed:50"] == "#0b7d74"
+    assert {m["name"]: m["marker"]["color"] for m in marks}["Vanilla"] == "#56657a"
+    assert {m["name"]: m["marker"]["color"] for m in marks}["Fixed budget of 50 tokens"] == "#0b7d74"
     assert all(m["error_x"]["array"] and m["error_y"]["array"] for m in marks)
     assert front["x"][:2] == [10.0, 46.0], "vanilla is beaten by fixed:50 and not on the front"
 
@@ -271,7 +273,7 @@ def test_names_in_the_chart_keep_clear_of_each_other() -> None:
     ]
     places = experiments_figures.places(rows, right)
     boxes = [
-        experiments_figures.box_of(place, x, y, len(row.strategy) * 7.2)
+        experiments_figures.box_of(place, x, y, len(title_of(row.strategy)) * 7.2)
         for place, (x, y), row in zip(places, points, rows, strict=True)
     ]
     for i, one in enumerate(boxes):

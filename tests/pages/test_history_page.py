@@ -231,7 +231,7 @@ def test_sessions_of_any_kinds_can_be_compared() -> None:
         assert len(at.table) == 1 and not at.error
     both = history({"a": ids[3], "b": ids[3]})
     cells = both.table[0].value
-    assert "fixed\\:50" in list(cells["What"]) and "% of" in " ".join(cells["On the left"])
+    assert "Fixed budget of 50 tokens" in list(cells["What"]) and "% of" in " ".join(cells["On the left"])
 
 
 def test_a_session_that_is_gone_is_told_in_a_comparison() -> None:

@@ -19,7 +19,7 @@ KEY = "canary-5b1f0c77e9d24a3b-QpLmNoRs"
 
 
 def settings(at: AppTest | None = None) -> AppTest:
-    return (at or opened()).switch_page("pages/Settings.py").run()
+    return opened("pages/Settings.py") if at is None else at.switch_page("pages/Settings.py").run()
 
 
 def home(at: AppTest) -> AppTest:

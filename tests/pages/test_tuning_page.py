@@ -48,10 +48,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def page(**address: str) -> AppTest:
-    at = opened(use=embedded_choice(samples.BASE))
-    for name, value in address.items():
-        at.query_params[name] = value
-    return at.switch_page(PAGE).run()
+    return opened(PAGE, address=address, use=embedded_choice(samples.BASE))
 
 
 def learnt(count: int = 22) -> None:

@@ -100,8 +100,10 @@ class LiveAsk:
 
 
 def still(view: AskView) -> None:
-    """The same picture as it stands, for a page that is soon drawn anew: without places to fill later, which cost as
-    much as what stands in them."""
+    """The same picture as it stands, for a page that is soon drawn anew.
+
+    Without places to fill later, which cost as much as what stands in them.
+    """
     budget_line(view, interactive=False)
     AnswerColumns(moving=False).update(view)
 

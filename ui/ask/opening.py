@@ -16,9 +16,9 @@ from tale_core.lessons import ladder, lesson
 from ui.common import state
 from ui.common.text import literal
 
-HEIGHT = 660
-"""Pixels on a desk: what stands below never moves."""
-TALL = 860
+HEIGHT = 446
+"""Pixels on a desk: what stands below never moves, and the form for a question of one's own is in sight."""
+TALL = 612
 """Likewise on a phone, where every line is short."""
 _HERE = Path(__file__).parent
 COMMON = _HERE.parent / "common"
@@ -47,7 +47,7 @@ def draw() -> None:
         st.error(literal(str(e), 800), icon=":material/error:")
         return
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.markdown(f"## {t('The same question, without a budget and with one')}", anchors=False, width="content")
+        st.markdown(f"### {t('The same question, without a budget and with one')}", anchors=False, width="content")
         st.badge(literal(lesson.mark(recording), 120), icon=":material/voicemail:", color="gray")
     with st.container(key="opening"):
         _race(data={**ladder.document(recording), "height": HEIGHT, "tall": TALL}, key="opening_race", height=HEIGHT)

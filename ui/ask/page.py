@@ -30,6 +30,8 @@ from ui.shell import model_status
 STATUS_HEIGHT = 50
 """A bar with its line of words: what stands below does not move when the model is there."""
 TO_TRY_LETTERS = 36
+LOW = 68
+"""Pixels of the question's box below the race: two lines."""
 
 
 def load(view: AskView) -> None:
@@ -51,12 +53,12 @@ def form(*, running: bool, folded: bool) -> Request | None:
     first = not running and not folded and opening.comes_first()
     if first:
         opening.draw()
-    question_form.heading(t("Now your own question") if first else t("How many tokens does this answer need?"))
-    if not running and not folded:
-        _model()
-    question_form.question_box()
-    if first:
-        _to_try()
+        question_form.heading(t("Now your own question"), level=3)
+    else:
+        question_form.heading(t("How many tokens does this answer need?"))
+        if not running and not folded:
+            _model()
+    question_form.question_box(height=LOW if first else question_form.HIGH)
     answer, model, budget, go = st.columns([2, 2.6, 3.2, 2.7], vertical_alignment="bottom")
     with answer:
         question_form.answer_box(placeholder=t("optional"), explained=t("If you know it, both answers are graded."))
@@ -66,6 +68,9 @@ def form(*, running: bool, folded: bool) -> Request | None:
         estimator = _estimator()
     with go:
         pressed = question_form.go_button(t("Ask"), key="ask", icon=":material/play_arrow:", disabled=running)
+    if first:
+        _to_try()
+        _model()
     guesses = _guesses() if state.pref("guess_first") else {}
     knob, level = _how_it_runs()
     if not pressed or running:

@@ -25,7 +25,7 @@ from tale_core.calls.outcomes import TICKS, outcome_kind
 from tale_core.calls.recorder import CallView
 from tale_core.charts import ask as figures
 from tale_core.errors import StoreError
-from tale_core.i18n import N_, t
+from tale_core.i18n import N_, number, t
 from tale_core.models.choice import EMBEDDED
 from tale_core.store import Try
 from tale_core.types import ANSWERS, GUESSED, AnswerRole, CallRecord, Message, Outcome, Role, Source
@@ -309,7 +309,7 @@ def _tokens(records: Sequence[CallRecord], value: Callable[[CallRecord], int | N
     if len(values) < len(ANSWERS) or values[0] is None or values[1] is None:
         return "–"
     before, after = values[0], values[1]
-    words = _signed(f"{after - before:+,}") if after != before else "0"
+    words = number(after - before, "+,") if after != before else "0"
     return f"{words} ({saved_words(1 - after / before)})" if before and after != before else words
 
 
@@ -317,18 +317,14 @@ def _times(records: Sequence[CallRecord], value: Callable[[CallRecord], float | 
     values = [value(r) for r in records if r.status == "done"]
     if len(values) < len(ANSWERS) or values[0] is None or values[1] is None:
         return "–"
-    return _signed(t(words, s=values[1] - values[0]))
+    return t(words, s=values[1] - values[0])
 
 
 def _cost(records: Sequence[CallRecord]) -> str:
     costs = [r.cost_usd for r in records if r.status == "done"]
     if len(costs) < len(ANSWERS) or costs[1] is None or not costs[0]:
         return "–"
-    return _signed(f"{100 * (costs[1] / costs[0] - 1):+.0f} %")
-
-
-def _signed(words: str) -> str:
-    return words.replace("-", "−", 1)
+    return number(100 * (costs[1] / costs[0] - 1), "+.0f") + " %"
 
 
 def _seconds(value: float | None, words: str) -> str:

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from tale_core.charts.text import unescaped
+from tale_core.charts.theme import SAVED_WIDTH
 from ui.common.text import literal, whole
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+
+def draw_chart(figure: Figure, *, name: str, key: str, alt: str, **more: Any) -> None:
+    """A chart below its title; the picture that its button saves has the title inside.
+
+    Args:
+        figure: To be drawn; `tale_core.charts.theme.layout` laid it out.
+        name: Of the saved picture.
+        key: Of the chart.
+        alt: What it shows, for people who do not see it.
+        more: Whatever else `st.plotly_chart` takes.
+    """
+    title, about = (literal(unescaped(figure.layout.meta[one]), 600) for one in ("title", "about"))
+    with st.container(key=f"titled_{key}", gap=None):
+        st.markdown(f"**{title}**  \n:small[:gray[{about}]]")
+        st.plotly_chart(figure, theme=None, config=chart_config(name), key=key, alt=alt, **more)
 
 
 def chart_config(name: str) -> dict[str, Any]:
     """A chart with one button at its corner: it saves the picture under this name, in the browser."""
-    picture = {"format": "png", "filename": name, "scale": 3}
+    picture = {"format": "png", "filename": name, "scale": 3, "width": SAVED_WIDTH}
     return {
         "displayModeBar": True, "displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": picture,
     }  # fmt: skip

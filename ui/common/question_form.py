@@ -22,6 +22,12 @@ from tale_core.types import Price, Question
 from ui.common import state
 from ui.common.text import literal, sanitize
 
+HIGH = 110
+"""Pixels of the question's box."""
+MOST_CALLS, MOST_TOKENS = 10_000, 1_000_000_000
+LEAST_COST, MOST_COST = 0.0001, 100_000.0
+"""What a cap can be: a box refuses a value outside of its range."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -36,10 +42,10 @@ class Request:
     choice: ModelChoice
 
 
-def heading(title: str) -> None:
+def heading(title: str, *, level: int = 2) -> None:
     """The page's question as a heading, with the picker of examples beside it."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.markdown(f"## {title}", anchors=False)
+        st.markdown(f"{'#' * level} {title}", anchors=False)
         st.selectbox(
             t("Pick an example"),
             featured(),
@@ -53,13 +59,13 @@ def heading(title: str) -> None:
         )
 
 
-def question_box() -> None:
+def question_box(*, height: int = HIGH) -> None:
     """The question's text, and the options of a picked choice as long as its text is unchanged."""
     st.text_area(
         t("Question"),
         key="question",
         placeholder=t("Type a question, for example: A train covers 180 km in 2.5 hours. How fast does it go?"),
-        height=110,
+        height=height,
         persist_state="session",
     )
     question = typed()
@@ -167,10 +173,54 @@ def no_money_cap(
     return t(free) if price.input_per_mtok == price.output_per_mtok == 0 else None
 
 
+def caps(page: str, price: Price | None) -> None:
+    """The boxes of caps, and why money cannot be capped; `limits` reads them."""
+    calls, tokens, dollars = st.columns(3, vertical_alignment="bottom")
+    with calls:
+        st.number_input(
+            t("Cap: calls"), 1, MOST_CALLS, value=None, step=1, key=f"{page}_max_calls", persist_state="session",
+            placeholder=t("none"), help=t("It stops before the call that would break a cap."),
+        )  # fmt: skip
+    with tokens:
+        tokens_cap(page)
+    with dollars:
+        money_cap(page, price)
+    if reason := no_money_cap(price):
+        st.caption(reason)
+
+
+def tokens_cap(page: str) -> None:
+    """The box of the cap on tokens."""
+    st.number_input(
+        t("Cap: tokens"), 1, MOST_TOKENS, value=None, step=1000, key=f"{page}_max_tokens", persist_state="session",
+        placeholder=t("none"), help=t("Prompts and answers together. It stops before the call that would break a cap."),
+    )  # fmt: skip
+
+
+def money_cap(page: str, price: Price | None) -> None:
+    """The box of the cap on money; it is closed where money cannot be counted."""
+    reason = no_money_cap(price)
+    st.number_input(
+        t("Cap: dollars"), LEAST_COST, MOST_COST, value=None, step=0.01, format="%.4f", key=f"{page}_max_cost",
+        persist_state="session", placeholder=t("none"), disabled=reason is not None,
+        help=reason or t("By the endpoint's published price."),
+    )  # fmt: skip
+
+
 def limits(page: str, price: Price | None) -> Limits:
     """The caps that were put into the boxes of a page; one on money only where money can be counted."""
     calls, tokens, cost = (st.session_state.get(f"{page}_max_{what}") for what in ("calls", "tokens", "cost"))
     return Limits(calls, tokens, cost if no_money_cap(price) is None else None)
+
+
+def put_limits(page: str, limits: Limits) -> None:
+    """Put caps into the boxes of a page, as far as these take them."""
+    calls, tokens, cost = limits.max_calls, limits.max_tokens, limits.max_cost_usd
+    st.session_state.update({
+        f"{page}_max_calls": calls and min(calls, MOST_CALLS),
+        f"{page}_max_tokens": tokens and min(tokens, MOST_TOKENS),
+        f"{page}_max_cost": cost and min(max(cost, LEAST_COST), MOST_COST),
+    })  # fmt: skip
 
 
 def cap_words(limits: Limits) -> str:

@@ -15,7 +15,7 @@ from tale_core.i18n import N_, t
 from tale_core.models.choice import ModelChoice
 from tale_core.types import Price
 from ui.common import question_form, state
-from ui.common.question_form import Request, limits, no_money_cap, price_of
+from ui.common.question_form import Request, limits, price_of
 from ui.common.text import literal
 from ui.elasticity.estimate import draw_estimate
 
@@ -45,11 +45,9 @@ def load(view: SweepView) -> None:
         "sweep_own": ", ".join(map(str, plan.budgets)) or DEFAULTS["sweep_own"],
         "sweep_repeats": min(max(plan.repeats, 1), MAX_REPEATS),
         "sweep_temperature": plan.sampling.temperature,
-        "sweep_max_calls": plan.limits.max_calls,
-        "sweep_max_tokens": plan.limits.max_tokens,
-        "sweep_max_cost": plan.limits.max_cost_usd,
         "sweep_reuse": plan.reuse,
     })  # fmt: skip
+    question_form.put_limits("sweep", plan.limits)
 
 
 def form(*, running: bool, folded: bool) -> Request | None:
@@ -95,7 +93,8 @@ def _grid_and_estimate(choice: ModelChoice) -> tuple[SweepPlan | None, str]:
         kind = question_form.knob_box("sweep")
         levels = question_form.levels_box("sweep", kind)
         budgets = _grid(kind) if kind.NUMBERS else ()
-        _caps(price)
+        question_form.caps("sweep", price)
+        question_form.reuse_toggle("sweep_reuse")
     if budgets is None:
         return None, t("The list of budgets below cannot be used as it is.")
     if not kind.NUMBERS and not levels:
@@ -142,28 +141,6 @@ def _grid(kind: Kind) -> tuple[int, ...] | None:
     except InputError as e:
         st.error(literal(str(e), 600), icon=":material/error:")
         return None
-
-
-def _caps(price: Price | None) -> None:
-    reason = no_money_cap(price)
-    calls, tokens, money = st.columns(3, vertical_alignment="bottom")
-    with calls:
-        st.number_input(
-            t("Cap: calls"), 1, 10_000, value=None, step=1, key="sweep_max_calls", persist_state="session",
-            placeholder=t("none"), help=t("The sweep stops before the call that would break a cap."),
-        )  # fmt: skip
-    with tokens:
-        st.number_input(
-            t("Cap: tokens"), 1, 100_000_000, value=None, step=1000, key="sweep_max_tokens", persist_state="session",
-            placeholder=t("none"), help=t("Prompts and answers together."),
-        )  # fmt: skip
-    with money:
-        st.number_input(
-            t("Cap: dollars"), 0.0001, 10_000.0, value=None, step=0.01, format="%.4f", key="sweep_max_cost",
-            persist_state="session", placeholder=t("none"), disabled=reason is not None,
-            help=reason or t("By the endpoint's published price."),
-        )  # fmt: skip
-    question_form.reuse_toggle("sweep_reuse")
 
 
 def _plan(kind: Kind, levels: tuple[str, ...], budgets: tuple[int, ...], price: Price | None) -> SweepPlan:

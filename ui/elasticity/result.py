@@ -23,7 +23,7 @@ from tale_core.elasticity.view import SweepView
 from tale_core.i18n import joined, t
 from tale_core.runs.documents import sweep_csv, sweep_document
 from ui.ask import beside
-from ui.common.charts import chart_config, wide_table
+from ui.common.charts import draw_chart, wide_table
 from ui.common.glossary import explain
 from ui.common.outcome_badge import labelled_note
 from ui.common.run_parts import finding_line, how_it_ended, now_line
@@ -57,7 +57,7 @@ class LiveSweep:
 
     def __init__(self) -> None:
         self._finding = st.container(height=FINDING_HEIGHT, border=False).empty()
-        self._chart = st.container(height=figures.HEIGHT + 16, border=False).empty()
+        self._chart = st.container(height=figures.HEIGHT + 64, border=False).empty()
         self._table = st.container(height=TABLE_HEIGHT, border=False).empty()
         self._drawn, self._when = -1, 0.0
 
@@ -79,14 +79,10 @@ def chart(view: SweepView, overlays: Sequence[Named] = (), *, shares: bool = Fal
     """The curve. The button at its corner saves it as a picture, in the browser."""
     figure = figures.curve(view, overlays, shares=shares, colors=palette())
     described = words.alt_text(view, [name for name, _ in overlays])
-    config = chart_config(view.session_id)
-    if view.running:
-        st.plotly_chart(figure, theme=None, config=config, key=key, alt=described)
-        return
-    st.plotly_chart(
-        figure, theme=None, config=config, key=key, alt=described, on_select=partial(_open, view, key),
-        selection_mode="points",
-    )  # fmt: skip
+    clicks: dict[str, Any] = {}
+    if not view.running:
+        clicks = {"on_select": partial(_open, view, key), "selection_mode": "points"}
+    draw_chart(figure, name=view.session_id, key=key, alt=described, **clicks)
 
 
 def _open(view: SweepView, chart: str) -> None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from tale_core.charts.curves import ticks, with_alpha
 from tale_core.charts.text import plain
-from tale_core.charts.theme import TITLE_LETTERS, axis, graph_objects, layout
+from tale_core.charts.theme import axis, graph_objects, layout
 from tale_core.estimators.report import TrainingReport
 from tale_core.i18n import again, t
-from ui.common.text import shortened, wrapped
+from ui.common.text import shortened
 from ui.common.theme import Palette, palette
 from ui.estimators import text as words
 
@@ -133,7 +133,7 @@ def learning(report: TrainingReport) -> Figure | None:
 
 
 def _about(report: TrainingReport) -> str:
-    return shortened(f"{report.model} · {report.template}, n = {report.rows:,}", 46, placeholder=" …")
+    return f"{report.model} · {report.template}, n = {report.rows:,}"
 
 
 def _named(names: Sequence[str]) -> dict[str, Any]:
@@ -152,5 +152,4 @@ def _axes(figure: Figure, colors: Palette, *, x: dict[str, Any], y: dict[str, An
 
 
 def _layout(figure: Figure, colors: Palette, title: str, about: str, height: int, *, left: int = 64) -> None:
-    lines = [plain(line) for line in wrapped(title, TITLE_LETTERS)]
-    layout(figure, lines, plain(about), colors, height=height, left=left, showlegend=False)
+    layout(figure, title, about, colors, height=height, left=left, showlegend=False)

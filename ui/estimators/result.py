@@ -13,7 +13,7 @@ from tale_core.estimators.predictor import Metadata
 from tale_core.estimators.report import TrainingReport
 from tale_core.estimators.saved import SavedEstimator
 from tale_core.i18n import again, joined, listed, t
-from ui.common.charts import chart_config, wide_table
+from ui.common.charts import draw_chart, wide_table
 from ui.common.glossary import explain
 from ui.common.text import literal
 from ui.estimators import charts as figures
@@ -84,8 +84,7 @@ def _chart(
     """A chart, how to read it, and its numbers, folded or not; nothing where there is nothing to draw."""
     if figure is None:
         return
-    config = chart_config(f"{name}-{version}")
-    st.plotly_chart(figure, theme=None, config=config, key=f"est_{name}_{version}", alt=title[:300])
+    draw_chart(figure, name=f"{name}-{version}", key=f"est_{name}_{version}", alt=title[:300])
     st.caption(literal(caption, 1500))
     rows = len(next(iter(cells.values()), []))
     name_of_all = t("The numbers (the {n} furthest off)", n=rows) if rows == words.MOST_ROWS else t("The numbers")

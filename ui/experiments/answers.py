@@ -20,6 +20,7 @@ from tale_core.experiments.table import BASELINE
 from tale_core.i18n import t, tn
 from tale_core.prompts.messages import question_block
 from tale_core.store import ExperimentStore, UnitFigures
+from tale_core.strategies import title_of
 from tale_core.types import CallRecord, Outcome
 from ui.ask.result import prompts_of as prompts
 from ui.common import state
@@ -61,7 +62,7 @@ def beside(view: ExperimentView, position: int, strategy: str) -> None:
     names = list(view.plan.strategies)
     base = BASELINE if BASELINE in names else next((name for name in names if name != strategy), strategy)
     calls = _pair(view, position, 0, (base, strategy), place="cell_answer")
-    prompts([(name, call) for name, call in zip((base, strategy), calls, strict=True) if call is not None])
+    prompts([(title_of(name), call) for name, call in zip((base, strategy), calls, strict=True) if call is not None])
 
 
 def _pair(view: ExperimentView, position: int, repeat: int, names: Names, *, place: str) -> list[CallRecord | None]:
@@ -104,7 +105,7 @@ def _strategies(view: ExperimentView) -> Names | None:
             names,
             index=names.index(first),
             key=f"exp_left_{view.experiment_id}",
-            format_func=sanitize,
+            format_func=title_of,
         )
     with right:
         b = st.selectbox(
@@ -112,7 +113,7 @@ def _strategies(view: ExperimentView) -> Names | None:
             names,
             index=names.index(second),
             key=f"exp_right_{view.experiment_id}",
-            format_func=sanitize,
+            format_func=title_of,
         )  # fmt: skip
     return (a, b) if a is not None and b is not None else None
 
@@ -149,7 +150,7 @@ def _repeat(view: ExperimentView) -> int:
 
 
 def _draw(name: str, unit: UnitFigures | None, call: CallRecord | None, lines: str | None, key: str) -> None:
-    st.markdown(f"#### {literal(name, 80)}", anchors=False)
+    st.markdown(f"#### {literal(title_of(name), 80)}", anchors=False)
     if unit is None:
         st.caption(t("Not asked."))
         return

@@ -17,15 +17,13 @@ from tale_core.prompts import messages as prompts
 from tale_core.strategies import Offer, trained_for, usual
 from tale_core.types import Price, Sampling
 from ui.common import question_form, state
-from ui.common.question_form import Request, limits, no_money_cap, price_of
+from ui.common.question_form import Request, limits, price_of
 from ui.common.text import literal
 from ui.experiments import example
 from ui.experiments.data import MOST_QUESTIONS, Chosen, data_box, local_sets
 from ui.experiments.estimate import draw_estimate
 from ui.experiments.strategies import NUMBERS, strategies_box
 
-MOST_TOKENS = 1_000_000_000
-LEAST_COST, MOST_COST = 0.0001, 100_000.0
 DEFAULTS: dict[str, object] = {
     "exp_limit": 20,
     "exp_offset": 0,
@@ -49,11 +47,10 @@ def load(view: ExperimentView) -> None:
         **{f"exp_{kind}": _listed(names) for kind, names in numbers.items()},
         "exp_repeats": min(max(plan.repeats, 1), MAX_REPEATS),
         "exp_template": plan.template if plan.template in prompts.TEMPLATES else prompts.DEFAULT_TEMPLATE,
-        "exp_max_tokens": plan.limits.max_tokens and min(plan.limits.max_tokens, MOST_TOKENS),
-        "exp_max_cost": plan.limits.max_cost_usd and min(max(plan.limits.max_cost_usd, LEAST_COST), MOST_COST),
         "exp_concurrency": min(max(plan.concurrency, 1), MAX_CONCURRENCY),
         "exp_reuse": plan.reuse,
     })  # fmt: skip
+    question_form.put_limits("exp", plan.limits)
     if plan.dataset in local_sets():
         st.session_state["exp_dataset"] = plan.dataset
 
@@ -97,7 +94,6 @@ def form(*, running: bool, folded: bool) -> Request | None:
 def _numbers(choice: ModelChoice) -> None:
     """Repeats and caps; template, sampling and the rest folded away."""
     price = price_of(choice)
-    reason = no_money_cap(price)
     repeats, tokens, money, at_once = st.columns(4, vertical_alignment="bottom")
     with repeats:
         st.number_input(
@@ -105,17 +101,9 @@ def _numbers(choice: ModelChoice) -> None:
             help=t("Answers by each strategy to each question, each with a seed of its own."),
         )  # fmt: skip
     with tokens:
-        st.number_input(
-            t("Cap: tokens"), 1, MOST_TOKENS, value=None, step=10_000, key="exp_max_tokens", persist_state="session",
-            placeholder=t("none"),
-            help=t("Prompts and answers together. It stops before the call that would break a cap."),
-        )  # fmt: skip
+        question_form.tokens_cap("exp")
     with money:
-        st.number_input(
-            t("Cap: dollars"), LEAST_COST, MOST_COST, value=None, step=0.1, format="%.4f", key="exp_max_cost",
-            persist_state="session", placeholder=t("none"), disabled=reason is not None,
-            help=reason or t("By the endpoint's published price."),
-        )  # fmt: skip
+        question_form.money_cap("exp", price)
     with at_once:
         st.number_input(
             t("Calls at a time"), 1, MAX_CONCURRENCY, step=1, key="exp_concurrency", persist_state="session",

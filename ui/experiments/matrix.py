@@ -11,6 +11,7 @@ from tale_core.experiments.matrix import Matrix, matrix
 from tale_core.experiments.run import ExperimentView
 from tale_core.i18n import language, t
 from tale_core.store import ExperimentStore
+from tale_core.strategies import title_of
 from ui.common import state
 from ui.common.text import literal, sanitize
 from ui.experiments import answers
@@ -66,7 +67,7 @@ def _document(view: ExperimentView, found: Matrix, opened: object) -> dict[str, 
         "id": f"{view.experiment_id}-{view.finished}-{view.failed}-{language()}",
         "height": HEIGHT,
         "opened": opened,
-        "strategies": [sanitize(name) for name in found.strategies],
+        "strategies": [sanitize(title_of(name)) for name in found.strategies],
         "questions": [sanitize(text)[:LETTERS] for text in found.questions],
         "cells": [[None if c is None else [c.sign, c.color, c.words] for c in row] for row in found.cells],
         "words": {

@@ -6,7 +6,7 @@ While an experiment runs, only what lies inside of fixed boxes changes; nothing 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,9 +23,10 @@ from tale_core.experiments.text import finding
 from tale_core.history.text import sampling_words
 from tale_core.i18n import N_, language, listed, t, tn, use_language
 from tale_core.prompts import messages as prompts
+from tale_core.strategies import title_of
 from tale_core.types import Language
 from ui.common import state
-from ui.common.charts import chart_config, wide_table
+from ui.common.charts import draw_chart, wide_table
 from ui.common.glossary import explain
 from ui.common.question_form import cap_words
 from ui.common.run_parts import finding_line, how_it_ended, now_line
@@ -76,16 +77,16 @@ class LiveExperiment:
         wide_table(words.main_table(found), alt=t("What every strategy took so far"), place=self._table.table)
 
 
-def chart(found: ExperimentResults, named: Callable[[str], str] = str) -> None:
+def chart(found: ExperimentResults) -> None:
     """The chart and how to read it. The button at its corner saves it as a picture, in the browser."""
-    figure = figures.tradeoff(found, colors=palette(), named=named)
+    figure = figures.tradeoff(found, colors=palette())
     if figure is None:
         if found.finished:
             st.caption(t("No answer could be graded, so there is no accuracy to draw."))
         return
-    config, described = chart_config(found.experiment_id), words.alt_text(found, named)
-    st.plotly_chart(figure, theme=None, config=config, key="tradeoff", alt=described)
-    st.caption(literal(words.legend(found, named), 1000))
+    described = words.alt_text(found)
+    draw_chart(figure, name=found.experiment_id, key="tradeoff", alt=described)
+    st.caption(literal(words.legend(found), 1000))
 
 
 def tables(found: ExperimentResults) -> None:
@@ -180,7 +181,7 @@ def what_was_run(view: ExperimentView) -> None:
         t("Fingerprint"): plan.fingerprint[:16] or t("unknown"),
         t("Model"): view.model,
         t("Endpoint"): view.endpoint,
-        t("Strategies"): listed(plan.strategies),
+        t("Strategies"): listed(map(title_of, plan.strategies)),
         t("Repeats"): str(plan.repeats),
         t("Prompt template"): template.title if template else plan.template,
         t("Sampling"): sampling_words(plan.sampling),

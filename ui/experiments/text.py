@@ -5,7 +5,7 @@ Reads results; imports neither plotly nor Streamlit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from tale_core.experiments.columns import COLUMNS, DIFFERENCE_COLUMNS, PAPER_COLUMNS, compared, table
 from tale_core.experiments.import_notes import brief
@@ -14,19 +14,20 @@ from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.run import ExperimentView
 from tale_core.experiments.text import headline, percent
 from tale_core.i18n import joined, listed, t, tn
+from tale_core.strategies import title_of
 from tale_core.text import duration
 from tale_core.types import Outcome
 
 Table = dict[str, list[str]]
 
 
-def alt_text(found: ExperimentResults, named: Callable[[str], str] = str) -> str:
+def alt_text(found: ExperimentResults) -> str:
     """The chart for people who do not see it."""
     words = [t("Chart of right answers against output tokens. {finding}.", finding=headline(found))]
     words += [
         t(
             "{strategy}: {tokens:.0f} tokens, {share} right.",
-            strategy=named(row.strategy),
+            strategy=title_of(row.strategy),
             tokens=row.output_tokens.mean,
             share=percent(row.accuracy.mean),
         )
@@ -36,9 +37,9 @@ def alt_text(found: ExperimentResults, named: Callable[[str], str] = str) -> str
     return joined(*words)
 
 
-def legend(found: ExperimentResults, named: Callable[[str], str] = str) -> str:
+def legend(found: ExperimentResults) -> str:
     """How to read the chart."""
-    front = [named(row.strategy) for row in found.rows if row.pareto_output]
+    front = [title_of(row.strategy) for row in found.rows if row.pareto_output]
     words = [
         t(
             "Up is more accurate, left is cheaper. Bars are 95 % intervals, over questions: of the share of right "
@@ -113,7 +114,7 @@ def qualifications(view: ExperimentView) -> list[str]:
             "{strategy}: {n:,} answer under a default budget.",
             "{strategy}: {n:,} answers under a default budget.",
             row.defaults,
-            strategy=row.strategy,
+            strategy=title_of(row.strategy),
         )
         for row in found.rows
         if row.defaults and found.imported is None

@@ -29,6 +29,7 @@ from tale_core.experiments.import_predictions import MAX_NAME, import_prediction
 from tale_core.experiments.run import ExperimentView
 from tale_core.i18n import N_, listed, t, tn
 from tale_core.models import tokens
+from tale_core.strategies import title_of
 from ui.common import state
 from ui.common.text import literal, sanitize
 from ui.experiments.data import columns_of, local_sets, rows_of, with_numbers
@@ -217,7 +218,7 @@ def imported_note(view: ExperimentView, info: ImportInfo) -> None:
         t("Data set"): t("{name}, {n:,} questions", name=view.plan.dataset, n=len(view.plan.questions)),
         t("Model"): view.model,
         t("Files"): ", ".join(info.files),
-        t("Strategies"): ", ".join(view.plan.strategies),
+        t("Strategies"): listed(map(title_of, view.plan.strategies)),
         t("Known answers"): info.answers_from or t("those of the files"),
         t("Experiment"): view.experiment_id,
     }

@@ -8,6 +8,7 @@ from tale_core.errors import NotFoundError, StoreError
 from tale_core.history.compare import FACTS, ROLES, Side, differing, sentence, side
 from tale_core.history.text import sampling_words
 from tale_core.i18n import t
+from tale_core.strategies import title_of
 from tale_core.types import CallRecord
 from ui.ask.live import counted
 from ui.common import state
@@ -71,7 +72,9 @@ def _facts(left: Side, right: Side) -> None:
     names = [*apart, *(name for name in FACTS if name not in apart and name in left.facts)]
     rows = [(t(FACTS[name]), left.facts.get(name, "–"), right.facts.get(name, "–"), name in apart) for name in names]
     for strategy in dict.fromkeys([*left.strategies, *right.strategies]):
-        rows.append((strategy, left.strategies.get(strategy, "–"), right.strategies.get(strategy, "–"), False))
+        rows.append(
+            (title_of(strategy), left.strategies.get(strategy, "–"), right.strategies.get(strategy, "–"), False)
+        )
     same = t("the same")
     cells = {
         t("What"): [f"**{literal(name, 60)}**" if differs else literal(name, 60) for name, *_, differs in rows],

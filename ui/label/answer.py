@@ -14,6 +14,7 @@ from tale_core.labels import Labeling
 from tale_core.labels.highlight import marked
 from tale_core.prompts.messages import question_block
 from tale_core.store import LabelTarget
+from tale_core.strategies import title_of
 from tale_core.types import CallRecord
 from ui.common.lines import draw_call
 from ui.common.outcome_badge import outcome_badge
@@ -79,7 +80,7 @@ def _who(target: LabelTarget) -> None:
     call = target.call
     assert call is not None
     facts = {
-        t("Strategy"): target.strategy,
+        t("Strategy"): title_of(target.strategy),
         t("Model"): call.model,
         t("Budget"): t("none") if call.requested_budget is None else f"{call.requested_budget:,}",
         t("Output tokens"): _tokens(call),

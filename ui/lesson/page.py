@@ -14,8 +14,8 @@ from tale_core.errors import InputError, StoreError
 from tale_core.i18n import language, t, tn
 from tale_core.lessons import lesson
 from tale_core.lessons.document import lesson_html
-from tale_core.lessons.recorded import Recording, available
 from tale_core.lessons.joining import tidy_code
+from tale_core.lessons.recorded import Recording, available
 from tale_core.lessons.room import LiveRoom
 from tale_core.lessons.rooms import rooms
 from ui.common import state

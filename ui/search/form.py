@@ -10,7 +10,7 @@ from tale_core.search.modes import Mode
 from tale_core.search.plan import MAX_SAMPLES, SearchPlan
 from tale_core.search.view import SearchView
 from ui.common import question_form, state
-from ui.common.question_form import Request, limits, no_money_cap, price_of
+from ui.common.question_form import Request, limits, price_of
 from ui.common.text import literal
 
 MODES = {"tale": N_("TALE (default)"), "paper": N_("Paper: bisection"), "reference": N_("Reference: halving")}
@@ -40,12 +40,10 @@ def load(view: SearchView) -> None:
         "search_mode": plan.mode,
         "search_samples": plan.samples,
         "search_rule": plan.rule,
-        "search_max_calls": plan.limits.max_calls,
-        "search_max_tokens": plan.limits.max_tokens,
-        "search_max_cost": plan.limits.max_cost_usd,
         "search_start": plan.start,
         "search_reuse": plan.reuse,
     })  # fmt: skip
+    question_form.put_limits("search", plan.limits)
 
 
 def form(*, running: bool, folded: bool) -> Request | None:
@@ -70,7 +68,7 @@ def form(*, running: bool, folded: bool) -> Request | None:
         kind = question_form.knob_box("search")
         levels = question_form.levels_box("search", kind)
         _trying(kind)
-        _limits()
+        question_form.caps("search", price_of(state.current_choice()))
     if not pressed or running:
         return None
     return Request(_plan(kind, levels), state.current_choice())
@@ -109,29 +107,6 @@ def _trying(kind: Kind) -> None:
             "At temperature 0 all repeats of a budget are nearly the same: raise it for repeats to tell something."
         )
     st.caption(literal(joined(note, more), 600))
-
-
-def _limits() -> None:
-    calls, tokens, money = st.columns(3, vertical_alignment="bottom")
-    with calls:
-        st.number_input(
-            t("Cap: calls"), 1, 1000, value=None, step=1, key="search_max_calls", persist_state="session",
-            placeholder=t("none"), help=t("The search stops before the call that would break a cap."),
-        )  # fmt: skip
-    with tokens:
-        st.number_input(
-            t("Cap: tokens"), 1, 10_000_000, value=None, step=1000, key="search_max_tokens", persist_state="session",
-            placeholder=t("none"), help=t("Prompts and answers together."),
-        )  # fmt: skip
-    reason = no_money_cap(price_of(state.current_choice()))
-    with money:
-        st.number_input(
-            t("Cap: dollars"), 0.0001, 1000.0, value=None, step=0.01, format="%.4f", key="search_max_cost",
-            persist_state="session", placeholder=t("none"), disabled=reason is not None,
-            help=reason or t("By the endpoint's published price."),
-        )  # fmt: skip
-    if reason:
-        st.caption(reason)
 
 
 def _plan(kind: Kind, levels: tuple[str, ...]) -> SearchPlan:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 import streamlit as st
 
+from tale_core.charts.text import unescaped
 from tale_core.charts.traffic import traffic_chart
 from tale_core.errors import StoreError
 from tale_core.i18n import t, tn
@@ -18,8 +19,9 @@ from tale_core.proxy.plan import ERROR
 from tale_core.proxy.report import ModelLine, advice, model_lines, verdict_text, whole_saving
 from tale_core.settings import PROGRAM
 from tale_core.store import Pair, TrafficStore
+from tale_core.strategies import title_of
 from ui.common import state, theme
-from ui.common.charts import chart_config, wide_table
+from ui.common.charts import draw_chart, wide_table
 from ui.common.nav import ASK, LABEL, SETUP
 from ui.common.text import literal
 from ui.shell import page
@@ -76,7 +78,7 @@ def _finding(found: Sequence[Finding], models: Sequence[ModelLine]) -> None:
 
 def _changes(found: Sequence[Finding]) -> None:
     figure = traffic_chart(found, colors=theme.palette())
-    st.plotly_chart(figure, config=chart_config("tale-traffic"), theme=None, key="traffic_chart")
+    draw_chart(figure, name="tale-traffic", key="traffic_chart", alt=unescaped(figure.layout.meta["title"]))
     st.caption(
         t(
             "Each line is a change to the requests for one model. Left: the share of output tokens that it saves; "
@@ -92,7 +94,7 @@ def _changes(found: Sequence[Finding]) -> None:
     wide_table(
         {
             t("Model"): [one.model for one in found],
-            t("Change"): [one.strategy for one in found],
+            t("Change"): [title_of(one.strategy) for one in found],
             t("What to do"): [advice(one) for one in found],
             t("Asked both ways"): [f"{one.n:,}" for one in found],
             t("Output tokens, plain"): [f"{one.plain_tokens:,}" for one in found],
@@ -114,7 +116,7 @@ def _worst(pairs: Sequence[Pair]) -> None:
         {
             t("When"): [f"{pair.at:%Y-%m-%d %H:%M}" if pair.at else "" for pair in pairs],
             t("Model"): [pair.model for pair in pairs],
-            t("Change"): [pair.strategy for pair in pairs],
+            t("Change"): [title_of(pair.strategy) for pair in pairs],
             t("Output tokens, plain"): [f"{pair.plain_tokens:,}" for pair in pairs],
             t("Changed"): [f"{pair.changed_tokens:,}" for pair in pairs],
             t("Answers"): [verdict_text(pair) for pair in pairs],
