@@ -71,7 +71,7 @@ class Frame(NamedTuple):
 
     def axes(self, xs: Sequence[float], names: Sequence[str], x_title: str, y_title: str) -> list[Markup]:
         """A grid with its numbers, and below it a name for each of `xs`."""
-        step = _nice(self.y1 / 6)
+        step = nice(self.y1 / 6)
         parts = []
         for i in range(int(self.y1 // step) + 1):
             y = self.y(i * step)
@@ -83,9 +83,10 @@ class Frame(NamedTuple):
         return parts
 
 
-def _nice(least: float) -> float:
+def nice(least: float) -> float:
+    """The next larger of 1, 2, 5, 10, 20, …: the step of an axis."""
     decade = 10.0 ** math.floor(math.log10(max(least, 1e-9)))
-    return next(nice * decade for nice in (1, 2, 5, 10) if nice * decade >= least * 0.999)
+    return next(step * decade for step in (1, 2, 5, 10) if step * decade >= least * 0.999)
 
 
 def tag(name: str, inside: Iterable[Markup] = (), **attributes: object) -> Markup:

@@ -92,20 +92,20 @@ def tn(one: str, many: str, n: int, /, **values: Any) -> str:
 
 
 def number(value: float, form: str = "") -> str:
-    """A number as people read it: with a real minus sign, and without one where rounding leaves nothing.
+    """A number as people read it: with a real minus sign, and without any sign where rounding leaves nothing.
 
     Args:
         value: Of any sign.
         form: A format spec.
     """
     words = format(value, form)
-    if not words.startswith("-"):
+    if words[:1] not in ("-", "+"):
         return words
-    return words.replace("-", "−", 1) if re.search("[1-9∞infa]", words) else words[1:]
+    return words.replace("-", "−", 1) if re.search("[1-9infa]", words) else words[1:]
 
 
-class _Below:
-    """A number below zero in a sentence."""
+class _Signed:
+    """A number in a sentence."""
 
     def __init__(self, value: float) -> None:
         self._value = value
@@ -120,8 +120,15 @@ class _Below:
 
 
 def _filled(message: str, values: dict[str, Any]) -> str:
-    below = {name: _Below(value) for name, value in values.items() if isinstance(value, int | float) and value < 0}
-    return message.format(**{**values, **below}) if values else message
+    if not values:
+        return message
+    signed = ":+" in message
+    numbers = {
+        name: _Signed(value)
+        for name, value in values.items()
+        if isinstance(value, int | float) and (signed or value < 0)
+    }
+    return message.format(**{**values, **numbers})
 
 
 def again(text: Text) -> Text:

@@ -37,9 +37,9 @@ def traffic_chart(found: Sequence[Finding], *, colors: Palette = LIGHT) -> Figur
     ):
         _marks(figure, col, rows, intervals, color)
     for row, one in zip(rows, shown, strict=True):  # Above its marks: beside them it would take half of a phone.
-        said = plain(f"{one.model[:NAME_LETTERS]} · {title_of(one.strategy)}")
         figure.add_annotation(
-            text=said, x=0, xref="paper", xanchor="left", y=row, yref="y",
+            text=plain(f"{one.model[:NAME_LETTERS]} · {title_of(one.strategy)}"),
+            x=0, xref="paper", xanchor="left", y=row, yref="y",
             yanchor="bottom", yshift=9, showarrow=False, font={"color": colors.text, "size": 12},
         )  # fmt: skip
     look = axis(colors)

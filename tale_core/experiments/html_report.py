@@ -12,13 +12,14 @@ from markupsafe import Markup
 from tale_core.calls.budget_ledger import spent_words
 from tale_core.experiments.columns import COLUMNS, DIFFERENCE_COLUMNS, PAPER_COLUMNS, compared, table
 from tale_core.experiments.import_notes import notes
+from tale_core.experiments.marks import Mark, Place, front, places
 from tale_core.experiments.paper import paper_rows_of
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.table import StrategyRow
 from tale_core.experiments.text import finding, percent
-from tale_core.html import Frame, render, tag, words
-from tale_core.i18n import joined, language, t
-from tale_core.strategies import title_of
+from tale_core.html import Frame, nice, render, tag, words
+from tale_core.i18n import joined, language, t, tn
+from tale_core.strategies import family, title_of
 
 _PAGE = """\
 <!doctype html>
@@ -26,16 +27,26 @@ _PAGE = """\
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">\
 <meta name="viewport" content="width=device-width">\
 <title>{{ found.dataset }}, {{ found.model }}</title><style>
-body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1f2933;background:#fff}
-table{display:block;overflow-x:auto;border-collapse:collapse;margin:1rem 0 2rem;font-variant-numeric:tabular-nums}
-th,td{padding:.3rem .8rem;text-align:right;white-space:nowrap;border-bottom:1px solid #d9dfe5}
-figure{margin:1rem 0}svg{max-width:100%;height:auto}
-th:first-child,td:first-child{text-align:left}caption{text-align:left;font-weight:600;padding:.3rem 0}
-svg text{font:13px system-ui,sans-serif;fill:currentColor}
-@media (prefers-color-scheme:dark){body{color:#e4e9ee;background:#14181c}th,td{border-color:#39424b}}
+body{font:16px/1.5 system-ui,sans-serif;max-width:68rem;margin:2.5rem auto;padding:0 1rem;color:#10171f;background:#fff}
+h1{font-size:clamp(1.25rem,3.5vw,1.6rem);line-height:1.3;text-wrap:pretty}
+.about,figcaption,.how{color:#56657a;font-size:.9rem}
+table{display:block;overflow-x:auto;border-collapse:collapse;margin:1rem 0 2rem;font-size:.875rem;\
+font-variant-numeric:tabular-nums}
+th,td{padding:.35rem .7rem;text-align:right;white-space:nowrap;border-bottom:1px solid #e3e8ec}th{font-weight:600}
+figure{margin:1.5rem 0;overflow-x:auto}svg{width:100%;min-width:40rem;height:auto}
+th:first-child,td:first-child{text-align:left}
+caption{text-align:left;font-weight:600;font-size:1rem;padding:.3rem 0;max-width:calc(100vw - 2rem)}
+svg text{font:13px system-ui,sans-serif;fill:currentColor}.grid{stroke:#e3e8ec}.axis{stroke:#56657a}
+.front{stroke:currentColor;opacity:.35;stroke-width:2;fill:none}svg .whisker{stroke-width:1.6;opacity:.65;fill:none}
+.vanilla{fill:#56657a;stroke:#56657a}.budgeted{fill:#0b7d74;stroke:#0b7d74}.tuned{fill:#7a4fbf;stroke:#7a4fbf}
+.direct{fill:#10171f;stroke:#10171f}.brief{fill:#0072b2;stroke:#0072b2}svg .name text{stroke:none;fill:inherit}
+@media (prefers-color-scheme:dark){body{color:#e6ebf0;background:#11171d}th,td{border-color:#26313c}
+.about,figcaption,.how{color:#94a3b8}.grid{stroke:#26313c}.axis{stroke:#94a3b8}
+.vanilla{fill:#94a3b8;stroke:#94a3b8}.budgeted{fill:#35c4b4;stroke:#35c4b4}.tuned{fill:#b493ee;stroke:#b493ee}
+.direct{fill:#e6ebf0;stroke:#e6ebf0}.brief{fill:#56b4e9;stroke:#56b4e9}}
 </style></head><body>
 <h1>{{ finding }}</h1>
-<p>{{ about }}</p>
+<p class="about">{{ about }}</p>
 {% if chart %}<figure>{{ chart }}<figcaption>{{ caption }}</figcaption></figure>{% endif %}
 {% for title, columns in tables %}{% if columns and columns[0][1] %}\
 <table><caption>{{ title }}</caption>\
@@ -43,7 +54,7 @@ svg text{font:13px system-ui,sans-serif;fill:currentColor}
 {% for _ in columns[0][1] %}{% set place = loop.index0 %}\
 <tr>{% for _, cells in columns %}<td>{{ cells[place] }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table>{% endif %}
-{% endfor %}<p>{{ how }}</p>
+{% endfor %}<p class="how">{{ how }}</p>
 </body></html>
 """
 
@@ -51,6 +62,7 @@ svg text{font:13px system-ui,sans-serif;fill:currentColor}
 def report_html(found: ExperimentResults) -> str:
     """The report of an experiment, finished or not."""
     tables = [
+        (t("Strategies"), table(COLUMNS, "key", found.rows)),
         (t("Strategies; means of a question, 95 % intervals"), table(COLUMNS, "report", found.rows)),
         (t("What became of the answers"), table(COLUMNS, "report outcomes", found.rows)),
         (
@@ -85,49 +97,67 @@ def _about(found: ExperimentResults) -> str:
     state = t("complete")
     if not found.complete:
         state = t("not complete: {n} of {planned} answers", n=found.finished, planned=found.planned)
-    return t(
-        "{dataset}: {questions} questions, {repeats} repeats each, model {model} at {endpoint}; {state}. "
-        "Spent: {spent}.",
+    about = t(
+        "{dataset}: {questions}, {answers} to each by every strategy, model {model} at {endpoint}; {state}.",
         dataset=found.dataset,
-        questions=found.questions,
-        repeats=found.repeats,
+        questions=tn("{n:,} question", "{n:,} questions", found.questions),
+        answers=tn("{n:,} answer", "{n:,} answers", found.repeats),
         model=found.model,
         endpoint=found.endpoint,
         state=state,
-        spent=spent_words(found.spent),
     )
+    # Kept results know nothing of what they cost.
+    return joined(about, t("Spent: {spent}.", spent=spent_words(found.spent)) if found.spent.calls else "")
 
 
 def _chart(rows: Sequence[StrategyRow]) -> tuple[str, Markup]:
-    """Accuracy over all-in tokens (where nobody knows them, output tokens), a point a strategy with its interval.
+    """Right answers over all-in tokens (where nobody knows them, output tokens), a mark a strategy with its intervals.
 
     Returns:
         What it shows, and the drawing; an empty one where nothing was graded.
     """
     whole = any(row.all_in_tokens for row in rows)
-    points = [
-        (row.strategy, row.accuracy, spent)
-        for row in rows
-        if row.accuracy and (spent := row.all_in_tokens if whole else row.output_tokens)
-    ]
     label = (
         t("Share of right answers over all-in tokens, a point for each strategy with its 95 % interval")
         if whole
         else t("Share of right answers over output tokens, a point for each strategy with its 95 % interval")
     )
-    if not points:
+    drawn = {
+        row.strategy: Mark(title_of(row.strategy), spent, row.accuracy, row.pareto if whole else row.pareto_output)
+        for row in rows
+        if row.accuracy and (spent := row.all_in_tokens if whole else row.output_tokens)
+    }
+    if not drawn:
         return label, Markup()
-    most = max(spent.high for _, _, spent in points) * 1.15 or 1.0
-    frame = Frame(0, most, 1, width=680, height=320, left=60, right=20, top=12, bottom=44)
-    corner = f"M60 {frame.y(1):.1f}V{frame.y(0):.1f}H660"
-    parts = [tag("path", d=corner, fill="none", stroke="currentColor")]
-    parts += [words(percent(share, 0), 52, frame.y(share) + 4, "end") for share in (0.0, 0.5, 1.0)]
-    parts += [words(f"{tokens:.0f}", frame.x(tokens), frame.y(0) + 18) for tokens in (most / 2, most)]
-    for name, right, spent in points:
-        x, y, colour = frame.x(spent.mean), frame.y(right.mean), "#5b6b7b" if name == "vanilla" else "#0f8b8d"
-        spread = f"M{x:.1f} {frame.y(right.low):.1f}V{frame.y(right.high):.1f}"
-        parts.append(tag("path", d=spread, stroke=colour, opacity=".5"))
-        parts.append(tag("circle", cx=x, cy=y, r=5, fill=colour))
-        parts.append(words(title_of(name), x + 8, y + 4, "start"))
-    parts.append(words(t("all-in tokens a question") if whole else t("output tokens a question"), 340, 314))
-    return label, tag("svg", parts, viewBox="0 0 680 320", width=680, role="img", aria_label=label)
+    marks = list(drawn.values())
+    most = max(mark.tokens.high for mark in marks) * 1.1 or 1.0
+    frame = Frame(0, most, 1, top=14, bottom=58)
+    parts = []
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        y = frame.y(share)
+        parts += [frame.across(y, "grid" if share else "axis"), words(percent(share, 0), frame.left - 10, y + 5, "end")]
+    step = nice(most / 6)
+    ticks = [place * step for place in range(int(most // step) + 1)]
+    parts += [words(f"{tick:,g}", frame.x(tick), frame.y(0) + 22) for tick in ticks]
+    best = [(frame.x(x), frame.y(y)) for x, y in front(marks)]
+    if best:
+        steps = "".join(f"H{x:.1f}V{y:.1f}" for x, y in best[1:])
+        parts.append(tag("path", d=f"M{best[0][0]:.1f} {best[0][1]:.1f}{steps}H{frame.x(most):.1f}", class_="front"))
+    room = {"wide": frame.x(most) - frame.x(0), "high": frame.y(0) - frame.y(1)}
+    for (strategy, mark), place in zip(drawn.items(), places(marks, most, **room), strict=True):
+        parts.append(tag("g", _drawn(mark, place, frame), class_=family(strategy)))
+    title = t("all-in tokens a question") if whole else t("output tokens a question")
+    parts.append(words(title, (frame.x(0) + frame.x(most)) / 2, frame.height - 10))
+    size = f"0 0 {frame.width} {frame.height}"
+    return label, tag("svg", parts, viewBox=size, role="img", aria_label=label)
+
+
+def _drawn(mark: Mark, place: Place, frame: Frame) -> list[Markup]:
+    """A mark with its intervals and its name."""
+    x, y = frame.x(mark.tokens.mean), frame.y(mark.right.mean)
+    across = f"M{frame.x(mark.tokens.low):.1f} {y:.1f}H{frame.x(mark.tokens.high):.1f}"
+    up = f"M{x:.1f} {frame.y(mark.right.low):.1f}V{frame.y(mark.right.high):.1f}"
+    anchor = {"left": "start", "right": "end", "center": "middle"}[place.xanchor]
+    base = y - place.dy + (-4 if place.yanchor == "bottom" else 13)
+    name = tag("g", [words(mark.name, x + place.dx, base, anchor)], class_="name")
+    return [tag("path", d=across + up, class_="whisker"), tag("circle", cx=x, cy=y, r=5.5), name]

@@ -34,6 +34,7 @@ __all__ = [
     "Strategy",
     "Tuned",
     "estimator_key",
+    "family",
     "hint_of",
     "kind_of",
     "offered",
@@ -96,6 +97,14 @@ def title_of(name: str) -> str:
         return strategy(name).title
     except InputError:
         return name
+
+
+def family(strategy: str) -> Family:
+    """What a strategy has in common with others of its colour; of imported ones, which may be unknown, by the name."""
+    bare = strategy.partition("@")[0]
+    if kind := kind_of(bare):
+        return kind.FAMILY
+    return "budgeted" if bare.startswith("tale-") else "brief"
 
 
 def hint_of(name: str) -> str:

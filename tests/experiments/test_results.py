@@ -29,6 +29,7 @@ from tale_core.experiments.text import finding
 from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.stats import break_even, holm, mcnemar_p, mean_interval, pareto, sign_flip_p
 from tale_core.store import UnitFigures, tables
+from tale_core.strategies import title_of
 from tale_core.types import Outcome, Price, Question, Usage
 
 CASES = json.loads(
@@ -294,7 +295,7 @@ async def test_the_report_says_its_finding_first_and_shows_the_paper_beside(stor
     assert "84.5 %" in page and "arXiv 2412.18547" in page  # TALE-EP on GSM8K in the paper's table 3.
     assert "1 of" not in page or found.complete
     for row in found.rows:
-        assert row.strategy in page
+        assert title_of(row.strategy) in page
 
 
 @pytest.mark.parametrize("name", ["units", "units.xlsx", "units.pkl"])

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 import streamlit as st
 
 from tale_core.calls.budget_ledger import apart_words
-from tale_core.charts.experiments import family
 from tale_core.errors import StoreError
 from tale_core.experiments.plan import Unit
 from tale_core.experiments.run import ExperimentView
@@ -20,7 +19,7 @@ from tale_core.experiments.table import BASELINE
 from tale_core.i18n import t, tn
 from tale_core.prompts.messages import question_block
 from tale_core.store import ExperimentStore, UnitFigures
-from tale_core.strategies import title_of
+from tale_core.strategies import family, title_of
 from tale_core.types import CallRecord, Outcome
 from ui.ask.result import prompts_of as prompts
 from ui.common import state
