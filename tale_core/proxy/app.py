@@ -386,7 +386,9 @@ class _Through:
             self._note_first()
             if self._over is not None:
                 self._raw += piece
-                if not self._closed and ended(self._raw, len(self._raw) - len(piece)):
+                # A picture is one line of megabytes in many pieces: only what can end a line is looked at.
+                last = b"\n" in piece or piece.endswith(b"]")
+                if last and not self._closed and ended(self._raw, len(self._raw) - len(piece)):
                     await self._ended(answer.status_code, answer.headers.get("content-type", ""))
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 

@@ -163,7 +163,7 @@ def _models(models: Sequence[ModelLine]) -> None:
         },
         alt=t("Every model"),
     )
-    st.caption(t("The Responses API, the older completions and embeddings are counted, and not tried with budgets."))
+    st.caption(t("`/v1/responses`, the older completions and embeddings are counted, and not tried with budgets."))
 
 
 def _file(traffic: TrafficStore) -> None:
