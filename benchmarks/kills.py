@@ -146,7 +146,7 @@ class _Progress:
                 self._say(f"kill {self.there:,} of {self._most:,}, {each:.2f} s each, {left:.1f} min left")
 
 
-class _Span:
+class Span:
     """When to kill: within a span that follows how long the jobs take."""
 
     def __init__(self, kind: str, rng: random.Random) -> None:
@@ -244,7 +244,7 @@ def _order(give: int, take: TextIO, **what: Any) -> dict[str, Any]:
 
 def _calls(lane: Lane) -> Iterator[bool]:
     answer, rng, found = "6 times 7 is [[42]]", lane.rng, lane.found
-    span = _Span(lane.kind, rng)
+    span = Span(lane.kind, rng)
     with CountingEndpoint(lambda prompt: Reply(answer, delay_s=rng.uniform(0.02, 0.15))) as endpoint:
         subject = _Subject(lane, endpoint)
         while found.kills < lane.kills:
@@ -342,7 +342,7 @@ def _status(store: Store, session_id: str) -> str:
 
 
 def _labels(lane: Lane) -> Iterator[bool]:
-    found, store, span = lane.found, open_store(lane.url), _Span(lane.kind, lane.rng)
+    found, store, span = lane.found, open_store(lane.url), Span(lane.kind, lane.rng)
     acknowledged: set[str] = set()
     number, through = 0, True
     while found.kills < lane.kills:
@@ -367,7 +367,7 @@ def _labels(lane: Lane) -> Iterator[bool]:
 
 
 def _imports(lane: Lane) -> Iterator[bool]:
-    found, folder, span = lane.found, lane.folder, _Span(lane.kind, lane.rng)
+    found, folder, span = lane.found, lane.folder, Span(lane.kind, lane.rng)
     source = open_store(lane.url)
     for question in samples.numbered(IMPORTED):
         samples.asked(source, question, f"{question.text} [[5]]")

@@ -19,7 +19,7 @@ from tale_core.store import Store, open_store
 from tale_core.store.database import opening
 from tale_core.tuning.install import PACKAGES
 from tests.support.bad_endpoint import BadEndpoint
-from tests.support.databases import postgresql, quickly_upgraded
+from tests.support.databases import engine_with_known_statements, postgresql, quickly_upgraded
 
 __all__ = ["postgresql"]
 """Here and in no folder's own conftest: each of those would start another server."""
@@ -36,6 +36,7 @@ def clean_environment(
     monkeypatch.setenv("TALE_CACHE_DIR", str(tmp_path / "cache"))
     # Whether an adapter comes with the program changes with every better one; tests/tuning/test_shipped.py is about it.
     monkeypatch.setattr(adapters, "SHIPPED", tmp_path / "nothing-shipped")
+    monkeypatch.setattr(opening, "make_engine", engine_with_known_statements)
     if request.node.get_closest_marker("empty_database") is None:
         monkeypatch.setattr(opening, "upgrade", quickly_upgraded)
     get_settings.cache_clear()
@@ -97,12 +98,14 @@ EXTRAS = {"tune": PACKAGES, "ray": ("ray",)}
 
 
 SLOW_FIRST = (
-    "test_haproxy", "test_package", "test_runs", "test_kill", "test_shutdown", "test_benchmarks", "test_deployment",
-    "test_experiments_page", "test_experiments_live", "test_elasticity_page", "test_search_page",
-    "test_history_page", "test_ask_page", "test_chinese", "test_chinese_experiments", "test_estimators_page",
-    "test_grading", "test_archive", "test_copying", "test_looks", "test_lesson", "test_label_live", "test_history",
+    "test_looks", "test_lesson", "test_label_live", "test_kill", "test_haproxy", "test_grading", "test_package",
+    "test_archive", "test_labels", "test_experiments_page", "test_setup", "test_estimators_page", "test_weights",
+    "test_elasticity_page", "test_shutdown", "test_benchmarks", "test_search_page", "test_chinese_experiments",
+    "test_ask_page", "test_settings_page", "test_tuning_page", "test_history_page", "test_told", "test_native",
+    "test_ask_page_faults", "test_history", "test_experiments_live", "test_repository", "test_concurrency",
+    "test_runs", "test_chinese", "test_deployment", "test_copying",
 )  # fmt: skip
-"""Files that take long for what they hold: with two workers, the one that began such a file last would end alone."""
+"""Files that take longest, the longest first: a worker that began such a file last would end long after the others."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -118,4 +121,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 for item in items:
                     if item.get_closest_marker(name) is not None:
                         item.add_marker(skip)
-    items.sort(key=lambda item: (item.get_closest_marker("browser") is not None, item.path.stem not in SLOW_FIRST))
+    places = {name: place for place, name in enumerate(SLOW_FIRST)}
+    last = len(places)
+    items.sort(key=lambda i: (i.get_closest_marker("browser") is not None, places.get(i.path.stem, last)))

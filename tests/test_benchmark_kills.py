@@ -31,7 +31,7 @@ def test_kills_that_were_counted_before_a_stop_are_not_made_again(tmp_path: Path
 
 def test_a_lane_whose_jobs_all_fail_measures_nothing_and_says_so() -> None:
     found, end = kills.Found(), {"code": 1, "waited": 0.0}
-    span = kills._Span("ask", random.Random(1))
+    span = kills.Span("ask", random.Random(1))
     with pytest.raises(MeasurementError, match="a job ended with 1"):
         for _ in range(kills.MOST_BROKEN):
             span.learn("ask", end, found)

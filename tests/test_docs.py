@@ -3,9 +3,10 @@
 import re
 import textwrap
 import tomllib
+from inspect import isfunction
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -68,6 +69,10 @@ def made(recipe: str, where: ModuleType) -> dict[str, Any]:
     """What the code of a recipe defines where it is to stand."""
     names = dict(vars(where))
     exec(compile("from __future__ import annotations\n" + block(recipe), "docs/extending.md", "exec"), names)
+    new = [one for name, one in names.items() if vars(where).get(name) is not one]
+    for member in (m for one in new for m in (vars(one).values() if isinstance(one, type) else (one,))):
+        if isfunction(member) and member.__module__ == where.__name__:
+            get_type_hints(member)  # Every name in a signature is known there.
     return names
 
 

@@ -19,6 +19,7 @@ from tale_core.calls.record import (
     answer_step,
     begun_call,
     booked_call,
+    check_asked,
     failed_call,
     graded_call,
     plain_step,
@@ -87,21 +88,12 @@ class AskPlan:
             InputError: Empty or too long question, unknown estimator or template, max_tokens below 1.
             EstimatorFileError: A file of a trained estimator cannot be used.
         """
+        check_asked(self.question, self.sampling)
         text = self.question.text.strip()
-        if not text:
-            raise InputError(t("The question is empty."), t("Type a question first."))
         if len(text) > MAX_QUESTION_CHARS:
             raise InputError(
                 t("The question has {n:,} characters.", n=len(text)),
                 t("At most {n:,} are allowed.", n=MAX_QUESTION_CHARS),
-            )
-        if self.sampling.max_tokens is not None and self.sampling.max_tokens < 1:
-            raise InputError(
-                t("max_tokens is {given}.", given=self.sampling.max_tokens), t("Give a whole number from 1.")
-            )
-        if self.sampling.temperature is not None and not 0 <= self.sampling.temperature <= 2:
-            raise InputError(
-                t("The temperature is {given}.", given=self.sampling.temperature), t("Give a number from 0 to 2.")
             )
         prompts.template(self.template)
         if (word := self._word()) is not None:

@@ -97,7 +97,7 @@ def tokens_per_second(call: CallRecord) -> float | None:
 def compare(vanilla: CallRecord, budgeted: CallRecord, estimate: CallRecord | None) -> Comparison:
     """Compare two ended calls."""
     v_all, b_all = all_in_tokens(vanilla), all_in_tokens(budgeted)
-    e_all = all_in_tokens(estimate)
+    e_all, calls = all_in_tokens(estimate), (vanilla, budgeted, estimate)
     b_total = None if b_all is None or e_all is None else b_all + e_all
     usable = vanilla.status == budgeted.status == "done"
     output = _saving(vanilla.completion_tokens, budgeted.completion_tokens) if usable else None
@@ -111,7 +111,7 @@ def compare(vanilla: CallRecord, budgeted: CallRecord, estimate: CallRecord | No
         all_in_saving=all_in,
         vanilla_all_in=v_all,
         budgeted_all_in=b_total,
-        estimated=vanilla.usage_estimated or budgeted.usage_estimated or bool(estimate and estimate.usage_estimated),
+        estimated=any(c.usage_estimated and c.completion_tokens is not None for c in calls if c is not None),
         lower_bound=lower_bound,
         sentence=_sentence(vanilla, budgeted, output, visible, all_in, lower_bound=lower_bound),
         visible_saving=visible,
@@ -152,7 +152,9 @@ def _sentence(
     found = _outcome_first(vanilla, budgeted, counted, tokens)
     if all_in is None:
         return t("{finding}.", finding=found)
-    return t("{finding}; {all_in}.", finding=found, all_in=change_words(all_in, t("tokens all-in")))
+    return t(
+        "{finding}; {all_in}.", finding=found, all_in=change_words(all_in, t("tokens all-in"), at_least=lower_bound)
+    )
 
 
 def _outcome_first(vanilla: CallRecord, budgeted: CallRecord, counted: str, tokens: str) -> str:

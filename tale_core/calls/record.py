@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 
 from tale_core.budgets.forcing import whole_text
 from tale_core.budgets.kinds import ASKED, Kind
-from tale_core.errors import ModelError
+from tale_core.errors import InputError, ModelError
 from tale_core.grading import graded
 from tale_core.grading.lines import TEMPLATE as ASSIGNMENTS
 from tale_core.grading.lines import reader, tuned_template
+from tale_core.i18n import t
 from tale_core.process import stopped_status
 from tale_core.prompts import messages as prompts
 from tale_core.types import (
@@ -53,6 +54,30 @@ class Step:
     budget: int | None = None
     phase: ProbePhase | None = None
     cap: int | None = None
+
+
+def check_asked(question: Question, sampling: Sampling) -> None:
+    """What every plan about one question is checked for.
+
+    Raises:
+        InputError: The question is empty, or a setting is out of range.
+    """
+    if not question.text.strip():
+        raise InputError(t("The question is empty."), t("Type a question first."))
+    check_sampling(sampling)
+
+
+def check_sampling(sampling: Sampling) -> None:
+    """Check the numbers that any endpoint would refuse.
+
+    Raises:
+        InputError: One is out of range.
+    """
+    cap, temperature = sampling.max_tokens, sampling.temperature
+    if cap is not None and cap < 1:
+        raise InputError(t("max_tokens is {given}.", given=cap), t("Give a whole number from 1."))
+    if temperature is not None and not 0 <= temperature <= 2:
+        raise InputError(t("The temperature is {given}.", given=temperature), t("Give a number from 0 to 2."))
 
 
 def answer_step(

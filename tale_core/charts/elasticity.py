@@ -214,9 +214,11 @@ class _Drawing:
         )  # fmt: skip
         if not curve.numbers:
             for x, p in zip(xs, points, strict=True):
-                self._words(
-                    str(p.budget), x, (p.tokens_mean or 0) / curve.unit, "right", "bottom", color=color, shift=(-4, 2)
-                )
+                y = (p.tokens_mean or 0) / curve.unit
+                self._put(
+                    str(p.budget), Place(x, y, "right", "bottom", (-4, 2)), Place(x, y, "left", "top", (6, -2)),
+                    Place(x, y, "right", "top", (-4, -2)), Place(x, y, "left", "bottom", (6, 2)), color=color,
+                )  # fmt: skip
         # Beside each other, not on top: two sweeps often share a budget.
         aside = (self._frame.x1 / self._frame.x0) ** (0.006 * place)
         known = [(x * aside, p) for x, p in zip(xs, points, strict=True) if p.accuracy is not None]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MOST = 8
 """Lines; further ones stand in the table."""
+NAME_LETTERS = 34
+"""Of a model's name."""
 
 
 def traffic_chart(found: Sequence[Finding], *, colors: Palette = LIGHT) -> Figure:
@@ -27,13 +29,19 @@ def traffic_chart(found: Sequence[Finding], *, colors: Palette = LIGHT) -> Figur
 
     shown = list(found[:MOST])[::-1]
     titles = (t("tokens saved"), t("answers agree"))
-    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.14)
-    names = [f"{plain(one.model[:24])}<br>{plain(title_of(one.strategy))}" for one in shown]
+    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.16)
+    rows = list(range(len(shown)))
     green = colors.outcomes[Outcome.CORRECT]
     for col, (color, intervals) in enumerate(
         ((colors.budgeted, [one.saving for one in shown]), (green, [one.agreement for one in shown])), 1
     ):
-        _marks(figure, col, names, intervals, color)
+        _marks(figure, col, rows, intervals, color)
+    for row, one in zip(rows, shown, strict=True):  # Above its marks: beside them it would take half of a phone.
+        figure.add_annotation(
+            text=plain(f"{one.model[:NAME_LETTERS]} · {title_of(one.strategy)}"),
+            x=0, xref="paper", xanchor="left", y=row, yref="y",
+            yanchor="bottom", yshift=9, showarrow=False, font={"color": colors.text, "size": 12},
+        )  # fmt: skip
     look = axis(colors)
     for col, title in enumerate(titles, 1):
         low = min([0.0, *(one.saving.low for one in shown if one.saving)]) if col == 1 else 0.0
@@ -43,10 +51,12 @@ def traffic_chart(found: Sequence[Finding], *, colors: Palette = LIGHT) -> Figur
             tickformat=".0%",
             range=[max(-1.0, low) - 0.02, 1.02],
             tickvals=[-1, -0.5, 0, 0.5, 1],
+            tickangle=0,
             row=1,
             col=col,
         )
-    figure.update_yaxes(**{**look, "ticks": ""}, range=[-0.6, len(shown) - 0.4])
+    figure.update_yaxes(**{**look, "ticks": ""}, showticklabels=False, showgrid=False,
+                        range=[-0.5, len(shown) - 0.3])  # fmt: skip
     layout(figure, _title(found[0]), t("asked both ways, on your traffic"), colors,
            height=190 + 56 * len(shown), showlegend=False)  # fmt: skip
     return figure
@@ -59,11 +69,11 @@ def _title(best: Finding) -> str:
              change=title_of(best.strategy), share=best.saving.mean)  # fmt: skip
 
 
-def _marks(figure: Figure, col: int, names: Sequence[str], intervals: Sequence[Interval | None], color: str) -> None:
-    there = [(name, one) for name, one in zip(names, intervals, strict=True) if one is not None]
+def _marks(figure: Figure, col: int, rows: Sequence[int], intervals: Sequence[Interval | None], color: str) -> None:
+    there = [(row, one) for row, one in zip(rows, intervals, strict=True) if one is not None]
     figure.add_trace(
         graph_objects().Scatter(
-            x=[one.mean for _, one in there], y=[name for name, _ in there], mode="markers", cliponaxis=False,
+            x=[one.mean for _, one in there], y=[row for row, _ in there], mode="markers", cliponaxis=False,
             marker={"size": 11, "color": color}, hoverinfo="text",
             hovertext=[f"{one.mean:.0%} ({one.low:.0%} – {one.high:.0%})" for _, one in there],
             error_x={

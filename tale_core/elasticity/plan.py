@@ -11,6 +11,7 @@ from typing import Any, Literal, NewType
 from tale_core.budgets.kinds import ASKED, Kind, kind
 from tale_core.calls.budget_ledger import Limits, Spent
 from tale_core.calls.events import CallEvent
+from tale_core.calls.record import check_asked
 from tale_core.errors import InputError
 from tale_core.i18n import N_, t
 from tale_core.prompts import messages as prompts
@@ -59,19 +60,10 @@ class SweepPlan:
         Raises:
             InputError: An empty question, a bad grid, repeats or template.
         """
-        if not self.question.text.strip():
-            raise InputError(t("The question is empty."), t("Type a question first."))
+        check_asked(self.question, self.sampling)
         self._validate_grid()
         _between(N_("The number of repeats is {given}."), self.repeats, 1, MAX_REPEATS)
         _between(N_("The number of slots is {given}."), self.slots, 1, 1000)
-        if self.sampling.max_tokens is not None and self.sampling.max_tokens < 1:
-            raise InputError(
-                t("max_tokens is {given}.", given=self.sampling.max_tokens), t("Give a whole number from 1.")
-            )
-        if self.sampling.temperature is not None and not 0 <= self.sampling.temperature <= 2:
-            raise InputError(
-                t("The temperature is {given}.", given=self.sampling.temperature), t("Give a number from 0 to 2.")
-            )
         prompts.template(self.template)
         return CheckedSweep(self)
 

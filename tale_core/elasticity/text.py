@@ -5,7 +5,7 @@ Reads pictures of sweeps; imports neither plotly nor Streamlit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from tale_core.budgets.kinds import ASKED
@@ -268,6 +268,33 @@ def level_words(level: Level) -> str:
 def _outcomes(p: SweepPoint) -> str:
     counts = outcome_counts(p.outcomes, refused=p.refused)
     return t(", ").join(t("{n} {outcome}", n=n, outcome=kind.word) for kind, n in counts if n > 0)
+
+
+def question_begin(text: str) -> str:
+    """The beginning of a question, in a line."""
+    line = " ".join(sanitize(text).split())
+    return line if len(line) <= 40 else f"{line[:39].rstrip()}…"
+
+
+def beside_it(view: SweepView, others: Sequence[SweepView]) -> list[Named]:
+    """Sweeps laid over this one, each named by its kind of budget, model, template and question where they differ.
+
+    A legend has little room: what all of them share is told above the chart.
+    """
+    every = (view, *others)
+    tell: list[Callable[[SweepView], str]] = [
+        lambda one: t(one.plan.kind.TITLE),
+        lambda one: sanitize(one.model),
+        lambda one: sanitize(one.plan.template),
+        lambda one: question_begin(one.question.text),
+    ]
+    apart = [part for part in tell if len({part(one) for one in every}) > 1]
+
+    def name(one: SweepView) -> str:
+        when = t("{when:%d %b %H:%M}", when=one.created_at) if one.created_at else ""
+        return " · ".join(filter(None, [*(part(one) for part in apart), when]))
+
+    return [(name(one), one) for one in others]
 
 
 def comparable(view: SweepView, overlays: Sequence[Named]) -> tuple[bool, list[Named], list[str]]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from tale_core.budgets.kinds import ASKED, kind
 from tale_core.calls.budget_ledger import Limits
+from tale_core.calls.record import check_sampling
 from tale_core.errors import InputError
 from tale_core.grading import known_answer
 from tale_core.i18n import t
@@ -111,6 +112,7 @@ class ExperimentPlan:
             raise InputError(
                 t("{name!r} is not a strategy's full name.", name=other), t("Write {name!r}.", name=found[other].name)
             )
+        check_sampling(self.sampling)
         self._check_numbers()
         self._check_questions(found)
         prompts.template(self.template)

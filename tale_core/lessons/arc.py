@@ -150,7 +150,7 @@ def tried_words(arc: Arc, at: int) -> str:
         return joined(head, t("That is more than before: the search ends."))
     if at == len(arc.tried) - 1:
         return joined(head, t("There is no smaller budget: the search ends."))
-    return joined(head, t("Half of it is next."))
+    return joined(head, t("About half of it is next."))
 
 
 def search_words(arc: Arc) -> str:
@@ -205,11 +205,17 @@ def cost_words(arc: Arc) -> str:
         "{n} such questions: {vanilla} output tokens without a budget, {best} with the best one.",
         n=f"{MANY:,}", vanilla=f"{MANY * arc.vanilla.tokens:,}", best=f"{MANY * arc.best.tokens:,}",
     )  # fmt: skip
-    paid = break_even(sum(r.tokens for r in arc.tried[1:]), arc.vanilla.tokens - arc.best.tokens)
+    cost, saved = sum(r.tokens for r in arc.tried[1:]), arc.vanilla.tokens - arc.best.tokens
+    paid = break_even(cost, saved)
     if paid is None:
         return many
-    back = tn("The search has paid for itself after {n} more answer.",
-              "The search has paid for itself after {n} more answers.", paid)  # fmt: skip
+    back = tn(
+        "Besides the answer without a budget the search took {cost} tokens, and each answer saves {saved}: "
+        "it has paid for itself after {n} more answer.",
+        "Besides the answer without a budget the search took {cost} tokens, and each answer saves {saved}: "
+        "it has paid for itself after {n} more answers.",
+        paid, cost=f"{cost:,}", saved=f"{saved:,}",
+    )  # fmt: skip
     return joined(many, back)
 
 

@@ -6,8 +6,11 @@ the change `predicted` then asks.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
+from tale_core.datasets import language_of
 from tale_core.errors import NotFoundError
 from tale_core.grading import infer_kind
 from tale_core.grading.extract import extract
@@ -42,15 +45,26 @@ def keep(store: Store, pair: Pair, question: Question, plain: Read, changed: Rea
     return session_id
 
 
-def known_questions(traffic: TrafficStore) -> list[dict[str, Any]]:
-    """The kept questions whose answer is known, each once, as rows of a data set.
+def kept_models(pairs: Iterable[Pair]) -> dict[str, int]:
+    """How many questions are kept of each model, the most first."""
+    return dict(Counter(pair.model for pair in pairs if pair.session_id is not None).most_common())
+
+
+def questions_to_search(traffic: TrafficStore, model: str) -> tuple[Question, ...]:
+    """The kept questions for a model whose answer is known."""
+    rows = known_questions(traffic, model)
+    return tuple(Question(row["question"], answer=row["answer"], language=language_of(row["question"])) for row in rows)
+
+
+def known_questions(traffic: TrafficStore, model: str | None = None) -> list[dict[str, Any]]:
+    """The kept questions whose answer is known, each once, as rows of a data set; those for one model, or all.
 
     Known is what a person called right; else what the plain and the changed answer both gave. `known_by` says which:
     two answers that agree can both be wrong.
     """
     traffic.take_labels()
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for pair in traffic.pairs():
+    for pair in traffic.pairs(model=model):
         if pair.session_id is None:
             continue
         try:

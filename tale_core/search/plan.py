@@ -7,6 +7,7 @@ from typing import Any, Literal, NewType
 
 from tale_core.budgets.kinds import ASKED, Kind, kind
 from tale_core.calls.budget_ledger import Limits
+from tale_core.calls.record import check_asked
 from tale_core.errors import InputError
 from tale_core.i18n import t
 from tale_core.prompts import messages as prompts
@@ -67,8 +68,7 @@ class SearchPlan:
         Raises:
             InputError: No question or no known answer, an unknown mode, rule or template, a number out of range.
         """
-        if not self.question.text.strip():
-            raise InputError(t("The question is empty."), t("Type a question first."))
+        check_asked(self.question, self.sampling)
         if not (self.question.answer or "").strip():
             raise InputError(
                 t("The known answer is missing."),

@@ -83,7 +83,7 @@ def test_a_cut_vanilla_answer_makes_the_saving_a_lower_bound():
     vanilla = call("vanilla", 1, 100, Outcome.TRUNCATED, finish_reason="length")
     found = compare(vanilla, call("budgeted", 1, 50), None)
     assert found.lower_bound and found.sentence.startswith(
-        "The budget mended it: 50 instead of 100 tokens or more, cut off before, now right"
+        "The budget mended it: 50 instead of 100 tokens or more, cut off before, now right; at least "
     )
 
 
@@ -91,6 +91,9 @@ def test_unknown_counts_are_never_taken_for_zero():
     found = compare(call("vanilla", None, None), call("budgeted", 1, 50), None)
     assert found.output_saving is None and found.all_in_saving is None and found.vanilla_all_in is None
     assert "no token counts" in found.sentence
+    assert not compare(
+        replace(call("vanilla", None, None), usage_estimated=True), call("budgeted", 1, 50), None
+    ).estimated
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,12 @@ QUESTION = Question("How many legs have 3 cats?", answer="12", kind="number")
 WORDS = ("so", "then", "we", "count", "legs", "again", "and", "see", "that", "cats", "walk", "home")
 
 
-def trace(rng: random.Random, sentences: int) -> list[str]:
-    return [" ".join(rng.choices(WORDS, k=rng.randint(4, 14))) + ". " for _ in range(sentences)]
+CHINESE = ("所以", "然后", "我们", "数一数", "猫腿", "再", "还有", "看到", "这样", "小猫", "走", "回家")
+
+
+def trace(rng: random.Random, sentences: int, *, chinese: bool = False) -> list[str]:
+    words, between, end = (CHINESE, "，", "。") if chinese else (WORDS, " ", ". ")
+    return [between.join(rng.choices(words, k=rng.randint(4, 14))) + end for _ in range(sentences)]
 
 
 def answer(text: str, *, thought: str = "", value: str | None = "12", by: str = "brackets") -> CallRecord:
@@ -51,11 +55,12 @@ async def looked_into(call: CallRecord, knows, *, question: Question = QUESTION)
     return found, client
 
 
-async def test_the_first_stable_answer_of_planted_traces_is_found_within_one_probe_step():
+@pytest.mark.parametrize("chinese", [False, True])
+async def test_the_first_stable_answer_of_planted_traces_is_found_within_one_probe_step(chinese: bool):
     rng = random.Random(16)
     near = 0
     for _ in range(100):
-        parts = trace(rng, rng.randint(6, 30))
+        parts = trace(rng, rng.randint(6, 30), chinese=chinese)
         known = rng.randrange(
             len(parts)
         )  # From this sentence on the model knows; before, it guesses, at times rightly.

@@ -182,7 +182,17 @@ _FITS = """
     const box = e => e.getBoundingClientRect();
     const out = e => box(e).bottom > innerHeight + 1 || box(e).right > innerWidth + 1;
     const cut = shown.filter(e => !e.closest("pre") && out(e));
-    return [...small.map(e => `small: ${e.textContent}`), ...cut.map(e => `cut: ${e.textContent}`)];
+    const lines = shown.filter(e => !(e instanceof SVGElement) && !e.closest("pre, math"))
+        .flatMap(e => [...e.getClientRects()].map(at => ({e, at})));
+    const before = (a, b) => a.right < b.left + 3 || a.bottom < b.top + 3;
+    const apart = (a, b) => before(a, b) || before(b, a);
+    const over = lines.flatMap((a, i) => lines.slice(i + 1)
+        .filter(b => !a.e.contains(b.e) && !b.e.contains(a.e) && !apart(a.at, b.at)).map(b => [a.e, b.e]));
+    return [
+        ...small.map(e => `small: ${e.textContent}`), ...cut.map(e => `cut: ${e.textContent}`),
+        ...over.map(([a, b]) => `${a.textContent} lies on ${b.textContent}`),
+        ...shown.filter(e => /\\\\[([]/.test(e.textContent)).map(e => `not set: ${e.textContent}`),
+    ];
 }
 """
 

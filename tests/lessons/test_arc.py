@@ -54,8 +54,9 @@ def test_every_number_of_a_step_is_worked_out_from_the_recorded_answers(spoken):
         for at, b in enumerate(tried):
             assert numbers(says.tried_words(arc, at)) == {tokens[b], *([b] if b else [])}
         assert numbers(says.search_words(arc)) == {best, tokens[best], tokens[None], len(tried), spent}
-        again = -(-(spent - tokens[None]) // (tokens[None] - tokens[best]))
-        assert numbers(says.cost_words(arc)) == {1000, 1000 * tokens[None], 1000 * tokens[best], again}
+        cost, each = spent - tokens[None], tokens[None] - tokens[best]
+        many = {1000, 1000 * tokens[None], 1000 * tokens[best]}
+        assert numbers(says.cost_words(arc)) == {*many, cost, each, -(-cost // each)}
         rows = {int(line.output_tokens.replace(",", "")): line.all_in_tokens for line in says.summary(arc)}
         assert rows == {
             **{tokens[b]: f"{all_in[b]:,}" for b in (None, tried[1], best)},

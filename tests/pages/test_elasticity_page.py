@@ -278,12 +278,15 @@ def test_two_sweeps_are_laid_over_it_each_with_a_colour_and_a_line_of_its_own() 
     assert "Spent, % of vanilla" in json.dumps(chart, ensure_ascii=False)
     assert "everything is a share of each one's own answer without a budget" in words(at.main)
     assert "second · paper" in words(at.main)
+    # In the legend stands what tells them apart: the template is the same.
+    assert [t["name"].split(" · ")[0] for t in named if t["name"] != "This sweep"] == ["second", "third"]
+    assert not any("paper" in t["name"] for t in named)
 
 
 def test_texts_of_others_are_shown_literally() -> None:
     hostile = "<img src=x onerror=alert(1)> $x^2$ [a](javascript:alert(1)) \u202eevil"
     kept("flat", model=hostile, question=Question(hostile, answer="1"))
-    at = shown("rebound", model=hostile, question=Question(hostile, answer="1"))
+    at = shown("rebound", model="mine", question=Question(hostile, answer="1"))
     at.multiselect(key="overlay_sweep-rebound").set_value(["sweep-flat"]).run()
     assert not at.exception and "\u202e" not in sent(at.main)
     (chart,) = charts(at)

@@ -40,18 +40,18 @@ def test_ask_suggests_where_the_models_answer_stopped_changing_and_only_a_press_
     at = opened(session=session)
     assert not at.exception
     key = f"mark_vanilla_{session}"
-    assert at.radio(key=f"{key}_sentence").value == 3 and "Chosen at first: sentence 3" in words(at.main)
+    assert at.radio(key=f"{key}_sentence_3").value == 3 and "Chosen at first: sentence 3" in words(at.main)
     assert label_rows(open_store()) == []
     at.button(key=f"{key}_press").click().run()  # Without a name.
     assert not at.exception and "cannot be used" in words(at.main) and label_rows(open_store()) == []
     at.text_input(key=f"{key}_name").input("Ada")
-    at.radio(key=f"{key}_sentence").set_value(4).run()
+    at.radio(key=f"{key}_sentence_3").set_value(4).run()
     at.button(key=f"{key}_press").click().run()
     assert not at.exception and "You marked sentence 4 of 6." in words(at.main)
     (row,) = label_rows(open_store())
     assert (row["kind"], row["value"], row["annotator"]) == ("mark", "4", "Ada")
     again = opened(session=session, label_annotator="Ada")
-    assert again.radio(key=f"{key}_sentence").value == 4 and "Chosen at first" not in words(again.main)
+    assert again.radio(key=f"{key}_sentence_3").value == 4 and "Chosen at first" not in words(again.main)
     at.button(key=f"{key}_undo").click().run()
     assert not at.exception and label_rows(open_store()) == []
 

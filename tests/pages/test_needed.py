@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from tale_core.calls.settling import places
 from tale_core.runs.runner import runner
@@ -43,15 +44,22 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     gate.set()
 
 
+def marked(at: AppTest) -> int | None:
+    """The sentence that is chosen in the box under the vanilla answer."""
+    (box,) = [r for r in at.radio if (r.key or "").startswith("mark_vanilla_")]
+    value: int | None = box.value
+    return value
+
+
 def test_a_button_under_an_answer_says_how_much_of_it_was_needed(bad: BadEndpoint, gate: threading.Event) -> None:
     gate.set()
     at = ask(opened(use=endpoint(bad.base_url, "thinker")), budget=20)
-    assert "stayed the same" not in result(at)
+    assert "stayed the same" not in result(at) and marked(at) is None
     at.button(key="needed-vanilla").click().run()
     assert not at.exception
     shown = result(at)
     assert "The answer was there after" in shown and "came after it" in shown
-    assert "What it would have answered at each place" in shown
+    assert "What it would have answered at each place" in shown and marked(at) == 3
     assert "needed-budgeted" in {b.key for b in at.button} and "needed-vanilla" not in {b.key for b in at.button}
     calls = stored(at).calls
     vanilla = next(c for c in calls if c.role == "vanilla")

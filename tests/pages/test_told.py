@@ -19,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 from tale_core.ask import run as run_module
 from tale_core.ask.plan import AskPlan
 from tale_core.ask.run import AskRun, AskView, view_of
+from tale_core.calls.budget_ledger import money
 from tale_core.elasticity.engine import SweepPlan
 from tale_core.elasticity.view import SweepView
 from tale_core.experiments import ExperimentPlan, results
@@ -282,6 +283,19 @@ def test_an_adapters_answer_is_called_so_while_it_is_written() -> None:
 
 
 # --- answer and thinking
+
+
+def test_the_cost_of_a_budget_holds_its_estimate_and_a_difference_of_nothing_has_no_sign() -> None:
+    view = asked(thinker)
+    calls = {role: call.record for role, call in view.calls.items()}
+    costs = {role: record.cost_usd or 0.0 for role, record in calls.items()}
+    at = page("app", session=view.session_id)
+    lines = [[cell.replace("\\", "") for cell in row] for row in at.table[0].value.itertuples(index=False)]
+    rows = {metric: rest for metric, *rest in lines}
+    assert rows["All-in cost"][:2] == [money(costs["vanilla"]), money(costs["budgeted"] + costs["estimate"])]
+    assert not any(re.search(r"[+−-]0(\.0+)?( s)?$", cell) for row in rows.values() for cell in row)
+    said = words(at.main)
+    assert said.count("is simulated: it was not generated now") == 1 and "All of this is simulated" in said
 
 
 def test_ask_shows_answer_and_thinking_apart_and_together() -> None:

@@ -8,9 +8,13 @@ from dataclasses import replace
 import numpy as np
 from streamlit.testing.v1 import AppTest
 
+from tale_core.proxy.kept import keep
+from tale_core.proxy.reading import Read
 from tale_core.settings import REPO_ROOT
-from tale_core.store import Passed, TrafficStore
-from tests.pages.app_page import store, words
+from tale_core.store import Pair, Passed, TrafficStore
+from tale_core.types import Question
+from tests.pages import app_page
+from tests.pages.app_page import endpoint, store, words
 from tests.proxy.test_figures import pairs
 
 UPSTREAM = "http://127.0.0.1:9/v1"
@@ -51,3 +55,25 @@ def test_the_finding_stands_first_and_the_worst_cases_before_the_rest() -> None:
 def test_without_pairs_the_requests_are_counted_all_the_same() -> None:
     seed(both_ways=False)
     assert "10 requests have passed; none was asked both ways yet." in words(opened().main)
+
+
+def test_kept_questions_lead_to_searches_on_them() -> None:
+    seed()
+    traffic = TrafficStore(store())
+    choice = endpoint(UPSTREAM, "m")
+    for place in range(3):
+        answer = Read(f"It is [[{place}]].", "stop", 20, 30)
+        pair = Pair(uuid.uuid4().hex, UPSTREAM, "m", "concise", "observed", plain_tokens=30, changed_tokens=30,
+                    verdict="agree")  # fmt: skip
+        kept = keep(store(), pair, Question(f"How many are {place} apples?"), answer, answer)
+        traffic.begin_pair(pair)
+        traffic.end_pair(replace(pair, status="done", session_id=kept))
+    (link,) = [one.proto for one in opened().main.get("page_link") if one.proto.label.startswith("Learn from")]
+    assert (link.label, link.query_string) == ("Learn from 3 kept questions for m", "questions=traffic")
+    at = app_page.opened(use=choice)
+    at.query_params["questions"] = "traffic"
+    at = at.switch_page("pages/Setup.py").run()
+    assert not at.exception
+    assert "The answers to 3 kept questions are known, and searches need 20" in words(at.main)
+    at.radio(key="questions").set_value("ours").run()
+    assert "What is left takes about" in words(at.main)

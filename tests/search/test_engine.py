@@ -165,6 +165,7 @@ async def test_a_limit_on_money_needs_a_price():
         ({"start": 0}, "from 1"),
         ({"worth": 0}, "above 0"),
         ({"template": "poem"}, "template"),
+        ({"sampling": Sampling(max_tokens=0)}, "max_tokens is 0"),
     ],
 )
 def test_a_wrong_plan_is_refused_in_words(changes, words):

@@ -62,10 +62,10 @@ class BadEndpoint:
         than the chat completions' is found there."""
         endpoint = self
 
-        class Handler(_Handler):
+        class Own(Answering):
             bad = endpoint
 
-        self._server = _Server(("127.0.0.1", port), Handler)
+        self._server = _Server(("127.0.0.1", port), Own)
         self.port = self._server.server_address[1]
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -129,7 +129,7 @@ class _Gone(Exception):
     """The client has closed its connection."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Answering(BaseHTTPRequestHandler):
     bad: BadEndpoint
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -221,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
 class Stream:
     """A response of server-sent events."""
 
-    def __init__(self, handler: _Handler, *, chunked: bool, kind: str) -> None:
+    def __init__(self, handler: Answering, *, chunked: bool, kind: str) -> None:
         self.handler = handler
         self.chunked = chunked
         self.kind = kind
@@ -279,10 +279,10 @@ class Stream:
             self.chunk(content=part)
 
 
-Behaviour = Callable[[_Handler, dict[str, Any]], None]
+Behaviour = Callable[[Answering, dict[str, Any]], None]
 
 
-def behave_well(h: _Handler, body: dict[str, Any]) -> None:
+def behave_well(h: Answering, body: dict[str, Any]) -> None:
     with h.stream() as s:
         cap = body.get("max_tokens") or body.get("max_completion_tokens")
         s.text(ANSWER[:cap])
@@ -292,7 +292,7 @@ def behave_well(h: _Handler, body: dict[str, Any]) -> None:
         s.done()
 
 
-def _obeys(h: _Handler, body: dict[str, Any]) -> None:
+def _obeys(h: Answering, body: dict[str, Any]) -> None:
     """Token elasticity: 120 tokens without a budget, fewer with one, more again under 30, wrong under 20."""
     asked = json.dumps(body["messages"])
     found = re.search(r"less than (\d+) tokens", asked)
@@ -314,7 +314,7 @@ def _obeys(h: _Handler, body: dict[str, Any]) -> None:
 def fail_with(status: int, *, headers: dict[str, str] | None = None, then_ok: int = 0, **error: object) -> Behaviour:
     """Fail with this error; after `then_ok` failures behave well (0: never)."""
 
-    def behave(h: _Handler, body: dict[str, Any]) -> None:
+    def behave(h: Answering, body: dict[str, Any]) -> None:
         if then_ok and h.nth(body) > then_ok:
             return behave_well(h, body)
         return h.json(status, {"error": {"message": f"simulated {status}", "type": "simulated", **error}}, headers)
@@ -323,7 +323,7 @@ def fail_with(status: int, *, headers: dict[str, str] | None = None, then_ok: in
 
 
 def _refuses(*names: str, message: str = "Unsupported parameter: '{}' is not supported with this model.") -> Behaviour:
-    def behave(h: _Handler, body: dict[str, Any]) -> None:
+    def behave(h: Answering, body: dict[str, Any]) -> None:
         for name in names:
             if name in body:
                 error = {"message": message.format(name), "code": "unsupported_parameter", "param": name}
@@ -333,28 +333,28 @@ def _refuses(*names: str, message: str = "Unsupported parameter: '{}' is not sup
     return behave
 
 
-def _unknown_model(h: _Handler, body: dict[str, Any]) -> None:
+def _unknown_model(h: Answering, body: dict[str, Any]) -> None:
     message = f"The model `{body.get('model')}` does not exist or you do not have access to it."
     h.json(404, {"error": {"message": message, "type": "invalid_request_error", "code": "model_not_found"}})
 
 
-def _hang(h: _Handler, body: dict[str, Any]) -> None:
+def _hang(h: Answering, body: dict[str, Any]) -> None:
     h.hang()
 
 
-def _hang_after_headers(h: _Handler, body: dict[str, Any]) -> None:
+def _hang_after_headers(h: Answering, body: dict[str, Any]) -> None:
     with h.stream() as s:
         s.chunk(role="assistant", content="")
         h.hang()
 
 
-def _hang_mid_stream(h: _Handler, body: dict[str, Any]) -> None:
+def _hang_mid_stream(h: Answering, body: dict[str, Any]) -> None:
     with h.stream() as s:
         s.text(ANSWER[:3])
         h.hang()
 
 
-def _hang_at_the_end(h: _Handler, body: dict[str, Any]) -> None:
+def _hang_at_the_end(h: Answering, body: dict[str, Any]) -> None:
     with h.stream() as s:
         s.text(ANSWER)
         s.chunk(finish="stop")
@@ -362,7 +362,7 @@ def _hang_at_the_end(h: _Handler, body: dict[str, Any]) -> None:
 
 
 def _cut(chunked: bool, parts: int) -> Behaviour:
-    def behave(h: _Handler, body: dict[str, Any]) -> None:
+    def behave(h: Answering, body: dict[str, Any]) -> None:
         with h.stream(chunked=chunked) as s:
             s.text(ANSWER[:parts])
             h.close_connection = True
@@ -371,7 +371,7 @@ def _cut(chunked: bool, parts: int) -> Behaviour:
 
 
 def _with_usage(usage: object) -> Behaviour:
-    def behave(h: _Handler, body: dict[str, Any]) -> None:
+    def behave(h: Answering, body: dict[str, Any]) -> None:
         with h.stream() as s:
             s.text(ANSWER)
             s.chunk(finish="stop")
@@ -382,25 +382,25 @@ def _with_usage(usage: object) -> Behaviour:
     return behave
 
 
-def _html(h: _Handler, body: dict[str, Any]) -> None:
+def _html(h: Answering, body: dict[str, Any]) -> None:
     h.send(200, b"<!doctype html><title>Log in</title><p>Welcome", "text/html; charset=utf-8")
 
 
-def _html_as_stream(h: _Handler, body: dict[str, Any]) -> None:
+def _html_as_stream(h: Answering, body: dict[str, Any]) -> None:
     h.send(200, b"<!doctype html><title>Log in</title><p>Welcome", "text/event-stream")
 
 
-def _other_json(h: _Handler, body: dict[str, Any]) -> None:
+def _other_json(h: Answering, body: dict[str, Any]) -> None:
     h.json(200, {"hello": "world"})
 
 
-def _bad_chunks(h: _Handler, body: dict[str, Any]) -> None:
+def _bad_chunks(h: Answering, body: dict[str, Any]) -> None:
     with h.stream() as s:
         s.raw(b"data: {not json\n\n")
         s.done()
 
 
-def _odd_chunks(h: _Handler, body: dict[str, Any]) -> None:
+def _odd_chunks(h: Answering, body: dict[str, Any]) -> None:
     """Valid JSON of the wrong shapes around a good answer."""
     with h.stream() as s:
         s.raw(b": keep-alive\n\n")
@@ -412,26 +412,26 @@ def _odd_chunks(h: _Handler, body: dict[str, Any]) -> None:
         s.done()
 
 
-def _whole_json(h: _Handler, body: dict[str, Any]) -> None:
+def _whole_json(h: Answering, body: dict[str, Any]) -> None:
     message = {"role": "assistant", "content": "".join(ANSWER)}
     h.json(200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": USAGE})
 
 
-def _echo_key(h: _Handler, body: dict[str, Any]) -> None:
+def _echo_key(h: Answering, body: dict[str, Any]) -> None:
     sent = h.headers.get("Authorization", "")
     key = sent.removeprefix("Bearer ")
     message = f"Incorrect API key provided: {key}. You sent {sent}; cut: {key[:14]}; masked: {key[:12]}***{key[-4:]}"
     h.json(401, {"error": {"message": message, "code": "invalid_api_key"}, "headers": sent}, {"X-Your-Key": sent})
 
 
-def _echo_key_500(h: _Handler, body: dict[str, Any]) -> None:
+def _echo_key_500(h: Answering, body: dict[str, Any]) -> None:
     sent = h.headers.get("Authorization", "")
     page = f"<html><style>p {{}}</style><h1>500</h1><script>var k='{sent}'</script><p>debug: {sent}</p>" + "pad " * 500
     h.send(500, page.encode(), "text/html")
 
 
 def _error_in_stream(parts: int, **error: object) -> Behaviour:
-    def behave(h: _Handler, body: dict[str, Any]) -> None:
+    def behave(h: Answering, body: dict[str, Any]) -> None:
         with h.stream() as s:
             s.text(ANSWER[:parts])
             s.event({"error": {"message": "simulated", **error}})
@@ -440,23 +440,23 @@ def _error_in_stream(parts: int, **error: object) -> Behaviour:
     return behave
 
 
-def _echo_key_in_stream(h: _Handler, body: dict[str, Any]) -> None:
+def _echo_key_in_stream(h: Answering, body: dict[str, Any]) -> None:
     with h.stream() as s:
         s.text(ANSWER[:2])
         s.event({"error": {"message": f"upstream said no to {h.headers.get('Authorization')}", "code": 502}})
 
 
-def _vllm_error_in_stream(h: _Handler, body: dict[str, Any]) -> None:
+def _vllm_error_in_stream(h: Answering, body: dict[str, Any]) -> None:
     with h.stream() as s:
         s.event({"object": "error", "message": "maximum context length is 8 tokens", "type": "BadRequest", "code": 400})
         s.done()
 
 
-def _redirect(h: _Handler, body: dict[str, Any]) -> None:
+def _redirect(h: Answering, body: dict[str, Any]) -> None:
     h.json(307, {}, {"Location": f"http://127.0.0.1:{h.bad.port}/elsewhere?key=secret"})
 
 
-def _hostile(h: _Handler, body: dict[str, Any]) -> None:
+def _hostile(h: Answering, body: dict[str, Any]) -> None:
     with h.stream() as s:
         s.text([HOSTILE])
         s.chunk(finish="stop")
@@ -464,7 +464,7 @@ def _hostile(h: _Handler, body: dict[str, Any]) -> None:
 
 
 def _reasoning(name: str) -> Behaviour:
-    def behave(h: _Handler, body: dict[str, Any]) -> None:
+    def behave(h: Answering, body: dict[str, Any]) -> None:
         with h.stream() as s:
             for part in ("6 times ", "7 is 42."):
                 s.chunk(**{name: part})
@@ -477,7 +477,7 @@ def _reasoning(name: str) -> Behaviour:
     return behave
 
 
-def _slow(h: _Handler, body: dict[str, Any]) -> None:
+def _slow(h: Answering, body: dict[str, Any]) -> None:
     with h.stream() as s:
         s.chunk(role="assistant", content="")
         for i in range(2000):
@@ -489,14 +489,14 @@ def _slow(h: _Handler, body: dict[str, Any]) -> None:
         s.done()
 
 
-def _endless(h: _Handler, body: dict[str, Any]) -> None:
+def _endless(h: Answering, body: dict[str, Any]) -> None:
     with h.stream() as s:
         while not h.bad.stopping.is_set():
             s.chunk(content="again and again " * 50)
     h.close_connection = True
 
 
-def _endless_line(h: _Handler, body: dict[str, Any]) -> None:
+def _endless_line(h: Answering, body: dict[str, Any]) -> None:
     with h.stream() as s:
         s.raw(b"data: ")
         while not h.bad.stopping.is_set():

@@ -26,7 +26,7 @@ from benchmarks.postgres_server import MissingError, Server, make_server, remove
 from tale_core.settings import get_settings
 from tale_core.store import open_store
 from tale_core.store.database import migrate, opening
-from tale_core.store.database.engine import POSTGRESQL_LOCK
+from tale_core.store.database.engine import POSTGRESQL_LOCK, make_engine
 from tale_core.store.tables import Base
 
 __all__ = ["Server", "backend", "new_database", "other_program", "pytest_generate_tests"]
@@ -128,6 +128,21 @@ def quickly_upgraded(url: URL, where: str, *, lock_timeout_s: float) -> None:
 
 
 _one_at_a_time = threading.Lock()
+_compiled: dict[str, Engine] = {}
+
+
+def engine_with_known_statements(url: URL, *, lock_timeout_s: float) -> Engine:
+    """Instead of `make_engine`: an engine that has the statements which those of other tests have compiled.
+
+    A program compiles each statement once. Here every test has a database, thus an engine, of its own; compiling the
+    same statements again was more than half of what such a test took. They belong to a dialect, which is shared too.
+    """
+    made = make_engine(url, lock_timeout_s=lock_timeout_s)
+    if (first := _compiled.get(made.dialect.name)) is not None:
+        made.dialect, made._compiled_cache = first.dialect, first._compiled_cache
+    else:  # A dialect is whole once it has seen a database.
+        event.listen(made, "connect", lambda *_: _compiled.setdefault(made.dialect.name, made))
+    return made
 
 
 def _with_schema(server: Server) -> str:

@@ -17,7 +17,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tests.support.bad_endpoint import BadEndpoint, Stream, _Handler
+from tests.support.bad_endpoint import Answering, BadEndpoint, Stream
 
 PACED = "paced"
 WORD = " word"
@@ -87,7 +87,7 @@ class PacedEndpoint(BadEndpoint):
         """Tokens sent by then; each is noted before it goes out, so that nobody can have seen more."""
         return sum(sent <= until for sent in self._times[question, lane])
 
-    def _behave(self, handler: _Handler, body: dict[str, Any]) -> None:
+    def _behave(self, handler: Answering, body: dict[str, Any]) -> None:
         prompt = body["messages"][-1]["content"]
         question = next(q for q in self._races if q in prompt)
         race = self._races[question]
@@ -117,6 +117,6 @@ class PacedEndpoint(BadEndpoint):
         stream.usage({"prompt_tokens": 20, "completion_tokens": lane.tokens, "total_tokens": 20 + lane.tokens})
         stream.done()
 
-    def _hold(self, place: tuple[str, LaneName], handler: _Handler) -> None:
+    def _hold(self, place: tuple[str, LaneName], handler: Answering) -> None:
         while not self._gates[place].is_set() and not self.stopping.is_set():
             handler.wait(0.05)

@@ -96,14 +96,9 @@ def qualifications(view: AskView, found: Comparison) -> list[str]:
         notes.append(t("Some token counts are estimates: the endpoint did not report them."))
     elif any(r.reasoning_estimated and r.thinking_tokens for r in records):
         notes.append(t("How many tokens are thinking is counted here: the endpoint reports only all of them."))
+    notes += _not_live(records)
     for r in records:
         role = role_name(r.role)
-        if r.source != "live":
-            what = t(
-                "The {role} answer is {source}: it was not generated now, and its times are the original ones.",
-                role=role, source=t(SOURCES[r.source]),
-            )  # fmt: skip
-            notes.append(what)
         if r.finish_reason == "length" and not (found.lower_bound and r.role == "vanilla"):
             notes.append(t("The {role} answer was cut at max_tokens: it is called cut off, not wrong.", role=role))
     if slower := _shorter_but_slower(view):
@@ -117,6 +112,23 @@ def qualifications(view: AskView, found: Comparison) -> list[str]:
             t("Both answers were generated at the same time on one machine, so their times include each other.")
         )
     return notes
+
+
+def _not_live(records: Sequence[CallRecord]) -> list[str]:
+    """Where answers came from that were not generated now; said once where it is true of all."""
+    if len({r.source for r in records}) == 1 < len(records) and records[0].source != "live":
+        source = t(SOURCES[records[0].source])
+        return [
+            t("All of this is {source}: it was not generated now, and its times are the original ones.", source=source)
+        ]
+    return [
+        t(
+            "The {role} answer is {source}: it was not generated now, and its times are the original ones.",
+            role=role_name(r.role), source=t(SOURCES[r.source]),
+        )
+        for r in records
+        if r.source != "live"
+    ]  # fmt: skip
 
 
 def _shorter_but_slower(view: AskView) -> str:
@@ -272,6 +284,10 @@ def _metrics(view: AskView, records: Sequence[CallRecord]) -> list[tuple[str, Ca
         own, more = all_in_tokens(r), asked(r)
         return None if own is None or more is None else own + more
 
+    def cost(r: CallRecord) -> float | None:
+        more = estimate.record.cost_usd if estimate and r.role == "budgeted" else 0.0
+        return None if r.cost_usd is None or more is None else r.cost_usd + more
+
     def thinking(r: CallRecord, value: int | None) -> str:
         return _number(value) if r.thinking_tokens else "–"
 
@@ -286,7 +302,11 @@ def _metrics(view: AskView, records: Sequence[CallRecord]) -> list[tuple[str, Ca
         (t("All-in tokens"), lambda r: _number(all_in(r)), _tokens(records, all_in)),
         (t("of which prompt"), lambda r: _number(r.prompt_tokens), _tokens(records, lambda r: r.prompt_tokens)),
         (t("of which estimating the budget"), lambda r: _number(asked(r)) if r.role == "budgeted" else "–", "–"),
-        (t("Cost"), lambda r: money(r.cost_usd), _cost(records)),
+        (
+            t("All-in cost"),
+            lambda r: _number(None) if r.completion_tokens is None else money(cost(r)),
+            _cost(records, cost),
+        ),
         (
             t("First token after"),
             lambda r: _seconds(r.ttft_s, N_("{s:.2f} s")),
@@ -317,14 +337,19 @@ def _times(records: Sequence[CallRecord], value: Callable[[CallRecord], float | 
     values = [value(r) for r in records if r.status == "done"]
     if len(values) < len(ANSWERS) or values[0] is None or values[1] is None:
         return "–"
-    return t(words, s=values[1] - values[0])
+    return _apart(t(words, s=values[1] - values[0]))
 
 
-def _cost(records: Sequence[CallRecord]) -> str:
-    costs = [r.cost_usd for r in records if r.status == "done"]
+def _cost(records: Sequence[CallRecord], cost: Callable[[CallRecord], float | None]) -> str:
+    costs = [cost(r) for r in records if r.status == "done"]
     if len(costs) < len(ANSWERS) or costs[1] is None or not costs[0]:
         return "–"
-    return number(100 * (costs[1] / costs[0] - 1), "+.0f") + " %"
+    return _apart(number(100 * (costs[1] / costs[0] - 1), "+.0f") + " %")
+
+
+def _apart(words: str) -> str:
+    """A difference; one that rounds to nothing has no sign."""
+    return words if re.search("[1-9]", words) else "0"
 
 
 def _seconds(value: float | None, words: str) -> str:

@@ -37,7 +37,9 @@ def sentence_box(answer: Markable, *, suggestion: int | None, before: int | None
     start = before or suggestion
     with st.container(height=HEIGHT, border=True, key=f"{key}_sentences"):
         return st.radio(
-            t("Sentence"), range(1, len(answer.sentences) + 1), key=key, label_visibility="collapsed",
+            # A box keeps what is chosen in it, also nothing: with a suggestion it is another one.
+            t("Sentence"), range(1, len(answer.sentences) + 1), key=f"{key}_{suggestion or 0}",
+            label_visibility="collapsed",
             index=None if start is None else start - 1,
             format_func=lambda n: f"**{n}** {literal(answer.sentences[n - 1], _SHOWN)}",
         )  # fmt: skip

@@ -6,6 +6,7 @@ import streamlit as st
 
 from tale_core.budgets.kinds import ASKED, NAMES, kind
 from tale_core.charts.curves import MOST_OVERLAYS
+from tale_core.elasticity.text import beside_it, question_begin
 from tale_core.elasticity.view import SweepView
 from tale_core.errors import StoreError
 from tale_core.history.text import sampling_words
@@ -54,8 +55,7 @@ def _overlays(view: SweepView) -> list[tuple[str, SweepView]]:
         format_func=lambda session_id: names.get(session_id, session_id),
         placeholder=t("Other models, prompts or kinds of budget"),
     )  # fmt: skip
-    views = ((names[session_id], _other(session_id)) for session_id in chosen)
-    return [(name, other) for name, other in views if other is not None]
+    return beside_it(view, [other for session_id in chosen if (other := _other(session_id)) is not None])
 
 
 def _other(session_id: str) -> SweepView | None:
@@ -71,8 +71,7 @@ def _other(session_id: str) -> SweepView | None:
 def _name(session_id: str, status: str, where: str, spoken: Language) -> str:
     """A sweep in a list: model, template, the question's beginning, when. Kept: a long list is read at every run."""
     session = state.store().get_session(session_id)
-    question = " ".join(sanitize(session.question.text).split())
-    question = question if len(question) <= 40 else f"{question[:39].rstrip()}…"
+    question = question_begin(session.question.text)
     when = t("{when:%d %b %H:%M}", when=session.created_at) if session.created_at else ""
     knob = str(session.plan.get("knob", ASKED.NAME))
     how = "" if knob == ASKED.NAME or knob not in NAMES else f"{t(kind(knob).TITLE)} · "

@@ -34,7 +34,7 @@ KEYS = {
     "wrong": ("N", N_("Wrong"), ":material/close:"),
     "unsure": ("U", N_("Unsure"), ":material/help:"),
     "gold": ("G", N_("Known answer"), ":material/edit:"),
-    "mark": ("M", N_("Settled at"), ":material/flag:"),
+    "mark": ("M", N_("Mark"), ":material/flag:"),
     "skip": ("S", N_("Skip"), ":material/skip_next:"),
     "undo": ("Z", N_("Undo"), ":material/undo:"),
     "show": ("B", N_("Reveal"), ":material/visibility:"),
@@ -139,7 +139,7 @@ def _buttons(labeling: Labeling, who: str, target: LabelTarget | None, counts: Q
         verdicts = ()
     elif target is not None and target.call is None:
         verdicts = () if target.kind == "settle" else ("unsure",)  # A question is neither right nor wrong.
-    with st.container(horizontal=True, key="label_keys"):
+    with st.container(horizontal=True, gap="xsmall", key="label_keys"):
         if target is not None:
             for name in verdicts:
                 _button(name, target.key, _judge, (labeling, who, target, name), primary=name == "right")

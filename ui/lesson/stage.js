@@ -23,7 +23,13 @@ function build(root, data) {
     summary.onclick = (event) => { event.preventDefault(); act(one); };
   }
   bring(main);
+  setSentences(main);
   return one;
+}
+
+/* The sentences of an answer, each with its mathematics set by `setText` of ui/common/mathml.js. */
+function setSentences(place) {
+  for (const sentence of place.querySelectorAll(".answer-text span")) setText(sentence, sentence.textContent);
 }
 
 const stepOf = (stop) => stop.replace(/-shown$/, "");
@@ -96,7 +102,10 @@ function update(one, data) {
     if (picture.src !== data.join.qr) picture.src = data.join.qr;
   }
   for (const [name, html] of Object.entries(data.live)) {
-    if (one.live[name] !== html) main.querySelector(`[data-live="${name}"]`).innerHTML = one.live[name] = html;
+    if (one.live[name] === html) continue;
+    const place = main.querySelector(`[data-live="${name}"]`);
+    place.innerHTML = one.live[name] = html;
+    setSentences(place);
   }
   const at = one.stops.indexOf(data.stop);
   if (one.at < 0 || (data.n >= one.n && at !== one.at)) show(one, at, one.at >= 0);

@@ -31,7 +31,13 @@ _HERE = Path(__file__).parent
 _stage = st.components.v2.component(
     "tale_stage",
     css=f"{asset('lesson.css')}\n{(_HERE / 'stage.css').read_text(encoding='utf-8')}",
-    js=f"{asset('lesson.js')}\n{(_HERE / 'stage.js').read_text(encoding='utf-8')}",
+    js="\n".join(
+        (
+            (_HERE.parent / "common" / "mathml.js").read_text(encoding="utf-8"),
+            asset("lesson.js"),
+            (_HERE / "stage.js").read_text(encoding="utf-8"),
+        )
+    ),
 )
 Go = Callable[..., None]
 

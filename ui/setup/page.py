@@ -12,12 +12,15 @@ import streamlit as st
 
 from tale_core.calls.budget_ledger import Limits, money, spent_words
 from tale_core.errors import StoreError, TaleError
+from tale_core.estimators.rows import MIN_ROWS
 from tale_core.i18n import t
 from tale_core.models.choice import ModelChoice, open_client
+from tale_core.proxy.kept import kept_models, questions_to_search
 from tale_core.runs.runner import Job, runner
 from tale_core.runs.setup import Cost, Readiness, SetupPlan, SetupRun, SetupView, cost, readiness, setup_id
-from tale_core.types import Price
-from ui.common import question_form, state
+from tale_core.store import TrafficStore
+from tale_core.types import Price, Question
+from ui.common import question_form, state, url_params
 from ui.common.text import literal
 from ui.shell import page
 
@@ -52,13 +55,23 @@ def draw() -> None:
 
 
 def _form(choice: ModelChoice, at: Readiness) -> None:
-    searches = _searches()
+    mine = _of_traffic(choice)
+    searches = _searches(mine)
     price = question_form.price_of(choice)
     plan = SetupPlan(searches=searches, sampling=state.sampling())
+    plan = plan if mine is None else replace(plan, questions=mine)
     expected = cost(plan, at, price=price, vanilla=state.store().vanilla_tokens(model=choice.model))
     _steps(at, searches)
     if at.complete(plan):
         st.success(t("Everything is there: Ask and Experiments use it by themselves."), icon=":material/check:")
+        if mine is not None:
+            st.markdown(t("Choose more searches than there are to learn from your traffic as well."))
+        return
+    if mine is not None and len(mine) < MIN_ROWS:
+        st.warning(
+            t("The answers to {n} kept questions are known, and searches need {least}: keep more, or judge answers on "
+              "the page Label.", n=len(mine), least=MIN_ROWS), icon=":material/hourglass_empty:",
+        )  # fmt: skip
         return
     st.markdown(f"**{_cost_words(expected)}**")
     cap = int(
@@ -72,11 +85,26 @@ def _form(choice: ModelChoice, at: Readiness) -> None:
         _start(replace(plan, limits=Limits(max_tokens=cap)), choice, price)
 
 
-def _searches() -> int:
+def _of_traffic(choice: ModelChoice) -> tuple[Question, ...] | None:
+    """The kept questions of the model's traffic whose answer is known, where they are to be searched; else None."""
+    traffic = TrafficStore(state.store())
+    if choice.model not in kept_models(traffic.pairs(model=choice.model)):
+        return None
+    named = {"ours": t("Questions of our own"), "traffic": t("Questions of your traffic")}
+    url_params.take("questions", list(named), "ours")
+    st.radio(
+        t("Questions to search"), list(named), key="questions", format_func=lambda one: named[one], horizontal=True
+    )
+    return questions_to_search(traffic, choice.model) if url_params.put("questions", "ours") == "traffic" else None
+
+
+def _searches(mine: tuple[Question, ...] | None) -> int:
+    ours = t("Questions of our own, the easiest first. More searches cost more and predict better.")
+    theirs = t("Kept questions whose answer is known, since a person called it right or both answers gave it.")
     return int(
         st.slider(
             t("Searches to learn from"), 20, 100, 30, key="setup_searches", persist_state="session",
-            help=t("Questions of our own, the easiest first. More searches cost more and predict better."),
+            help=ours if mine is None else theirs,
         )
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import streamlit as st
@@ -14,6 +14,7 @@ from tale_core.charts.traffic import traffic_chart
 from tale_core.errors import StoreError
 from tale_core.i18n import t, tn
 from tale_core.proxy.figures import Finding, findings, worst_first
+from tale_core.proxy.kept import kept_models
 from tale_core.proxy.plan import ERROR
 from tale_core.proxy.report import ModelLine, advice, model_lines, verdict_text, whole_saving
 from tale_core.settings import PROGRAM
@@ -21,13 +22,13 @@ from tale_core.store import Pair, TrafficStore
 from tale_core.strategies import title_of
 from ui.common import state, theme
 from ui.common.charts import draw_chart, wide_table
-from ui.common.nav import ASK, LABEL
+from ui.common.nav import ASK, LABEL, SETUP
 from ui.common.text import literal
 from ui.shell import page
 
 POLL_S = 5.0
-WORST = 10
-"""Cases that are shown."""
+WORST, MODELS = 10, 3
+"""Cases that are shown, and models whose kept questions are offered."""
 
 
 def draw() -> None:
@@ -54,6 +55,7 @@ def _live() -> None:
     if found:
         _changes(found)
     _worst(worst_first(pairs)[:WORST])
+    _teach(kept_models(pairs))
     _models(models)
     _file(traffic)
 
@@ -127,6 +129,23 @@ def _worst(pairs: Sequence[Pair]) -> None:
                      query_params={**state.address(), "session": kept[0]})  # fmt: skip
 
 
+def _teach(kept: Mapping[str, int]) -> None:
+    """The way from kept questions to an estimator for this traffic."""
+    st.markdown("#### " + t("A budget for each question"), anchors=False)
+    st.markdown(
+        t(
+            "Searches on questions that your programs asked teach an estimator; the change `predicted` then gives each "
+            "request the budget that its question needs."
+        )
+    )
+    if not kept:
+        st.caption(t("No question is kept yet: start with `--keep-texts DAYS`."))
+    for model, n in list(kept.items())[:MODELS]:
+        said = tn("Learn from {n:,} kept question for {model}", "Learn from {n:,} kept questions for {model}", n,
+                  model=literal(model, 60))  # fmt: skip
+        st.page_link(SETUP[0], label=said, icon=SETUP[2], query_params={**state.address(), "questions": "traffic"})
+
+
 def _models(models: Sequence[ModelLine]) -> None:
     if not models:
         return
@@ -144,6 +163,7 @@ def _models(models: Sequence[ModelLine]) -> None:
         },
         alt=t("Every model"),
     )
+    st.caption(t("The Responses API, the older completions and embeddings are counted, and not tried with budgets."))
 
 
 def _file(traffic: TrafficStore) -> None:

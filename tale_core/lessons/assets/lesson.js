@@ -14,13 +14,16 @@ const bring = (root) => {
     const speed = deck.querySelector("select"), time = deck.querySelector("[data-time]");
     let at = end, before = 0, running = false;
 
-    const draw = () => {
+    const draw = (follow = running) => {
       for (const tape of tapes) {
         const done = tape.pieces.filter((piece) => piece[0] <= at);
         const text = at >= tape.end ? tape.text : done.map((piece) => piece[1]).join("");
-        if (tape.pre.textContent !== text) {
-          tape.pre.textContent = text;
-          tape.pre.scrollTop = running ? tape.pre.scrollHeight : 0;
+        if (tape.shown !== text) {
+          tape.shown = text;
+          // Mathematics is set once it is whole, where the page can.
+          if (at >= tape.end && typeof setText === "function") setText(tape.pre, text);
+          else tape.pre.textContent = text;
+          tape.pre.scrollTop = follow ? tape.pre.scrollHeight : 0;
         }
         tape.count.textContent = at >= tape.end ? tape.ended : tape.sofar.replace("#", done.length);
       }
@@ -34,7 +37,7 @@ const bring = (root) => {
       at = Math.min(end, at + (now - before) * Number(speed.value));
       before = now;
       running = at < end;
-      draw();
+      draw(true);  // What was played to its end stays there.
       if (running) requestAnimationFrame(tick);
     };
     play.addEventListener("click", () => {
