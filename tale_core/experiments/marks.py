@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
+from unicodedata import east_asian_width
 
 from tale_core.stats import Interval
 
@@ -73,7 +74,7 @@ def places(marks: Sequence[Mark], most: float, *, wide: float, high: float) -> l
         taken += [(x, y - 2, after, y + 2), (after - 2, y, after + 2, above)]
     chosen: list[Place] = []
     for mark, (x, y) in zip(marks, points, strict=True):
-        boxes = [box_of(place, x, y, len(mark.name) * LETTER) for place in PLACES]
+        boxes = [box_of(place, x, y, _letters(mark.name) * LETTER) for place in PLACES]
         costs = [overlap(box, taken) + 10 * _outside(box, wide, high) for box in boxes]
         best = min(range(len(PLACES)), key=costs.__getitem__)
         chosen.append(PLACES[best])
@@ -94,6 +95,11 @@ def overlap(box: Box, others: Sequence[Box]) -> float:
         max(0.0, min(box[2], o[2]) - max(box[0], o[0])) * max(0.0, min(box[3], o[3]) - max(box[1], o[1]))
         for o in others
     )
+
+
+def _letters(name: str) -> int:
+    """How wide a name is, in Latin letters: a Chinese one takes the room of two."""
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in name)
 
 
 def _outside(box: Box, wide: float, high: float) -> float:

@@ -16,6 +16,7 @@ from tale_core.i18n import t
 from tale_core.lessons import ladder
 from tale_core.models.adapters import registry as adapters
 from tale_core.models.choice import EMBEDDED
+from tale_core.models.embedded.prepare import preparation
 from tale_core.runs.runner import AskJob, start_ask
 from tale_core.strategies import tool_of
 from tale_core.types import LINES, TUNED
@@ -92,7 +93,8 @@ def _model() -> None:
     """How far the embedded model is. The sidebar leaves it to this page, which a phone does not hide."""
     choice = state.current_choice()
     if choice.kind == EMBEDDED:
-        with st.container(height=STATUS_HEIGHT, border=False, key="model_status"):
+        failed = preparation(choice.model).status().state == "failed"  # Why, and what to do, is many lines long.
+        with st.container(height="content" if failed else STATUS_HEIGHT, border=False, key="model_status"):
             model_status(
                 choice.model, meanwhile=t("You can type a question, or use an endpoint from Settings, meanwhile.")
             )

@@ -104,7 +104,7 @@ def _strategies(view: ExperimentView) -> Names | None:
             names,
             index=names.index(first),
             key=f"exp_left_{view.experiment_id}",
-            format_func=title_of,
+            format_func=lambda one: sanitize(title_of(one)),
         )
     with right:
         b = st.selectbox(
@@ -112,7 +112,7 @@ def _strategies(view: ExperimentView) -> Names | None:
             names,
             index=names.index(second),
             key=f"exp_right_{view.experiment_id}",
-            format_func=title_of,
+            format_func=lambda one: sanitize(title_of(one)),
         )  # fmt: skip
     return (a, b) if a is not None and b is not None else None
 
