@@ -285,7 +285,7 @@ def test_a_comparison_is_told_in_a_sentence_and_as_a_table(tmp_path):
     at = page(adapter="brief")
     text = words(at.main)
     assert "On 200 unseen questions it takes 77 % fewer output tokens than vanilla" in text
-    assert "with 50.0 % right instead of 52.0 % (-2.0 points)" in text
+    assert "with 50.0 % right instead of 52.0 % (−2.0 points)" in text
     text = text.replace("\u00a0", " ")  # No cell is broken into lines.
     assert "50.0 % (43.0 to 57.0)" in text and "Fine-tuned: brief" in text
     assert "not in this database" in text and "\u202e" not in sent(at.main)
