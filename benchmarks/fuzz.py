@@ -31,7 +31,7 @@ from benchmarks.parts import Options, PartResult, Table
 from tale_core.datasets.loading import read_upload
 from tale_core.datasets.logs import read_log
 from tale_core.datasets.predictions import read_predictions
-from tale_core.errors import TaleError
+from tale_core.errors import InputError, TaleError
 from tale_core.estimators import saved
 from tale_core.estimators.base import parse_budget
 from tale_core.grading import grade
@@ -40,7 +40,7 @@ from tale_core.grading.thinking import split_thinking
 from tale_core.labels.label_files import read_labels
 from tale_core.lessons.recipes import read_recipes
 from tale_core.models.adapters.gguf_file import read_header
-from tale_core.models.client.events import EventLines, StreamedError, documents
+from tale_core.models.client.events import EventLines, StreamedError, WebPageError, documents
 from tale_core.models.endpoint_url import validate_base_url
 from tale_core.models.endpoints import read_secrets_file
 from tale_core.models.groups.config import groups
@@ -255,7 +255,7 @@ def targets(folder: Path) -> tuple[Target, ...]:
         Target("secrets.toml", (b'A = "b"\n[c]\nd = 1\n',),
                lambda data: read_secrets_file(_file(folder / "s.toml", data))),
         Target("recipes.toml", (_recipes(),), lambda data: read_recipes(_file(folder / "r.toml", data))),
-        Target("events", (stream,), _events),
+        Target("events", (stream, b"<html>Sign in</html>"), _events),
         Target("address", (b"https://user@[::1%25x]:80/v1?api-version=1#a", "http://127。0。0。1/v1".encode()),
                lambda data: validate_base_url(_text(data), has_key=True)),
         Target("budget", (b"Budget: [[25]]", "预算：１２，３４５".encode(), b"between 1,000 and 2.5k tokens"),
@@ -291,10 +291,13 @@ def _log(data: bytes, suffix: str) -> None:
 
 def _events(data: bytes) -> None:
     lines = EventLines()
-    for at in range(0, len(data), 7):
-        for event in lines.feed(data[at : at + 7]):
-            with suppress(StreamedError, ValueError):  # As `documents` says.
-                list(documents(event))
+    try:
+        for at in range(0, len(data), 7):
+            for event in lines.feed(data[at : at + 7]):
+                with suppress(StreamedError, ValueError):  # As `documents` says.
+                    list(documents(event))
+    except WebPageError as e:  # What a client's error says in words.
+        raise InputError("a web page") from e
 
 
 def _grade(data: bytes) -> None:
