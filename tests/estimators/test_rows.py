@@ -136,7 +136,7 @@ GOOD = json.loads(rows_to_jsonl(rows(1)))
         ({"optimal_budget": 0}, "line 2: optimal_budget is 0"),
         ({"optimal_budget": 20_001}, "optimal_budget is 20001"),
         ({"optimal_budget": "many"}, "line 2: optimal_budget"),
-        ({"zero_shot": -1}, "zero_shot is -1"),
+        ({"zero_shot": -1}, "zero_shot is −1"),
         ({"vanilla_tokens": 0.5}, "vanilla_tokens is 0.5"),
         ({"question": {"text": "  "}}, "question.text must have"),
         ({"question": {}}, "question.text"),

@@ -38,7 +38,7 @@ from tale_core.experiments import (
 )
 from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.models.testing.simulated import SimulatedClient, SimulatedModel
-from tale_core.store import ExperimentStore
+from tale_core.store import CallStore, ExperimentStore
 from tale_core.types import Outcome, Price, Question, Sampling
 from tests.support.counting_endpoint import CountingEndpoint
 from tests.support.counting_endpoint import Reply as HttpReply
@@ -544,14 +544,14 @@ def _set_owner(store, experiment_id, owner):
 
 async def test_a_store_that_fails_stops_the_spending(store, monkeypatch):
     client = says()
-    real, writes = ExperimentStore.write, itertools.count()
+    real, writes = CallStore.write, itertools.count()
 
     def fails(self, batch, **again):
         if next(writes) >= 3:
             raise StoreError("The disk is full.")
         return real(self, batch, **again)
 
-    monkeypatch.setattr(ExperimentStore, "write", fails)
+    monkeypatch.setattr(CallStore, "write", fails)
     with pytest.raises(StoreError, match="disk is full"):
         await run(plan(100, concurrency=2), client, store)
     assert len(client.requests) < 12

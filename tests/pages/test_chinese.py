@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tale_core.datasets import featured
+from tale_core.lessons.recorded import Recording, rebounding
 from tale_core.models.embedded.prepare import Preparation
 from tale_core.settings import REPO_ROOT
 from tale_core.tuning import install
@@ -145,11 +147,21 @@ DRAWN = [
 """A new page adds a line for each of its states."""
 
 
+def said(recording: Recording) -> tuple[str, ...]:
+    """The question of a recording, as far as a chart's title has room for it, and the sentences of its answers."""
+    words = recording.session.question.text.split(" ")
+    asked = [" ".join(words[:n]) for n in range(5, len(words) + 1)]
+    answers = [s.strip() for call in recording.session.calls for s in re.split(r"(?<=[.!?])\s", call.text)]
+    return (*asked, *filter(None, answers))
+
+
 @pytest.mark.parametrize("case", DRAWN, ids=lambda c: f"{c.page}: {c.state}")
 def test_a_page_in_chinese_says_nothing_in_english(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Preparation, "start", lambda self: None)  # Its errors are those of the weights, tested there.
     questions = [q.text for q in featured()]
     data = tuning_samples.WORDS if case.page == "Fine-tune" else ()
+    if case.page in ("Elasticity", "History") and case.state == "empty":  # Borrowed where Chinese has no recording.
+        data = said(rebounding("zh"))
     assert english(drawn(case), *NAMES, *questions, *data) == []
 
 

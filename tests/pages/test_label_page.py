@@ -53,9 +53,9 @@ def test_an_answer_is_blind_until_it_is_revealed() -> None:
     shown = words(at.main)
     assert "How many legs have 3 cats, at $4 a leg?" in shown and "the grader reads **13**" in shown
     work = shown.split("What is in the queue")[0]
-    assert "very-secret-model" not in work and "vanilla" not in work and "Wrong" in work
+    assert "very-secret-model" not in work and "Vanilla" not in work and "Wrong" in work
     revealed = words(press(at, "show").main).split("What is in the queue")[0]
-    assert "very-secret-model" in revealed and "vanilla" in revealed
+    assert "very-secret-model" in revealed and "Vanilla" in revealed
 
 
 def test_a_press_labels_moves_on_and_says_what_it_moved_and_undo_comes_back() -> None:
