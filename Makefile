@@ -24,13 +24,13 @@ AUDIT = $(BIN)/uv run --quiet --no-project --isolated --python $(BIN)/python --w
 # Tests in which a model answers run alone: two model servers on two cores wait for each other.
 # A browser and a model on a busy machine: one more try, which the summary tells (R).
 RETRY := --reruns 1 -raR
-# A third of the tests' time is waiting (for a process, a socket), of the browser's tests two thirds: on two processors
-# three workers of the one kind and four of the other keep both busy.
+# A third of the tests' time is waiting (for a process, a socket): on two processors three workers keep both busy. A
+# browser draws by processor: with four workers pages come too late for what is said of them.
 # A worker that a test kills is not replaced: xdist 3.8 then waits for ever (pytest-dev/pytest-xdist#784, #1378).
 # Files in the order of tests/conftest.py, the slow ones first, so that no worker ends long after the others. A browser's
 # tests share nothing but the app of their worker, and each takes as long as many files: whoever is free takes the next.
 FAST := -m "not model and not browser" -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
-BROWSER := tests/e2e -m "browser and not model" -n 4 --dist worksteal --max-worker-restart=0
+BROWSER := tests/e2e -m "browser and not model" -n 2 --dist worksteal --max-worker-restart=0
 
 # Where bytecode may not be written, as in most containers, each of the hundreds of interpreters that tests start would
 # compile every library anew, which takes longer than what most of them are started for.

@@ -115,6 +115,14 @@ def watched(browser: Browser, paced: PacedEndpoint, tmp_path_factory: pytest.Tem
         viewer.check()
 
 
+@pytest.fixture(autouse=True)
+def forgotten(paced: PacedEndpoint, question: str) -> Iterator[None]:
+    """A test that failed, and its second try, leave nothing behind that stands still."""
+    paced.forget(question)
+    yield
+    paced.forget(question)
+
+
 @pytest.mark.parametrize("question", RACES)
 def test_every_frame_of_the_race_tells_the_truth(watched: Viewer, paced: PacedEndpoint, question: str) -> None:
     planted, page = RACES[question], watched.page

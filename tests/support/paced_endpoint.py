@@ -75,6 +75,14 @@ class PacedEndpoint(BadEndpoint):
         """Let a lane that stands still go on."""
         self._gates[question, lane].set()
 
+    def forget(self, question: str) -> None:
+        """As if nobody had asked: what still stands goes on, and what was noted is dropped."""
+        for place in [p for p in self._gates if p[0] == question]:
+            self._gates.pop(place).set()
+        for notes in (self._times, self._ended, self._asked):
+            for place in [p for p in notes if p[0] == question]:
+                del notes[place]
+
     def asked_at(self, question: str, lane: LaneName) -> float:
         """When it was asked for, in seconds since 1970."""
         return self._asked[question, lane]
@@ -101,12 +109,13 @@ class PacedEndpoint(BadEndpoint):
 
     def _write(self, question: str, name: LaneName, lane: Lane, stream: Stream) -> None:
         place = question, name
+        times, gate = self._times[place], self._gates[place]
         stream.chunk(role="assistant", content="")
         for n in range(1, lane.tokens + 1):
-            self._times[place].append(time.time())
+            times.append(time.time())
             stream.chunk(content=lane.end if n == lane.tokens and not lane.fails else WORD)
             if n == lane.hold_at:
-                self._hold(place, stream.handler)
+                self._hold(gate, stream.handler)
             elif self.stopping.wait(lane.every_s):
                 break
         self._ended[place] = time.time()
@@ -117,6 +126,6 @@ class PacedEndpoint(BadEndpoint):
         stream.usage({"prompt_tokens": 20, "completion_tokens": lane.tokens, "total_tokens": 20 + lane.tokens})
         stream.done()
 
-    def _hold(self, place: tuple[str, LaneName], handler: Answering) -> None:
-        while not self._gates[place].is_set() and not self.stopping.is_set():
+    def _hold(self, gate: threading.Event, handler: Answering) -> None:
+        while not gate.is_set() and not self.stopping.is_set():
             handler.wait(0.05)

@@ -29,7 +29,12 @@ function build(root, data) {
 
 /* The sentences of an answer, each with its mathematics set by `setText` of ui/common/mathml.js. */
 function setSentences(place) {
-  for (const sentence of place.querySelectorAll(".answer-text span")) setText(sentence, sentence.textContent);
+  for (const sentence of place.querySelectorAll(".answer-text span")) {
+    setText(sentence, sentence.textContent);
+    // A button that is all mathematics has no name for a screen reader: MathML gives none.
+    if (sentence.getAttribute("role") === "button" && sentence.querySelector("math"))
+      sentence.setAttribute("aria-label", sentence.textContent.trim());
+  }
 }
 
 const stepOf = (stop) => stop.replace(/-shown$/, "");
