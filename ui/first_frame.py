@@ -25,6 +25,8 @@ _WORDS = ("stSidebar", "stAlert", "stException")
 _SHOWN = (*(f'[data-testid="{name}"]' for name in _WORDS), f".st-key-{SIGN_IN_KEY}")
 _NOTHING_YET = "".join(f":not(:has({one}))" for one in _SHOWN)
 _WAITING = "[data-testid=stSkeleton]"
+# The question is the highest widget of its pages, and on a phone everything else stands below it.
+_QUESTION = f".st-key-question:has({_WAITING}) {{ min-height: 110px; }}"
 _BELOW = f".stApp :has({_WAITING}) ~ *, .stApp {_WAITING} ~ * {{ visibility: hidden; }}"
 # The open tab is underlined in the primary colour; as small text that colour is too dark on a dark page (WCAG AA).
 _TAB = '.stTabs [role="tab"][aria-selected="true"] { color: inherit !important; }'
@@ -37,7 +39,8 @@ _CHART = (
     f"{_TITLED} .g-gtitle {{ display: none; }} {_TITLED} > :has(.stPlotlyChart) {{ margin-top: {LIFT}px; }} "
     f"{_TITLED} .stMarkdown {{ position: relative; z-index: 1; pointer-events: none; padding-right: 2.5rem; }}"
 )
-_STYLE = f"<style>.stAppViewContainer{_NOTHING_YET} {{ visibility: hidden; }} {_BELOW} {_TOP} {_CHART} {_TAB}</style>"
+_HIDDEN = f".stAppViewContainer{_NOTHING_YET} {{ visibility: hidden; }}"
+_STYLE = f"<style>{_HIDDEN} {_BELOW} {_QUESTION} {_TOP} {_CHART} {_TAB}</style>"
 
 
 def routes() -> list[Route]:
