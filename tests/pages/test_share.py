@@ -11,7 +11,7 @@ from tale_core.charts.text import width
 from tale_core.history.card import MOST_BARS, Bar, Card, card_of, card_svg
 from tale_core.lessons.recorded import bundled
 from tale_core.lessons.replay import whole
-from tests.pages.app_page import opened, store, words
+from tests.pages.app_page import endpoint, opened, store, words
 
 ABOUT = "qwen2.5-coder-1.5b · on this machine · temperature 0, seed 1024 · 2026-11-25 00:10"
 
@@ -72,3 +72,12 @@ def test_a_link_names_what_the_result_is_of_and_sets_the_form_or_says_what_is_no
     sampling = session.calls[0].sampling
     assert at.session_state["max_tokens"] == sampling.max_tokens and at.session_state["seed"] == sampling.seed
     assert at.session_state["template"] == session.template
+
+
+def test_a_link_to_a_model_whose_weights_are_not_here_says_so_and_fetches_none():
+    session = replace(bundled()["ask-en"].session, model="smollm2-135m")
+    store().create_session(session)
+    at = opened(session=session.id, use=endpoint("http://127.0.0.1:9/v1", "other"))
+    assert not at.exception
+    assert "The weights of SmolLM2 135M Instruct (Q4_1) are not here" in words(at.main)
+    assert at.session_state["chosen_model"] == "http://127.0.0.1:9/v1|other"
