@@ -62,3 +62,15 @@ def test_no_words_of_the_curve_lie_on_others(name: str, language: str) -> None:
     for (one, a), (other, b) in combinations(found.items(), 2):
         apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
         assert apart, f"{one!r} and {other!r}"
+
+
+def test_the_words_at_a_rebound_lie_off_the_curve() -> None:
+    rebound = sweep_samples.rebound()
+    figure = elasticity.curve(rebound)
+    left, low, right, high = next(box for words, box in boxes(figure).items() if "more" in words)
+    curve = next(trace for trace in figure.data if trace.customdata is not None)
+    x0, x1, top = *figure.layout.xaxis.range, figure.layout.yaxis.range[1]
+    spots = [
+        (PANEL[0] * (math.log10(x) - x0) / (x1 - x0), PANEL[1] * y / top) for x, y in zip(curve.x, curve.y, strict=True)
+    ]
+    assert spots and not [spot for spot in spots if left <= spot[0] <= right and low <= spot[1] <= high]
