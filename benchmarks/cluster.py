@@ -150,7 +150,7 @@ async def _experiment(
     asked = await asyncio.to_thread(asked_of, url)
     began = ended = time.perf_counter()
     cpu, finished, experiment_id, done = time.process_time(), 0, "", None
-    async for event in run_experiment(plan, client, store):
+    async for event in run_experiment(plan.checked(), client, store):
         if isinstance(event, ExperimentStarted):
             began, cpu, experiment_id = time.perf_counter(), time.process_time(), event.experiment_id
         elif isinstance(event, UnitFinished):

@@ -154,7 +154,7 @@ async def _experiment(url: str, questions: int) -> Run:
     process, memory = psutil.Process(), []
     began = ended = time.perf_counter()
     cpu, calls, done = time.process_time(), 0, None
-    async for event in run_experiment(plan, client, open_store()):
+    async for event in run_experiment(plan.checked(), client, open_store()):
         if isinstance(event, ExperimentStarted):
             began, cpu = time.perf_counter(), time.process_time()
         elif isinstance(event, UnitFinished):

@@ -63,12 +63,12 @@ async def asked(order: dict[str, Any], tell: Tell) -> bool:
     if order["kind"] == "experiment":
         made = stored_plan(store, order["resume"] or _experiment(order, store))
         tell(str(made.resume_of))
-        seen = await ExperimentRun(made, **common, tables=False).run()
+        seen = await ExperimentRun(made.checked(), **common, tables=False).run()
         return seen.status == "done"
     todo: Any = plan(order["kind"], order["question"])
     if order["resume"]:
         todo = resumed(view_of(store.get_session(order["resume"])))  # type: ignore[arg-type]
-    run: Any = AskRun(todo, **common) if order["kind"] == "ask" else StudyRun(todo, **common)
+    run: Any = AskRun(todo.checked(), **common) if order["kind"] == "ask" else StudyRun(todo.checked(), **common)
     tell(run.id)
     return bool((await run.run()).status == "done")
 
@@ -77,7 +77,7 @@ def _experiment(order: dict[str, Any], store: Store) -> str:
     """The id of a new one, which nobody runs yet."""
     questions = tuple(Question(f"{order['question']} Time {i}.", answer="42") for i in range(60))
     new = ExperimentPlan(questions=questions, strategies=("vanilla", "fixed:30"), concurrency=6)
-    made = create_experiment(new, store, model="counted", endpoint=order["url"])
+    made = create_experiment(new.checked(), store, model="counted", endpoint=order["url"])
     store.finish_session(str(made.resume_of), "failed")
     return str(made.resume_of)
 

@@ -123,7 +123,7 @@ async def measure(
 async def _run(plan: ExperimentPlan, client: Client, store: Store, options: Options) -> ExperimentResults:
     done: ExperimentDone | None = None
     made, said = 0, time.monotonic()
-    async for event in run_experiment(plan, client, store):
+    async for event in run_experiment(plan.checked(), client, store):
         if isinstance(event, UnitFinished):
             made += 1
             if time.monotonic() - said >= SAY_S:

@@ -93,7 +93,7 @@ class WholeStack:
                 notify()
 
             run = AskRun(
-                plan,
+                plan.checked(model=self._choice.model),
                 store=self._store,
                 open_client=lambda: open_client(self._choice),
                 model=self._choice.model,

@@ -173,7 +173,7 @@ def test_a_round_that_ended_early_or_unequal_is_not_compared():
 async def test_the_bare_client_sends_what_an_ask_sends():
     case = Cases(tokens=8, seed=1).next()
     client = ScriptedClient(["some words"], repeat=True)
-    sent = [e.call async for e in ask(case.plan(together=False), client) if isinstance(e, CallStarted)]
+    sent = [e.call async for e in ask(case.plan(together=False).checked(), client) if isinstance(e, CallStarted)]
     assert tuple(call.messages for call in sent) == case.messages()
     bodies = case.bodies(Endpoint("http://127.0.0.1:1/v1", "m", SecretStr("k")))
     for call, body in zip(sent, bodies, strict=True):

@@ -111,7 +111,7 @@ async def ask_async(
         knob=knob,
         level=level,
     )
-    return await _ran(AskRun, plan, asked, store)
+    return await _ran(AskRun, plan.checked(model=asked.model), asked, store)
 
 
 async def search_async(
@@ -310,7 +310,7 @@ async def run_async(
     )
     plan.check_price(asked.price(), asked.model)
     plan.check_model(asked.model)
-    return await _ran(ExperimentRun, plan, asked, store, tables=False)
+    return await _ran(ExperimentRun, plan.checked(), asked, store, tables=False)
 
 
 async def estimate_async(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
+from typing import NewType
 
 from tale_core.budgets.kinds import ASKED, Kind, kind
 from tale_core.calls.budget_ledger import Ledger, Limits
@@ -78,8 +79,8 @@ class AskPlan:
     parent_id: str | None = None
     guesses: dict[str, int] = field(default_factory=dict)
 
-    def validate(self, *, model: str = "") -> Estimator:
-        """Check everything that can be wrong before anything is spent; return the estimator.
+    def checked(self, *, model: str = "") -> CheckedAsk:
+        """The plan as one that may run: everything that can be wrong is looked at before anything is spent.
 
         Args:
             model: The model that will answer; only a trained estimator needs it.
@@ -96,6 +97,16 @@ class AskPlan:
                 t("At most {n:,} are allowed.", n=MAX_QUESTION_CHARS),
             )
         prompts.template(self.template)
+        self.how(model=model)
+        return CheckedAsk(self)
+
+    def how(self, *, model: str = "") -> Estimator:
+        """What says the budget of the second answer, or that it has none.
+
+        Raises:
+            InputError: There is no such estimator, adapter, kind or level, or it is not this model's.
+            EstimatorFileError: A file of a trained estimator cannot be used.
+        """
         if (word := self._word()) is not None:
             return word
         if self.estimator.startswith(TUNED):
@@ -124,6 +135,10 @@ class AskPlan:
         return None
 
 
+CheckedAsk = NewType("CheckedAsk", AskPlan)
+"""A plan that `AskPlan.checked` has passed."""
+
+
 @dataclass(frozen=True, slots=True)
 class EstimateReady:
     """The budget is known."""
@@ -142,7 +157,7 @@ def ask_caller(plan: AskPlan, client: Client, session_id: str = "") -> Caller:
 
 
 async def ask(
-    plan: AskPlan, client: Client, *, session_id: str = "", caller: Caller | None = None
+    plan: CheckedAsk, client: Client, *, session_id: str = "", caller: Caller | None = None
 ) -> AsyncGenerator[AskEvent, None]:
     """Estimate, then answer twice; see the module's docstring.
 
@@ -157,10 +172,10 @@ async def ask(
         caller: That of `ask_caller`, for whoever may want an answer now; made here by default.
 
     Raises:
-        InputError: The plan is wrong; nothing was sent.
+        InputError: The estimator is not this model's; nothing was sent.
         ModelError: The estimator's call failed.
     """
-    how = plan.validate(model=client.model)
+    how = plan.how(model=client.model)
     question = replace(plan.question, kind=infer_kind(plan.question))
     calls = _Calls(plan, question, client, session_id, caller or ask_caller(plan, client, session_id))
     vanilla = calls.replay(plan.reuse_vanilla) if plan.reuse_vanilla else calls.answer("vanilla", None)

@@ -13,7 +13,7 @@ from datetime import datetime
 from statistics import median
 from typing import Literal
 
-from tale_core.ask.plan import AskEvent, AskPlan, EstimateReady, ask, ask_caller
+from tale_core.ask.plan import AskEvent, CheckedAsk, EstimateReady, ask, ask_caller
 from tale_core.budgets.continuing import check_continues
 from tale_core.calls.caller import Caller
 from tale_core.calls.events import CallStarted
@@ -104,18 +104,14 @@ def view_of(session: SessionRecord) -> AskView:
     )
 
 
-class AskRun(Run[AskPlan, AskEvent, AskView]):
-    """Runs one Ask and writes it down; see `Run`.
-
-    Raises:
-        InputError: The plan is wrong.
-    """
+class AskRun(Run[CheckedAsk, AskEvent, AskView]):
+    """Runs one Ask and writes it down; see `Run`."""
 
     begun = "estimating"
 
     def __init__(
         self,
-        plan: AskPlan,
+        plan: CheckedAsk,
         *,
         store: Store,
         open_client: Callable[[], Awaitable[Client]],
@@ -124,7 +120,7 @@ class AskRun(Run[AskPlan, AskEvent, AskView]):
         on_change: Callable[[], None] = lambda: None,
         on_event: Callable[[AskEvent], None] = lambda event: None,
     ) -> None:
-        self.estimator = plan.validate(model=model).name
+        self.estimator = plan.how(model=model).name
         super().__init__(
             plan, "ask", store=store, open_client=open_client, model=model, endpoint=endpoint, at_end=catch_up,
             on_change=on_change, on_event=on_event,

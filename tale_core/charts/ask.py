@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from tale_core.ask.run import AskView
 from tale_core.calls.comparison import compare, role_name
 from tale_core.calls.settling import Settled
-from tale_core.charts.text import plain, wrapped
 from tale_core.charts.theme import FONT, LIGHT, TOKEN_TICKS, Palette, graph_objects
+from tale_core.drawing.text import plain, wrapped
 from tale_core.i18n import t
 from tale_core.types import ANSWERS, TUNED
 

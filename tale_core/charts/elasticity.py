@@ -24,8 +24,6 @@ from tale_core.charts.curves import (
     with_alpha,
 )
 from tale_core.charts.levels import levels_chart
-from tale_core.charts.places import Place, Places
-from tale_core.charts.text import plain, shortened
 from tale_core.charts.theme import (
     DARK,
     LIGHT,
@@ -35,6 +33,9 @@ from tale_core.charts.theme import (
     graph_objects,
     layout,
 )
+from tale_core.drawing import html
+from tale_core.drawing.places import WIDTHS, Place, Places
+from tale_core.drawing.text import plain, shortened
 from tale_core.elasticity import text as words
 from tale_core.elasticity.engine import SweepPoint
 from tale_core.elasticity.view import SweepView
@@ -95,7 +96,9 @@ class _Drawing:
         self._figure, self._colors, self._frame = figure, colors, frame
         self._shares, self._graded = shares, graded
         self._dark = colors is DARK
-        self._places = Places(frame)
+        sizes = [(wide, 265) for wide in WIDTHS]
+        axes = (frame.x0, frame.x1, frame.top, True)
+        self._places = Places(*(html.Frame(*axes, *size, left=0, right=0, top=0, bottom=0) for size in sizes))
         self._rebound_at: Place | None = None
 
     def draw(self, main: Curve, others: Sequence[Curve]) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tale_core.charts.curves import OVERLAYS, with_alpha
-from tale_core.charts.text import plain, shortened
 from tale_core.charts.theme import (
     DARK,
     LIGHT,
@@ -20,8 +19,11 @@ from tale_core.charts.theme import (
     graph_objects,
     layout,
 )
+from tale_core.drawing.html import Frame
+from tale_core.drawing.places import WIDTHS, Name
+from tale_core.drawing.text import plain
 from tale_core.experiments import text as words
-from tale_core.experiments.marks import Mark, front, places
+from tale_core.experiments.marks import Mark, front, names
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.table import StrategyRow
 from tale_core.i18n import t
@@ -31,9 +33,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 HEIGHT = 440
-LABEL_LETTERS = 28
-_WIDE, _HIGH = 300.0, 300.0
-"""Pixels of the plot on a phone: labels that keep clear of each other there do so everywhere."""
+_HIGH = (283, 305)
+"""Pixels of the plot below a title of two lines and of one; of these 13 are below 0 % and 20 above 100 %."""
 _SYMBOLS: dict[Family, str] = {
     "vanilla": "square", "budgeted": "circle", "tuned": "star", "direct": "diamond", "brief": "triangle-up",
 }  # fmt: skip
@@ -53,38 +54,39 @@ def tradeoff(found: ExperimentResults, *, colors: Palette = LIGHT) -> Figure | N
         return None
     figure = graph_objects().Figure()
     right = 1.12 * max(row.output_tokens.high for row in rows if row.output_tokens) or 1.0
-    _front(figure, rows, right, colors)
-    for row in rows:
-        _mark(figure, row, color_of(row.strategy, colors))
-    marks = _marks(rows)
-    for row, mark, place in zip(rows, marks, places(marks, right, wide=_WIDE, high=_HIGH), strict=True):
-        figure.add_annotation(
-            text=plain(mark.name), showarrow=False,
-            x=mark.tokens.mean, y=mark.right.mean, xanchor=place.xanchor, yanchor=place.yanchor,
-            xshift=place.dx, yshift=place.dy, font={"size": 13, "color": color_of(row.strategy, colors)},
-        )  # fmt: skip
+    marks = [
+        Mark(title_of(row.strategy), row.output_tokens, row.accuracy, row.pareto_output)
+        for row in rows
+        if row.output_tokens and row.accuracy
+    ]
+    _front(figure, marks, right, colors)
+    frames = [
+        Frame(0, right, 1, False, *size, left=0, right=0, top=20, bottom=13) for size in zip(WIDTHS, _HIGH, strict=True)
+    ]
+    for row, name in zip(rows, names(marks, *frames), strict=True):
+        color = color_of(row.strategy, colors)
+        _mark(figure, row, color)
+        if name is not None:
+            _name(figure, name, color)
     _layout(figure, found, right, colors)
     return figure
 
 
-def _front(figure: Figure, rows: Sequence[StrategyRow], right: float, colors: Palette) -> None:
-    if not (best := front(_marks(rows))):
-        return
-    line = {"color": with_alpha(colors.text, 0.35), "width": 2, "shape": "hv"}
-    figure.add_trace(
-        graph_objects().Scatter(
-            x=[*(x for x, _ in best), right], y=[*(y for _, y in best), best[-1][1]], mode="lines", line=line,
-            name=t("Pareto front"), hoverinfo="skip", showlegend=False,
-        )
+def _name(figure: Figure, name: Name, color: str) -> None:
+    place, (dx, dy) = name.place, name.place.shift
+    text = "<br>".join(map(plain, name.text.split("<br>")))
+    leader = {"arrowhead": 0, "arrowwidth": 1, "arrowcolor": with_alpha(color, 0.65), "standoff": 7}
+    moved = {"ax": dx, "ay": -dy, **leader} if name.far else {"xshift": dx, "yshift": dy}
+    figure.add_annotation(
+        text=text, x=place.x, y=place.y, xanchor=place.xanchor, yanchor=place.yanchor, align=place.xanchor,
+        font={"size": 13, "color": color}, showarrow=name.far, **moved,
     )  # fmt: skip
 
 
-def _marks(rows: Sequence[StrategyRow]) -> list[Mark]:
-    return [
-        Mark(shortened(title_of(row.strategy), LABEL_LETTERS), row.output_tokens, row.accuracy, row.pareto_output)
-        for row in rows
-        if row.output_tokens and row.accuracy
-    ]
+def _front(figure: Figure, marks: Sequence[Mark], right: float, colors: Palette) -> None:
+    xs, ys = front(marks, right)
+    line, name = {"color": with_alpha(colors.text, 0.35), "width": 2}, t("Pareto front")
+    figure.add_scatter(x=xs, y=ys, mode="lines", line=line, name=name, hoverinfo="skip", showlegend=False)
 
 
 def _mark(figure: Figure, row: StrategyRow, color: str) -> None:

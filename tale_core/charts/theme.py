@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tale_core.calls.outcomes import OUTCOMES
-from tale_core.charts.text import plain, shortened, wrapped
+from tale_core.drawing.text import plain, shortened, wrapped
 from tale_core.types import Outcome
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tale_core.charts.text import plain
 from tale_core.charts.theme import LIGHT, Palette, axis, graph_objects, layout
+from tale_core.drawing.text import plain
 from tale_core.i18n import t
 from tale_core.proxy.figures import Finding
 from tale_core.stats import Interval

@@ -12,7 +12,7 @@ from tale_core.cli.output import end, say
 from tale_core.types import ANSWERS
 
 if TYPE_CHECKING:
-    from tale_core.ask.plan import AskPlan
+    from tale_core.ask.plan import CheckedAsk
     from tale_core.ask.run import AskView
     from tale_core.models.choice import ModelChoice
 
@@ -54,11 +54,11 @@ def run(args: argparse.Namespace) -> int:
         level=args.level,
         together=not args.sequential,
     )
-    plan.validate(model=choice.model)
-    return end(asyncio.run(_run(plan, choice, args)), args, document=ask_document, words=_print)
+    view = asyncio.run(_run(plan.checked(model=choice.model), choice, args))
+    return end(view, args, document=ask_document, words=_print)
 
 
-async def _run(plan: AskPlan, choice: ModelChoice, args: argparse.Namespace) -> AskView:
+async def _run(plan: CheckedAsk, choice: ModelChoice, args: argparse.Namespace) -> AskView:
     from tale_core.ask.run import AskRun
     from tale_core.store import open_store
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from tale_core.experiments import ExperimentPlan, ExperimentResults
+    from tale_core.experiments.plan import CheckedExperiment
     from tale_core.experiments.run import ExperimentRun, ExperimentView
     from tale_core.models.choice import ModelChoice
     from tale_core.serving.ray.engine import RayEngine
@@ -100,14 +101,14 @@ def run_plan(
     from tale_core.experiments.create import check_retry
     from tale_core.models.choice import price_of
 
-    plan.validate()
+    checked = plan.checked()
     price = price_of(choice)
     plan.check_price(price, choice.model)
     plan.check_model(choice.model)
     check_retry(plan, store)
-    _print_estimate(plan, choice, price)
+    _print_estimate(checked, choice, price)
     with engine or nullcontext() as running:
-        return process.run(_run(plan, choice, store, running))
+        return process.run(_run(checked, choice, store, running))
 
 
 def new_plan(args: argparse.Namespace) -> tuple[ModelChoice, ExperimentPlan]:
@@ -183,7 +184,7 @@ def resumed_plan(args: argparse.Namespace, store: Store) -> tuple[ModelChoice, E
     )
 
 
-def _print_estimate(plan: ExperimentPlan, choice: ModelChoice, price: Price | None) -> None:
+def _print_estimate(plan: CheckedExperiment, choice: ModelChoice, price: Price | None) -> None:
     from tale_core.experiments.estimate import cost_estimate, estimate_words, first_questions
     from tale_core.models import tokens
 
@@ -193,7 +194,7 @@ def _print_estimate(plan: ExperimentPlan, choice: ModelChoice, price: Price | No
         say(f"  {text} -> {known}", file=sys.stderr)
 
 
-async def _run(plan: ExperimentPlan, choice: ModelChoice, store: Store, engine: RayEngine | None) -> ExperimentView:
+async def _run(plan: CheckedExperiment, choice: ModelChoice, store: Store, engine: RayEngine | None) -> ExperimentView:
     from tale_core.experiments.run import ExperimentRun
 
     made = ExperimentRun(

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from tale_core.errors import InputError
-from tale_core.experiments.plan import ExperimentPlan
+from tale_core.experiments.plan import CheckedExperiment, ExperimentPlan
 from tale_core.i18n import N_, t
 from tale_core.store import ExperimentStore, Store, new_session_id
 from tale_core.types import Question, SessionRecord
@@ -22,12 +22,12 @@ def experiment_title(stored: str) -> str:
 
 
 def create_experiment(
-    plan: ExperimentPlan, store: Store, *, model: str, endpoint: str, experiment_id: str | None = None
-) -> ExperimentPlan:
+    plan: CheckedExperiment, store: Store, *, model: str, endpoint: str, experiment_id: str | None = None
+) -> CheckedExperiment:
     """Store a new experiment, or take over the one to resume.
 
     Args:
-        plan: What to run; checked before.
+        plan: What to run.
         store: Where it goes.
         model: The name of the model; a resume needs the same.
         endpoint: Where it runs.
@@ -57,7 +57,7 @@ def create_experiment(
         template=plan.template,
     )
     experiments.create(record, plan.questions)
-    return replace(plan, resume_of=record.id)
+    return CheckedExperiment(replace(plan, resume_of=record.id))
 
 
 def check_retry(plan: ExperimentPlan, store: Store) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tale_core.elasticity.estimate import ASSUMED_VANILLA
-from tale_core.experiments.plan import ExperimentPlan
+from tale_core.experiments.plan import CheckedExperiment, ExperimentPlan
 from tale_core.grading import known_answer
 from tale_core.i18n import t
 from tale_core.prompts.messages import question_block, template
@@ -48,7 +48,7 @@ class CostEstimate:
     cost_worst: float | None
 
 
-def cost_estimate(plan: ExperimentPlan, *, count: Callable[[str], int], price: Price | None) -> CostEstimate:
+def cost_estimate(plan: CheckedExperiment, *, count: Callable[[str], int], price: Price | None) -> CostEstimate:
     """The cost estimate of a checked plan.
 
     Args:

@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from tale_core.calls.budget_ledger import spent_words
+from tale_core.drawing.html import Frame, nice, render, tag, words
+from tale_core.drawing.places import Name
 from tale_core.experiments.columns import COLUMNS, DIFFERENCE_COLUMNS, PAPER_COLUMNS, compared, table
 from tale_core.experiments.import_notes import notes
-from tale_core.experiments.marks import Mark, Place, front, places
+from tale_core.experiments.marks import Mark, front, names
 from tale_core.experiments.paper import paper_rows_of
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.table import StrategyRow
 from tale_core.experiments.text import finding, percent
-from tale_core.html import Frame, nice, render, tag, words
 from tale_core.i18n import joined, language, t, tn
 from tale_core.strategies import family, title_of
 
@@ -139,25 +140,31 @@ def _chart(rows: Sequence[StrategyRow]) -> tuple[str, Markup]:
     step = nice(most / 6)
     ticks = [place * step for place in range(int(most // step) + 1)]
     parts += [words(f"{tick:,g}", frame.x(tick), frame.y(0) + 22) for tick in ticks]
-    best = [(frame.x(x), frame.y(y)) for x, y in front(marks)]
-    if best:
-        steps = "".join(f"H{x:.1f}V{y:.1f}" for x, y in best[1:])
-        parts.append(tag("path", d=f"M{best[0][0]:.1f} {best[0][1]:.1f}{steps}H{frame.x(most):.1f}", class_="front"))
-    room = {"wide": frame.x(most) - frame.x(0), "high": frame.y(0) - frame.y(1)}
-    for (strategy, mark), place in zip(drawn.items(), places(marks, most, **room), strict=True):
-        parts.append(tag("g", _drawn(mark, place, frame), class_=family(strategy)))
+    if corners := list(zip(*front(marks, most), strict=True)):
+        path = "L".join(f"{frame.x(x):.1f} {frame.y(y):.1f}" for x, y in corners)
+        parts.append(tag("path", d=f"M{path}", class_="front"))
+    room = frame._replace(left=0, right=0, top=14, bottom=14, width=frame.width - frame.left - frame.right)
+    named = names(marks, room._replace(height=frame.height - frame.top - frame.bottom + 28))
+    for (strategy, mark), name in zip(drawn.items(), named, strict=True):
+        parts.append(tag("g", _drawn(mark, name, frame), class_=family(strategy)))
     title = t("all-in tokens a question") if whole else t("output tokens a question")
     parts.append(words(title, (frame.x(0) + frame.x(most)) / 2, frame.height - 10))
     size = f"0 0 {frame.width} {frame.height}"
     return label, tag("svg", parts, viewBox=size, role="img", aria_label=label)
 
 
-def _drawn(mark: Mark, place: Place, frame: Frame) -> list[Markup]:
+def _drawn(mark: Mark, name: Name | None, frame: Frame) -> list[Markup]:
     """A mark with its intervals and its name."""
     x, y = frame.x(mark.tokens.mean), frame.y(mark.right.mean)
-    across = f"M{frame.x(mark.tokens.low):.1f} {y:.1f}H{frame.x(mark.tokens.high):.1f}"
-    up = f"M{x:.1f} {frame.y(mark.right.low):.1f}V{frame.y(mark.right.high):.1f}"
-    anchor = {"left": "start", "right": "end", "center": "middle"}[place.xanchor]
-    base = y - place.dy + (-4 if place.yanchor == "bottom" else 13)
-    name = tag("g", [words(mark.name, x + place.dx, base, anchor)], class_="name")
-    return [tag("path", d=across + up, class_="whisker"), tag("circle", cx=x, cy=y, r=5.5), name]
+    lines = f"M{frame.x(mark.tokens.low):.1f} {y:.1f}H{frame.x(mark.tokens.high):.1f}"
+    lines += f"M{x:.1f} {frame.y(mark.right.low):.1f}V{frame.y(mark.right.high):.1f}"
+    parts = [tag("circle", cx=x, cy=y, r=5.5)]
+    if name is not None:
+        place, (dx, dy) = name.place, name.place.shift
+        anchor = {"left": "start", "right": "end", "center": "middle"}[place.xanchor]
+        said = name.text.split("<br>")
+        first = y - dy + (13 - 17 * len(said) if place.yanchor == "bottom" else 13)
+        text = [words(line, x + dx, first + 17 * i, anchor) for i, line in enumerate(said)]
+        parts.append(tag("g", text, class_="name"))
+        lines += f"M{x:.1f} {y:.1f}L{x + dx:.1f} {y - dy:.1f}" if name.far else ""
+    return [tag("path", d=lines, class_="whisker"), *parts]

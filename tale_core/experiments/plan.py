@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NewType
 
 from tale_core.budgets.kinds import ASKED, kind
 from tale_core.calls.budget_ledger import Limits
@@ -95,8 +95,8 @@ class ExperimentPlan:
         """
         return {name: strategy(name, self.estimators) for name in self.strategies}
 
-    def validate(self) -> None:
-        """Check everything that can be known without a model. Whatever runs a plan takes one that was checked.
+    def checked(self) -> CheckedExperiment:
+        """The plan as one that may run: everything is looked at that can be known without a model.
 
         Raises:
             InputError: Something is missing, doubled or out of range.
@@ -123,6 +123,7 @@ class ExperimentPlan:
             )
         if self.only_failed and self.resume_of is None:
             raise InputError(t("Only what failed was asked for, of no experiment."), t("Name the one to resume."))
+        return CheckedExperiment(self)
 
     def _check_numbers(self) -> None:
         ranges = (("repeats", self.repeats, MAX_REPEATS), ("concurrency", self.concurrency, MAX_CONCURRENCY))
@@ -281,6 +282,10 @@ class ExperimentPlan:
                 ),
                 t("Resume it as it was, or begin a new experiment."),
             )
+
+
+CheckedExperiment = NewType("CheckedExperiment", ExperimentPlan)
+"""A plan that `ExperimentPlan.checked` has passed."""
 
 
 def _known(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from tale_core.calls.retry import RetryPolicy
 from tale_core.errors import StoreError, TaleError
 from tale_core.experiments.create import create_experiment
 from tale_core.experiments.events import ExperimentDone, ExperimentEvent, ExperimentStarted, Progress
-from tale_core.experiments.plan import ExperimentPlan
+from tale_core.experiments.plan import CheckedExperiment, ExperimentPlan
 from tale_core.experiments.results import ExperimentResults, results, stored_plan
 from tale_core.experiments.runner import run_experiment
 from tale_core.i18n import t
@@ -102,7 +102,7 @@ class ExperimentRun:
     """Runs one experiment and keeps a picture of it.
 
     Args:
-        plan: Validated here; nothing is stored when it is wrong.
+        plan: What to run.
         store: Where everything goes.
         open_client: Makes the client, waiting for weights and server if need be; its errors end the run as failed.
         model: Name for the experiment's row before the client exists.
@@ -110,14 +110,11 @@ class ExperimentRun:
         on_change: Called after every change, from the event loop.
         tables: Make a table of the results now and then while it runs.
         retry: How often a call is tried again.
-
-    Raises:
-        InputError: The plan is wrong.
     """
 
     def __init__(
         self,
-        plan: ExperimentPlan,
+        plan: CheckedExperiment,
         *,
         store: Store,
         open_client: Callable[[], Awaitable[Client]],
@@ -127,8 +124,7 @@ class ExperimentRun:
         tables: bool = True,
         retry: RetryPolicy | None = None,
     ) -> None:
-        plan.validate()
-        self.plan = plan
+        self.plan: CheckedExperiment = plan
         self.id = plan.resume_of or new_session_id("experiment")
         self._store, self._open_client, self._on_change = store, open_client, on_change
         self._model, self._endpoint, self._tables, self._retry = model, endpoint, tables, retry
@@ -140,7 +136,7 @@ class ExperimentRun:
         self._next_table = 0.0
         self._last_table = False
         self._tabling: asyncio.Task[None] | None = None
-        self._stored: asyncio.Future[ExperimentPlan] | None = None
+        self._stored: asyncio.Future[CheckedExperiment] | None = None
         self._error: str | None = None
         self._notice: str | None = None
 

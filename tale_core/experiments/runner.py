@@ -31,7 +31,7 @@ from tale_core.experiments.events import (
     Progress,
     UnitFinished,
 )
-from tale_core.experiments.plan import ExperimentPlan, Unit
+from tale_core.experiments.plan import CheckedExperiment, Unit
 from tale_core.experiments.results import results
 from tale_core.grading import infer_kind, known_answer
 from tale_core.i18n import t
@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 async def run_experiment(
-    plan: ExperimentPlan, client: Client, store: Store, *, retry: RetryPolicy | None = None, created: bool = False
+    plan: CheckedExperiment, client: Client, store: Store, *, retry: RetryPolicy | None = None, created: bool = False
 ) -> AsyncGenerator[ExperimentEvent, None]:
     """Run an experiment to its end; everything is stored on the way, and its last state at the end.
 
@@ -72,11 +72,10 @@ async def run_experiment(
         Events; the last is `ExperimentDone`.
 
     Raises:
-        InputError: The plan is wrong, or does not fit the experiment that it resumes.
+        InputError: The plan is not for this model, or does not fit the experiment that it resumes.
         StoreError: The store fails: nothing more is spent.
     """
     if not created:
-        plan.validate()
         plan.check_price(client.price, client.model)
         plan.check_model(client.model)
         plan = await asyncio.to_thread(create_experiment, plan, store, model=client.model, endpoint=client.endpoint)
@@ -108,7 +107,7 @@ class _UnitCaller:
 
 
 class _Run:
-    def __init__(self, plan: ExperimentPlan, client: Client, store: Store, retry: RetryPolicy) -> None:
+    def __init__(self, plan: CheckedExperiment, client: Client, store: Store, retry: RetryPolicy) -> None:
         assert plan.resume_of is not None, "stored first"
         self._plan, self._client, self._store, self._retry = plan, client, store, retry
         self.id = plan.resume_of

@@ -15,12 +15,12 @@ from tale_core.ask.run import AskView
 from tale_core.budgets.kinds import level_title
 from tale_core.calls.comparison import compare
 from tale_core.calls.outcomes import TICKS, outcome_kind
-from tale_core.charts.text import width, wrapped
 from tale_core.charts.theme import FONT, LIGHT
+from tale_core.drawing.html import picture, tag, words
+from tale_core.drawing.text import width, wrapped
 from tale_core.elasticity.finding import sweep_finding
 from tale_core.elasticity.plan import SweepPoint
 from tale_core.elasticity.view import SweepView
-from tale_core.html import picture, tag, words
 from tale_core.i18n import N_, t, tn
 from tale_core.search.text import finding as search_finding
 from tale_core.search.view import SearchView

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from tale_core.calls.outcomes import TICKS, outcome_kind
-from tale_core.html import picture, tag, words
+from tale_core.drawing.html import picture, tag, words
 from tale_core.i18n import t
 from tale_core.lessons.guesses import Bin
 from tale_core.lessons.ladder import Rung, counted, named

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from tale_core import __version__
 from tale_core.calls.comparison import guess_score
-from tale_core.html import render
+from tale_core.drawing.html import render
 from tale_core.i18n import language, t, tn, use_language
 from tale_core.lessons import arc as lesson_arc
 from tale_core.lessons import charts, lesson

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tale_core.ask.plan import AskPlan
+from tale_core.ask.plan import AskPlan, CheckedAsk
 from tale_core.datasets.ours import shipped
 from tale_core.elasticity.plan import CheckedSweep, SweepPlan
 from tale_core.errors import InputError
@@ -19,7 +19,7 @@ from tale_core.search.plan import CheckedSearch, SearchPlan
 from tale_core.types import AnswerKind, Language, Question, Sampling
 
 RECIPES = BUNDLED / "recipes.toml"
-Plan = AskPlan | CheckedSearch | CheckedSweep
+Plan = CheckedAsk | CheckedSearch | CheckedSweep
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -79,9 +79,7 @@ class Recipe(BaseModel):
         question = self._question()
         sampling = Sampling(temperature=self.temperature, seed=self.seed, max_tokens=self.max_tokens)
         if self.kind == "ask":
-            ask = AskPlan(question, self.estimator, template=self.template, sampling=sampling)
-            ask.validate()
-            return ask
+            return AskPlan(question, self.estimator, template=self.template, sampling=sampling).checked()
         if self.kind == "search":
             return SearchPlan(
                 question=question, template=self.template, sampling=sampling, slots=self.slots, reuse=False

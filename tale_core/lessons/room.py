@@ -382,8 +382,8 @@ class LiveRoom:
                 return cast(Client, GatedClient(client, self.queue, seat.id, book=ledger, on_wait=notice))
 
             run = AskRun(
-                plan, store=self.store, open_client=open_client, model=choice.model, endpoint=choice.endpoint,
-                on_change=changed,
+                plan.checked(model=choice.model), store=self.store, open_client=open_client,
+                model=choice.model, endpoint=choice.endpoint, on_change=changed,
             )  # fmt: skip
             return run
 

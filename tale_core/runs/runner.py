@@ -307,7 +307,7 @@ def start_experiment(
         raise InputError(
             t("Experiment {name!r} is running.", name=plan.resume_of), t("Stop it first, or wait for its end.")
         )
-    return _start(ExperimentRun, plan, choice, store=store, secrets=secrets, key=key, retry=NO_RETRY)
+    return _start(_experiment, plan, choice, store=store, secrets=secrets, key=key, retry=NO_RETRY)
 
 
 def _start(
@@ -337,11 +337,15 @@ def _start(
 
 
 def _asked(plan: AskPlan | SettlePlan, **how: Any) -> Run[AskView]:
-    return SettleRun(plan, **how) if isinstance(plan, SettlePlan) else AskRun(plan, **how)
+    return SettleRun(plan, **how) if isinstance(plan, SettlePlan) else AskRun(plan.checked(model=how["model"]), **how)
 
 
 def _studied(plan: SearchPlan | SweepPlan, **how: Any) -> StudyRun:
     return StudyRun(plan.checked(), **how)
+
+
+def _experiment(plan: ExperimentPlan, **how: Any) -> ExperimentRun:
+    return ExperimentRun(plan.checked(), **how)
 
 
 def _check_share(store: Store) -> None:

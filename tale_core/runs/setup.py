@@ -35,7 +35,7 @@ from tale_core.estimators import saved
 from tale_core.estimators.rows import MIN_ROWS, TrainingRow, middle_budget, rows_from_store
 from tale_core.estimators.saved import SavedEstimator
 from tale_core.experiments.create import create_experiment
-from tale_core.experiments.plan import ExperimentPlan, Unit
+from tale_core.experiments.plan import CheckedExperiment, ExperimentPlan, Unit
 from tale_core.i18n import t
 from tale_core.models.choice import ModelChoice
 from tale_core.process import stopped_status
@@ -395,13 +395,13 @@ class SetupRun:
         self._on_change()
 
 
-def _kept(plan: CalibrationPlan) -> ExperimentPlan:
+def _kept(plan: CalibrationPlan) -> CheckedExperiment:
     """The experiment that a calibration's answers are kept in: what was asked, as its strategies."""
     ways = ("vanilla", *(f"fixed:{budget}" for budget in plan.budgets))
     return ExperimentPlan(
         questions=plan.questions, strategies=tuple(f"{way}@{name}" for name in plan.templates for way in ways),
         dataset="templates", sampling=plan.sampling, limits=plan.limits, concurrency=plan.slots,
-    )  # fmt: skip
+    ).checked()  # fmt: skip
 
 
 def _keep(recorder: Recorder[Any], plan: ExperimentPlan, event: AnswerMeasured) -> None:

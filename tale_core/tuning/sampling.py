@@ -101,7 +101,7 @@ def check(plan: ExperimentPlan, *, share: float = 0.0) -> None:
     Raises:
         InputError: The plan is wrong, a strategy is not brief, or every sample would be the same.
     """
-    plan.validate()
+    plan.checked()
     learnt = brief(plan, share=share)
     if other := [name for name in plan.strategies if name not in learnt]:
         raise _nothing_to_learn(other)

@@ -29,7 +29,7 @@ def model(*, estimate="Budget: [[20]]", vanilla="six times eight is [[48]]", bud
 
 
 async def collect(plan, client):
-    async with aclosing(ask(plan, client)) as events:
+    async with aclosing(ask(plan.checked(), client)) as events:
         return [event async for event in events]
 
 
@@ -137,7 +137,7 @@ async def test_a_reused_answer_is_graded_against_the_answer_known_now():
 
 async def test_closing_the_iterator_closes_every_stream_in_flight():
     client = model(vanilla="word " * 10_000, budgeted="word " * 10_000)
-    async with aclosing(ask(AskPlan(PENS, estimator="fixed:9"), client)) as events:
+    async with aclosing(ask(AskPlan(PENS, estimator="fixed:9").checked(), client)) as events:
         async for event in events:
             if isinstance(event, CallDelta) and client.open_streams == 2:
                 break

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from tale_core.charts.text import unescaped
 from tale_core.charts.theme import LIGHT, SAVED_WIDTH, layout
+from tale_core.drawing.text import unescaped
 from ui.common.charts import chart_config
 
 

@@ -21,7 +21,7 @@ NAMED = {"model": MODEL, "template": TEMPLATE}
 
 async def asked(name, *, says="Budget: [[20]]", text=None):
     client = ScriptedClient(lambda r: says if r.messages[0].content.startswith("Task: Analyze") else "[[1]]", MODEL)
-    async with aclosing(ask(AskPlan(text or question(4), name, TEMPLATE), client)) as events:
+    async with aclosing(ask(AskPlan(text or question(4), name, TEMPLATE).checked(model=MODEL), client)) as events:
         found = [event async for event in events]
     estimate = next(e.estimate for e in found if isinstance(e, EstimateReady))
     return estimate, {e.call.role: e.call for e in found if isinstance(e, CallFinished)}

@@ -42,7 +42,7 @@ async def test_rows_of_the_run_itself_teach_nothing_and_those_of_other_questions
         store.finish_session(session.id, "done")
     plan = ExperimentPlan(questions=(ASKED,), strategies=("cascade",), reuse=False)
     client = Sure(["[[12]]"])
-    events = [event async for event in run_experiment(plan, client, store)]
+    events = [event async for event in run_experiment(plan.checked(), client, store)]
     experiment = events[0].experiment_id  # type: ignore[union-attr]
     told = ExperimentStore(store).head(experiment).result["thresholds"]["paper-concise"]  # type: ignore[index]
     assert (told["rows"], told["right"], told["default"]) == (30, 15, False)

@@ -39,7 +39,7 @@ def test_twenty_kills_double_no_answer_and_repeat_no_finished_call():
     store = open_store()
     rng = random.Random(2041)
     with CountingEndpoint(reply) as endpoint:
-        plan = create_experiment(PLAN, store, model="counted", endpoint=endpoint.base_url)
+        plan = create_experiment(PLAN.checked(), store, model="counted", endpoint=endpoint.base_url)
         assert plan.resume_of is not None
         store.finish_session(plan.resume_of, "failed")  # This process does not run it.
         forks = subprocess.Popen(

@@ -60,7 +60,7 @@ def recorded(price=PRICE):
 async def ran(store, client=None, **options):
     questions = tuple(Question(c["text"], answer=c["answer"]) for c in CASES["questions"])
     plan = ExperimentPlan(questions=questions, strategies=NAMES, dataset="gsm8k", **options)
-    return [e async for e in run_experiment(plan, client or recorded(), store)][-1].results
+    return [e async for e in run_experiment(plan.checked(), client or recorded(), store)][-1].results
 
 
 # --- golden
@@ -278,7 +278,7 @@ async def test_no_cell_of_a_csv_is_a_formula_and_no_text_of_a_report_is_markup(s
     evil = "=cmd|' /C calc'!A0 <script>alert(1)</script><img src=http://evil/x>"
     plan = ExperimentPlan(questions=(Question(evil, answer="1"),), strategies=("vanilla",), dataset=evil)
     client = ScriptedClient(lambda r: evil, model="<b>model</b>")
-    found = [e async for e in run_experiment(plan, client, store)][-1].results
+    found = [e async for e in run_experiment(plan.checked(), client, store)][-1].results
     for name in ("u.csv", "u.html"):
         export_experiment(store, found.experiment_id, tmp_path / name)
     cells = [cell for row in csv.reader(io.StringIO((tmp_path / "u.csv").read_text(encoding="utf-8"))) for cell in row]

@@ -30,7 +30,7 @@ def start(runner, store, client, plan=PLAN, *, open_client=None, model=None):
 
     return runner.start(
         lambda changed: ExperimentRun(
-            plan, store=store, open_client=open_client or ready, model=model or client.model, endpoint="here",
+            plan.checked(), store=store, open_client=open_client or ready, model=model or client.model, endpoint="here",
             on_change=changed,
         )
     )  # fmt: skip

@@ -59,7 +59,7 @@ def says(text="six sevens are [[42]]"):
 
 
 async def events_of(a_plan, client, store, retry=QUICK):
-    return [e async for e in run_experiment(a_plan, client, store, retry=retry)]
+    return [e async for e in run_experiment(a_plan.checked(), client, store, retry=retry)]
 
 
 async def run(a_plan, client, store, retry=QUICK):
@@ -391,7 +391,7 @@ async def test_closing_the_events_stops_the_spending_at_once_and_books_what_was_
     client = ScriptedClient(
         lambda r: "[[42]]" if "number 0" in r.messages[-1].content else "word " * 5000, delay_s=0.001
     )
-    events = run_experiment(plan(50, "vanilla", concurrency=4), client, store)
+    events = run_experiment(plan(50, "vanilla", concurrency=4).checked(), client, store)
     async for event in events:
         if isinstance(event, UnitFinished):
             break
@@ -454,7 +454,7 @@ async def test_an_answer_that_was_whole_when_it_was_stopped_is_graded_stored_and
     client = says()
     with monkeypatch.context() as patched:
         patched.setattr(caller, "graded_call", slow)
-        events = run_experiment(plan(4, "vanilla", concurrency=2), client, store, retry=QUICK)
+        events = run_experiment(plan(4, "vanilla", concurrency=2).checked(), client, store, retry=QUICK)
         started = await anext(events)
         running = asyncio.ensure_future(anext(events))
         await graded.wait()
@@ -475,7 +475,7 @@ async def test_wherever_it_is_cancelled_every_unit_ends_once(store, after):
     asked = tuple(Question(f"What is six times seven, {time.monotonic_ns()} {i}?", answer="42") for i in range(6))
     a_plan = replace(plan(6, "oracle", "vanilla", "tale-zero-shot", concurrency=4), questions=asked)
     client = SimulatedClient(SimulatedModel.rebounding(), chunk=60)
-    events = run_experiment(a_plan, client, store, retry=QUICK)
+    events = run_experiment(a_plan.checked(), client, store, retry=QUICK)
     started = await anext(events)
     for _ in range(after):
         if isinstance(await anext(events), ExperimentDone):
@@ -521,7 +521,7 @@ async def test_a_resume_with_an_estimator_trained_anew_is_refused(store):
 
 
 async def test_an_experiment_that_is_running_cannot_be_taken_over(store):
-    async with aclosing(run_experiment(plan(3), says(), store)) as events:
+    async with aclosing(run_experiment(plan(3).checked(), says(), store)) as events:
         started = await anext(events)
         # Another living process of this machine.
         import psutil

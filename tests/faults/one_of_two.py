@@ -15,7 +15,7 @@ async def main() -> None:
     from dataclasses import replace
 
     client = ScriptedClient(lambda _: Reply("6 times 7 is [[42]]", delay_s=0.002))
-    async for event in run_experiment(replace(runs.plan(), reuse=False), client, open_store()):
+    async for event in run_experiment(replace(runs.plan(), reuse=False).checked(), client, open_store()):
         if isinstance(event, ExperimentStarted):
             print(event.experiment_id, flush=True)
 

@@ -32,7 +32,7 @@ async def test_a_database_restarted_in_the_middle_of_a_run_costs_nothing(
     plan = runs.plan()
     client = ScriptedClient(lambda _: Reply("6 times 7 is [[42]]", delay_s=0.002))
     finished, experiment_id, away = 0, "", None
-    async for event in run_experiment(plan, client, store):
+    async for event in run_experiment(plan.checked(), client, store):
         if isinstance(event, ExperimentStarted):
             experiment_id = event.experiment_id
         elif isinstance(event, UnitFinished):

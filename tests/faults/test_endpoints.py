@@ -47,7 +47,7 @@ async def run(plan: ExperimentPlan, choice: ModelChoice, at: int, disturb: objec
     """Run it and call `disturb` when so many answers are there; the experiment's id."""
     store, client = open_store(), await open_client(choice, retry=NO_RETRY)
     finished, experiment_id = 0, ""
-    async for event in run_experiment(plan, client, store, retry=QUICK):
+    async for event in run_experiment(plan.checked(), client, store, retry=QUICK):
         if isinstance(event, ExperimentStarted):
             experiment_id = event.experiment_id
         elif isinstance(event, UnitFinished):

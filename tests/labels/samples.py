@@ -64,7 +64,7 @@ def experiment(
 ) -> str:
     """A finished experiment: for each strategy the answer to each question."""
     plan = ExperimentPlan(questions=tuple(questions), strategies=tuple(answers), dataset=dataset)
-    made = create_experiment(plan, store, model=MODEL, endpoint="embedded")
+    made = create_experiment(plan.checked(), store, model=MODEL, endpoint="embedded")
     assert made.resume_of is not None
     for unit in made.units():
         question = questions[unit.position]

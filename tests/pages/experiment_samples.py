@@ -86,7 +86,7 @@ def kept(
         changes: Of every call; `{strategy}` in a text stands for the strategy's name.
     """
     store = open_store()
-    made = create_experiment(a_plan or plan(), store, model=model, endpoint=endpoint)
+    made = create_experiment((a_plan or plan()).checked(), store, model=model, endpoint=endpoint)
     assert made.resume_of is not None
     units = list(made.units())[:answers]
     for i, unit in enumerate(units):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tale_core.charts.text import width
+from tale_core.drawing.text import width
 from tale_core.history.card import MOST_BARS, WIDE, Bar, Card, card_of, card_svg
 from tale_core.lessons.recorded import bundled
 from tale_core.lessons.replay import whole

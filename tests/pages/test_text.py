@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tale_core.charts.text import PIECE, shortened, width, wrapped
+from tale_core.drawing.text import PIECE, shortened, width, wrapped
 from ui.common.text import MAX_SHOWN, answer_text, literal, sanitize, whole
 
 HOSTILE = [

@@ -66,7 +66,7 @@ def ran(run: AskRun | StudyRun) -> Any:
 
 
 def asked(script: Any, plan: AskPlan | None = None) -> AskView:
-    return ran(AskRun(plan or AskPlan(PENS), **_with(script)))  # type: ignore[no-any-return]
+    return ran(AskRun((plan or AskPlan(PENS)).checked(), **_with(script)))  # type: ignore[no-any-return]
 
 
 def studied(script: Any, plan: SearchPlan | SweepPlan) -> Any:
@@ -130,7 +130,7 @@ async def _pictures(hold: str, *, then: Callable[[], object] = lambda: None) -> 
     async def ready() -> Client:
         return client
 
-    run = AskRun(AskPlan(PENS), store=store(), open_client=ready, model="gated", endpoint="scripted")
+    run = AskRun(AskPlan(PENS).checked(), store=store(), open_client=ready, model="gated", endpoint="scripted")
     task = asyncio.create_task(run.run())
     wanted = {"vanilla": ("budgeted", "done"), "estimate": ("estimate", "running")}[hold]
     while True:
@@ -239,7 +239,7 @@ def test_a_vanilla_answer_that_is_shown_again_is_the_axis() -> None:
     async def ready() -> Client:
         return Gated(hold="")
 
-    run = AskRun(again, store=store(), open_client=ready, model="gated", endpoint="scripted")
+    run = AskRun(again.checked(), store=store(), open_client=ready, model="gated", endpoint="scripted")
     assert run.view().expected == 54 and run.view().axis_known
 
 
@@ -349,7 +349,7 @@ def test_a_sweep_holds_budgets_against_the_answer_and_shows_the_thinking_beside_
 
 def test_an_experiment_shows_answer_and_thinking_in_table_exports_and_report() -> None:
     plan = ExperimentPlan(questions=(PENS,), strategies=("vanilla", "fixed:20"), dataset="mine")
-    run = ExperimentRun(plan, **_with(thinker))
+    run = ExperimentRun(plan.checked(), **_with(thinker))
     asyncio.run(run.run())
     found = results(store(), run.id)
     for row in experiment_document(found)["rows"]:
@@ -397,7 +397,8 @@ def test_every_kind_of_session_names_model_endpoint_sampling_and_date_when_it_is
     sampling = Sampling(temperature=0.7, top_p=0.9, seed=5, max_tokens=300, reasoning_effort="low")
     today = f"{datetime.now(UTC).astimezone():%Y-%m-%d}"
     run = ExperimentRun(
-        ExperimentPlan(questions=(PENS,), strategies=("vanilla",), dataset="mine", sampling=sampling), **_with(plain)
+        ExperimentPlan(questions=(PENS,), strategies=("vanilla",), dataset="mine", sampling=sampling).checked(),
+        **_with(plain),
     )
     asyncio.run(run.run())
     pages = {

@@ -39,7 +39,7 @@ def start(runner, store, client, plan=None, *, open_client=None):
 
     return runner.start(
         lambda changed: AskRun(
-            plan or AskPlan(PENS),
+            (plan or AskPlan(PENS)).checked(),
             store=store,
             open_client=open_client or ready,
             model="scripted",

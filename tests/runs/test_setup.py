@@ -99,7 +99,7 @@ async def test_a_model_that_nobody_knows_learns_a_budget_that_works():
     unseen = [q for q in QUESTIONS if q.text not in {row.question.text for row in at.rows}][:5]
     for question in unseen:
         plan = AskPlan(question, estimator="regression", template="words")
-        events = [e async for e in ask(plan, await endpoint.open())]
+        events = [e async for e in ask(plan.checked(model="scripted"), await endpoint.open())]
         (ready,) = (e.estimate for e in events if isinstance(e, EstimateReady))
         assert 8 <= ready.budget < 60, "learnt, and far below vanilla"
 

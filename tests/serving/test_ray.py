@@ -324,7 +324,7 @@ async def _run(
     plan: ExperimentPlan, client: Any, store: Store, *, at: int = -1, disturb: Any = None
 ) -> tuple[str, Any]:
     experiment_id, found, finished = "", None, 0
-    async for event in run_experiment(plan, client, store, retry=QUICK):
+    async for event in run_experiment(plan.checked(), client, store, retry=QUICK):
         if isinstance(event, ExperimentStarted):
             experiment_id = event.experiment_id
         elif isinstance(event, UnitFinished):

@@ -122,7 +122,7 @@ def test_another_persons_experiment_is_neither_read_nor_resumed(store):
     plan = ExperimentPlan(questions=(Question("1 + 1?", answer="2"),), strategies=("direct",))
     experiments = ExperimentStore(store)
     with asking_as(ADA):
-        mine = create_experiment(plan, store, model="scripted", endpoint="embedded").resume_of
+        mine = create_experiment(plan.checked(), store, model="scripted", endpoint="embedded").resume_of
     assert mine is not None
     with asking_as(BEN), pytest.raises(NotFoundError):
         experiments.head(mine)

@@ -28,7 +28,7 @@ from tale_core.types import Message, Request
 async def go_on(experiment_id: str, base_url: str, begun: int) -> bool:
     client = OpenAIClient(resolve("counted", base_url=base_url), retry=NO_RETRY)
     store = open_store()
-    async for event in run_experiment(stored_plan(store, experiment_id), client, store):
+    async for event in run_experiment(stored_plan(store, experiment_id).checked(), client, store):
         if isinstance(event, ExperimentStarted):
             os.write(begun, b".")
         if isinstance(event, ExperimentDone):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from tale_core.charts.text import unescaped
 from tale_core.charts.theme import SAVED_WIDTH
+from tale_core.drawing.text import unescaped
 from ui.common.text import literal, whole
 
 if TYPE_CHECKING:

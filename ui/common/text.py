@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from tale_core.charts.text import WIDE, shortened, width, wrapped
+from tale_core.drawing.text import WIDE, shortened, width, wrapped
 from tale_core.i18n import again
 from tale_core.text import sanitize
 

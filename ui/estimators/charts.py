@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tale_core.charts.curves import ticks, with_alpha
-from tale_core.charts.text import plain
 from tale_core.charts.theme import axis, graph_objects, layout
+from tale_core.drawing.text import plain
 from tale_core.estimators.report import TrainingReport
 from tale_core.i18n import again, t
 from ui.common.text import shortened

@@ -28,8 +28,7 @@ def draw_estimate(plan: ExperimentPlan, choice: ModelChoice, price: Price | None
     Raises:
         InputError: The plan cannot be run as it is.
     """
-    plan.validate()
-    one = cost_estimate(plan, count=lambda text: tokens.count(text, choice.model), price=price)
+    one = cost_estimate(plan.checked(), count=lambda text: tokens.count(text, choice.model), price=price)
     st.markdown(t("**Before it starts**"))
     rows = {name: literal(value) for name, value in _rows(one, plan, choice, price).items()}
     st.table(rows, border="horizontal", hide_header=True, alt=t("What this experiment will take"))

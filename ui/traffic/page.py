@@ -9,8 +9,8 @@ from dataclasses import asdict
 
 import streamlit as st
 
-from tale_core.charts.text import unescaped
 from tale_core.charts.traffic import traffic_chart
+from tale_core.drawing.text import unescaped
 from tale_core.errors import StoreError
 from tale_core.i18n import t, tn
 from tale_core.proxy.figures import Finding, findings, worst_first

@@ -59,7 +59,7 @@ async def test_a_sweep_measures_what_lines_cost() -> None:
 
 async def test_an_ask_can_answer_in_lines_beside_the_vanilla_answer() -> None:
     client = ScriptedClient(lambda r: SHORT if "assignments" in r.messages[-1].content else "six times eight: [[48]]")
-    events = [e async for e in ask(AskPlan(PENS, estimator="lines"), client)]
+    events = [e async for e in ask(AskPlan(PENS, estimator="lines").checked(), client)]
     calls = {e.call.role: e.call for e in events if isinstance(e, CallFinished)}
     assert not any(isinstance(e, EstimateReady) for e in events) and len(client.requests) == 2
     assert (calls["vanilla"].prompt_template, calls["vanilla"].extracted_by) == ("paper", "brackets")
@@ -70,7 +70,7 @@ async def test_an_ask_can_answer_in_lines_beside_the_vanilla_answer() -> None:
 async def test_the_document_of_an_answer_has_its_lines_with_their_values() -> None:
     client = ScriptedClient(lambda r: "pens = 6 * 8\nanswer = pens * boxes")
     plan = AskPlan(PENS, estimator="fixed:30", template="assignments")
-    calls = {e.call.role: e.call async for e in ask(plan, client) if isinstance(e, CallFinished)}
+    calls = {e.call.role: e.call async for e in ask(plan.checked(), client) if isinstance(e, CallFinished)}
     told = answer_document(calls["budgeted"])
     assert told is not None and told["outcome"] == "unparsed" and told["lines"]["answer"] is None
     assert told["lines"]["problem"] == "No line before gives “boxes” a value."
@@ -78,7 +78,7 @@ async def test_the_document_of_an_answer_has_its_lines_with_their_values() -> No
     prose = ScriptedClient(lambda r: "[[48]]")
     calls = {
         e.call.role: e.call
-        async for e in ask(AskPlan(PENS, estimator="fixed:30"), prose)
+        async for e in ask(AskPlan(PENS, estimator="fixed:30").checked(), prose)
         if isinstance(e, CallFinished)
     }
     assert (answer_document(calls["vanilla"]) or {})["lines"] is None

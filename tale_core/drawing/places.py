@@ -1,0 +1,162 @@
+"""Where words lie in a chart: where they cover least of its lines; a mark's name never covers marks or other words.
+
+Judged in the pixels of a phone and of a desk together: what lies on one side of something else in both does so in
+every width between them. Numbers alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import islice, pairwise, product
+from typing import Literal, NamedTuple
+
+from tale_core.drawing.html import Frame
+from tale_core.drawing.text import shortened, width, wrapped
+
+WIDTHS = (260, 880)
+"""Pixels of a plot on a phone and on a desk."""
+_LETTER, _LINE = 7.2, 17.0
+_MARK = 7.0
+"""Half of a mark."""
+_WORDS_OVER_WORDS = 60.0
+"""Covering words is as bad as covering so many pixels of a line."""
+_OUTSIDE = 8.0
+"""A pixel outside of the panel is cut off, which is worse than one that covers a line."""
+
+
+class Place(NamedTuple):
+    """Where words hang: at a point of the axes, by which of their sides, moved by so many pixels (right and up)."""
+
+    x: float
+    y: float
+    xanchor: Literal["left", "right", "center"]
+    yanchor: Literal["top", "bottom"]
+    shift: tuple[int, int] = (0, 0)
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels, from the left and from below."""
+
+    left: float
+    low: float
+    right: float
+    high: float
+
+
+class Name(NamedTuple):
+    """What is written beside a mark, and where; if that is far, a line leads there."""
+
+    text: str
+    place: Place
+    far: bool
+
+
+_Shift = tuple[Literal["left", "right", "center"], int, int]
+_NEAR: list[_Shift] = [
+    ("left", 7, 4), ("left", 7, -4), ("right", -7, 4), ("right", -7, -4), ("center", 0, 8), ("center", 0, -8),
+    ("left", 7, 22), ("left", 7, -22), ("right", -7, 22), ("right", -7, -22),
+]  # fmt: skip
+_FAR: list[_Shift] = [("center", dx, dy) for dx in range(-120, 121, 20) for dy in range(-252, 253, 6) if abs(dy) > 22]
+_FAR.sort(key=lambda shift: math.hypot(*shift[1:]))
+
+
+class Places:
+    """What is taken in one panel.
+
+    Args:
+        frames: What its axes show, in the sizes in which it is drawn; words may lie anywhere within their margins.
+    """
+
+    def __init__(self, *frames: Frame) -> None:
+        self._frames = frames
+        self._points: list[list[tuple[float, float]]] = [[] for _ in frames]
+        self._boxes: list[list[Box]] = []
+
+    def line(self, xs: Sequence[float], ys: Sequence[float]) -> None:
+        """A line is drawn through these points."""
+        for frame, points in zip(self._frames, self._points, strict=True):
+            spots = [_pixels(frame, x, y) for x, y in zip(xs, ys, strict=True)]
+            for (x0, y0), (x1, y1) in pairwise(spots):
+                steps = max(1, math.ceil(math.hypot(x1 - x0, y1 - y0) / 2))
+                points += [(x0 + (x1 - x0) * i / steps, y0 + (y1 - y0) * i / steps) for i in range(steps + 1)]
+
+    def mark(self, x: float, y: float) -> None:
+        """A mark stands at this point."""
+        spots = [_pixels(frame, x, y) for frame in self._frames]
+        self._boxes.append([Box(x - _MARK, y - _MARK, x + _MARK, y + _MARK) for x, y in spots])
+
+    def take(self, text: str, place: Place) -> None:
+        """These words lie there whatever else does."""
+        self._boxes.append(self._box(text, place))
+
+    def choose(self, text: str, *places: Place) -> Place:
+        """The first of the places where these words cover least; it is taken then."""
+        best = min(places, key=lambda place: self._covered(self._box(text, place)))
+        self.take(text, best)
+        return best
+
+    def names(self, *marks: tuple[str, float, float]) -> list[Name | None]:
+        """What is written beside marks at these points: in a line or two, as near as there is room.
+
+        Returns:
+            None for one whose name would cover a mark or another name wherever it stood.
+        """
+        for _, x, y in marks:
+            self.mark(x, y)
+        found: list[Name | None] = [None] * len(marks)
+        # Those with the fewest places choose first.
+        for i in sorted(range(len(marks)), key=lambda i: len(self._free(_NEAR, *marks[i]))):
+            if free := self._free(_NEAR, *marks[i]) or self._free(_FAR, *marks[i]):
+                found[i] = best = min(free, key=lambda name: self._covered(self._box(name.text, name.place)))
+                self.take(best.text, best.place)
+        return found
+
+    def _free(self, shifts: Sequence[_Shift], text: str, x: float, y: float) -> list[Name]:
+        letters = min(frame.width for frame in self._frames) // 9
+        line = shortened(text, letters)
+        said = dict.fromkeys((line, "<br>".join(wrapped(line, letters * 3 // 5))))
+        names = (
+            Name(words, Place(x, y, side, "bottom" if dy > 0 else "top", (dx, dy)), shifts is _FAR)
+            for words, (side, dx, dy) in product(said, shifts)
+        )
+        return list(islice((name for name in names if self._clear(self._box(name.text, name.place))), 8))
+
+    def _clear(self, boxes: list[Box]) -> bool:
+        return not self._outside(boxes) and all(apart(boxes, taken) for taken in self._boxes)
+
+    def _box(self, text: str, place: Place) -> list[Box]:
+        lines = text.split("<br>")
+        wide, high = _LETTER * max(map(width, lines)), _LINE * len(lines)
+        boxes = []
+        for frame in self._frames:
+            x, y = _pixels(frame, place.x, place.y)
+            left = x + place.shift[0] - {"left": 0.0, "right": wide, "center": wide / 2}[place.xanchor]
+            low = y + place.shift[1] - (high if place.yanchor == "top" else 0.0)
+            boxes.append(Box(left, low, left + wide, low + high))
+        return boxes
+
+    def _covered(self, boxes: list[Box]) -> float:
+        words = sum(not apart(boxes, other) for other in self._boxes)
+        lines = sum(
+            box.left <= x <= box.right and box.low <= y <= box.high
+            for box, points in zip(boxes, self._points, strict=True)
+            for x, y in points
+        )
+        return _WORDS_OVER_WORDS * words + lines + _OUTSIDE * self._outside(boxes)
+
+    def _outside(self, boxes: list[Box]) -> float:
+        return sum(
+            max(0.0, -box.left, box.right - frame.width) + max(0.0, -box.low, box.high - frame.height)
+            for box, frame in zip(boxes, self._frames, strict=True)
+        )
+
+
+def apart(one: Sequence[Box], other: Sequence[Box]) -> bool:
+    """Two boxes touch in no size, nor in one between: one is on the same side of the other in all of them."""
+    both = [*zip(one, other, strict=True)], [*zip(other, one, strict=True)]
+    return any(all(a.right <= b.left for a, b in two) or all(a.high <= b.low for a, b in two) for two in both)
+
+
+def _pixels(frame: Frame, x: float, y: float) -> tuple[float, float]:
+    return frame.x(x), frame.height - frame.y(y)
