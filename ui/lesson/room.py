@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from urllib.parse import quote, urlsplit
@@ -296,24 +296,28 @@ def _caps(live: LiveRoom) -> None:
     }
     record = live.record
     with st.form("room_caps", border=False):
-        given = {
-            name: st.number_input(
-                labels[name], 1, 1_000_000_000, getattr(record, name), key=f"room_{name}", placeholder=t("no limit")
+        for name, label in labels.items():
+            st.number_input(
+                label, 1, 1_000_000_000, getattr(record, name), key=f"room_{name}", placeholder=t("no limit")
             )
-            for name in labels
-        }
         st.caption(t("An empty box means no limit. Answers that would pass a limit are not started."))
-        if st.form_submit_button(t("Set"), icon=":material/check:", disabled=record.status == "closed"):
-            whole = {name: None if value is None else int(value) for name, value in given.items()}
-            seats = whole.pop("seats_per_address")
-            caps = Caps(**whole)
-            try:
-                check_caps(caps)
-            except InputError as e:
-                st.error(literal(str(e), 400))
-                return
-            _change(live, seats_per_address=seats, **asdict(caps))
-            st.rerun()
+        # A callback runs before the page is drawn: no run that is broken off meanwhile takes the click with it.
+        st.form_submit_button(
+            t("Set"), icon=":material/check:", disabled=record.status == "closed", on_click=_set_caps,
+            args=(live, tuple(labels)),
+        )  # fmt: skip
+
+
+def _set_caps(live: LiveRoom, names: Sequence[str]) -> None:
+    given = {name: st.session_state[f"room_{name}"] for name in names}
+    seats = given.pop("seats_per_address")
+    caps = Caps(**{name: None if value is None else int(value) for name, value in given.items()})
+    try:
+        check_caps(caps)
+    except InputError as e:
+        st.session_state["room_error"] = str(e)
+        return
+    _change(live, seats_per_address=None if seats is None else int(seats), **asdict(caps))
 
 
 # The class
