@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tale_core.drawing.text import PIECE, shortened, width, wrapped
-from ui.common.text import MAX_SHOWN, answer_text, literal, sanitize, whole
+from ui.common.text import MAX_SHOWN, answer_text, as_numbers, literal, sanitize, whole
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -73,6 +73,10 @@ def test_what_is_shortened_fits_and_says_so():
     short = shortened("小明有二十四颗糖分给六个朋友每人几颗", 16)
     assert short.endswith("…") and width(short) <= 16 and len(short) > 6
     assert shortened("plain words of a question", 12) == "plain words…"
+
+
+def test_a_stored_sentence_has_its_shares_as_the_pages_write_them():
+    assert as_numbers("9% (95 % interval -16% to 30%), qwen-7b") == "9 % (95 % interval −16 % to 30 %), qwen-7b"
 
 
 def test_a_cell_of_a_table_has_no_place_to_break():
