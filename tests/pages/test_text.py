@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tale_core.drawing.text import PIECE, shortened, width, wrapped
+from tale_core.i18n import t, use_language
 from ui.common.text import MAX_SHOWN, answer_text, as_numbers, literal, sanitize, whole
 
 HOSTILE = [
@@ -76,6 +77,9 @@ def test_what_is_shortened_fits_and_says_so():
 
 
 def test_a_stored_sentence_has_its_shares_as_the_pages_write_them():
+    said = t("Until then use the estimator zero-shot.")
+    with use_language("zh"):
+        assert as_numbers(said) == "在此之前请使用估计器 zero-shot。"
     assert as_numbers("9% (95 % interval -16% to 30%), qwen-7b") == "9 % (95 % interval −16 % to 30 %), qwen-7b"
 
 

@@ -49,8 +49,11 @@ def literal(text: str, limit: int = 300) -> str:
 
 
 def as_numbers(text: str) -> str:
-    """A stored sentence with its shares as the pages write them: "9%" and "-16%" become "9 %" and "−16 %"."""
-    return re.sub(r"(?<![\w.])-(?=\d)", "−", re.sub(r"(?<=\d)%", " %", text))
+    """A stored sentence, in the reader's language, with its shares as the pages write them.
+
+    "9%" and "-16%" become "9 %" and "−16 %".
+    """
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", re.sub(r"(?<=\d)%", " %", again(text)))
 
 
 def fitting(text: str, letters: int) -> str:

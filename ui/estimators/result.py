@@ -31,7 +31,7 @@ _STATISTICS = ":material/analytics:"
 def draw(one: SavedEstimator) -> None:
     """Everything that its training found out: the finding first, then pictures, tables, and how it was made."""
     report, version = one.metadata.report, one.metadata.version
-    st.subheader(literal(as_numbers(again(report.reason)), 600), anchor=False)
+    st.subheader(literal(as_numbers(report.reason), 600), anchor=False)
     st.caption(literal(joined(_of_what(report), *map(again, report.notes[:10])), 1500))
     _chart(figures.predicted(report), words.predicted_caption(report), words.predicted_table(report), "predicted",
            title=words.predicted_title(report), version=version)  # fmt: skip
