@@ -17,6 +17,7 @@ from tale_core.labels.text import moved_words
 from tale_core.store import Change, LabelTarget, QueueFilter, Store, open_store
 from tale_core.types import Outcome, Question
 from tests.labels import samples
+from tests.store.samples import gone
 
 ALL = QueueFilter(which="all", overlap=0)
 SHARED = QueueFilter(which="all", overlap=1)
@@ -385,7 +386,7 @@ def test_a_deleted_session_leaves_the_queue_and_its_label_waits_for_the_same_ans
     ada = labeling.sit_down("Ada")
     shown = only(labeling, ada)
     labeling.judge(ada, shown, "right")
-    store.delete_session(session)
+    gone(store, session)
     assert labeling.queue.counts(ada, ALL).total == 0
     with pytest.raises(NotFoundError):
         labeling.judge(labeling.sit_down("Ben"), shown, "right")

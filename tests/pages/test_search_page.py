@@ -19,6 +19,7 @@ from tale_core.settings import REPO_ROOT
 from tale_core.types import SessionRecord
 from tests.pages import search_samples as samples
 from tests.pages.app_page import QUESTION, endpoint, session_id, store, stored, words
+from tests.store.samples import gone
 from tests.support import bad_endpoint
 from tests.support.bad_endpoint import BadEndpoint
 from ui import shell
@@ -230,7 +231,7 @@ def test_a_search_that_did_not_finish_can_be_resumed_without_paying_again(
         done, id="search-torn", status=status, result={"steps": done.result["steps"][:-1], "done": None},
         calls=tuple(replace(c, id=0) for c in done.calls[:-1]),
     )  # fmt: skip
-    store().delete_session(done.id)
+    gone(store(), done.id)
     store().create_session(torn)
     at = searching(session="search-torn", use=use)
     assert "The search did not finish. So far: a budget of" in words(at.main)
