@@ -99,6 +99,7 @@ class _Drawing:
         sizes = [(wide, 265) for wide in WIDTHS]
         axes = (frame.x0, frame.x1, frame.top, True)
         self._places = Places(*(html.Frame(*axes, *size, left=0, right=0, top=0, bottom=0) for size in sizes))
+        self._rebound_at: Place | None = None
 
     def draw(self, main: Curve, others: Sequence[Curve]) -> None:
         self._lines(main, *others)
@@ -126,7 +127,9 @@ class _Drawing:
                 self._places.line([low, self._frame.x1], [mean, mean])
         if (found := self._rebound_words(main)) is not None:
             text, x, y = found
-            self._places.take(text, Place(x, y, "left", "top", (26, -34)))
+            # Above it is free where the curve falls to the right, below where it lies close to the vanilla level.
+            above = [Place(x, y, "left", "bottom", (26, up)) for up in (34, 64)]
+            self._rebound_at = self._places.choose(text, *above, Place(x, y, "left", "top", (26, -34)))
 
     def _ideal(self, main: Curve) -> None:
         found = main.result.ideal_range
@@ -283,8 +286,10 @@ class _Drawing:
         )  # fmt: skip
 
     def _rebound(self, main: Curve) -> None:
-        if (found := self._rebound_words(main)) is not None:
-            self._words(*found, "left", "top", color=self._colors.budgeted, arrow=(26, 34))
+        found, at = self._rebound_words(main), self._rebound_at
+        if found is not None and at is not None:
+            arrow = (at.shift[0], -at.shift[1])  # Plotly counts an arrow's pixels downwards.
+            self._words(*found, at.xanchor, at.yanchor, color=self._colors.budgeted, arrow=arrow)
 
     def _rebound_words(self, main: Curve) -> tuple[str, float, float] | None:
         """What is said at a rebound, and at which point; None without one."""

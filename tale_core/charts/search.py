@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 460
 HEADROOM = 1.16
+FEWEST = 4
 COLUMNS = 8
 """Columns that an empty chart has room for; a longer search takes four more at a time, so that it seldom rescales."""
 
@@ -63,6 +64,8 @@ def search_chart(
         trying: Budgets whose answers are being written.
         colors: Of the theme to draw it in.
     """
+    # A search that has ended needs no room for more than the bracket that it left behind.
+    columns = max(FEWEST, len(whole) + 1) if whole else room(len(steps) + len(trying))
     whole = whole or steps
     high = ceiling(whole)
     edge = high / HEADROOM
@@ -72,7 +75,7 @@ def search_chart(
     _answers_alone(figure, steps, colors, edge=edge)
     _marks(figure, steps, colors, edge=edge)
     _best(figure, steps, colors)
-    _layout(figure, room(len(whole) + len(trying)), high, colors)
+    _layout(figure, columns, high, colors)
     figure.update_traces(unselected={"marker": {"opacity": 1}})  # A click opens an answer, and nothing fades for it.
     return figure
 
@@ -189,7 +192,7 @@ def _label(step: SearchStep, edge: float) -> str:
 
 def _step_words(step: SearchStep, between: str | None = None) -> str:
     asked = step.budget if isinstance(step.budget, str) else t("budget {budget}", budget=step.budget)
-    asked = t("no budget") if step.budget is None else asked
+    asked = t("vanilla") if step.budget is None else asked
     spent = t("{asked}: {tokens} tokens", asked=asked, tokens=number(step.tokens))
     parts = [spent, *apart_words(step.visible_tokens, step.thinking_tokens), outcome_words(step).lower()]
     return (t(", ") if between is None else between).join(parts)
@@ -245,7 +248,7 @@ def _layout(figure: Figure, columns: int, top: float, colors: Palette) -> None:
         hoverlabel={"font": {"size": 14}},
     )  # fmt: skip
     figure.update_xaxes(
-        title={"text": t("Probe (0 = no budget)"), "font": {"size": 15, "color": color}}, fixedrange=True,
+        title={"text": t("Probe (0 = vanilla)"), "font": {"size": 15, "color": color}}, fixedrange=True,
         range=[-0.6, columns - 0.4], tickmode="array", tickvals=ticks, ticktext=[str(t) for t in ticks],
         tickfont={"size": 14, "color": color}, showgrid=False, zeroline=False,
     )  # fmt: skip

@@ -11,8 +11,9 @@ from tale_core.text import sanitize
 WIDE = re.compile("[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]")
 # A Chinese character with the marks that may not begin a line after it, or those that may not end one before it.
 PIECE = re.compile(
-    rf"\s+|[（“《]*(?:{WIDE.pattern}|[^\s（“《]+?(?=$|\s|[（“《]|{WIDE.pattern}))[，。、；：！？）”》…]*|[（“《]+"
+    rf"[ ]+|[（“《]*(?:{WIDE.pattern}|[^ （“《]+?(?=$|[ ]|[（“《]|{WIDE.pattern}))[，。、；：！？）”》…]*|[（“《]+"
 )
+_UNIT = re.compile(r"(?<=\d) (?=%)")
 _MARKS = ("，", "。", "；", "：", "！", "？", "、")
 
 
@@ -22,8 +23,15 @@ def width(text: str) -> int:
 
 
 def wrapped(text: str, letters: int) -> list[str]:
-    """Lines of at most so many letters, for titles drawn into a picture; Chinese breaks between any characters."""
-    text = " ".join(text.split())
+    """Lines of at most so many letters, for titles drawn into a picture.
+
+    Chinese breaks between any characters; a number and its % stay together.
+    """
+    text = _UNIT.sub("\u00a0", " ".join(text.split()))
+    return [line.replace("\u00a0", " ") for line in _lines(text, letters)]
+
+
+def _lines(text: str, letters: int) -> list[str]:
     if not WIDE.search(text):
         return textwrap.wrap(text, letters)
     lines: list[list[str]] = [[]]

@@ -5,6 +5,7 @@ One SVG file that needs nothing else. Every text in it is escaped.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,12 @@ from tale_core.types import LINES, TUNED, CallRecord, Level, Outcome, Source
 WIDE, HIGH = 1200, 630
 """Of the picture: what chats and slides show whole."""
 MOST_BARS = 8
-_LEFT, _BARS_START, _BARS_END = 64, 250, 900
+_LEFT, _RIGHT, _BARS_START, _BARS_END = 64, WIDE - 40, 250, 900
+_GAP = 14
+"""Pixels between a bar and its words."""
+_LETTER = 0.6
+"""Width of a bold letter, in its size."""
+_SENTENCE_END = re.compile(r"(?<=[.!?])(?= \S)|(?<=[。！？])")
 SOURCES: dict[Source, str] = {
     "cached": N_("cached"), "recorded": N_("recorded"), "simulated": N_("simulated"),
 }  # fmt: skip
@@ -134,7 +140,7 @@ def _largest_first(point: SweepPoint) -> float:
 def card_svg(card: Card) -> str:
     """The picture as a file."""
     question = _fitted(card.question, 70, 3)
-    finding = _fitted(card.finding, 56, 3)
+    finding = _fitted(_said_whole(card.finding, 56, 3), 56, 3)
     about, link = _fitted(card.about, 116, 2), f"TALE · {card.link}" if card.link else "TALE"
     top = 76 + 36 * len(question) + 22
     parts = [
@@ -156,6 +162,14 @@ def _fitted(text: str, letters: int, lines: int) -> list[str]:
     return found if len(found) <= lines else [*found[: lines - 1], _cut(" ".join(found[lines - 1 :]), letters)]
 
 
+def _said_whole(text: str, letters: int, lines: int) -> str:
+    """As many of its sentences, the first at least, as so many lines hold: none of them ends in the middle."""
+    sentences = _SENTENCE_END.split(text)
+    while len(sentences) > 1 and len(wrapped("".join(sentences), letters)) > lines:
+        del sentences[-1]
+    return "".join(sentences)
+
+
 def _cut(text: str, letters: int) -> str:
     while width(text) > letters:
         text = text[: -max(2, width(text) - letters)].rstrip() + "…" if len(text) > 2 else ""
@@ -170,25 +184,28 @@ def _block(lines: Sequence[str], y: float, *, size: int, step: int, color: str, 
 def _bars(bars: Sequence[Bar], top: float, bottom: float) -> list[Markup]:
     """One under the other, in the room between `top` and `bottom`."""
     step = min(64.0, (bottom - top) / len(bars))
-    most = max(max(b.tokens, b.budget or 0) for b in bars) or 1
-    return [part for i, bar in enumerate(bars) for part in _drawn(bar, top + i * step, step * 0.64, most)]
+    thick = step * 0.64
+    size = min(24, round(thick))
+    # A pixel a token, as many as leave room for the words behind each bar.
+    longest = [(max(b.tokens, b.budget or 0), _RIGHT - _LETTER * size * width(_said(b)) - _GAP) for b in bars]
+    scale = min((min(_BARS_END, end) - _BARS_START) / (tokens or 1) for tokens, end in longest)
+    return [part for i, bar in enumerate(bars) for part in _drawn(bar, top + i * step, thick, size, scale)]
 
 
-def _drawn(bar: Bar, y: float, thick: float, most: float) -> list[Markup]:
-    size, room = min(24, round(thick)), _BARS_END - _BARS_START
-    end, below = _BARS_START + room * bar.tokens / most, y + thick / 2 + size * 0.36
+def _drawn(bar: Bar, y: float, thick: float, size: int, scale: float) -> list[Markup]:
+    end, below = _BARS_START + scale * bar.tokens, y + thick / 2 + size * 0.36
     parts = [
         tag("g", [words(bar.name, _LEFT, below, "start")], font_size=size, fill=LIGHT.text),
         tag("rect", x=float(_BARS_START), y=y, width=max(2.0, end - _BARS_START), height=thick, fill=bar.color),
     ]
     if bar.budget is not None:
-        x = _BARS_START + room * bar.budget / most
+        x = _BARS_START + scale * bar.budget
         parts.append(
             tag("line", x1=x, x2=x, y1=y - 4, y2=y + thick + 4, stroke=LIGHT.text, stroke_width=2.5,
                 stroke_dasharray="6 4")
         )  # fmt: skip
         end = max(end, x)
-    said = words(_said(bar), end + 14, below, "start")
+    said = words(_said(bar), end + _GAP, below, "start")
     return [*parts, tag("g", [said], font_size=size, font_weight=600, fill=_color(bar))]
 
 

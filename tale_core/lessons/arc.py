@@ -230,7 +230,7 @@ class Line(NamedTuple):
 
 def summary(arc: Arc) -> list[Line]:
     """The answers of the lesson and what finding the best one cost, a row each."""
-    named = ((t("Without a budget"), arc.vanilla), (_asked(arc.first), arc.first), (_asked(arc.best), arc.best))
+    named = ((t("Vanilla"), arc.vanilla), (_asked(arc.first), arc.first), (_asked(arc.best), arc.best))
     lines = [
         Line(name, f"{r.tokens:,}", _number(all_in_tokens(r.call)), OUTCOMES[r.call.outcome].word)
         for name, r in dict(named).items()

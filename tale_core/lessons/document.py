@@ -149,5 +149,5 @@ def _answer(rung: Rung) -> dict[str, Any]:
         "ended": counted(rung),
         "sofar": t("about {n} tokens so far", n="#"),
     }
-    name = t("Without a budget") if rung.budget is None else t("Budget {budget:,}", budget=rung.budget)
+    name = t("Vanilla") if rung.budget is None else t("Budget {budget:,}", budget=rung.budget)
     return {"name": name, "kind": "v" if rung.budget is None else "b", "tape": replayed}

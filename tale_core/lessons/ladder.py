@@ -89,7 +89,7 @@ def document(recording: Recording) -> dict[str, Any]:
             {
                 "budget": r.budget,
                 "name": named(r),
-                "title": t("Without a budget") if r.budget is None else t("Budget {budget:,}", budget=r.budget),
+                "title": t("Vanilla") if r.budget is None else t("Budget {budget:,}", budget=r.budget),
                 "tokens": r.tokens,
                 "count": counted(r),
                 "color": outcome_kind(r.call.outcome).color,

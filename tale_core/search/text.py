@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tale_core.search.view import SearchView
 
 PHASES: dict[ProbePhase, str] = {
-    "vanilla": N_("No budget"),
+    "vanilla": N_("Vanilla"),
     "bisect": N_("Closing in"),
     "greedy": N_("Going lower"),
     "sweep": N_("Sweep"),
@@ -135,7 +135,7 @@ def chart_title(view: SearchView, index: int | None = None) -> str:
     last, vanilla = view.steps[at], view.steps[0]
     if at == 0:
         outcome = outcome_words(vanilla).lower()
-        return t("Without a budget: {tokens} tokens, {outcome}", tokens=number(vanilla.tokens), outcome=outcome)
+        return t("Vanilla: {tokens} tokens, {outcome}", tokens=number(vanilla.tokens), outcome=outcome)
     before = number(vanilla.tokens)
     if last.best_budget is None:
         return tn(

@@ -128,3 +128,15 @@ def test_ten_strategies_all_find_room_for_their_names_and_the_front_is_a_stair()
     ]
     assert len(drawn(marks, 350, 260, 283)) == 2 * len(KINDS)
     assert front(marks, 350) == ([5.4, 56.4, 56.4, 291.8, 291.8, 350], [0.1, 0.1, 0.517, 0.517, 0.65, 0.65])
+
+
+def test_the_words_at_a_rebound_lie_off_the_curve() -> None:
+    figure = elasticity.curve(sweep_samples.rebound())
+    curve = next(trace for trace in figure.data if trace.customdata is not None)
+    x0, x1, top = *figure.layout.xaxis.range, figure.layout.yaxis.range[1]
+    for across in WIDTHS:
+        left, low, right, high = next(box for words, box in boxes(figure, across).items() if "more" in words)
+        spots = [
+            (across * (math.log10(x) - x0) / (x1 - x0), 265 * y / top) for x, y in zip(curve.x, curve.y, strict=True)
+        ]
+        assert spots and not [spot for spot in spots if left <= spot[0] <= right and low <= spot[1] <= high]

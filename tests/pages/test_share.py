@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from tale_core.drawing.text import width
-from tale_core.history.card import MOST_BARS, Bar, Card, card_of, card_svg
+from tale_core.history.card import MOST_BARS, WIDE, Bar, Card, card_of, card_svg
 from tale_core.lessons.recorded import bundled
 from tale_core.lessons.replay import whole
-from tests.pages.app_page import opened, store, words
+from tale_core.types import Outcome
+from tests.pages.app_page import endpoint, opened, store, words
 
 ABOUT = "qwen2.5-coder-1.5b · on this machine · temperature 0, seed 1024 · 2026-11-25 00:10"
 
@@ -39,6 +40,19 @@ def test_the_card_of_an_ask_has_both_answers_with_their_tokens_budget_and_outcom
     assert card is not None
     stored = [(c.record.completion_tokens, c.record.outcome) for c in view.calls.values()]
     assert [(b.tokens, b.outcome) for b in card.bars] == stored and [b.budget for b in card.bars] == [None, view.budget]
+
+
+@pytest.mark.parametrize("name", ["sweep-rebound", "sweep-zh", "ask-en"])
+def test_a_card_has_room_for_its_words_and_ends_no_sentence_in_the_middle(name):
+    card = card_of(whole(bundled()[name]), about=ABOUT)
+    assert card is not None
+    long = tuple(replace(bar, outcome=Outcome.UNPARSED) for bar in card.bars)
+    svg = card_svg(replace(card, bars=long))
+    said = [e for e in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text") if " token" in (e.text or "")]
+    assert len(said) >= len(long)
+    assert all(float(e.get("x", "")) + 0.6 * 24 * width(e.text or "") < WIDE for e in said)
+    assert not any("…" in text for text in texts(svg))
+    assert not any(text.startswith("%") for text in texts(svg))
 
 
 def test_a_ladder_longer_than_the_card_keeps_its_first_and_its_last():
@@ -72,3 +86,12 @@ def test_a_link_names_what_the_result_is_of_and_sets_the_form_or_says_what_is_no
     sampling = session.calls[0].sampling
     assert at.session_state["max_tokens"] == sampling.max_tokens and at.session_state["seed"] == sampling.seed
     assert at.session_state["template"] == session.template
+
+
+def test_a_link_to_a_model_whose_weights_are_not_here_says_so_and_fetches_none():
+    session = replace(bundled()["ask-en"].session, model="smollm2-135m")
+    store().create_session(session)
+    at = opened(session=session.id, use=endpoint("http://127.0.0.1:9/v1", "other"))
+    assert not at.exception
+    assert "The weights of SmolLM2 135M Instruct (Q4_1) are not here" in words(at.main)
+    assert at.session_state["chosen_model"] == "http://127.0.0.1:9/v1|other"

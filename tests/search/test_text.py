@@ -139,7 +139,7 @@ def test_answers_that_no_model_wrote_now_are_told() -> None:
 
 def test_the_charts_title_tells_the_finding_up_to_its_last_step() -> None:
     view = samples.view()
-    assert chart_title(view, 0) == "Without a budget: 258 tokens, right"
+    assert chart_title(view, 0) == "Vanilla: 258 tokens, right"
     assert chart_title(view, 1) == "After 1 try: from 258 tokens down to 118"
     assert chart_title(view) == "After 6 tries: from 258 tokens down to 37"
     assert chart_title(samples.nothing_works()) == "After 2 tries: nothing beat 258 tokens"

@@ -59,7 +59,7 @@ TERMS = (
     Term("rebound", "反弹", REBOUND, (r"\bbounces?\b", "backfire")),
     Term("pinball loss", "分位数损失", PINBALL_LOSS, ("quantile loss",)),
     Term("folds", "折", FOLDS),
-    Term("vanilla answer", "常规", VANILLA, ("unconstrained answer", "baseline answer")),
+    Term("vanilla answer", "常规", VANILLA, ("unconstrained answer", "baseline answer", r"^(?:no|without a) budget$")),
     Term("strategy", "策略", never=("ways? of asking", "method of asking")),
     Term("repeats", "重复", never=("samples per budget", "repetitions")),
     Term("hard cap", "上限", never=("limit on (?:calls|cost|money|dollars)", "at most (?:calls|tokens|dollars)$")),

@@ -138,11 +138,23 @@ def provenance(view: RunView, *, template: str, sampling: str) -> None:
         share(view, about=words)
     with st.container(key="provenance"):
         st.caption(literal(words, 600))
-        if model_of(view) is None:
-            where = t("on this machine") if view.endpoint == EMBEDDED else view.endpoint
-            values = {"model": view.model, "where": where, "other": state.current_choice().title}
-            missing = t("{model} ({where}) is not set up here: the form asks {other}. Add it in Settings.", **values)
+        if missing := _not_asked(view):
             st.caption(literal(missing, 600))
+
+
+def _not_asked(view: RunView) -> str:
+    """Why the form does not ask the model of a run that has ended; "" where it can."""
+    choice, other = model_of(view), state.current_choice()
+    if choice is None:
+        where = t("on this machine") if view.endpoint == EMBEDDED else view.endpoint
+        values = {"model": view.model, "where": where, "other": other.title}
+        return t("{model} ({where}) is not set up here: the form asks {other}. Add it in Settings.", **values)
+    if choice.kind != EMBEDDED or other.key == choice.key or _is_here(choice.base):
+        return ""
+    return t(
+        "The weights of {model} are not here: the form asks {other}. Choose it there to fetch them.",
+        model=embedded_model(choice.base).title, other=other.title,
+    )  # fmt: skip
 
 
 def ask_likewise(view: object) -> None:

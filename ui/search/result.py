@@ -49,6 +49,7 @@ LEGEND_HEIGHT = 56
 NARRATION_HEIGHT = 315
 TABLE_HEIGHT = 330
 MEANING_LETTERS = 38
+SHORT = 8
 
 
 def head(view: SearchView) -> None:
@@ -108,7 +109,7 @@ def _writing(live: list[CallView]) -> str:
         return "&nbsp;"
     now = live[-1]
     budget = now.record.level if now.record.role == "probe" else None
-    name = t("Without a budget") if budget is None else level_title(budget)
+    name = t("Vanilla") if budget is None else level_title(budget)
     count = t("about {n:,} tokens so far", n=now.pieces) if now.pieces else t("reading the question…")
     more = f" · {t('{n} more at the same time', n=len(live) - 1)}" if len(live) > 1 else ""
     return f"**{name}** · {count}{more}"
@@ -158,12 +159,12 @@ def _sign(sign: str, words: str) -> str:
 def _rows(steps: tuple[SearchStep, ...]) -> dict[str, list[str]]:
     """The step list as a table's columns."""
     return {
-        t("Probe"): [str(s.index) for s in steps],
+        whole(t("Probe")): [str(s.index) for s in steps],
         t("Phase"): [_glued(t(PHASES[s.phase])) for s in steps],
-        t("Budget"): ["–" if s.budget is None else _written(s.budget) for s in steps],
+        whole(t("Budget")): ["–" if s.budget is None else _written(s.budget) for s in steps],
         t("Actual tokens"): [_tokens(s) for s in steps],
         **apart_columns((s.visible_tokens, s.thinking_tokens) for s in steps),
-        t("Outcome"): [_colored(s) for s in steps],
+        whole(t("Outcome")): [_colored(s) for s in steps],
         t("What it means"): [_glued(literal(step_words(s), 600)) for s in steps],
     }
 
@@ -189,7 +190,8 @@ def _look(step: SearchStep) -> tuple[str, BadgeColor, str]:
 
 def _colored(step: SearchStep) -> str:
     word, color, icon = _look(step)
-    return f":{color}[{icon} {literal(word)}]"
+    shown = literal(word)  # A narrow screen would write a short Chinese word from above to below.
+    return f":{color}[{icon} {whole(shown) if len(word) <= SHORT else shown}]"
 
 
 def _spent(view: SearchView) -> str:
@@ -276,8 +278,8 @@ def _pause() -> None:
 def _narration(view: SearchView, at: int) -> None:
     step = view.steps[at]
     word, color, icon = _look(step)
-    asked = t("No budget") if step.budget is None else level_title(step.budget)
-    title = t("Probe {n} of {all}", n=at, all=len(view.steps) - 1) if at else t("The answer without a budget")
+    asked = t("Vanilla") if step.budget is None else level_title(step.budget)
+    title = t("Probe {n} of {all}", n=at, all=len(view.steps) - 1) if at else t("The vanilla answer")
     st.markdown(f"#### {title}", anchors=False)
     st.markdown(literal(phase_caption(view, at)))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
