@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -25,6 +24,7 @@ from tale_core.settings import Settings
 from tale_core.text import plain
 from tale_core.types import Client, Completion, Delta, Message, Price, Request, Sampling
 from tests.support.bad_endpoint import ANSWER, HOSTILE, BadEndpoint
+from tests.support.waiting import free_port
 
 WHOLE = "".join(ANSWER)
 KEY = "sk-test-0123456789abcdefghij"
@@ -375,12 +375,6 @@ def test_one_client_serves_several_event_loops(bad: BadEndpoint) -> None:
     for _ in range(2):
         _, done = asyncio.run(ask(client))
         assert done.text == WHOLE
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 async def test_nothing_listening_is_told_from_an_unknown_host() -> None:

@@ -33,17 +33,11 @@ from tale_core.models.weights.part_file import BadSegment, PartFile, Segment, Si
 from tale_core.models.weights.progress import Reporter
 from tale_core.settings import REPO_ROOT, Settings, get_settings
 from tests.models.conftest import CONTENT, PART, Hub, Index
+from tests.support.waiting import until
 
 
 def folder_of(model: EmbeddedModel) -> Path:
     return weights_local.model_folder(model, get_settings())
-
-
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def run(command: list[str]) -> subprocess.Popen[str]:
