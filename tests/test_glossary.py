@@ -48,6 +48,7 @@ def test_nothing_is_called_by_another_name() -> None:
         if re.search(name, words)
     ]
     assert wrong == [] and chinese == []
+    assert not [words for words in translated().values() if "您" in words]  # The reader is spoken to in one way.
 
 
 def test_a_term_has_one_name_in_chinese() -> None:

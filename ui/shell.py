@@ -88,7 +88,7 @@ def page(title: str, *, following: bool = False, undoing: bool = False, alone: b
         if choice.kind == "embedded":
             _begin_embedded(choice.model)
             if not following:
-                model_status(choice.model)
+                model_status(choice.model, narrow=True)
         else:
             st.caption(t("Model: {name}", name=literal(choice.title)))
         _recent()
@@ -102,35 +102,37 @@ def _begin_embedded(name: str) -> None:
     load_ahead(name)
 
 
-def model_status(name: str, *, meanwhile: str = "") -> None:
+def model_status(name: str, *, meanwhile: str = "", narrow: bool = False) -> None:
     """The embedded model's state; follows it while something happens.
 
     Args:
         name: Of the model.
         meanwhile: What can be done until it is there.
+        narrow: In the sidebar, where a long reason is folded away.
     """
     busy = preparation(name).status().busy
     # A run of the whole page shows the new state anyway; starting it again would lose the click that caused it.
     st.session_state["status_was_busy"] = busy
-    st.fragment(_status_line, run_every=1.0 if busy else None)(name, meanwhile)
+    st.fragment(_status_line, run_every=1.0 if busy else None)(name, meanwhile, narrow)
 
 
-def _status_line(name: str, meanwhile: str) -> None:
+def _status_line(name: str, meanwhile: str, narrow: bool) -> None:
     status = preparation(name).status()
-    draw_status(status, meanwhile=meanwhile)
+    draw_status(status, meanwhile=meanwhile, narrow=narrow)
     if not status.busy and st.session_state.get("status_was_busy"):
         st.session_state["status_was_busy"] = False
         st.rerun()
     st.session_state["status_was_busy"] = status.busy
 
 
-def draw_status(status: Readiness, *, meanwhile: str = "") -> None:
+def draw_status(status: Readiness, *, meanwhile: str = "", narrow: bool = False) -> None:
     """One readiness as a line, with a bar while bytes are counted, and what can be done meanwhile."""
     if status.state == "ready":
         st.caption(f":green[:material/check_circle:] {literal(status.message)}")
         return
     if status.state == "failed":
-        st.error(literal(status.message, 800), icon=":material/error:")
+        box = st.expander(t("The model is not there"), icon=":material/error:") if narrow else st.container()
+        box.error(literal(status.message, 800), icon=None if narrow else ":material/error:")
         if st.button(t("Try again"), key=f"retry_{status.name}"):
             preparation(status.name).start()
             st.rerun()

@@ -94,6 +94,13 @@ def tokens_per_second(call: CallRecord) -> float | None:
     return (call.completion_tokens - 1) / seconds if seconds > 0 else None
 
 
+def speed_words(speed: float | None) -> str:
+    """A speed in tokens a second; "" where it is unknown or would read as nothing."""
+    if speed is None or speed < 0.05:
+        return ""
+    return t("{n:.0f} tokens/s", n=speed) if speed >= 9.95 else t("{n:.1f} tokens/s", n=speed)
+
+
 def compare(vanilla: CallRecord, budgeted: CallRecord, estimate: CallRecord | None) -> Comparison:
     """Compare two ended calls."""
     v_all, b_all = all_in_tokens(vanilla), all_in_tokens(budgeted)

@@ -65,8 +65,8 @@ def traffic_chart(found: Sequence[Finding], *, colors: Palette = LIGHT) -> Figur
 def _title(best: Finding) -> str:
     if best.saving is None:
         return t("Too few questions for a figure")
-    return t("{model}, {change}: {share:.0%} of output tokens saved", model=best.model[:24],
-             change=title_of(best.strategy), share=best.saving.mean)  # fmt: skip
+    return t("{model}, {change}: {share:.0f} % of output tokens saved", model=best.model[:24],
+             change=title_of(best.strategy), share=100 * best.saving.mean)  # fmt: skip
 
 
 def _marks(figure: Figure, col: int, rows: Sequence[int], intervals: Sequence[Interval | None], color: str) -> None:

@@ -69,12 +69,14 @@ class Finding:
         if self.saving is None:
             return tn("{n} question was asked both ways: too few for a figure.",
                       "{n} questions were asked both ways: too few for a figure.", self.n)  # fmt: skip
-        saved = t("{share:.0%} ± {half:.0%} of output tokens saved", share=self.saving.mean, half=_half(self.saving))
+        share, half = 100 * self.saving.mean, 100 * _half(self.saving)
+        saved = t("{share:.0f} % ± {half:.0f} % of output tokens saved", share=share, half=half)
         if self.agreement is None:
             return t("{saved}; no pair of answers could be judged (n = {n}).", saved=saved, n=self.n)
         return t(
-            "{saved}, answers agree in {share:.0%} ± {half:.0%} (n = {n}, judged {judged}).",
-            saved=saved, share=self.agreement.mean, half=_half(self.agreement), n=self.n, judged=self.judged,
+            "{saved}, answers agree in {share:.0f} % ± {half:.0f} % (n = {n}, judged {judged}).",
+            saved=saved, share=100 * self.agreement.mean, half=100 * _half(self.agreement), n=self.n,
+            judged=self.judged,
         )  # fmt: skip
 
     def next(self, agree: float) -> str:

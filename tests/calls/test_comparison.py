@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tale_core.budgets.forcing import FORCED
-from tale_core.calls.comparison import change_words, compare, guess_score, race_axis, tokens_per_second
+from tale_core.calls.comparison import change_words, compare, guess_score, race_axis, speed_words, tokens_per_second
 from tale_core.i18n import use_language
 from tale_core.types import CallRecord, Message, Outcome, Sampling
 
@@ -153,6 +153,7 @@ def test_a_guess_scores_from_0_to_100_and_100_only_when_near(guess, actual):
 def test_speed_leaves_the_wait_for_the_first_token_out():
     assert tokens_per_second(call("vanilla", 1, 101, ttft_s=1.0, latency_s=6.0)) == pytest.approx(20)
     assert tokens_per_second(call("vanilla", 1, 1, ttft_s=1.0, latency_s=1.0)) is None
+    assert [speed_words(n) for n in (None, 0.04, 1.2, 20.3)] == ["", "", "1.2 tokens/s", "20 tokens/s"]
 
 
 def test_an_answer_that_was_forced_out_would_have_cost_more():

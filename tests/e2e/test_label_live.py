@@ -89,7 +89,7 @@ def test_thirty_answers_by_keyboard_alone_five_undone_and_a_refresh_in_the_middl
         before = ada.shown
         ada.page.reload()
         expect(ada.page.locator(".st-key-label_answer")).to_be_visible()
-        expect(ada.page.get_by_text("cannot be had").first).to_be_visible()
+        expect(ada.page.get_by_text("The model is not there").first).to_be_visible()
         assert ada.shown == before  # The place is the store's, not the page's.
         expect(ada.page.get_by_role("button", name="Undo (17)")).to_be_visible()
         for _ in range(5):

@@ -233,7 +233,7 @@ def _check_end(
         states = [state for state, _ in groupby(lane[part] for lane in still)]
         assert len(states) <= 1 + (part != "words"), "a lane that has ended stands still, once its last tick is drawn"
     assert end in still[0]["words"] and "so far" not in still[0]["words"]
-    assert re.fullmatch(r"[\d.]+ s( · [\d,]+ tokens/s)?", still[-1]["clock"])
+    assert re.fullmatch(r"[\d.]+ s( · [\d.,]+ tokens/s)?", still[-1]["clock"])
 
 
 def _check_order(paced: PacedEndpoint, question: str, race: Race) -> None:

@@ -104,7 +104,7 @@ async def test_each_fault_is_told_in_the_language_of_who_asks(
 async def test_what_an_endpoint_lacks_is_told_apart_in_any_language(bad: BadEndpoint) -> None:
     with use_language("zh"):
         assert (await report(bad.base_url.removesuffix("/v1"))).headline == "这个路径上没有内容"
-        assert (await report(bad.base_url, "hostil")).hint.startswith("您指的是 hostile")
+        assert (await report(bad.base_url, "hostil")).hint.startswith("你指的是 hostile")
         assert (await report(bad.base_url.replace("http", "https"))).headline == "无法建立安全连接"
         assert "端点不接受 temperature，" in (await report(bad.base_url, "no-temperature")).detail
 

@@ -83,7 +83,7 @@ def stored(at: AppTest) -> SessionRecord:
 
 def words(part: Any) -> str:
     """Every string that the browser is sent for this part, without what keeps Markdown from reading it."""
-    return re.sub(r"\\(_|[^\w\s])", r"\1", sent(part)).replace("\u2060", "")
+    return re.sub(r"\\(_|[^\w\s])", r"\1", sent(part)).replace("\u2060", "").replace("\u00a0", " ")
 
 
 def sent(part: Any) -> str:

@@ -30,8 +30,8 @@ ALLOWED = {
     # The unit, which Chinese texts on language models do not translate; and the API's own names of settings.
     "token", "max_tokens", "max", "xhigh", "high", "medium", "low", "minimal", "none",
     # File formats, key names, and names of programs and files.
-    "MB", "CSV", "JSON", "JSONL", "GGUF", "gguf", "llama", "cpp", "Lines", "Parquet", "HTML", "PNG", "API",
-    "OpenAI", "tiktoken", "secrets", "toml", "streamlit", "Enter", "Ctrl",
+    "MB", "CSV", "JSON", "JSONL", "GGUF", "gguf", "llama", "cpp", "Lines", "Parquet", "HTML", "Markdown", "PNG",
+    "API", "OpenAI", "tiktoken", "secrets", "toml", "streamlit", "Enter", "Ctrl",
     # Each language is named in its own words.
     "English",
 }  # fmt: skip

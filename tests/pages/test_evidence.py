@@ -17,7 +17,8 @@ from tale_core.search.view import SearchView
 from tale_core.settings import DATA_ROOT
 from tale_core.tuning.evaluation import result_document, results_of
 from tests.pages import experiment_samples
-from tests.pages.app_page import opened, words
+from tests.pages.app_page import opened, sent, words
+from ui.common.answer import RAW
 from ui.finetune import text as tuning_words
 
 
@@ -80,6 +81,7 @@ def test_label_and_history_show_recorded_answers_and_where_they_stand() -> None:
     at = opened("pages/Label.py")
     assert not at.exception and lesson.mark(recording) in words(at.main)
     assert recording.session.question.text in words(at.main)
+    assert "$$\\text{Number of days} =" in sent(at.main) and at.toggle(key=RAW).label == "Raw text"
     at = opened("pages/History.py")
     assert not at.exception
     for shown in (in_language("ask", "en"), in_language("search", "en"), rebounding("en")):

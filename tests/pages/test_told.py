@@ -475,3 +475,16 @@ def test_pages_offer_the_levels_that_the_chosen_model_has(model: str, monkeypatc
         else:
             offered = [o for o in at.multiselect(key="exp_strategies").options if "effort" in o.lower()]
             assert offered == [f"Native effort: {level}" for level in levels]
+
+
+def test_in_the_sidebar_the_reason_why_a_model_is_not_there_is_folded_away():
+    def page():
+        from tale_core.models.embedded.prepare import Readiness
+        from ui.shell import draw_status
+
+        draw_status(Readiness("m", "failed", "No source answered."), narrow=True)
+
+    at = AppTest.from_function(page, default_timeout=60).run()
+    (box,) = at.expander
+    assert not at.exception and box.label == "The model is not there" and "No source answered" in box.error[0].value
+    assert at.button[0].label == "Try again"

@@ -103,6 +103,7 @@ def test_a_change_is_chosen_only_when_it_surely_saves_and_surely_agrees_often_en
     assert chosen is not None
     assert chosen.strategy == "concise"
     assert "of output tokens saved, answers agree in" in chosen.sentence
+    assert chosen.saving is not None and chosen.sentence.startswith(f"{100 * chosen.saving.mean:.0f} % ± ")
     (few,) = findings(good[:20])
     assert (few.next(0.9), best([few], 0.9)) == ("more", None)
     assert findings(good[:2])[0].sentence == "2 questions were asked both ways: too few for a figure."

@@ -16,7 +16,14 @@ from tale_core.ask.run import AskView
 from tale_core.budgets.kinds import KINDS as KNOBS
 from tale_core.budgets.kinds import kind_of
 from tale_core.calls.budget_ledger import call_apart
-from tale_core.calls.comparison import EXPECTED_TOKENS, all_in_tokens, race_axis, role_name, tokens_per_second
+from tale_core.calls.comparison import (
+    EXPECTED_TOKENS,
+    all_in_tokens,
+    race_axis,
+    role_name,
+    speed_words,
+    tokens_per_second,
+)
 from tale_core.calls.outcomes import outcome_kind
 from tale_core.calls.recorder import CallView
 from tale_core.estimators import KINDS
@@ -238,7 +245,7 @@ def clock_words(call: CallView | None) -> str:
     if seconds is None:
         return ""
     words = [t("{s:.0f} s", s=int(seconds)) if running else t("{s:.1f} s", s=seconds)]
-    return " · ".join([*words, *([t("{n:.0f} tokens/s", n=speed)] if speed and speed >= 0.5 else [])])
+    return " · ".join(filter(None, [*words, speed_words(speed)]))
 
 
 def _waiting(view: AskView, role: Role, estimate: CallView | None) -> str:

@@ -19,6 +19,7 @@ from tale_core.calls.comparison import (
     guess_score,
     role_name,
     saved_words,
+    speed_words,
     tokens_per_second,
 )
 from tale_core.calls.outcomes import TICKS, outcome_kind
@@ -317,7 +318,7 @@ def _metrics(view: AskView, records: Sequence[CallRecord]) -> list[tuple[str, Ca
             lambda r: _seconds(r.latency_s, N_("{s:.1f} s")),
             _times(records, lambda r: r.latency_s, N_("{s:+.1f} s")),
         ),
-        (t("Speed"), lambda r: t("{n:.0f} tokens/s", n=n) if (n := tokens_per_second(r) or 0.0) >= 0.5 else "–", "–"),
+        (t("Speed"), lambda r: speed_words(tokens_per_second(r)) or "–", "–"),
         (t("Finished because"), lambda r: t(FINISH_WORDS.get(r.finish_reason or "", N_("unknown"))), "–"),
         (t("Answer read"), _read, "–"),
     ]

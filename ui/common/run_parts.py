@@ -124,7 +124,7 @@ def how_it_ended(view: RunView, kind: SessionKind) -> None:
 
 def finding_line(sentence: str, notes: Sequence[str]) -> None:
     """The finding in one sentence, with everything that qualifies it right below."""
-    st.subheader(literal(sentence, 600), anchor=False)
+    st.subheader(literal(sentence, 600).replace(" %", "\u00a0%"), anchor=False)  # No line begins with the sign.
     if notes:
         st.caption(literal(joined(*notes), 2000))
 

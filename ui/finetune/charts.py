@@ -58,8 +58,9 @@ def loss_curve(losses: Sequence[Loss]) -> Figure:
             name=t("Questions kept aside"), line={"color": colors.tuned, "width": 2.2}, marker={"size": 8},
             hovertemplate="%{x}: %{y:.3f}<extra></extra>",
         )  # fmt: skip
-    _layout(figure, colors, t("Step"), t("Loss"))
+    _layout(figure, colors, t("Training step"), t("Loss"))
     figure.update_yaxes(rangemode="tozero")
+    figure.update_xaxes(tickformat=",d", nticks=min(9, max((one.step for one in losses), default=1) + 1))
     return figure
 
 

@@ -121,7 +121,7 @@ def _curve(run: TuneRun) -> None:
         st.dataframe(
             [
                 {
-                    t("Step"): one.step,
+                    t("Training step"): one.step,
                     t("Epoch"): round(one.epoch, 2),
                     t("Questions kept aside"): t("yes") if one.held_out else t("no"),
                     t("Loss"): one.loss,

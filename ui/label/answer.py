@@ -1,6 +1,7 @@
 """One answer as an annotator sees it: the question, what the grader read, and the answer with that place marked.
 
-Model output is hostile: all of it is drawn by `st.text`, but for the one line with the mark, which is escaped Markdown.
+Model output is hostile: it is set as on every page (`ui.common.answer`), but for the one line with the mark, which is
+escaped Markdown and stands as it was written.
 Who answered is drawn only when it is asked for.
 """
 
@@ -16,6 +17,7 @@ from tale_core.prompts.messages import question_block
 from tale_core.store import LabelTarget
 from tale_core.strategies import title_of
 from tale_core.types import CallRecord
+from ui.common.answer import draw_answer, raw_switch
 from ui.common.lines import draw_call
 from ui.common.outcome_badge import outcome_badge
 from ui.common.text import MAX_SHOWN, literal, sanitize
@@ -105,6 +107,7 @@ def _answer(target: LabelTarget) -> None:
     st.markdown(_read(target))
     with st.container(height=HEIGHT, border=True, key="label_answer"):
         draw_call(call, prose=lambda text: _marked(text, sanitize(target.extracted or "")))
+    raw_switch(call.text)
     if call.finish_reason == "length":
         st.caption(t("This answer was cut off at max_tokens."))
 
@@ -121,15 +124,15 @@ def _marked(text: str, extracted: str) -> None:
     found = marked(text, extracted)
     line = len(found.left) + len(found.mark) + len(found.right)
     if not found.mark or line > _LINE:
-        st.text(text or t("(no text)"))
+        draw_answer(text)
         return
     with st.container(gap="xxsmall"):
         if found.above.strip():
-            st.text(found.above.rstrip("\n"))
+            draw_answer(found.above.rstrip("\n"))
         parts = (_piece(found.left), f":gray-background[**{_piece(found.mark).strip()}**]", _piece(found.right))
         st.markdown("".join(parts))
         if found.below.strip():
-            st.text(found.below.strip("\n"))
+            draw_answer(found.below.strip("\n"))
 
 
 def _piece(text: str) -> str:

@@ -187,9 +187,9 @@ def _library() -> None:
                 kwargs={"play": recording.name},
             )  # fmt: skip
             with st.container(gap=None):
-                st.markdown(f"**{literal(lesson.finding(recording), 220)}**")
+                st.markdown(f"**{literal(lesson.finding(recording), 400)}**")
                 st.caption(literal(f"{_kind(recording)} · {lesson.mark(recording)}", 300))
-                st.caption(literal(recording.session.question.text, 160))
+                st.caption(literal(recording.session.question.text, 300))
 
 
 def _kind(recording: Recording) -> str:

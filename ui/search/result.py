@@ -191,7 +191,7 @@ def _look(step: SearchStep) -> tuple[str, BadgeColor, str]:
 def _colored(step: SearchStep) -> str:
     word, color, icon = _look(step)
     shown = literal(word)  # A narrow screen would write a short Chinese word from above to below.
-    return f":{color}[{icon} {whole(shown) if len(word) <= SHORT else shown}]"
+    return f":{color}[{icon}\u00a0{whole(shown)}]" if len(word) <= SHORT else f":{color}[{icon} {shown}]"
 
 
 def _spent(view: SearchView) -> str:

@@ -135,10 +135,10 @@ def _follow(job: Job[SetupView]) -> None:
         st.rerun()
     far = {"done": view.done, "planned": view.planned}
     now = {
-        "template": t("Comparing templates: {done} of {planned} answers", **far),
+        "template": t("Comparing templates: {done} of {planned} answers", **far) if view.planned else None,
         "searches": t("Searching: {done} of {planned} budgets found", **far),
         "estimator": t("Learning to name a budget…"),
-    }.get(view.phase, t("Reaching the model…"))
+    }.get(view.phase) or t("Reaching the model…")
     st.progress(min(1.0, view.done / view.planned) if view.planned else 0.0, text=literal(view.notice or now, 300))
     st.caption(t("Paid so far: {spent}.", spent=spent_words(view.spent)))
     _findings(view.readiness)
@@ -150,7 +150,7 @@ def _told(view: SetupView) -> None:
     if view.status == "done":
         st.success(words, icon=":material/check:")
     elif view.error:
-        st.warning(literal(f"{view.error} {words}", 1000), icon=":material/hourglass_empty:")
+        st.warning(literal(f"{view.error} {words}", 1000), icon=":material/warning:")
     else:
         st.info(literal(t("Stopped. It goes on from here. {spent}", spent=words), 600), icon=":material/pause:")
 

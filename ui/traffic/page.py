@@ -73,7 +73,9 @@ def _finding(found: Sequence[Finding], models: Sequence[ModelLine]) -> None:
                       "{n:,} requests have passed; none was asked both ways yet.", n)  # fmt: skip
             st.markdown(f"### {said}", anchors=False)
     if (saved := whole_saving(found, models)) is not None:
-        st.caption(t("Of all output tokens, with the requests that are left as they are: {share:.0%}.", share=saved))
+        st.caption(
+            t("Of all output tokens, with the requests that are left as they are: {share:.0f} %.", share=100 * saved)
+        )
 
 
 def _changes(found: Sequence[Finding]) -> None:
@@ -95,12 +97,12 @@ def _changes(found: Sequence[Finding]) -> None:
         {
             t("Model"): [one.model for one in found],
             t("Change"): [title_of(one.strategy) for one in found],
-            t("What to do"): [advice(one) for one in found],
             t("Asked both ways"): [f"{one.n:,}" for one in found],
             t("Output tokens, plain"): [f"{one.plain_tokens:,}" for one in found],
             t("Changed"): [f"{one.changed_tokens:,}" for one in found],
             t("Answers that did not do"): [f"{one.fallbacks:,}" for one in found],
             t("To be judged by a person"): [f"{one.unread:,}" for one in found],
+            t("What to do"): [advice(one) for one in found],
         },
         alt=t("What each change did"),
     )

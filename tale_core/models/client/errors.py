@@ -368,7 +368,8 @@ class _Seen:
 
     @property
     def quote(self) -> str:
-        return t("It says: {told}", told=self.message) if self.message else ""
+        told = self.message if self.message[-1:] in ".!?…。！？" else f"{self.message}."  # A sentence follows.
+        return t("It says: {told}", told=told) if self.message else ""
 
     @property
     def no_credit(self) -> bool:
