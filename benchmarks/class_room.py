@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import statistics
 import tempfile
 import time
 from contextlib import suppress
@@ -22,7 +21,7 @@ from sqlalchemy import func, select
 from benchmarks.clock import MeasurementError
 from benchmarks.figures import Goal, Interval
 from benchmarks.fixed_endpoint import asked_of, fixed_endpoint
-from benchmarks.load import MOST_P95_MS, Seen, app, faults, p95_of
+from benchmarks.load import MOST_P95_MS, Seen, app, faults, p95_of, rows_of
 from benchmarks.load_viewer import LONGEST_S, Viewer
 from benchmarks.machine import load as busy
 from benchmarks.parts import Options, PartResult, Table
@@ -219,17 +218,7 @@ def result_of(
         "calls between the most and the fewest of a student": (float(MOST_APART), float(counts[-1] - counts[0])),
     }
     p95 = p95_of(every)
-    rows = tuple(
-        (
-            name,
-            f"{len(times):,}",
-            f"{statistics.median(times):.0f}",
-            f"{p95_of(sorted(times)):.0f}",
-            f"{max(times):.0f}",
-        )
-        for name, times in [*seen.times.items(), ("all", every)]
-        if times
-    )
+    rows = rows_of([*seen.times.items(), ("all", every)])
     title = f"{room.students} students, {seconds:.0f} s, {processes} process(es): a rerun, ms"
     return PartResult(
         name="class",

@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -194,6 +194,18 @@ async def _pause(chance: random.Random) -> None:
     await asyncio.sleep(chance.uniform(*PAUSE_S))
 
 
+def rows_of(named: Sequence[tuple[str, Sequence[float]]]) -> tuple[tuple[str, ...], ...]:
+    """How many there were, the median, the 95th percentile and the longest: a row for each, milliseconds."""
+    return tuple(
+        (
+            name, f"{len(times):,}", f"{statistics.median(times):.0f}", f"{p95_of(sorted(times)):.0f}",
+            f"{max(times):.0f}",
+        )
+        for name, times in named
+        if times
+    )  # fmt: skip
+
+
 def result_of(seen: Seen, seconds: float, loads: tuple[float, float], processes: int = 1) -> PartResult:
     every = sorted(ms for times in seen.times.values() for ms in times)
     came = sorted(ms for times in seen.coming.values() for ms in times)
@@ -201,17 +213,7 @@ def result_of(seen: Seen, seconds: float, loads: tuple[float, float], processes:
         raise MeasurementError(f"nothing to measure: {seen.problems[:3]}")
     p95, growth = p95_of(every), _growth([mib for at, mib in seen.rss if at <= seconds])
     problems, busy_share = float(len(seen.problems)), _busy(seen.cpu)
-    rows = tuple(
-        (
-            name,
-            f"{len(times):,}",
-            f"{statistics.median(times):.0f}",
-            f"{p95_of(sorted(times)):.0f}",
-            f"{max(times):.0f}",
-        )
-        for name, times in [*seen.times.items(), ("all", every), ("while they came in", came)]
-        if times
-    )
+    rows = rows_of([*seen.times.items(), ("all", every), ("while they came in", came)])
     each = busy_share * seconds * 1000 / (len(every) + len(came))
     columns = ("what", "n", "median", "p95", "longest")
     return PartResult(

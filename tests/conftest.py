@@ -13,6 +13,7 @@ import pytest
 
 from tale_core.models.adapters import registry as adapters
 from tale_core.models.client import params as client_params
+from tale_core.runs import runner as jobs
 from tale_core.runs.runner import Runner
 from tale_core.settings import get_settings
 from tale_core.store import Store, open_store
@@ -53,8 +54,10 @@ def store() -> Iterator[Store]:
 
 
 @pytest.fixture
-def runner() -> Iterator[Runner]:
+def runner(monkeypatch: pytest.MonkeyPatch) -> Iterator[Runner]:
+    """The jobs of this test alone, those that pages and commands start as well."""
     made = Runner()
+    monkeypatch.setattr(jobs, "the_runner", made)
     yield made
     made.close()
 

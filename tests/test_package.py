@@ -22,8 +22,8 @@ import yaml
 
 from tale_core import __version__
 from tale_core.settings import APP_ROOT, DATA_ROOT, REPO_ROOT
-from tests.serving.test_haproxy import free_port
 from tests.support.counting_endpoint import CountingEndpoint, Reply
+from tests.support.waiting import free_port
 
 pytestmark = pytest.mark.sqlite_only("about a package")
 IN_THE_PACKAGE = "tale_core/_app/"

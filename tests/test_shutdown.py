@@ -6,10 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +16,7 @@ from tale_core.experiments import results
 from tale_core.settings import REPO_ROOT
 from tale_core.store import Store, open_store
 from tests.support.counting_endpoint import CountingEndpoint, Reply
+from tests.support.waiting import until
 
 JOB = """
 import sys
@@ -36,13 +34,6 @@ job = start_experiment(plan, choice, store=open_store())
 print(job.id, flush=True)
 signal.pause()
 """
-
-
-def until(condition: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.05)
 
 
 def calls(store: Store, session_id: str) -> int:

@@ -50,18 +50,12 @@ def cohen(first: Sequence[str], second: Sequence[str]) -> float | None:
     return float(cohen_kappa_score(list(first), list(second)))
 
 
-def fleiss(counts: Sequence[Sequence[int]]) -> float | None:
+def fleiss(table: NDArray[np.float64]) -> float | None:
     """Fleiss' kappa; None where it is not defined.
 
     Args:
-        counts: For each item how many raters chose each category; items with fewer than two raters are left out.
+        table: For each item how many raters chose each category, two raters or more.
     """
-    import numpy as np
-
-    return _fleiss(np.asarray([row for row in counts if sum(row) > 1], dtype=float))
-
-
-def _fleiss(table: NDArray[np.float64]) -> float | None:
     if not len(table):
         return None
     raters = table.sum(axis=1)
@@ -100,11 +94,11 @@ def everyone(verdicts: Mapping[str, Mapping[str, str]], names: Mapping[str, str]
             if _decided(value):
                 by_target.setdefault(target, [0, 0])[value == "right"] += 1
     table = np.asarray([row for row in by_target.values() if sum(row) > 1], dtype=float).reshape(-1, 2)
-    kappa = _fleiss(table)
+    kappa = fleiss(table)
     people = tuple(sorted(names.get(a, a) for a, said in verdicts.items() if any(map(_decided, said.values()))))
     raters = table.sum(axis=1)
     same = float((table * (table - 1)).sum() / (raters * (raters - 1)).sum()) if len(table) else None
-    interval = None if kappa is None else _interval(kappa, len(table), lambda drawn: _fleiss(table[drawn]))
+    interval = None if kappa is None else _interval(kappa, len(table), lambda drawn: fleiss(table[drawn]))
     return Agreement(people, len(table), same, interval)
 
 

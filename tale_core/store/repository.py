@@ -286,17 +286,6 @@ class Store:
         with self.reading() as connection:
             return connection.execute(select(func.count()).select_from(sessions).where(queries.seen())).scalar_one()
 
-    def delete_session(self, session_id: str) -> None:
-        """Delete a session and its calls.
-
-        Raises:
-            NotFoundError: No such session.
-        """
-        with self.writing() as connection:
-            mine = (sessions.c.id == session_id, queries.changeable())
-            if not connection.execute(delete(sessions).where(*mine)).rowcount:
-                raise queries.no_session(session_id)
-
     def belongs_to(self, session_id: str) -> Belonging:
         """Whose session it is.
 

@@ -15,8 +15,8 @@ from tale_core.models.testing.simulated import SimulatedClient, SimulatedModel
 from tale_core.runs import runner as jobs
 from tale_core.runs.runner import Runner
 from tale_core.types import Question
-from tests.runs.test_runner import until
 from tests.support.counting_endpoint import CountingEndpoint, Reply
+from tests.support.waiting import until
 
 PLAN = ExperimentPlan(
     questions=tuple(Question(f"What is six times seven, number {i}?", answer="42") for i in range(8)),

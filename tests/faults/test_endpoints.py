@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tale_core.calls.retry import RetryPolicy
-from tale_core.experiments import ExperimentDone, ExperimentPlan, ExperimentStarted, UnitFinished, run_experiment
+from tale_core.experiments import ExperimentPlan
 from tale_core.models.choice import ModelChoice, endpoint_choice, group_choice, open_client
 from tale_core.models.client.retry import NO_RETRY
 from tale_core.models.groups import state as group_state
@@ -43,21 +43,10 @@ def lab(endpoints: list[CountingEndpoint]) -> ModelChoice:
     return group_choice("lab")
 
 
-async def run(plan: ExperimentPlan, choice: ModelChoice, at: int, disturb: object) -> str:
+async def run(plan: ExperimentPlan, choice: ModelChoice, at: int, disturb: Callable[[], None]) -> str:
     """Run it and call `disturb` when so many answers are there; the experiment's id."""
-    store, client = open_store(), await open_client(choice, retry=NO_RETRY)
-    finished, experiment_id = 0, ""
-    async for event in run_experiment(plan.checked(), client, store, retry=QUICK):
-        if isinstance(event, ExperimentStarted):
-            experiment_id = event.experiment_id
-        elif isinstance(event, UnitFinished):
-            finished += 1
-            if finished == at:
-                await asyncio.to_thread(disturb)  # type: ignore[arg-type]
-        elif isinstance(event, ExperimentDone):
-            assert event.stop is None
-    await client.aclose()
-    return experiment_id
+    client = await open_client(choice, retry=NO_RETRY)
+    return (await runs.disturbed(plan, client, open_store(), at=at, disturb=disturb, retry=QUICK)).experiment_id
 
 
 async def test_an_endpoint_that_is_down_for_a_while_costs_time_and_nothing_else() -> None:

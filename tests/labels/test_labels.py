@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -14,12 +12,12 @@ from tale_core.errors import InputError, NotFoundError
 from tale_core.experiments.results import results
 from tale_core.labels import Labeling, catch_up
 from tale_core.labels.text import moved_words
-from tale_core.store import Change, LabelTarget, QueueFilter, Store, open_store
+from tale_core.store import Change, LabelTarget, QueueFilter, Store
 from tale_core.types import Outcome, Question
 from tests.labels import samples
+from tests.store.samples import gone
 
 ALL = QueueFilter(which="all", overlap=0)
-SHARED = QueueFilter(which="all", overlap=1)
 CATS = Question("How many legs have 3 cats?", answer="12", kind="number")
 UNKNOWN = replace(CATS, answer=None)
 
@@ -227,35 +225,6 @@ def test_an_undo_or_a_skip_that_arrives_twice_is_done_once(store: Store, labelin
     assert labeling.queue.counts(ada, ALL).undoable == 2
 
 
-def test_a_skipped_answer_comes_again_after_all_others_and_can_be_skipped_round_and_round(
-    store: Store, labeling: Labeling
-) -> None:
-    for q in samples.numbered(3):
-        samples.asked(store, q, "[[5]]")
-    ada = labeling.sit_down("Ada")
-    labeling.sync()
-    seen = []
-    for _ in range(6):
-        target = only(labeling, ada)
-        seen.append(target.key)
-        labeling.skip(ada, target)
-    assert len(set(seen[:3])) == 3 and seen[:3] == seen[3:]
-
-
-def test_everybody_has_an_order_of_their_own_that_stays(store: Store, labeling: Labeling) -> None:
-    for q in samples.numbered(9):
-        samples.asked(store, q, "[[5]]")
-    labeling.sync()
-    orders = {}
-    for name in ("Ada", "Ben"):
-        who = labeling.sit_down(name)
-        orders[name] = [t.key for t in walk(labeling, who)]
-        for _ in range(9):
-            labeling.undo(who)
-        assert [t.key for t in walk(labeling, who)] == orders[name]
-    assert sorted(orders["Ada"]) == sorted(orders["Ben"]) and orders["Ada"] != orders["Ben"]
-
-
 def test_a_name_is_one_person_whatever_its_letters(labeling: Labeling) -> None:
     assert labeling.sit_down(" Ada  Lovelace ") == labeling.sit_down("ada lovelace")
     assert [s.name for s in labeling.queue.annotators()] == ["Ada Lovelace"]
@@ -329,55 +298,6 @@ def test_an_undo_takes_back_ones_own_settling_only_while_it_stands(store: Store,
     assert samples.outcomes(store, session) == [(Outcome.CORRECT, None)]
 
 
-def test_questions_nobody_knows_the_answer_of_have_a_queue_of_their_own(store: Store, labeling: Labeling) -> None:
-    samples.asked(store, CATS, "[[12]]")
-    samples.asked(store, Question("Why?"), "Because.")
-    samples.asked(store, Question("What is 2 + 2?"), "[[4]]", "[[5]]")
-    ada = labeling.sit_down("Ada")
-    labeling.sync()
-    wanted = QueueFilter(kind="questions")
-    assert labeling.queue.counts(ada, wanted)[:2] == (2, 2)
-    first = labeling.next(ada, wanted)
-    assert first is not None and first.call is None and first.question.answer is None
-    labeling.judge(ada, first, "unsure")
-    second = labeling.next(ada, wanted)
-    assert second is not None and second.key != first.key
-    labeling.give_answer(ada, second, "4")
-    assert labeling.next(ada, wanted) is None
-    assert labeling.queue.counts(ada, wanted)[:2] == (2, 0)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "texts"),
-    [
-        (QueueFilter(which="doubtful"), {"it is 12 or so, 12", "no idea"}),
-        (QueueFilter(which="all"), {"[[12]]", "[[13]]", "it is 12 or so, 12", "no idea", "[[1]]"}),
-        (QueueFilter(which="disagree"), {"[[12]]", "[[13]]", "it is 12 or so, 12", "no idea"}),
-        (QueueFilter(which="all", outcomes=("wrong",)), {"[[13]]", "[[1]]"}),
-        (QueueFilter(which="all", models=("another",)), {"[[1]]"}),
-        (QueueFilter(which="all", topics=("money",)), {"[[1]]"}),
-    ],
-)
-def test_filters_go_by_doubt_disagreement_outcome_model_and_topic(
-    store: Store, labeling: Labeling, wanted: QueueFilter, texts: set[str]
-) -> None:
-    samples.asked(store, CATS, "[[12]]", "[[13]]")
-    samples.asked(store, CATS, "it is 12 or so, 12", "no idea")
-    samples.asked(store, Question("How many?", answer="2", topic="money"), "[[1]]", model="another")
-    ada = labeling.sit_down("Ada")
-    labeling.sync()
-    assert {t.call.text for t in walk(labeling, ada, wanted) if t.call} == texts
-
-
-def test_what_failed_was_cut_by_a_search_or_is_being_written_is_no_answer_to_label(
-    store: Store, labeling: Labeling
-) -> None:
-    samples.asked(store, CATS, "[[12]]", "[[13]]", outcome=Outcome.ERROR)
-    samples.asked(store, CATS, "[[14]]", cut=True)
-    samples.asked(store, CATS, "[[15]]", status="running")
-    assert labeling.sync() == 0
-
-
 def test_a_deleted_session_leaves_the_queue_and_its_label_waits_for_the_same_answer(
     store: Store, labeling: Labeling
 ) -> None:
@@ -385,7 +305,7 @@ def test_a_deleted_session_leaves_the_queue_and_its_label_waits_for_the_same_ans
     ada = labeling.sit_down("Ada")
     shown = only(labeling, ada)
     labeling.judge(ada, shown, "right")
-    store.delete_session(session)
+    gone(store, session)
     assert labeling.queue.counts(ada, ALL).total == 0
     with pytest.raises(NotFoundError):
         labeling.judge(labeling.sit_down("Ben"), shown, "right")
@@ -424,65 +344,6 @@ def test_a_label_that_cannot_be_written_leaves_nothing_behind(store: Store, labe
             labeling.commit([good, bad])
     assert samples.outcomes(store, session) == [(Outcome.WRONG, None)]
     assert labeling.queue.counts(ada, ALL).undoable == 0
-
-
-def test_shared_work_is_done_once_by_six_people_at_the_same_time_and_none_is_lost(
-    store: Store, labeling: Labeling
-) -> None:
-    for q in samples.numbered(40):
-        samples.asked(store, q, f"{q.text} [[5]]")
-    labeling.sync()
-    done: dict[str, list[str]] = {}
-    errors: list[BaseException] = []
-
-    def work(name: str) -> None:
-        try:
-            mine = Labeling(open_store())
-            who = mine.sit_down(name)
-            # Two tabs of one person: the same list is filled by two threads.
-            for target in iter(lambda: mine.next(who, SHARED), None):
-                if mine.judge(who, target, "right").events:
-                    done.setdefault(who, []).append(target.key)
-        except BaseException as e:
-            errors.append(e)
-
-    threads = [threading.Thread(target=work, args=(name,)) for name in ("Ada", "Ada", "Ben", "Eve", "Ben", "Zoe")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert errors == []
-    counted = Counter(key for keys in done.values() for key in keys)
-    assert len(counted) == 40 and set(counted.values()) == {1}
-    assert {t: len(v) for t, v in labeling.queue.verdicts().items()} == {who: len(keys) for who, keys in done.items()}
-
-
-def test_what_somebody_has_in_front_of_them_is_not_offered_to_others_until_the_claim_runs_out(
-    store: Store, labeling: Labeling, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from datetime import timedelta
-
-    from tale_core.store import queries
-
-    samples.asked(store, CATS, "So [[13]]")
-    ada, ben = labeling.sit_down("Ada"), labeling.sit_down("Ben")
-    shown = only(labeling, ada, SHARED)
-    assert labeling.next(ben, SHARED) is None
-    assert only(labeling, ada, SHARED).key == shown.key
-    now = queries.now()
-    monkeypatch.setattr(queries, "now", lambda: now + timedelta(minutes=6))
-    assert only(labeling, ben, SHARED).key == shown.key
-    # Ada was not there any more, but her verdict is not lost.
-    assert labeling.judge(ada, shown, "right").events == 1
-    assert labeling.judge(ben, shown, "right").events == 1
-
-
-def test_an_unsure_answer_goes_to_somebody_else(store: Store, labeling: Labeling) -> None:
-    samples.asked(store, CATS, "So [[13]]")
-    ada, ben, eve = (labeling.sit_down(n) for n in ("Ada", "Ben", "Eve"))
-    labeling.judge(ada, only(labeling, ada, SHARED), "unsure")
-    labeling.judge(ben, only(labeling, ben, SHARED), "wrong")
-    assert labeling.next(eve, SHARED) is None
 
 
 DEEDS = st.lists(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 
 import pytest
 
@@ -19,22 +18,15 @@ from tale_core.lessons.room import FRESH_S, GONE_S, HERE_S, LiveRoom
 from tale_core.lessons.rooms import Rooms, check_caps, class_store
 from tale_core.models.choice import ModelChoice, embedded_choice
 from tale_core.models.testing.scripted import Reply, ScriptedClient
-from tale_core.runs import runner as jobs
 from tale_core.store import UNDO_FOR, RoomStore, open_store, queries
 from tale_core.types import Question, Sampling
 from tests.store import samples
+from tests.support.waiting import until
 
+pytestmark = pytest.mark.usefixtures("runner")
 CHOICE = ModelChoice("endpoint", "scripted", "Scripted", base_url="scripted")
 NO_CAPS = Caps()
 PLAN = AskPlan(Question("What is 6 times 7?", answer="42"), estimator="fixed:9", sampling=Sampling(max_tokens=40))
-
-
-@pytest.fixture(autouse=True)
-def runner(monkeypatch):
-    made = jobs.Runner()
-    monkeypatch.setattr(jobs, "the_runner", made)
-    yield made
-    made.close()
 
 
 class Clock:
@@ -52,13 +44,6 @@ def opened(reply="so so so [[42]]", *, delay_s=0.0005, caps=NO_CAPS, **options):
 
     room = Rooms().open(CHOICE, caps=caps, open_model=model, **options)
     return room.room, room.secret, client
-
-
-def settled(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
 
 
 def test_only_the_teachers_secret_opens_the_teachers_page_and_no_secret_is_stored():
@@ -139,7 +124,7 @@ def test_a_closed_room_stays_closed_and_takes_nobody():
 def test_closing_stops_what_runs_and_what_waits():
     room, _, client = opened("so " * 4000, delay_s=0.002)
     asked = [room.ask(room.join(f"s{i}").seat, PLAN_LONG) for i in range(6)]
-    settled(lambda: client.open_streams == 4)
+    until(lambda: client.open_streams == 4)
     room.change(status="closed")
     assert all(not job.wait(20).running for job in asked)
     assert client.open_streams == 0 and room.queue.waiting() == {}
@@ -191,10 +176,10 @@ def test_a_student_has_one_question_at_a_time_and_cancel_frees_the_place():
     job = room.ask(seat, PLAN_LONG)
     with pytest.raises(InputError, match="still being answered"):
         room.ask(seat, PLAN)
-    settled(lambda: client.open_streams == 2 and all(call.text for call in job.view().calls.values()))
+    until(lambda: client.open_streams == 2 and all(call.text for call in job.view().calls.values()))
     job.cancel()
     assert job.wait(20).status == "cancelled"
-    settled(lambda: room.queue.busy() == {})
+    until(lambda: room.queue.busy() == {})
     spent = room.view().seats[0].spent
     assert spent.calls == 2 and 0 < spent.completion_tokens < 4000
     assert room.ask(seat, PLAN_LONG).id != job.id
@@ -204,7 +189,7 @@ def test_a_pause_holds_everybody_back_and_going_on_serves_them():
     room, _, client = opened()
     room.change(status="paused")
     jobs_ = [room.ask(room.join(f"s{i}").seat, PLAN) for i in range(5)]
-    settled(lambda: len(room.queue.waiting()) == 5)
+    until(lambda: len(room.queue.waiting()) == 5)
     assert client.requests == [] and [s.place for s in room.view().seats] == [1, 2, 3, 4, 5]
     room.change(status="open")
     assert {job.wait(20).status for job in jobs_} == {"done"}
@@ -216,7 +201,7 @@ def test_somebody_who_is_away_for_long_gives_up_their_place_and_who_is_there_kee
     room.change(status="paused")
     here, gone = room.join("here").seat, room.join("gone").seat
     asked = {seat.id: room.ask(seat, PLAN) for seat in (here, gone)}
-    settled(lambda: len(room.queue.waiting()) == 2)
+    until(lambda: len(room.queue.waiting()) == 2)
     clock.now += HERE_S + 1
     room.seen(here.id)
     assert [s.here for s in room.view().seats] == [True, False] and len(room.queue.waiting()) == 2
@@ -231,7 +216,7 @@ def test_leaving_stops_what_was_asked():
     room, _, client = opened("so " * 4000, delay_s=0.002)
     seated = room.join("a")
     job = room.ask(seated.seat, PLAN_LONG)
-    settled(lambda: client.open_streams == 2)
+    until(lambda: client.open_streams == 2)
     room.leave(seated.seat.id)
     assert job.wait(20).status == "cancelled" and client.open_streams == 0
     assert room.seat_of(seated.secret) is None and room.view().seats == ()
@@ -349,7 +334,7 @@ def test_what_a_teacher_changes_holds_in_another_process_within_half_a_second_an
     assert other.record.status == "open"
     clock.now += FRESH_S
     assert other.record.status == "paused" and other.record.locked
-    settled(lambda: other.queue.paused)
+    until(lambda: other.queue.paused)
     seats = RoomStore(room.store)
     seats.begin_call("a", room.id, "one", prompt_tokens=1, completion_tokens=1)
     with pytest.raises(ShareUsedError, match="whole room"):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from tale_core.models.embedded.run_folder import RunFolder, ServerState, context
 from tale_core.models.embedded.server import ServerInfo, ensure_server, lease, server_status, stop_server
 from tale_core.settings import REPO_ROOT, Settings, get_settings
 from tests.support.fixtures_model import TEST_MODEL
+from tests.support.waiting import until
 
 CHILD = """
 import json, sys, time
@@ -35,13 +36,6 @@ with lease("smollm2-135m"):
     print(json.dumps({"pid": info.pid}), flush=True)
     sys.stdin.read()
 """
-
-
-def until(condition: Callable[[], bool], seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def send(info: ServerInfo, path: str, body: object = None, *, key: str | None = None) -> tuple[int, Any]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from streamlit.testing.v1 import AppTest
 
 from tale_core.models.choice import ModelChoice, endpoint_choice
+from tale_core.runs.runner import runner
 from tale_core.settings import REPO_ROOT
 from tale_core.store import Store, open_store
 from tale_core.types import SessionRecord
+from ui.common.run_page import RunPage
 
 QUESTION = "What is six times seven?"
 
@@ -100,3 +104,27 @@ def _strings(message: Any) -> Iterator[str]:
                 yield one.decode("utf-8", errors="replace")
             elif isinstance(one, str):  # A key of a map.
                 yield str(value[one])
+
+
+@contextmanager
+def unfollowed() -> Iterator[None]:
+    """Pages are drawn once and do not wait for what runs, as where the reader clicks elsewhere at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunPage, "follow", lambda page, job: None)
+        yield
+
+
+def started(at: AppTest, press: Callable[[AppTest], object], address: str = "session") -> Any:
+    """Start something and leave the page before it ends; its job."""
+    with unfollowed():
+        press(at)
+    job = runner().get(str(at.query_params[address]))
+    assert job is not None
+    return job
+
+
+def press_again(at: AppTest, key: str) -> None:
+    """What the second half of a double click does: the browser still has the old address."""
+    at.query_params.clear()
+    with unfollowed():
+        at.run().button(key=key).click().run()

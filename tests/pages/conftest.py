@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from streamlit.components.v2 import manifest_scanner
 
+from tale_core.lessons import rooms
 from tale_core.models.client import params as client_params
 from tale_core.models.embedded import prepare
 from tale_core.runs import runner as jobs
@@ -62,3 +63,10 @@ def gate(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Ite
     monkeypatch.setitem(bad_endpoint.BEHAVIOURS, "gated", gated)
     yield gate
     gate.set()
+
+
+@pytest.fixture
+def own_rooms(monkeypatch: pytest.MonkeyPatch) -> rooms.Rooms:
+    made = rooms.Rooms()
+    monkeypatch.setattr(rooms, "the_rooms", made)
+    return made

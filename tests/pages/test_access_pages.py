@@ -25,13 +25,6 @@ Opened = Callable[..., AppTest]
 
 
 @pytest.fixture
-def own_rooms(monkeypatch: pytest.MonkeyPatch) -> rooms.Rooms:
-    made = rooms.Rooms()
-    monkeypatch.setattr(rooms, "the_rooms", made)
-    return made
-
-
-@pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     def opened(asker: Asker, path: str = "pages/Class.py", **address: str) -> AppTest:
         monkeypatch.setattr(who, "asked_for_asker", [lambda: asker])

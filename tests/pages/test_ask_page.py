@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from tale_core.datasets import featured
-from tale_core.runs.runner import AskJob, runner
 from tale_core.types import Outcome, Question, SessionRecord
-from tests.pages.app_page import QUESTION, ask, endpoint, opened, result, session_id, store, stored, words
+from tests.pages.app_page import (
+    QUESTION,
+    ask,
+    endpoint,
+    opened,
+    press_again,
+    result,
+    session_id,
+    started,
+    store,
+    stored,
+    unfollowed,
+    words,
+)
 from tests.support.bad_endpoint import BadEndpoint
 from ui.ask import result as ask_result
-from ui.common.run_page import RunPage
 
 BEFORE_THE_GATE = [f"word{i} " for i in range(30)]
-
-
-def started(at: AppTest, monkeypatch: pytest.MonkeyPatch) -> AskJob:
-    """Start an Ask and leave the page before it ends, as a click elsewhere does."""
-    with monkeypatch.context() as patch:
-        patch.setattr(RunPage, "follow", lambda page, job: None)
-        ask(at, budget=20)
-        job = runner().get(session_id(at))
-    assert job is not None
-    return job
 
 
 def test_the_first_page_is_a_form_without_any_error(bad: BadEndpoint) -> None:
@@ -155,14 +156,11 @@ def test_an_unknown_session_is_told_in_plain_words(bad: BadEndpoint, name: str) 
     assert not at.button(key="ask").disabled
 
 
-def test_a_second_click_while_an_ask_runs_starts_nothing(
-    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_click_while_an_ask_runs_starts_nothing(bad: BadEndpoint, gate: threading.Event) -> None:
     at = opened(use=endpoint(bad.base_url, "gated"))
-    job = started(at, monkeypatch)
+    job = started(at, partial(ask, budget=20))
     assert at.button(key="ask").disabled
-    with monkeypatch.context() as patch:
-        patch.setattr(RunPage, "follow", lambda page, job: None)
+    with unfollowed():
         other = opened(session=job.id)
     assert other.button(key="ask").disabled and other.text_area(key="question").value == QUESTION
     assert bad.wait_for(lambda: bad.open_streams == 2)
@@ -172,37 +170,28 @@ def test_a_second_click_while_an_ask_runs_starts_nothing(
 
 
 def test_a_second_click_that_overtakes_the_first_ones_page_starts_nothing(
-    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+    bad: BadEndpoint, gate: threading.Event
 ) -> None:
     at = opened(use=endpoint(bad.base_url, "gated"))
-    job = started(at, monkeypatch)
-    # What the second half of a double click does: the browser still has the old address.
-    at.query_params.clear()
-    with monkeypatch.context() as patch:
-        patch.setattr(RunPage, "follow", lambda page, job: None)
-        at.run().button(key="ask").click().run()
+    job = started(at, partial(ask, budget=20))
+    press_again(at, "ask")
     assert bad.wait_for(lambda: bad.open_streams == 2) and bad.count("gated") == 2
     assert session_id(at) == job.id and store().count_sessions() == 1
 
 
-def test_another_question_may_be_asked_while_one_runs(
-    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_question_may_be_asked_while_one_runs(bad: BadEndpoint, gate: threading.Event) -> None:
     at = opened(use=endpoint(bad.base_url, "gated"))
-    job = started(at, monkeypatch)
+    job = started(at, partial(ask, budget=20))
     at.query_params.clear()
-    with monkeypatch.context() as patch:
-        patch.setattr(RunPage, "follow", lambda page, job: None)
+    with unfollowed():
         ask(at.run(), "How much is 7 times 6?")
     assert session_id(at) != job.id
     assert bad.wait_for(lambda: bad.open_streams == 4) and store().count_sessions() == 2
 
 
-def test_whoever_opens_the_link_of_a_running_ask_follows_it_to_its_end(
-    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whoever_opens_the_link_of_a_running_ask_follows_it_to_its_end(bad: BadEndpoint, gate: threading.Event) -> None:
     at = opened(use=endpoint(bad.base_url, "gated"))
-    job = started(at, monkeypatch)
+    job = started(at, partial(ask, budget=20))
     threading.Timer(0.5, gate.set).start()
     other = opened(session=job.id)  # Returns when there is nothing left to follow.
     assert not other.exception and not other.button(key="ask").disabled
@@ -210,11 +199,9 @@ def test_whoever_opens_the_link_of_a_running_ask_follows_it_to_its_end(
     assert bad.count("gated") == 2 and store().count_sessions() == 1
 
 
-def test_a_stopped_ask_says_so_and_keeps_what_it_cost(
-    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_ask_says_so_and_keeps_what_it_cost(bad: BadEndpoint, gate: threading.Event) -> None:
     at = opened(use=endpoint(bad.base_url, "gated"))
-    job = started(at, monkeypatch)
+    job = started(at, partial(ask, budget=20))
     assert bad.wait_for(lambda: bad.open_streams == 2)
     while min((c.pieces for c in job.view().calls.values()), default=0) < len(BEFORE_THE_GATE):
         assert not gate.wait(0.01)

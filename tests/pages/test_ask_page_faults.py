@@ -151,7 +151,7 @@ def slow_fetch(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     held, said = threading.Event(), threading.Event()
 
     def ensure_server(name: str, *, fetch_progress: Callable[[FetchProgress], None], **_: object) -> None:
-        fetch_progress(FetchProgress("downloading", "a hub", 40, 100, 2.0, 30.0, "Fetching the model: 40 % ($5)."))
+        fetch_progress(FetchProgress("downloading", "a hub", 40, 100, 30.0, "Fetching the model: 40 % ($5)."))
         said.set()
         held.wait(30)
 

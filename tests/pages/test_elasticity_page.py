@@ -15,14 +15,23 @@ from streamlit.testing.v1 import AppTest
 from tale_core.elasticity import text as elasticity_words
 from tale_core.models.choice import ModelChoice
 from tale_core.runs.documents import sweep_csv, sweep_document
-from tale_core.runs.runner import runner
 from tale_core.text import safe_cell
 from tale_core.types import Question
 from tests.pages import sweep_samples as samples
-from tests.pages.app_page import QUESTION, endpoint, opened, sent, session_id, store, stored, words
+from tests.pages.app_page import (
+    QUESTION,
+    endpoint,
+    opened,
+    press_again,
+    sent,
+    session_id,
+    started,
+    store,
+    stored,
+    words,
+)
 from tests.support.bad_endpoint import BadEndpoint
 from tests.support.counting_endpoint import CountingEndpoint, Reply
-from ui.common.run_page import RunPage
 from ui.elasticity.form import WARM
 
 PAGE = "pages/Elasticity.py"
@@ -220,33 +229,22 @@ def test_a_cap_ends_it_and_going_on_pays_nothing_twice(bad: BadEndpoint) -> None
 
 
 def test_a_second_click_starts_nothing_and_whoever_has_the_link_follows_to_the_end(
-    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+    bad: BadEndpoint, gate: threading.Event
 ) -> None:
     at = page(use=endpoint(bad.base_url, "gated"))
-    with monkeypatch.context() as patch:
-        patch.setattr(RunPage, "follow", lambda page, job: None)
-        measure(at)
-        first = session_id(at)
-        assert at.button(key="measure").disabled
-        # What the second half of a double click does: the browser still has the old address.
-        at.query_params.clear()
-        at.run().button(key="measure").click().run()
-    assert session_id(at) == first and store().count_sessions() == 1
-    job: Any = runner().get(first)
+    job = started(at, measure)
+    assert at.button(key="measure").disabled
+    press_again(at, "measure")
+    assert session_id(at) == job.id and store().count_sessions() == 1
     threading.Timer(0.3, gate.set).start()
-    other = page(session=first)  # Returns when there is nothing left to follow.
+    other = page(session=job.id)  # Returns when there is nothing left to follow.
     assert not other.exception and other.subheader and not other.button(key="measure").disabled
     assert job.wait(20).status == "done" and bad.count("gated") == 4
 
 
-def test_a_stopped_sweep_says_so_and_offers_to_go_on(
-    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_sweep_says_so_and_offers_to_go_on(bad: BadEndpoint, gate: threading.Event) -> None:
     at = page(use=endpoint(bad.base_url, "gated"))
-    with monkeypatch.context() as patch:
-        patch.setattr(RunPage, "follow", lambda page, job: None)
-        measure(at)
-    job: Any = runner().get(session_id(at))
+    job = started(at, measure)
     assert bad.wait_for(lambda: bad.open_streams == 1)
     job.cancel()
     assert job.wait(20).status == "cancelled"

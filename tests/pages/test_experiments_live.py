@@ -11,14 +11,12 @@ from streamlit.testing.v1 import AppTest
 
 from tale_core.errors import StoreError
 from tale_core.experiments.run import view_of
-from tale_core.runs.runner import runner
 from tale_core.store import ExperimentStore
 from tests.pages import experiment_samples as samples
-from tests.pages.app_page import endpoint, sent, store, words
+from tests.pages.app_page import endpoint, press_again, sent, started, store, words
 from tests.pages.experiment_page import cells, charts, experiment_id, page, run, upload
 from tests.support import bad_endpoint
 from tests.support.bad_endpoint import BadEndpoint
-from ui.common.run_page import RunPage
 from ui.experiments import text as experiments_words
 
 
@@ -49,34 +47,22 @@ def test_an_uploaded_file_is_run_and_named_after_it(bad: BadEndpoint) -> None:
 
 
 def test_a_second_click_starts_nothing_and_whoever_has_the_link_follows_to_the_end(
-    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+    bad: BadEndpoint, gate: threading.Event
 ) -> None:
     at = page(use=endpoint(bad.base_url, "gated"))
-    with monkeypatch.context() as patch:
-        patch.setattr(RunPage, "follow", lambda page, job: None)
-        run(at)
-        first = experiment_id(at)
-        assert at.button(key="run").disabled
-        # What the second half of a double click does: the browser still has the old address.
-        at.query_params.clear()
-        at.run().button(key="run").click().run()
-    assert experiment_id(at) == first and store().count_sessions() == 1
-    job: Any = runner().get(first)
+    job = started(at, run, "experiment")
+    assert at.button(key="run").disabled
+    press_again(at, "run")
+    assert experiment_id(at) == job.id and store().count_sessions() == 1
     threading.Timer(0.3, gate.set).start()
-    other = page(experiment=first)  # Returns when there is nothing left to follow.
+    other = page(experiment=job.id)  # Returns when there is nothing left to follow.
     assert not other.exception and other.subheader and not other.button(key="run").disabled
     assert job.wait(20).status == "done" and bad.count("gated") == 9
 
 
-def test_a_stopped_experiment_goes_on_where_it_ended(
-    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_experiment_goes_on_where_it_ended(bad: BadEndpoint, gate: threading.Event) -> None:
     at = page(use=endpoint(bad.base_url, "gated"))
-    with monkeypatch.context() as patch:
-        patch.setattr(RunPage, "follow", lambda page, job: None)
-        run(at)
-    first = experiment_id(at)
-    job: Any = runner().get(first)
+    job = started(at, run, "experiment")
     assert bad.wait_for(lambda: bad.open_streams == 4)
     job.cancel()
     assert job.wait(20).status == "cancelled"
@@ -84,7 +70,7 @@ def test_a_stopped_experiment_goes_on_where_it_ended(
     assert not at.exception and "This experiment was stopped." in words(at.info)
     gate.set()
     at.button(key="resume").click().run()
-    assert not at.exception and experiment_id(at) == first and cells(at, 2)["Answers"] == ["3 of 3"] * 3
+    assert not at.exception and experiment_id(at) == job.id and cells(at, 2)["Answers"] == ["3 of 3"] * 3
     assert bad.count("gated") == 13, "the four that were cut off are asked again, and no other"
 
 

@@ -20,19 +20,14 @@ from tests.lessons.test_room import CHOICE
 from tests.pages.app_page import sent, words
 from ui.common.answer import set_text
 
+pytestmark = pytest.mark.usefixtures("own_rooms")
+
 
 def opened(**address: str) -> AppTest:
     at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).switch_page("pages/Class.py")
     for name, value in address.items():
         at.query_params[name] = value
     return at.run()
-
-
-@pytest.fixture(autouse=True)
-def own_rooms(monkeypatch: pytest.MonkeyPatch) -> rooms.Rooms:
-    made = rooms.Rooms()
-    monkeypatch.setattr(rooms, "the_rooms", made)
-    return made
 
 
 def a_room(known: rooms.Rooms, reply: str = "so so [[42]]") -> tuple[room.LiveRoom, str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from tale_core.calls.settling import places
-from tale_core.runs.runner import runner
-from tests.pages.app_page import ask, endpoint, opened, result, session_id, stored
+from tests.pages.app_page import ask, endpoint, opened, result, session_id, started, stored
 from tests.support import bad_endpoint
 from tests.support.bad_endpoint import BadEndpoint
 
@@ -77,16 +77,11 @@ def test_an_endpoint_that_begins_anew_says_that_it_cannot_and_the_answers_stay(b
 
 
 def test_answer_now_closes_what_is_being_written_and_the_answer_is_graded(
-    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+    bad: BadEndpoint, gate: threading.Event
 ) -> None:
-    from ui.common.run_page import RunPage
-
     at = opened(use=endpoint(bad.base_url, "thinker"))
-    with monkeypatch.context() as patch:
-        patch.setattr(RunPage, "follow", lambda page, job: None)
-        ask(at, budget=20)
-    job = runner().get(session_id(at))
-    assert job is not None and job.may_answer_now
+    job = started(at, partial(ask, budget=20))
+    assert job.may_answer_now
     assert bad.wait_for(lambda: all(n >= 13 for n in job._run.pieces.values()) and len(job._run.pieces) == 2)  # type: ignore[attr-defined]
     job.answer_now()
     assert bad.wait_for(lambda: job._run._closing is not None and job._run._closing.done())  # type: ignore[attr-defined]

@@ -18,12 +18,12 @@ from tale_core.search.text import stop_words
 from tale_core.settings import REPO_ROOT
 from tale_core.types import SessionRecord
 from tests.pages import search_samples as samples
-from tests.pages.app_page import QUESTION, endpoint, session_id, store, stored, words
+from tests.pages.app_page import QUESTION, endpoint, press_again, session_id, started, store, stored, words
+from tests.store.samples import gone
 from tests.support import bad_endpoint
 from tests.support.bad_endpoint import BadEndpoint
 from ui import shell
 from ui.common.answer import RAW, set_text
-from ui.common.run_page import RunPage
 from ui.search import result as search_result
 
 REASONS: tuple[StopReason, ...] = get_args(StopReason)
@@ -230,7 +230,7 @@ def test_a_search_that_did_not_finish_can_be_resumed_without_paying_again(
         done, id="search-torn", status=status, result={"steps": done.result["steps"][:-1], "done": None},
         calls=tuple(replace(c, id=0) for c in done.calls[:-1]),
     )  # fmt: skip
-    store().delete_session(done.id)
+    gone(store(), done.id)
     store().create_session(torn)
     at = searching(session="search-torn", use=use)
     assert "The search did not finish. So far: a budget of" in words(at.main)
@@ -257,22 +257,10 @@ def test_a_finished_search_offers_no_resuming() -> None:
     assert "resume" not in [b.key for b in at.main.button]
 
 
-def started(at: AppTest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Start a search and leave the page before it ends, as closing the tab does."""
-    with monkeypatch.context() as patch:
-        patch.setattr(RunPage, "follow", lambda page, job: None)
-        search(at)
-        job = runner().get(session_id(at))
-    assert job is not None
-    return job
-
-
-def test_whoever_comes_back_follows_the_same_search_to_its_end(
-    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whoever_comes_back_follows_the_same_search_to_its_end(bad: BadEndpoint, gate: threading.Event) -> None:
     gate.clear()
     at = searching(use=endpoint(bad.base_url, "obedient"))
-    job = started(at, monkeypatch)
+    job = started(at, search)
     assert at.button(key="search").disabled
     threading.Timer(0.5, gate.set).start()
     other = searching(session=job.id)  # Returns when there is nothing left to follow.
@@ -281,12 +269,10 @@ def test_whoever_comes_back_follows_the_same_search_to_its_end(
     assert store().count_sessions() == 1
 
 
-def test_a_stopped_search_keeps_what_it_found_and_can_be_resumed(
-    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_search_keeps_what_it_found_and_can_be_resumed(bad: BadEndpoint, gate: threading.Event) -> None:
     gate.clear()
     at = searching(use=endpoint(bad.base_url, "obedient"))
-    job = started(at, monkeypatch)
+    job = started(at, search)
     while len(job.view().steps) < 2:
         assert job.view().running and not gate.wait(0.02)
     job.cancel()
@@ -296,16 +282,11 @@ def test_a_stopped_search_keeps_what_it_found_and_can_be_resumed(
     assert not at.button(key="resume").disabled and bad.wait_for(lambda: bad.open_streams == 0)
 
 
-def test_a_second_click_starts_nothing(
-    bad: BadEndpoint, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_click_starts_nothing(bad: BadEndpoint, gate: threading.Event) -> None:
     gate.clear()
     at = searching(use=endpoint(bad.base_url, "obedient"))
-    job = started(at, monkeypatch)
-    at.query_params.clear()
-    with monkeypatch.context() as patch:
-        patch.setattr(RunPage, "follow", lambda page, job: None)
-        at.run().button(key="search").click().run()
+    job = started(at, search)
+    press_again(at, "search")
     assert session_id(at) == job.id and store().count_sessions() == 1
 
 

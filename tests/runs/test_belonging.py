@@ -20,14 +20,6 @@ ADA, BEN = Asker("member", "Ada"), Asker("member", "Ben")
 PLAN = AskPlan(Question("What is 6 times 7?", answer="42"), estimator="fixed:9")
 
 
-@pytest.fixture
-def runner(monkeypatch):
-    made = jobs.Runner()
-    monkeypatch.setattr(jobs, "the_runner", made)
-    yield made
-    made.close()
-
-
 def test_a_run_is_its_starters_and_nobody_else_finds_it_while_it_runs(runner):
     store = open_store()
     with BadEndpoint() as bad:

@@ -2,9 +2,6 @@
 
 import asyncio
 import sqlite3
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from pathlib import Path
@@ -18,6 +15,7 @@ from tale_core.i18n import language, use_language
 from tale_core.models.testing.scripted import ScriptedClient
 from tale_core.types import Outcome, Question, Sampling
 from tests.ask.test_ask import PENS, model
+from tests.support.waiting import killed, until
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = "word " * 5000
@@ -47,13 +45,6 @@ def start(runner, store, client, plan=None, *, open_client=None):
             on_change=changed,
         )
     )
-
-
-def until(condition, timeout=60.0):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 def test_a_finished_ask_is_stored_as_it_was_shown(runner, store):
@@ -224,7 +215,7 @@ def test_a_database_locked_by_another_process_delays_no_answer(runner, store, tm
 
 def test_a_kill_in_the_middle_loses_only_the_tokens_in_flight(store, tmp_path):
     """kill -9: the session reads interrupted, with the text that was written up to half a second before."""
-    code = textwrap.dedent(
+    session_id = killed(
         """
         import time
         from tale_core.ask.plan import AskPlan
@@ -241,14 +232,7 @@ def test_a_kill_in_the_middle_loses_only_the_tokens_in_flight(store, tmp_path):
         time.sleep(60)
         """
     )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        session_id = process.stdout.readline().strip()
-        assert session_id.startswith("ask-")
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    assert session_id.startswith("ask-")
     session = store.get_session(session_id)
     assert session.status == "interrupted"
     assert {c.role for c in session.calls} == {"vanilla", "budgeted"}

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import textwrap
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +19,7 @@ from tale_core.runs.study import StudyRun
 from tale_core.runs.views import resumed, view_of
 from tale_core.search.engine import SearchPlan
 from tale_core.types import Question
-from tests.runs.test_runner import until
+from tests.support.waiting import killed, until
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTION = Question("What is six times seven?", answer="42")
@@ -155,7 +152,7 @@ def test_a_cancel_at_any_moment_leaves_a_consistent_store(runner, store, after, 
 
 
 def test_a_kill_in_the_middle_is_called_interrupted_and_resumed_without_paying_again(runner, store):
-    code = textwrap.dedent(
+    session_id = killed(
         """
         import time
         from tale_core.runs.runner import runner
@@ -168,14 +165,7 @@ def test_a_kill_in_the_middle_is_called_interrupted_and_resumed_without_paying_a
         time.sleep(60)
         """
     )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        session_id = process.stdout.readline().strip()
-        assert session_id.startswith("search-")
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    assert session_id.startswith("search-")
     view = view_of(store.get_session(session_id))
     assert view.status == "interrupted" and len(view.steps) >= 2
     finished = sum(c.record.status == "done" for c in view.calls)

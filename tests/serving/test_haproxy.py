@@ -12,12 +12,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPMessage
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import psutil
 import pytest
@@ -28,6 +27,7 @@ from tale_core.errors import InputError, TaleError
 from tale_core.serving import haproxy as app_processes
 from tale_core.serving.haproxy import COOKIE, AppProcesses, command, haproxy_config
 from tale_core.settings import REPO_ROOT
+from tests.support.waiting import free_port, until
 
 needs_haproxy = pytest.mark.skipif(
     shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None and "CI" not in os.environ,
@@ -60,12 +60,6 @@ def stand_in(port: int) -> list[str]:
     return [sys.executable, "-c", STAND_IN, str(port)]
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 def get(port: int, cookie: str = "", path: str = "/") -> tuple[str, HTTPMessage]:
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Cookie": cookie} if cookie else {})
     with urllib.request.urlopen(request, timeout=10) as answer:
@@ -76,14 +70,6 @@ def come(port: int) -> tuple[str, str]:
     """A new reader: which process answered, and the cookie."""
     said, headers = get(port)
     return said, headers["Set-Cookie"].partition(";")[0]
-
-
-def until(condition: Callable[[], Any], what: str, tend: Callable[[], None] = lambda: None) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        tend()
-        time.sleep(0.1)
 
 
 def alive(pid: int) -> bool:
@@ -182,8 +168,8 @@ def test_when_a_process_dies_its_readers_go_to_another_and_it_is_started_again()
         said, cookie = come(port)
         os.kill(int(said), signal.SIGKILL)
         assert get(port, cookie)[0] != said
-        until(lambda: len(apps.pids) == 2 and int(said) not in apps.pids, "a new process", apps.tend)
-        until(lambda: {come(port)[0] for _ in range(4)} == {str(p) for p in apps.pids}, "readers on both", apps.tend)
+        until(lambda: len(apps.pids) == 2 and int(said) not in apps.pids, "a new process", tend=apps.tend)
+        until(lambda: {come(port)[0] for _ in range(4)} == {str(p) for p in apps.pids}, "both", tend=apps.tend)
 
 
 @needs_haproxy

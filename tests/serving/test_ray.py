@@ -20,7 +20,7 @@ import pytest
 from tale_core.calls.retry import RetryPolicy
 from tale_core.cli.main import main
 from tale_core.errors import InputError, RateLimitedError, WorkerLostError
-from tale_core.experiments import ExperimentDone, ExperimentPlan, ExperimentStarted, UnitFinished, run_experiment
+from tale_core.experiments import ExperimentPlan
 from tale_core.experiments.export import experiment_document
 from tale_core.i18n import t, use_language
 from tale_core.models.choice import ModelChoice, endpoint_choice, group_choice, open_client
@@ -39,6 +39,7 @@ from tale_core.serving.ray.worker import Portion, Worker
 from tale_core.settings import get_settings
 from tale_core.store import Store, open_store
 from tale_core.types import Delta, Message, Question, Request, Sampling
+from tests.faults.runs import disturbed
 from tests.support.counting_endpoint import CountingEndpoint, Reply
 
 QUICK = RetryPolicy(base_s=0.05, outage_s=60.0)
@@ -320,24 +321,6 @@ def table(found: Any) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if not name.startswith("latency")} for row in rows]
 
 
-async def _run(
-    plan: ExperimentPlan, client: Any, store: Store, *, at: int = -1, disturb: Any = None
-) -> tuple[str, Any]:
-    experiment_id, found, finished = "", None, 0
-    async for event in run_experiment(plan.checked(), client, store, retry=QUICK):
-        if isinstance(event, ExperimentStarted):
-            experiment_id = event.experiment_id
-        elif isinstance(event, UnitFinished):
-            finished += 1
-            if finished == at:
-                disturb()
-        elif isinstance(event, ExperimentDone):
-            assert event.stop is None
-            found = event.results
-    await client.aclose()
-    return experiment_id, found
-
-
 async def _again(worker: Any) -> int:
     from ray.exceptions import RayActorError
 
@@ -380,7 +363,7 @@ async def test_the_table_is_that_of_the_local_engine_though_a_worker_is_killed(
 ) -> None:
     plan = plan_of(150)
     stores = [open_store(f"sqlite:///{tmp_path / name}.db") for name in ("local", "ray")]
-    _, local = await _run(plan, await open_client(lab, retry=NO_RETRY), stores[0])
+    local = await disturbed(plan, await open_client(lab, retry=NO_RETRY), stores[0], retry=QUICK)
     assert endpoint.requests == plan.planned
     endpoint.counts.clear()
     endpoint.most_open = 0
@@ -388,9 +371,9 @@ async def test_the_table_is_that_of_the_local_engine_though_a_worker_is_killed(
     pids = [await worker.ready.remote() for worker in client._workers]
     assert len({*pids, os.getpid()}) == 3
     kill = lambda: os.kill(pids[0], signal.SIGKILL)  # noqa: E731
-    experiment_id, ray = await _run(plan, client, stores[1], at=plan.planned // 3, disturb=kill)
+    ray = await disturbed(plan, client, stores[1], at=plan.planned // 3, disturb=kill, retry=QUICK)
     assert table(ray) == table(local) and ray.complete
-    _stored_once(stores[1], experiment_id, plan.planned)
+    _stored_once(stores[1], ray.experiment_id, plan.planned)
     # What was in flight on the killed worker was asked for again, and nothing else.
     assert plan.planned <= endpoint.requests <= plan.planned + 2 * plan.concurrency
     # Both workers together kept the endpoint's limit, of which the plan wanted more.

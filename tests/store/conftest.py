@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tale_core.settings import REPO_ROOT, get_settings
+from tale_core.store import Store, open_store
 from tests.support.databases import *  # noqa: F403  (every test of the store runs on SQLite and on PostgreSQL)
 
 
@@ -40,3 +41,16 @@ def python() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Store]:
+    """Another machine's store."""
+    opened = open_store(f"sqlite:///{tmp_path / 'other' / 'tale.db'}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    return tmp_path / "some.tale.zip"

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from hypothesis import strategies as st
 
 from tale_core.store import CallStore, Store, new_session_id
+from tale_core.store.archive.belonging import delete_sessions
 from tale_core.types import (
     AnswerKind,
     CallRecord,
@@ -162,3 +163,9 @@ sessions = st.builds(
     source=literal(Source),
     calls=st.lists(calls, max_size=3).map(tuple),
 )
+
+
+def gone(store: Store, session_id: str) -> None:
+    """Delete a session for good."""
+    with store.writing() as connection:
+        delete_sessions(connection, [session_id])

@@ -73,8 +73,6 @@ def test_what_is_shared_is_changed_by_its_owner_alone(store):
     with asking_as(BEN):
         with pytest.raises(NotFoundError):
             store.share(mine, False)
-        with pytest.raises(NotFoundError):
-            store.delete_session(mine)
         done, refused = Trash(store).delete([mine])
         assert not done and [one.session_id for one in refused] == [mine]
     with asking_as(ADA):
@@ -171,7 +169,7 @@ def test_an_archive_says_not_whose_it_was_and_belongs_to_whoever_brings_it(store
     with Archive(tmp_path / "all.zip") as archive:
         (group,) = archive.groups()
     assert group.session["account"] == "" and group.session["shared"] is False and group.session["shared_with"] == ""
-    store.delete_session(mine)
+    samples.gone(store, mine)
     with Archive(tmp_path / "all.zip") as archive, asking_as(replace(OWNER, account="Eve")):
         import_archive(store, archive)
     assert store.belongs_to(mine) == ("Eve", False, ())

@@ -50,7 +50,7 @@ def filled(store: Store) -> str:
     )
     store.finish_session(record.id, "done")
     gone = store.create_session(samples.session(calls=(samples.call(""),)))
-    store.delete_session(gone.id)
+    samples.gone(store, gone.id)
     return record.id
 
 

@@ -52,7 +52,7 @@ def test_questions_come_back_as_they_were_and_go_with_their_experiment(
 ) -> None:
     assert experiments.questions(experiment) == QUESTIONS
     write(experiments, [unit(experiment), call(experiment)])
-    experiments.store.delete_session(experiment)
+    samples.gone(experiments.store, experiment)
     assert experiments.questions(experiment) == () and experiments.figures(experiment) == []
     with pytest.raises(NotFoundError):
         experiments.head(experiment)

@@ -70,7 +70,7 @@ def test_a_session_that_comes_meanwhile_moves_no_page(store: Store) -> None:
 def test_a_place_of_a_deleted_session_is_still_a_place(store: Store) -> None:
     ids = [kept(store, created_at=START + DAY * i) for i in range(4)]
     place = Place(START + DAY * 2, ids[2])
-    store.delete_session(ids[2])
+    samples.gone(store, ids[2])
     assert [e.summary.id for e in History(store).listing(after=place).entries] == [ids[1], ids[0]]
 
 
@@ -215,8 +215,8 @@ def test_the_index_follows_every_change(store: Store, database: Path) -> None:
     assert found(store, "one") == [] and found(store, "two three") == [session.id]
     experiment = experiment_samples.kept()
     whole(database)
-    store.delete_session(experiment)
-    store.delete_session(session.id)
+    samples.gone(store, experiment)
+    samples.gone(store, session.id)
     assert found(store, "two") == found(store, "three") == found(store, "six times") == []
     whole(database)
     if not database.exists():

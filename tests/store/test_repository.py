@@ -153,7 +153,6 @@ def test_what_is_not_there_is_said_to_be_not_there(store: Store) -> None:
         lambda: store.get_session("\x00\ud800" * 500),
         lambda: store.update_session("ask-nothing", budget=1),
         lambda: store.finish_session("ask-nothing", "done"),
-        lambda: store.delete_session("ask-nothing"),
         lambda: store.export_session("ask-nothing"),
     ):
         with pytest.raises(NotFoundError, match="There is no session") as caught:
@@ -164,7 +163,7 @@ def test_what_is_not_there_is_said_to_be_not_there(store: Store) -> None:
 def test_a_deleted_session_takes_its_calls_along_and_their_ids_are_not_used_again(store: Store) -> None:
     session, other = store.create_session(samples.session()), store.create_session(samples.session())
     call = samples.begun(store, samples.call(session.id))
-    store.delete_session(session.id)
+    samples.gone(store, session.id)
     assert store.count_sessions() == 1
     fresh = samples.begun(store, samples.call(other.id))
     assert fresh.id > call.id

@@ -9,6 +9,7 @@ from benchmarks.history_data import fill
 from benchmarks.history_users import Seen, User, check, run_users
 from tale_core.errors import StoreError
 from tale_core.store import Store
+from tests.store.samples import gone
 
 
 def test_thirty_users_at_once_meet_no_error_and_lose_no_row(store: Store) -> None:
@@ -26,7 +27,7 @@ def test_what_is_lost_or_failed_would_be_noticed(store: Store, monkeypatch: Any)
     check(store, [user], seen, 0)
     assert seen.lost == []
     first, second, _ = user.book
-    store.delete_session(first)
+    gone(store, first)
     user.book[second] = ("other", "texts", "here")
     check(store, [user], seen, 0)
     assert len(seen.lost) == 4 and f"{first} is gone" in seen.lost

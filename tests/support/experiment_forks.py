@@ -12,17 +12,15 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
 
 import tale_core.estimators.zero_shot
 import tale_core.grading.expressions  # noqa: F401
-from tale_core.errors import ConnectionFailedError
+from benchmarks.kills_worker import warm_up
 from tale_core.experiments import ExperimentDone, ExperimentStarted, run_experiment, stored_plan
 from tale_core.models.client.openai_compatible import OpenAIClient
 from tale_core.models.client.retry import NO_RETRY
 from tale_core.models.endpoints import resolve
 from tale_core.store import open_store
-from tale_core.types import Message, Request
 
 
 async def go_on(experiment_id: str, base_url: str, begun: int) -> bool:
@@ -34,15 +32,6 @@ async def go_on(experiment_id: str, base_url: str, begun: int) -> bool:
         if isinstance(event, ExperimentDone):
             return event.results.complete
     return False
-
-
-async def warm_up() -> None:
-    """Import once here, and not once a child, all that a call imports: nobody listens on port 9."""
-    client = OpenAIClient(resolve("counted", base_url="http://127.0.0.1:9/v1"), retry=NO_RETRY)
-    with suppress(ConnectionFailedError):
-        async for _ in client.stream(Request((Message("user", "?"),))):
-            pass
-    await client.aclose()
 
 
 def main() -> None:

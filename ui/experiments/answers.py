@@ -97,23 +97,15 @@ def _strategies(view: ExperimentView) -> Names | None:
     first = "vanilla" if "vanilla" in names else names[0]
     others = [name for name in names if name != first] or [first]
     second = next((name for name in others if family(name) == "budgeted"), others[0])
-    left, right = st.columns(2)
-    with left:
-        a = st.selectbox(
-            t("One strategy"),
-            names,
-            index=names.index(first),
-            key=f"exp_left_{view.experiment_id}",
-            format_func=lambda one: sanitize(title_of(one)),
+    a, b = (
+        column.selectbox(
+            label, names, index=names.index(one), key=f"exp_{side}_{view.experiment_id}",
+            format_func=lambda name: sanitize(title_of(name)),
         )
-    with right:
-        b = st.selectbox(
-            t("The other"),
-            names,
-            index=names.index(second),
-            key=f"exp_right_{view.experiment_id}",
-            format_func=lambda one: sanitize(title_of(one)),
-        )  # fmt: skip
+        for column, side, label, one in zip(
+            st.columns(2), ("left", "right"), (t("One strategy"), t("The other")), (first, second), strict=True
+        )
+    )  # fmt: skip
     return (a, b) if a is not None and b is not None else None
 
 

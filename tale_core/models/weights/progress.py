@@ -27,8 +27,7 @@ class FetchProgress:
         source: Where the bytes come from, in words; "" while looking.
         done_bytes: Bytes that are there (or, while checking, that were read).
         total_bytes: Bytes of the whole file.
-        bytes_per_s: None until it is known.
-        eta_s: Seconds left at that rate; None until it is known.
+        eta_s: Seconds left at the rate so far; None until it is known.
         message: What happens, in plain words.
     """
 
@@ -36,7 +35,6 @@ class FetchProgress:
     source: str
     done_bytes: int
     total_bytes: int
-    bytes_per_s: float | None
     eta_s: float | None
     message: str
 
@@ -91,7 +89,7 @@ class Reporter:
         if self._progress is not None:
             eta = (self._total - done) / rate if rate else None
             message = self._words(what, done, rate, eta) if phase in ("downloading", "checking") else what
-            self._progress(FetchProgress(phase, source, done, self._total, rate, eta, message))
+            self._progress(FetchProgress(phase, source, done, self._total, eta, message))
 
     def _rate(self, now: float, done: int) -> float | None:
         self._seen.append((now, done))
