@@ -35,8 +35,8 @@ def whole(found: Worked) -> bool:
 
 _WORDS = """
 = = + - * / % ^ ( ) [ ] { } , . : ; # $ ¥ 元 × ÷ − ＝ （ ） ， ％ 0 1 9 ² ½ ① ٣ ｅ é == += := // ** \\ ' " ` ```
-answer 答案 x y __class__ __import__ eval exec lambda for in if else not of sum len max min round int abs print class import
-007 1,000 2.5 .5 1e9 1e999 20%
+answer 答案 x y __class__ __import__ eval exec lambda for in if else not of sum len max min round int abs print
+class import 007 1,000 2.5 .5 1e9 1e999 20%
 """
 _BLANK = ["\n", "\n", " ", "\t", "\r", "\x00", "\u202e", "\u2028", "\ud800", "\N{COMBINING ACUTE ACCENT}"]
 _PIECES = st.sampled_from([*_WORDS.split(), *_BLANK])
