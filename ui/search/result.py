@@ -15,7 +15,7 @@ import streamlit as st
 
 from tale_core.budgets.kinds import level_title
 from tale_core.calls.budget_ledger import apart_columns, apart_words, spent_words
-from tale_core.calls.outcomes import OUTCOMES, BadgeColor
+from tale_core.calls.outcomes import OUTCOMES, TICKS, BadgeColor
 from tale_core.calls.recorder import CallView
 from tale_core.charts import search as figures
 from tale_core.i18n import t
@@ -190,8 +190,11 @@ def _look(step: SearchStep) -> tuple[str, BadgeColor, str]:
 
 def _colored(step: SearchStep) -> str:
     word, color, icon = _look(step)
-    shown = literal(word)  # A narrow screen would write a short Chinese word from above to below.
-    return f":{color}[{icon}\u00a0{whole(shown)}]" if len(word) <= SHORT else f":{color}[{icon} {shown}]"
+    shown = literal(word)
+    if step.cut or len(word) > SHORT:
+        return f":{color}[{icon} {shown}]"
+    # A line may break beside a picture, whatever stands there: a narrow screen would part the sign from its word.
+    return f":{color}[{whole(f'{TICKS.get(step.outcome, OUTCOMES[step.outcome].sign)} {shown}')}]"
 
 
 def _spent(view: SearchView) -> str:
