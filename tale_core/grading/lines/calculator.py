@@ -309,6 +309,12 @@ def _some(values: list[Value]) -> list[Fraction]:
     return _numbers(values) or [_one(values)]
 
 
+def _count(values: list[Value]) -> Fraction:
+    if len(values) == 1 and isinstance(values[0], tuple):
+        return Fraction(len(values[0]))
+    raise _NoValueError(t("Only a list of numbers is counted."))
+
+
 _FUNCTIONS: Mapping[str, Callable[[list[Value]], Fraction]] = {
     "int": lambda values: Fraction(int(_one(values))),
     "float": _one,
@@ -317,6 +323,7 @@ _FUNCTIONS: Mapping[str, Callable[[list[Value]], Fraction]] = {
     "min": lambda values: min(_some(values)),
     "max": lambda values: max(_some(values)),
     "sum": lambda values: sum(_numbers(values), Fraction(0)),
+    "len": _count,
 }
 
 

@@ -35,8 +35,8 @@ def whole(found: Worked) -> bool:
 
 _WORDS = """
 = = + - * / % ^ ( ) [ ] { } , . : ; # $ ¥ 元 × ÷ − ＝ （ ） ， ％ 0 1 9 ² ½ ① ٣ ｅ é == += := // ** \\ ' " ` ```
-answer 答案 x y __class__ __import__ eval exec lambda for in if else not of sum max min round int abs print class import
-007 1,000 2.5 .5 1e9 1e999 20%
+answer 答案 x y __class__ __import__ eval exec lambda for in if else not of sum len max min round int abs print
+class import 007 1,000 2.5 .5 1e9 1e999 20%
 """
 _BLANK = ["\n", "\n", " ", "\t", "\r", "\x00", "\u202e", "\u2028", "\ud800", "\N{COMBINING ACUTE ACCENT}"]
 _PIECES = st.sampled_from([*_WORDS.split(), *_BLANK])
@@ -202,3 +202,17 @@ def test_prompts_of_lines_alone_are_read_by_the_calculator():
     assert [evaluated(name) for name in ("assignments", "assignments-concise", "lines", "paper", "", None)] == [
         True, True, False, False, False, False,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "problem"),
+    [
+        ("scores = [65, 94, 81, 86, 74]\nanswer = sum(scores) / len(scores)", "80", None),
+        ("answer = len([])", "0", None),
+        ("name = 'Grey'\nanswer = len(name)", None, "list of numbers"),
+        ("answer = len(1, 2)", None, "list of numbers"),
+    ],
+)
+def test_a_list_of_numbers_is_counted_and_nothing_else_is(text, answer, problem):
+    found = work_out(text)
+    assert found.answer == answer and (problem or "") in (found.problem or "")
