@@ -13,11 +13,10 @@ from streamlit.testing.v1 import AppTest
 from tale_core.datasets import featured
 from tale_core.lessons.recorded import Recording, rebounding
 from tale_core.models.embedded.prepare import Preparation
-from tale_core.settings import REPO_ROOT
 from tale_core.tuning import install
 from tale_core.types import CallRecord, Message, Outcome, Question, SessionRecord
 from tests.pages import experiment_samples, search_samples, sweep_samples, tuning_samples
-from tests.pages.app_page import endpoint, store
+from tests.pages.app_page import endpoint, opened, store
 from tests.pages.chinese import english
 from tests.pages.test_traffic_page import seed as seed_traffic
 from tests.store.samples import call as a_call
@@ -176,20 +175,11 @@ def test_fine_tune_is_chinese_whatever_is_installed_here(
 
 def drawn(case: Case) -> AppTest:
     path = "app.py" if case.page == "Ask" else f"pages/{case.page}.py"
-    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).switch_page(path)
-    at.query_params["lang"] = "zh"
-    for name, value in case.seed().items():
-        at.query_params[name] = value
-    if case.choice == "endpoint":
-        use = endpoint("http://127.0.0.1:9/v1", MODEL)
-        at.session_state["session_endpoints"] = {use.key: use}
-        at.session_state["chosen_model"] = use.key
-    return at.run()
+    use = endpoint("http://127.0.0.1:9/v1", MODEL) if case.choice == "endpoint" else None
+    return opened(path, address={"lang": "zh", **case.seed()}, use=use)
 
 
 def test_an_english_page_is_found_out() -> None:
-    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60)
-    at.query_params["lang"] = "en"
-    said = " ".join(english(at.run()))
+    said = " ".join(english(opened(address={"lang": "en"})))
     for word in ("How many", "Budget", "measure", "Predicted"):
         assert word in said
