@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tale_core.drawing.text import PIECE, shortened, width, wrapped
-from ui.common.text import MAX_SHOWN, answer_text, literal, sanitize, whole
+from tale_core.i18n import t, use_language
+from ui.common.text import MAX_SHOWN, answer_text, as_numbers, literal, sanitize, whole
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -73,6 +74,13 @@ def test_what_is_shortened_fits_and_says_so():
     short = shortened("小明有二十四颗糖分给六个朋友每人几颗", 16)
     assert short.endswith("…") and width(short) <= 16 and len(short) > 6
     assert shortened("plain words of a question", 12) == "plain words…"
+
+
+def test_a_stored_sentence_has_its_shares_as_the_pages_write_them():
+    said = t("Until then use the estimator zero-shot.")
+    with use_language("zh"):
+        assert as_numbers(said) == "在此之前请使用估计器 zero-shot。"
+    assert as_numbers("9% (95 % interval -16% to 30%), qwen-7b") == "9 % (95 % interval −16 % to 30 %), qwen-7b"
 
 
 def test_a_cell_of_a_table_has_no_place_to_break():

@@ -34,11 +34,12 @@ from tale_core.runs.documents import ask_document, search_csv, search_document, 
 from tale_core.runs.study import StudyRun
 from tale_core.search.engine import SearchPlan
 from tale_core.search.view import SearchView
-from tale_core.settings import REPO_ROOT
+from tale_core.settings import REPO_ROOT, get_settings
 from tale_core.store import Store
 from tale_core.types import Client, Completion, Delta, Outcome, Price, Question, Request, Sampling, Usage
-from tests.pages.app_page import endpoint, store, words
+from tests.pages.app_page import endpoint, opened, store, words
 from ui.ask import live
+from ui.common.nav import LESSON, PAGES
 
 PENS = Question("A box holds 6 rows of 8 pens. How many pens?", answer="48")
 THOUGHT = "rows times pens makes six times eight " * 4
@@ -488,3 +489,14 @@ def test_in_the_sidebar_the_reason_why_a_model_is_not_there_is_folded_away():
     (box,) = at.expander
     assert not at.exception and box.label == "The model is not there" and "No source answered" in box.error[0].value
     assert at.button[0].label == "Try again"
+
+
+def test_a_damaged_database_is_told_in_words_on_every_page():
+    folder = get_settings().data_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tale.db").write_bytes(b"no database" * 4000)
+    for path, _, _ in PAGES:
+        at = opened(path)
+        said = words(at.main) + words(at.sidebar)
+        assert not at.exception, path
+        assert path == LESSON[0] or "is damaged or is not a database" in said, path  # A lesson is told without it.

@@ -48,6 +48,14 @@ def literal(text: str, limit: int = 300) -> str:
     return _MARKDOWN.sub(r"\\\1", line)
 
 
+def as_numbers(text: str) -> str:
+    """A stored sentence, in the reader's language, with its shares as the pages write them.
+
+    "9%" and "-16%" become "9 %" and "−16 %".
+    """
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", re.sub(r"(?<=\d)%", " %", again(text)))
+
+
 def fitting(text: str, letters: int) -> str:
     """The beginning of one line that takes the room of so many Latin letters."""
     line = " ".join(sanitize(text).split())

@@ -15,7 +15,7 @@ from tale_core.errors import StoreError, TrainingError
 from tale_core.estimators import saved, trained_kinds
 from tale_core.estimators.kinds import trainings
 from tale_core.estimators.report import AIMS
-from tale_core.estimators.rows import require_rows
+from tale_core.estimators.rows import TooFewRowsError, require_rows
 from tale_core.estimators.saved import SavedEstimator
 from tale_core.i18n import t
 from tale_core.models.choice import ModelChoice
@@ -203,7 +203,8 @@ def _enough(asked: Asked, rows: Rows) -> bool:
     try:
         require_rows(asked.rows, model=asked.model, template=asked.template, needs_estimate=needs_estimate)
     except TrainingError as e:
-        st.info(literal(str(e), 800), icon=":material/hourglass_empty:")
+        said = e.hint if isinstance(e, TooFewRowsError) else str(e)  # How many there are stands above.
+        st.info(literal(said, 800), icon=":material/hourglass_empty:")
         _what_is_there(asked, rows)
         _how_to_get_more(asked.template)
         return False

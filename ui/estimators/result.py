@@ -15,7 +15,7 @@ from tale_core.estimators.saved import SavedEstimator
 from tale_core.i18n import again, joined, listed, t
 from ui.common.charts import draw_chart, wide_table
 from ui.common.glossary import explain
-from ui.common.text import literal
+from ui.common.text import as_numbers, literal
 from ui.estimators import charts as figures
 from ui.estimators import text as words
 
@@ -31,7 +31,7 @@ _STATISTICS = ":material/analytics:"
 def draw(one: SavedEstimator) -> None:
     """Everything that its training found out: the finding first, then pictures, tables, and how it was made."""
     report, version = one.metadata.report, one.metadata.version
-    st.subheader(literal(report.reason, 600), anchor=False)
+    st.subheader(literal(as_numbers(report.reason), 600), anchor=False)
     st.caption(literal(joined(_of_what(report), *map(again, report.notes[:10])), 1500))
     _chart(figures.predicted(report), words.predicted_caption(report), words.predicted_table(report), "predicted",
            title=words.predicted_title(report), version=version)  # fmt: skip

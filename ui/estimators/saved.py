@@ -14,6 +14,7 @@ from tale_core.estimators import saved
 from tale_core.estimators.kinds import trainings
 from tale_core.estimators.report import Aim
 from tale_core.estimators.saved import SavedEstimator, Use
+from tale_core.estimators.text import title
 from tale_core.i18n import N_, joined, t
 from ui.common.text import literal
 
@@ -92,7 +93,13 @@ def _line(one: SavedEstimator, *, is_shown: bool, used: Why | None) -> None:
     name = f"{meta.kind}:{meta.version}"
     where = t("shipped with the program") if one.shipped else t("yours")
     searches = t("{n:,} searches", n=meta.rows)
-    facts = (meta.trained_on[:10] or t("unknown date"), searches, meta.candidate, t(_AIMS[meta.aim]), where)
+    facts = (
+        meta.trained_on[:10] or t("unknown date"),
+        searches,
+        title(meta.candidate, meta.candidate),
+        t(_AIMS[meta.aim]),
+        where,
+    )
     st.markdown(f"**{literal(name, 80)}** · {literal(' · '.join(facts), 200)}")
     with st.container(horizontal=True, vertical_alignment="center"):
         if used:

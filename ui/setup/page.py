@@ -21,7 +21,7 @@ from tale_core.runs.setup import Cost, Readiness, SetupPlan, SetupRun, SetupView
 from tale_core.store import TrafficStore
 from tale_core.types import Price, Question
 from ui.common import question_form, state, url_params
-from ui.common.text import literal
+from ui.common.text import as_numbers, literal
 from ui.shell import page
 
 POLL_S = 0.5
@@ -157,9 +157,14 @@ def _told(view: SetupView) -> None:
 
 def _steps(at: Readiness, searches: int) -> None:
     """How far it is: a line for each step, then what was found."""
+    shipped = at.estimator is not None and at.estimator.shipped
     done = (
         (t("Template"), at.template is not None, ""),
-        (t("Searches"), len(at.rows) >= searches, t("{n} of {wanted}", n=len(at.rows), wanted=searches)),
+        (
+            t("Searches"),
+            shipped or len(at.rows) >= searches,
+            t("shipped with the program") if shipped else t("{n} of {wanted}", n=len(at.rows), wanted=searches),
+        ),
         (t("Estimator"), at.estimator is not None, ""),
     )
     for words, there, more in done:
@@ -170,7 +175,7 @@ def _steps(at: Readiness, searches: int) -> None:
 
 def _findings(at: Readiness) -> None:
     for words in at.sentences() if at.template is not None else ():
-        st.markdown(literal(words, 800))
+        st.markdown(literal(as_numbers(words), 800))
 
 
 def _cost_words(expected: Cost) -> str:

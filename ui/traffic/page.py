@@ -36,13 +36,21 @@ def draw() -> None:
     page(t("Traffic"))
     st.markdown("## " + t("Traffic"), anchors=False)
     st.fragment(_live, run_every=POLL_S)()
-    _how_to_start(begun=bool(TrafficStore(state.store()).requests(limit=1)))
+    _how_to_start(begun=_begun())
+
+
+def _begun() -> bool:
+    """Requests have come through; also where that cannot be read, which is told above."""
+    try:
+        return bool(TrafficStore(state.store()).requests(limit=1))
+    except StoreError:
+        return True
 
 
 def _live() -> None:
     """All that changes while requests go through."""
-    traffic = TrafficStore(state.store())
     try:
+        traffic = TrafficStore(state.store())
         models, pairs = model_lines(traffic), traffic.pairs()
     except StoreError as e:
         st.error(literal(str(e), 800), icon=":material/database_off:")
