@@ -16,8 +16,9 @@ from tale_core.experiments.plan import Unit
 from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.store import UnitFigures, open_store
 from tale_core.store.labels.transaction import LabelWork
-from tale_core.types import CallRecord, Message, Outcome, Question, Sampling, judged
+from tale_core.types import CallRecord, Outcome, Question, Sampling, judged
 from tests.pages import experiment_samples
+from tests.store.samples import call as a_call
 
 CASES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent / "cases" / "outcomes.json").read_text(encoding="utf-8")
@@ -32,11 +33,8 @@ MIX = ("correct", "error", "wrong", "correct", "unparsed", "truncated", "error",
 
 
 def call(case: dict[str, Any]) -> CallRecord:
-    return CallRecord(
-        session_id="s", role="vanilla", status=case["status"], model="m", endpoint="e", prompt_template="paper",
-        prompt_version=1, messages=(Message("user", "?"),), sampling=Sampling(),
-        outcome=Outcome(case["outcome"]), finish_reason=case["finish_reason"],
-    )  # fmt: skip
+    found = {"outcome": Outcome(case["outcome"]), "finish_reason": case["finish_reason"]}
+    return a_call("s", status=case["status"], **found)
 
 
 def unit(case: dict[str, Any], position: int, *, graded: bool = True) -> UnitFigures:

@@ -6,23 +6,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from statistics import median
-from typing import Literal
+from typing import Literal, Unpack
 
 from tale_core.ask.plan import AskEvent, CheckedAsk, EstimateReady, ask, ask_caller
 from tale_core.budgets.continuing import check_continues
 from tale_core.calls.caller import Caller
 from tale_core.calls.events import CallStarted
 from tale_core.calls.recorder import CallView, stored_view
-from tale_core.calls.run import Run
+from tale_core.calls.run import Run, Where
 from tale_core.calls.settling import Settled, settled
 from tale_core.errors import ModelError, StoreError
 from tale_core.labels import catch_up
-from tale_core.store import Store
 from tale_core.types import ANSWERS, Client, Estimate, Question, Role, SessionRecord, Status
 
 EXPECTATION_S = 1.0
@@ -109,22 +108,9 @@ class AskRun(Run[CheckedAsk, AskEvent, AskView]):
 
     begun = "estimating"
 
-    def __init__(
-        self,
-        plan: CheckedAsk,
-        *,
-        store: Store,
-        open_client: Callable[[], Awaitable[Client]],
-        model: str,
-        endpoint: str,
-        on_change: Callable[[], None] = lambda: None,
-        on_event: Callable[[AskEvent], None] = lambda event: None,
-    ) -> None:
-        self.estimator = plan.how(model=model).name
-        super().__init__(
-            plan, "ask", store=store, open_client=open_client, model=model, endpoint=endpoint, at_end=catch_up,
-            on_change=on_change, on_event=on_event,
-        )  # fmt: skip
+    def __init__(self, plan: CheckedAsk, **where: Unpack[Where[AskEvent]]) -> None:
+        self.estimator = plan.how(model=where["model"]).name
+        super().__init__(plan, "ask", at_end=catch_up, **where)
         self._estimate: Estimate | None = None
         self._expected = plan.reuse_vanilla.completion_tokens if plan.reuse_vanilla else None
         self._looking_up: asyncio.Task[None] | None = None

@@ -7,10 +7,10 @@ counted as it is of any call; where the answer was settled is read off them (`ta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Unpack
 
 from tale_core.ask.run import AskView, view_of
 from tale_core.budgets.continuing import check_continues
@@ -18,7 +18,7 @@ from tale_core.calls.budget_ledger import Ledger, Limits
 from tale_core.calls.caller import Caller
 from tale_core.calls.events import CallEvent, CallFinished
 from tale_core.calls.recorder import Recorder
-from tale_core.calls.run import Run
+from tale_core.calls.run import Run, Where
 from tale_core.calls.settling import places, settle
 from tale_core.calls.stored_answers import StoredAnswers
 from tale_core.errors import InputError, StoreError
@@ -26,7 +26,6 @@ from tale_core.grading import infer_kind
 from tale_core.grading.lines import evaluated
 from tale_core.i18n import t
 from tale_core.labels import catch_up
-from tale_core.store import Store
 from tale_core.types import AnswerRole, CallRecord, Client, Question, SessionRecord
 
 
@@ -86,24 +85,11 @@ class SettleRun(Run[SettlePlan, CallEvent, AskView]):
 
     begun = "settling"
 
-    def __init__(
-        self,
-        plan: SettlePlan,
-        *,
-        store: Store,
-        open_client: Callable[[], Awaitable[Client]],
-        model: str,
-        endpoint: str,
-        on_change: Callable[[], None] = lambda: None,
-        on_event: Callable[[CallEvent], None] = lambda event: None,
-    ) -> None:
-        self._call = plan.validate(model=model)
-        super().__init__(
-            plan, "ask", store=store, open_client=open_client, model=model, endpoint=endpoint, at_end=catch_up,
-            on_change=on_change, on_event=on_event,
-        )  # fmt: skip
+    def __init__(self, plan: SettlePlan, **where: Unpack[Where[CallEvent]]) -> None:
+        self._call = plan.validate(model=where["model"])
+        super().__init__(plan, "ask", at_end=catch_up, **where)
         self.id = plan.session.id
-        self._recorder: Recorder[Any] = Recorder(store, self.id, at_end=catch_up)
+        self._recorder: Recorder[Any] = Recorder(self._store, self.id, at_end=catch_up)
         self._stored = view_of(plan.session)
         self._made, self._wanted = 0, len(places(self._call))
 

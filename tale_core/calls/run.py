@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, Literal, Protocol, TypedDict, TypeVar
+from typing import Any, Generic, Literal, NotRequired, Protocol, TypedDict, TypeVar, Unpack
 
 from tale_core.calls.budget_ledger import Spent
 from tale_core.calls.recorder import CallView, Recorder
@@ -95,47 +95,54 @@ class LiveFields(RunFields):
     notice: str | None
 
 
+class Where(TypedDict, Generic[E]):
+    """Whom a run asks, where it is kept, and who is told.
+
+    Attributes:
+        store: Where everything goes.
+        open_client: Makes the client, waiting for weights and server if need be; its errors end the session as failed.
+        model: Name for the session's row before the client exists.
+        endpoint: Likewise.
+        on_change: Called after every change, from the event loop.
+        on_event: Told every event as it happens, from the event loop.
+    """
+
+    store: Store
+    open_client: Callable[[], Awaitable[Client]]
+    model: str
+    endpoint: str
+    on_change: NotRequired[Callable[[], None]]
+    on_event: NotRequired[Callable[[E], None]]
+
+
 class Run(ABC, Generic[P, E, V]):
     """Runs one plan about one question: its events become the picture that is watched and the rows that are stored.
 
     Args:
         plan: Checked before: of a wrong one nothing is stored.
         kind: Of its session.
-        store: Where everything goes.
-        open_client: Makes the client, waiting for weights and server if need be; its errors end the session as failed.
-        model: Name for the session's row before the client exists.
-        endpoint: Likewise.
         at_end: What is brought up to date in the store once the session has ended.
-        on_change: Called after every change, from the event loop.
-        on_event: Told every event as it happens, from the event loop.
+        where: See `Where`.
     """
 
     begun: str = "running"
     """The phase that begins once the client is there."""
 
     def __init__(
-        self,
-        plan: P,
-        kind: SessionKind,
-        *,
-        store: Store,
-        open_client: Callable[[], Awaitable[Client]],
-        model: str,
-        endpoint: str,
-        at_end: Callable[[Store], None],
-        on_change: Callable[[], None],
-        on_event: Callable[[E], None],
+        self, plan: P, kind: SessionKind, *, at_end: Callable[[Store], None], **where: Unpack[Where[E]]
     ) -> None:
         self.plan, self.kind, self.id = plan, kind, new_session_id(kind)
-        self._store, self._open_client, self._model, self._endpoint = store, open_client, model, endpoint
-        self._on_change, self._on_event = on_change, on_event
+        self._store, self._open_client = where["store"], where["open_client"]
+        self._model, self._endpoint = where["model"], where["endpoint"]
+        self._on_change = where.get("on_change", lambda: None)
+        self._on_event = where.get("on_event", lambda event: None)
         self._created_at = datetime.now(UTC)
         self._client: Client | None = None
         self._phase = "preparing"
         self._status: Status = "running"
         self._error: str | None = None
         self._notice: str | None = None
-        self._recorder: Recorder[Any] = Recorder(store, self.id, at_end=at_end)
+        self._recorder: Recorder[Any] = Recorder(self._store, self.id, at_end=at_end)
 
     @abstractmethod
     def view(self) -> V:

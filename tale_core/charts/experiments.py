@@ -6,7 +6,6 @@ The front is a solid line, since dashes are requested budgets everywhere. It dra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tale_core.charts.curves import OVERLAYS, with_alpha
@@ -59,7 +58,9 @@ def tradeoff(found: ExperimentResults, *, colors: Palette = LIGHT) -> Figure | N
         for row in rows
         if row.output_tokens and row.accuracy
     ]
-    _front(figure, marks, right, colors)
+    xs, ys = front(marks, right)
+    line, shown_as = {"color": with_alpha(colors.text, 0.35), "width": 2}, t("Pareto front")
+    figure.add_scatter(x=xs, y=ys, mode="lines", line=line, name=shown_as, hoverinfo="skip", showlegend=False)
     frames = [
         Frame(0, right, 1, False, *size, left=0, right=0, top=20, bottom=13) for size in zip(WIDTHS, _HIGH, strict=True)
     ]
@@ -83,12 +84,6 @@ def _name(figure: Figure, name: Name, color: str) -> None:
     )  # fmt: skip
 
 
-def _front(figure: Figure, marks: Sequence[Mark], right: float, colors: Palette) -> None:
-    xs, ys = front(marks, right)
-    line, name = {"color": with_alpha(colors.text, 0.35), "width": 2}, t("Pareto front")
-    figure.add_scatter(x=xs, y=ys, mode="lines", line=line, name=name, hoverinfo="skip", showlegend=False)
-
-
 def _mark(figure: Figure, row: StrategyRow, color: str) -> None:
     tokens, right = row.output_tokens, row.accuracy
     assert tokens and right
@@ -100,14 +95,12 @@ def _mark(figure: Figure, row: StrategyRow, color: str) -> None:
         share=words.percent(right.mean),
         n=row.graded,
     )
-    figure.add_trace(
-        graph_objects().Scatter(
-            x=[tokens.mean], y=[right.mean], mode="markers", name=plain(title_of(row.strategy)), showlegend=False,
-            marker={"color": color, "size": 12, "symbol": _SYMBOLS[family(row.strategy)]},
-            error_x={**bar, "array": [tokens.high - tokens.mean], "arrayminus": [tokens.mean - tokens.low]},
-            error_y={**bar, "array": [right.high - right.mean], "arrayminus": [right.mean - right.low]},
-            text=[plain(message)], hovertemplate="%{text}<extra></extra>",
-        )
+    figure.add_scatter(
+        x=[tokens.mean], y=[right.mean], mode="markers", name=plain(title_of(row.strategy)), showlegend=False,
+        marker={"color": color, "size": 12, "symbol": _SYMBOLS[family(row.strategy)]},
+        error_x={**bar, "array": [tokens.high - tokens.mean], "arrayminus": [tokens.mean - tokens.low]},
+        error_y={**bar, "array": [right.high - right.mean], "arrayminus": [right.mean - right.low]},
+        text=[plain(message)], hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
 
 

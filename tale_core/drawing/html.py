@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from jinja2 import Environment, Template
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from tale_core.i18n import t
@@ -32,6 +32,7 @@ def _template(source: str) -> Template:
     """Compiling one takes far longer than filling it in."""
     page = Environment(
         autoescape=True,
+        undefined=StrictUndefined,  # A name that is no more is a mistake, and not an empty place.
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -290,26 +290,6 @@ class Starter(Protocol[P_contra, V_co]):
         ...
 
 
-def start_experiment(
-    plan: ExperimentPlan,
-    choice: ModelChoice,
-    *,
-    store: Store,
-    secrets: Mapping[str, object] | None = None,
-    key: str | None = None,
-) -> ExperimentJob:
-    """Start or resume an experiment in the background; see `Starter`.
-
-    Its client does not try again by itself: the experiment does, with fewer calls at a time. One that is running here
-    already is refused: attach to it by its id.
-    """
-    if plan.resume_of is not None and runner().get(plan.resume_of) is not None:
-        raise InputError(
-            t("Experiment {name!r} is running.", name=plan.resume_of), t("Stop it first, or wait for its end.")
-        )
-    return _start(_experiment, plan, choice, store=store, secrets=secrets, key=key, retry=NO_RETRY)
-
-
 def _start(
     make: Callable[..., Any],
     plan: Any,
@@ -345,6 +325,11 @@ def _studied(plan: SearchPlan | SweepPlan, **how: Any) -> StudyRun:
 
 
 def _experiment(plan: ExperimentPlan, **how: Any) -> ExperimentRun:
+    """One that is running here already is refused: attach to it by its id."""
+    if plan.resume_of is not None and runner().get(plan.resume_of) is not None:
+        raise InputError(
+            t("Experiment {name!r} is running.", name=plan.resume_of), t("Stop it first, or wait for its end.")
+        )
     return ExperimentRun(plan.checked(), **how)
 
 
@@ -370,6 +355,8 @@ def _check_share(store: Store) -> None:
 start_ask: Starter[AskPlan | SettlePlan, AskView] = partial(_start, _asked)
 start_search: Starter[SearchPlan, SearchView] = partial(_start, _studied)
 start_sweep: Starter[SweepPlan, SweepView] = partial(_start, _studied)
+# Its client does not try again by itself: the experiment does, with fewer calls at a time.
+start_experiment: Starter[ExperimentPlan, ExperimentView] = partial(_start, _experiment, retry=NO_RETRY)
 
 the_runner = Runner()
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 from tale_core.calls.budget_ledger import Ledger, Spent
 from tale_core.calls.events import CallFinished
-from tale_core.calls.run import Run
+from tale_core.calls.run import Run, Where
 from tale_core.calls.stored_answers import StoredAnswers
 from tale_core.elasticity.engine import SweepDone, SweepEvent, SweepProgress, SweepResult, sweep
 from tale_core.elasticity.plan import CheckedSweep
@@ -18,7 +18,6 @@ from tale_core.runs.views import informed
 from tale_core.search.engine import SearchDone, SearchEvent, SearchPlan, SearchResult, SearchStep, search
 from tale_core.search.plan import CheckedSearch
 from tale_core.search.view import SearchView
-from tale_core.store import Store
 from tale_core.types import Client, SessionRecord
 
 
@@ -33,18 +32,10 @@ class StudyRun(Run[CheckedSearch | CheckedSweep, SearchEvent | SweepEvent, Searc
         self,
         plan: CheckedSearch | CheckedSweep,
         *,
-        store: Store,
-        open_client: Callable[[], Awaitable[Client]],
-        model: str,
-        endpoint: str,
-        on_change: Callable[[], None] = lambda: None,
-        on_event: Callable[[SearchEvent | SweepEvent], None] = lambda event: None,
         shared: Ledger | None = None,
+        **where: Unpack[Where[SearchEvent | SweepEvent]],
     ) -> None:
-        super().__init__(
-            plan, "search" if isinstance(plan, SearchPlan) else "sweep", store=store, open_client=open_client,
-            model=model, endpoint=endpoint, at_end=catch_up, on_change=on_change, on_event=on_event,
-        )  # fmt: skip
+        super().__init__(plan, "search" if isinstance(plan, SearchPlan) else "sweep", at_end=catch_up, **where)
         self._shared = shared
         self._spent = Spent()
         self._steps: list[SearchStep] = []

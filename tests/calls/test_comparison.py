@@ -7,16 +7,13 @@ from hypothesis import strategies as st
 from tale_core.budgets.forcing import FORCED
 from tale_core.calls.comparison import change_words, compare, guess_score, race_axis, speed_words, tokens_per_second
 from tale_core.i18n import use_language
-from tale_core.types import CallRecord, Message, Outcome, Sampling
+from tale_core.types import Outcome
+from tests.store.samples import call as a_call
 
 
 def call(role, prompt, completion, outcome=Outcome.CORRECT, **changes):
-    record = CallRecord(
-        session_id="s", role=role, status="done", model="m", endpoint="e", prompt_template="paper", prompt_version=1,
-        messages=(Message("user", "q"),), sampling=Sampling(), prompt_tokens=prompt, completion_tokens=completion,
-        outcome=outcome, finish_reason="stop",
-    )  # fmt: skip
-    return replace(record, **changes)
+    tokens = {"prompt_tokens": prompt, "completion_tokens": completion}
+    return a_call("s", role, **{"status": "done", "outcome": outcome, "finish_reason": "stop", **tokens, **changes})
 
 
 def test_savings_are_counted_on_the_answer_and_all_in():

@@ -12,7 +12,8 @@ from tale_core.elasticity.estimate import ASSUMED_VANILLA, cost_estimate, seen
 from tale_core.elasticity.plan import parse_grid
 from tale_core.errors import InputError
 from tale_core.text import duration, seconds_left
-from tale_core.types import CallRecord, Message, Price, Question, Sampling, SessionRecord
+from tale_core.types import CallRecord, Price, Question, Sampling, SessionRecord
+from tests.store.samples import call as a_call
 
 PLAN = SweepPlan(Question("How many legs have 3 cats?", answer="12"), budgets=(100, 50, 10), repeats=2)
 SAMPLING = Sampling(max_tokens=1000)
@@ -125,21 +126,8 @@ def test_a_time_is_said_as_people_say_it(seconds: float, words: str) -> None:
 
 
 def answer(**changes: object) -> CallRecord:
-    call = CallRecord(
-        session_id="s",
-        role="vanilla",
-        status="done",
-        model="m",
-        endpoint="embedded",
-        prompt_template="paper",
-        prompt_version=1,
-        messages=(Message("user", "?"),),
-        sampling=SAMPLING,
-        completion_tokens=101,
-        ttft_s=1.0,
-        latency_s=6.0,
-    )
-    return replace(call, **changes)  # type: ignore[arg-type]
+    plain = {"status": "done", "sampling": SAMPLING, "completion_tokens": 101, "ttft_s": 1.0, "latency_s": 6.0}
+    return a_call("s", **{**plain, **changes})
 
 
 def session(*calls: CallRecord, text: str = PLAN.question.text) -> SessionRecord:

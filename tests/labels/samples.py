@@ -10,7 +10,8 @@ from tale_core.estimators.base import MAX_BUDGET  # noqa: F401  (the estimators'
 from tale_core.experiments import ExperimentPlan, create_experiment
 from tale_core.grading import grade, infer_kind
 from tale_core.store import CallStore, Store, UnitRecord, new_session_id
-from tale_core.types import CallRecord, FinishReason, Message, Outcome, Question, Sampling, SessionRecord
+from tale_core.types import CallRecord, FinishReason, Message, Outcome, Question, SessionRecord
+from tests.store.samples import call as a_call
 
 MODEL = "scripted"
 
@@ -22,14 +23,9 @@ def answer(
     known = replace(question, kind=infer_kind(question))
     found = grade(text, known, finish_reason=finish)
     plain: dict[str, Any] = {
-        "role": "vanilla",
         "status": "done",
         "model": MODEL,
-        "endpoint": "embedded",
-        "prompt_template": "paper",
-        "prompt_version": 1,
         "messages": (Message("user", question.text),),
-        "sampling": Sampling(),
         "text": text,
         "prompt_tokens": 20,
         "completion_tokens": tokens,
@@ -39,7 +35,7 @@ def answer(
         "extracted": found.extraction.value,
         "extracted_by": found.extraction.method,
     }
-    return CallRecord(session_id=session_id, **{**plain, **fields})
+    return a_call(session_id, **{**plain, **fields})
 
 
 def asked(store: Store, question: Question, *texts: str, **fields: Any) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from tale_core.experiments import ExperimentPlan, create_experiment
 from tale_core.experiments.plan import Unit
 from tale_core.store import CallStore, UnitRecord, open_store
-from tale_core.types import CallRecord, Message, Outcome, Question, Sampling, Status
+from tale_core.types import CallRecord, Outcome, Question, Status
+from tests.store.samples import call as a_call
 
 TOKENS = {"direct": 9, "vanilla": 120, "fixed:50": 45, "tale-zero-shot": 60}
 
@@ -29,16 +30,11 @@ def text_of(name: str, position: int, outcome: Outcome) -> str:
 
 def call(session_id: str, unit: Unit, budget: int | None, outcome: Outcome, **changes: Any) -> CallRecord:
     """One answer, 0.5 s long; its price is unknown."""
-    record = CallRecord(
-        session_id=session_id,
+    record = a_call(
+        session_id,
         role="budgeted" if budget else "direct" if unit.strategy == "direct" else "vanilla",
         status="done",
-        model="scripted",
         endpoint="http://127.0.0.1:9/v1",
-        prompt_template="paper",
-        prompt_version=1,
-        messages=(Message("user", "?"),),
-        sampling=Sampling(),
         requested_budget=budget,
         unit=unit.key,
         step=0,

@@ -18,10 +18,10 @@ from tale_core.types import (
     Price,
     ProbePhase,
     Question,
-    Sampling,
     SessionRecord,
     Status,
 )
+from tests.store.samples import call as a_call
 
 QUESTION = Question(
     text="A baker makes 12 trays of 24 rolls and sells 5/6 of them at $0.50 each. How much money does she take?",
@@ -66,16 +66,12 @@ def steps(told: Sequence[Told] = CLOSING, *, vanilla: float = 258, outcome: Outc
 
 def record(step: SearchStep, **changes: Any) -> CallRecord:
     text = "12 trays of 24 rolls are 288 rolls; 5/6 of them are 240, at $0.50 that is [[120]]."
-    call = CallRecord(
-        session_id="search-sample",
+    made = a_call(
+        "search-sample",
         role="vanilla" if step.budget is None else "probe",
         status="done",
         model="qwen2.5-coder-1.5b",
-        endpoint="embedded",
-        prompt_template="paper",
-        prompt_version=1,
         messages=(Message("user", "the prompt"),),
-        sampling=Sampling(),
         requested_budget=step.budget,
         phase=step.phase,
         cut=step.cut,
@@ -91,7 +87,7 @@ def record(step: SearchStep, **changes: Any) -> CallRecord:
         extracted="120",
         extracted_by="brackets",
     )
-    return replace(call, **changes)
+    return replace(made, **changes)
 
 
 def view(

@@ -11,7 +11,8 @@ from tale_core.ask.run import CallView
 from tale_core.calls.budget_ledger import Limits, Spent
 from tale_core.elasticity.engine import Rebound, SweepPlan, SweepPoint, SweepResult
 from tale_core.elasticity.view import SweepView
-from tale_core.types import CallRecord, Outcome, Question, Sampling, SessionRecord
+from tale_core.types import Outcome, Question, Sampling, SessionRecord
+from tests.store.samples import call as a_call
 
 QUESTION = Question("A train covers 180 km in 2.5 hours. How many kilometres an hour does it go?", answer="72")
 BEGAN = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
@@ -69,22 +70,10 @@ def calls(number: int) -> tuple[CallView, ...]:
     """So many ended answers of 2 s each, one after the other."""
     made = []
     for i in range(number):
-        record = CallRecord(
-            session_id="sweep-sample",
-            role="vanilla" if i == 0 else "probe",
-            status="done",
-            model="scripted",
-            endpoint="embedded",
-            prompt_template="paper",
-            prompt_version=1,
-            messages=(),
-            sampling=Sampling(),
-            created_at=BEGAN + timedelta(seconds=2 * i),
-            completion_tokens=54,
-            ttft_s=0.1,
-            latency_s=2.0,
-            finish_reason="stop",
-        )
+        record = a_call(
+            "sweep-sample", "vanilla" if i == 0 else "probe", status="done", completion_tokens=54, ttft_s=0.1,
+            created_at=BEGAN + timedelta(seconds=2 * i), latency_s=2.0, finish_reason="stop",
+        )  # fmt: skip
         made.append(CallView(record, "", "", 54))
     return tuple(made)
 

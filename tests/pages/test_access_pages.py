@@ -13,9 +13,10 @@ from tale_core.access.who import Asker
 from tale_core.labels import Labeling
 from tale_core.lessons import rooms
 from tale_core.lessons.room import LiveRoom
-from tale_core.settings import REPO_ROOT, get_settings
+from tale_core.settings import get_settings
 from tale_core.types import Question
 from tests.labels.samples import asked
+from tests.pages.app_page import opened as drawn
 from tests.pages.app_page import store, words
 from tests.pages.test_lesson_page import a_room
 from tests.pages.test_settings_page import fill, press
@@ -28,12 +29,7 @@ Opened = Callable[..., AppTest]
 def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     def opened(asker: Asker, path: str = "pages/Class.py", **address: str) -> AppTest:
         monkeypatch.setattr(who, "asked_for_asker", [lambda: asker])
-        at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60)
-        if path != "app.py":
-            at = at.switch_page(path)
-        for name, value in address.items():
-            at.query_params[name] = value
-        return at.run()
+        return drawn(path, address=address)
 
     return opened
 
@@ -74,7 +70,7 @@ def test_without_a_gate_nobody_is_the_owner_of_a_server_for_others(monkeypatch: 
     monkeypatch.setattr(who, "asked_for_asker", [access.asker])
     monkeypatch.setenv("TALE_ACCESS", "team")
     get_settings.cache_clear()
-    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).run()
+    at = drawn()
     assert [b.label for b in at.button] == ["Sign in"]
 
 

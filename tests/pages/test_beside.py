@@ -8,16 +8,13 @@ from streamlit.testing.v1 import AppTest
 from tale_core.charts import elasticity, search
 from tale_core.lessons.recorded import bundled
 from tale_core.lessons.replay import whole
-from tale_core.settings import REPO_ROOT
-from tests.pages.app_page import store, words
+from tests.pages.app_page import opened, store, words
 from ui.ask.beside import marked, under_budgets
 
 
 def shown(page: str, name: str) -> tuple[AppTest, str]:
     session = store().create_session(bundled()[name].session)
-    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).switch_page(f"pages/{page}.py")
-    at.query_params["session"] = session.id
-    return at.run(), session.id
+    return opened(f"pages/{page}.py", session=session.id), session.id
 
 
 @pytest.mark.parametrize(("page", "name"), [("Search", "search-en"), ("Elasticity", "sweep-rebound")])

@@ -13,13 +13,13 @@ from streamlit.testing.v1 import AppTest
 from tale_core.datasets import featured
 from tale_core.lessons.recorded import Recording, rebounding
 from tale_core.models.embedded.prepare import Preparation
-from tale_core.settings import REPO_ROOT
 from tale_core.tuning import install
-from tale_core.types import CallRecord, Message, Outcome, Question, Sampling, SessionRecord
+from tale_core.types import CallRecord, Message, Outcome, Question, SessionRecord
 from tests.pages import experiment_samples, search_samples, sweep_samples, tuning_samples
-from tests.pages.app_page import endpoint, store
+from tests.pages.app_page import endpoint, opened, store
 from tests.pages.chinese import english
 from tests.pages.test_traffic_page import seed as seed_traffic
+from tests.store.samples import call as a_call
 
 QUESTION = Question("一列火车 2.5 小时行驶 180 千米，它的速度是多少？", answer="72", kind="number", language="zh")
 NAMES = ("fixed:50", "concise", "direct", "vanilla", "zero-shot", "gsm8k", "GSM8K", "scripted", "'paper'", "ABC123",
@@ -77,9 +77,8 @@ def asked(**changes: Any) -> Callable[[], dict[str, str]]:
 
 
 def call(role: Any, tokens: int, **changes: Any) -> CallRecord:
-    record = CallRecord(
-        session_id="asked", role=role, status="done", model=MODEL, endpoint="embedded", prompt_template="paper",
-        prompt_version=1, messages=(Message("user", "问"),), sampling=Sampling(), text="[[72]]", prompt_tokens=60,
+    record = a_call(
+        "asked", role, status="done", model=MODEL, messages=(Message("user", "问"),), text="[[72]]", prompt_tokens=60,
         completion_tokens=tokens, ttft_s=0.2, latency_s=3.0, finish_reason="stop", outcome=Outcome.CORRECT,
         extracted="72", extracted_by="last-number",
     )  # fmt: skip
@@ -176,20 +175,11 @@ def test_fine_tune_is_chinese_whatever_is_installed_here(
 
 def drawn(case: Case) -> AppTest:
     path = "app.py" if case.page == "Ask" else f"pages/{case.page}.py"
-    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).switch_page(path)
-    at.query_params["lang"] = "zh"
-    for name, value in case.seed().items():
-        at.query_params[name] = value
-    if case.choice == "endpoint":
-        use = endpoint("http://127.0.0.1:9/v1", MODEL)
-        at.session_state["session_endpoints"] = {use.key: use}
-        at.session_state["chosen_model"] = use.key
-    return at.run()
+    use = endpoint("http://127.0.0.1:9/v1", MODEL) if case.choice == "endpoint" else None
+    return opened(path, address={"lang": "zh", **case.seed()}, use=use)
 
 
 def test_an_english_page_is_found_out() -> None:
-    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60)
-    at.query_params["lang"] = "en"
-    said = " ".join(english(at.run()))
+    said = " ".join(english(opened(address={"lang": "en"})))
     for word in ("How many", "Budget", "measure", "Predicted"):
         assert word in said

@@ -169,7 +169,7 @@ def test_one_answer_under_each_budget_has_no_band_and_says_so() -> None:
 
 def test_answers_that_nobody_graded_have_no_panel_of_right_ones() -> None:
     at = shown("ungraded")
-    assert "not\xa0graded" in words(at.main) and "yaxis2" not in charts(at)[0]["layout"]
+    assert "not graded" in words(at.main) and "yaxis2" not in charts(at)[0]["layout"]
     assert "yaxis2" in charts(shown("rebound"))[0]["layout"]
 
 

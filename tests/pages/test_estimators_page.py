@@ -178,7 +178,7 @@ def test_rows_that_teach_nothing_end_in_words() -> None:
 def test_a_trained_one_says_its_finding_first_then_four_charts_and_the_comparison() -> None:
     one = samples.put(samples.regressed())
     at = page(estimator=one.metadata.version)
-    report, text = one.metadata.report, words(at.main).replace("\xa0", " ").replace("\u2060", "")
+    report, text = one.metadata.report, words(at.main)
     assert not at.exception and len(charts(at)) == 4
     assert words([at.subheader[0]]).endswith(as_numbers(report.reason))
     score = estimators_words.chosen(report)

@@ -11,11 +11,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tale_core.history.filters import Filters, filters_from, place_from, place_words
-from tale_core.settings import REPO_ROOT
 from tale_core.store import Archive, History, Place, SessionFilter, Trash, export_archive, open_store
 from tale_core.types import Outcome, Question
 from tests.pages import experiment_samples, search_samples, sweep_samples
-from tests.pages.app_page import endpoint, sent, store, words
+from tests.pages.app_page import endpoint, opened, sent, store, words
 from tests.store import samples
 from tests.store.test_history import kept
 
@@ -26,14 +25,7 @@ HOSTILE = "<img src=x onerror=alert(1)> **bold** $x^2$ [link](http://evil) \u202
 def history(address: dict[str, str] | None = None, **state: object) -> AppTest:
     """The History page, drawn once, in a browser session of its own; its model has not to be fetched."""
     use = endpoint("http://127.0.0.1:9/v1", "ok")
-    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).switch_page("pages/History.py")
-    for name, value in (address or {}).items():
-        at.query_params[name] = value
-    at.session_state["session_endpoints"] = {use.key: use}
-    at.session_state["chosen_model"] = use.key
-    for name, value in state.items():
-        at.session_state[name] = value
-    return fine(at.run())
+    return fine(opened("pages/History.py", address=address, use=use, **state))
 
 
 def fine(at: AppTest) -> AppTest:
@@ -296,7 +288,7 @@ def test_a_running_session_stays_and_the_page_says_why() -> None:
 
 def test_the_sidebar_leads_to_all_sessions() -> None:
     kept(store())
-    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).run()
+    at = opened()
     fine(at.button(key="all_sessions").click().run())
     assert listed(at) == ["How many legs?"]
 

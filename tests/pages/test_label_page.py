@@ -11,10 +11,10 @@ from streamlit.testing.v1 import AppTest
 
 from tale_core.labels import Labeling
 from tale_core.labels.training_files import label_rows
-from tale_core.settings import REPO_ROOT
 from tale_core.store import QueueFilter, open_store
 from tale_core.types import Outcome, Question
 from tests.labels import samples
+from tests.pages.app_page import opened as drawn
 from tests.pages.app_page import sent, words
 
 CATS = Question("How many legs have 3 cats, at $4 a leg?", answer="12", kind="number")
@@ -22,12 +22,7 @@ HOSTILE = "<script>alert(1)</script> ![x](http://127.0.0.1:9/p.png) $x^2$ \u202e
 
 
 def opened(annotator: str | None = "Ada", **query: str) -> AppTest:
-    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).switch_page("pages/Label.py")
-    if annotator is not None:
-        at.query_params["annotator"] = annotator
-    for name, value in query.items():
-        at.query_params[name] = value
-    at.run()
+    at = drawn("pages/Label.py", address=query if annotator is None else {"annotator": annotator, **query})
     assert not at.exception
     return at
 
@@ -179,9 +174,7 @@ def test_a_labelled_outcome_says_so_where_the_session_is_shown() -> None:
     store = open_store()
     session = samples.asked(store, CATS, "So it is 13", "[[12]]")
     press(opened(), "right")
-    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60)
-    at.query_params["session"] = session
-    at.run()
+    at = drawn(session=session)
     assert "Labelled" in words(at.main)
     exported = store.export_session(session)["session"]["calls"]
     assert [call["labelled"] for call in exported] == ["verdict", None]

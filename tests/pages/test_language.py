@@ -12,19 +12,15 @@ from streamlit.testing.v1 import AppTest
 from tale_core import i18n
 from tale_core.i18n import language, use_language
 from tale_core.runs.runner import Runner
-from tale_core.settings import REPO_ROOT
 from tale_core.types import Language
-from tests.pages.app_page import words
+from tests.pages.app_page import opened, words
 from ui.common import state
 
 ZH, EN = "看清、测量并减少", "See, measure and shrink"
 
 
 def started(path: str = "app.py", **query: str) -> AppTest:
-    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).switch_page(path)
-    for name, value in query.items():
-        at.query_params[name] = value
-    return at.run()
+    return opened(path, address=query)
 
 
 def switch(at: AppTest, to: Language) -> AppTest:

@@ -15,8 +15,8 @@ from tale_core.lessons.board import struck
 from tale_core.lessons.lesson import STEPS, STOPS
 from tale_core.lessons.recorded import bundled
 from tale_core.models.testing.scripted import Reply, ScriptedClient
-from tale_core.settings import REPO_ROOT
 from tests.lessons.test_room import CHOICE
+from tests.pages.app_page import opened as drawn
 from tests.pages.app_page import sent, words
 from ui.common.answer import set_text
 
@@ -24,10 +24,7 @@ pytestmark = pytest.mark.usefixtures("own_rooms")
 
 
 def opened(**address: str) -> AppTest:
-    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).switch_page("pages/Class.py")
-    for name, value in address.items():
-        at.query_params[name] = value
-    return at.run()
+    return drawn("pages/Class.py", address=address)
 
 
 def a_room(known: rooms.Rooms, reply: str = "so so [[42]]") -> tuple[room.LiveRoom, str]:
@@ -207,8 +204,6 @@ def test_one_remote_moves_the_board_and_the_students_and_the_class_screen_loses_
 
 
 def test_the_address_of_before_leads_to_class_with_all_that_it_carries():
-    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).switch_page("pages/Lesson.py")
-    at.query_params["room"] = "ABC123"
-    at.run()
+    at = drawn("pages/Lesson.py", address={"room": "ABC123"})
     assert not at.exception
     assert "There is no room 'ABC23'" in words(at.main), words(at.main)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from streamlit.testing.v1 import AppTest
-
 from tale_core.calls.settling import closed_at, places
 from tale_core.labels import Labeling
 from tale_core.labels.marks import markable, sentences
 from tale_core.labels.training_files import label_rows
-from tale_core.settings import REPO_ROOT
 from tale_core.store import open_store
 from tale_core.types import Outcome
 from tests.labels import samples as label_samples
@@ -88,7 +85,5 @@ def test_fine_tune_counts_the_marked_answers_apart() -> None:
     found = markable(store.get_session(session).calls[0], samples.question(3))
     assert found is not None
     labeling.mark(labeling.sit_down("Ada"), found, 3)
-    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).switch_page("pages/Fine-tune.py")
-    at.session_state["tune_base"], at.session_state["tune_held_out"] = samples.BASE, 0
-    at.run()
+    at = opened("pages/Fine-tune.py", tune_base=samples.BASE, tune_held_out=0)
     assert not at.exception and "1 of them is an answer up to the sentence that a person marked" in words(at.main)

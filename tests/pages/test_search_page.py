@@ -18,7 +18,7 @@ from tale_core.search.text import stop_words
 from tale_core.settings import REPO_ROOT
 from tale_core.types import SessionRecord
 from tests.pages import search_samples as samples
-from tests.pages.app_page import QUESTION, endpoint, press_again, session_id, started, store, stored, words
+from tests.pages.app_page import QUESTION, endpoint, opened, press_again, session_id, started, store, stored, words
 from tests.store.samples import gone
 from tests.support import bad_endpoint
 from tests.support.bad_endpoint import BadEndpoint
@@ -32,15 +32,7 @@ BUDGET = re.compile(r"less than (\d+) tokens")
 
 def searching(*, session: str | None = None, use: ModelChoice | None = None, **state: object) -> AppTest:
     """The Search page, drawn once, in a browser session of its own, with a model that nothing has to be fetched for."""
-    use = use or endpoint("http://127.0.0.1:9/v1", "ok")
-    at = AppTest.from_file(str(REPO_ROOT / "app.py"), default_timeout=60).switch_page("pages/Search.py")
-    if session is not None:
-        at.query_params["session"] = session
-    at.session_state["session_endpoints"] = {use.key: use}
-    at.session_state["chosen_model"] = use.key
-    for name, value in state.items():
-        at.session_state[name] = value
-    return at.run()
+    return opened("pages/Search.py", session=session, use=use or endpoint("http://127.0.0.1:9/v1", "ok"), **state)
 
 
 def search(at: AppTest, *, answer: str = "42") -> AppTest:
