@@ -28,8 +28,6 @@ from tale_core.types import Language, Outcome
 _NUMBER = re.compile(r"\s*\d+[.)]\s*")
 MANY = 1000
 """Questions that the last step counts with."""
-TRIED = 14
-"""Chinese questions that were swept for a rebound (data/README.md says how)."""
 
 
 @dataclass(frozen=True)
@@ -184,10 +182,8 @@ def rebound_words(arc: Arc) -> str:
 
 def borrowed_words() -> str:
     """Why a rebound is shown in another language."""
-    return t(
-        "Of {n} questions in this language that were tried for it none rebounds beyond chance. This one is in English.",
-        n=TRIED,
-    )
+    # How they were tried stands in data/README.md.
+    return t("Of fourteen questions of this language none rebounded beyond chance. This one is in English.")
 
 
 def needed_words(arc: Arc) -> str:
