@@ -3,6 +3,10 @@
 Streamlit first draws an empty page without a sidebar; once the sidebar comes, everything would jump aside. And in the
 place of a widget whose script is still on its way it draws a grey bar, which is lower or higher than the widget: what
 stands below waits for it, so that a page is drawn from the top down and nothing in it moves.
+
+And where Streamlit's script dies of a message that does not fit what it has drawn (streamlit/streamlit#15084 is of this
+kind; a class of thirty on a busy machine brings it about), the page would stay white for ever: it loads itself again.
+Its address is its memory, so that it comes back as it was.
 """
 
 from __future__ import annotations
@@ -40,6 +44,19 @@ _CHART = (
     f"{_TITLED} .stMarkdown {{ position: relative; z-index: 1; pointer-events: none; padding-right: 2.5rem; }}"
 )
 _HIDDEN = f".stAppViewContainer{_NOTHING_YET} {{ visibility: hidden; }}"
+_AGAIN = """<script>
+addEventListener("DOMContentLoaded", () => {
+  const root = document.getElementById("root"), key = "tale-loaded-again", least = 10000;
+  let drawn = false;
+  new MutationObserver(() => {
+    if (root.childElementCount) { drawn = true; return; }
+    // One that dies at once, again and again, is left alone.
+    if (!drawn || Date.now() - Number(sessionStorage.getItem(key)) < least) return;
+    sessionStorage.setItem(key, String(Date.now()));
+    location.reload();
+  }).observe(root, { childList: true });
+});
+</script>"""
 _STYLE = f"<style>{_HIDDEN} {_BELOW} {_QUESTION} {_TOP} {_CHART} {_TAB}</style>"
 
 
@@ -50,9 +67,10 @@ def routes() -> list[Route]:
 
 
 async def _page(request: Request) -> HTMLResponse:
-    return HTMLResponse(_html(), headers={"Cache-Control": "no-cache"})
+    return HTMLResponse(html(), headers={"Cache-Control": "no-cache"})
 
 
-def _html() -> str:
+def html() -> str:
+    """The file, whose scripts are Streamlit's and ours."""
     file = Path(file_util.get_static_dir()) / "index.html"
-    return file.read_text(encoding="utf-8").replace("</head>", f"{_STYLE}</head>", 1)
+    return file.read_text(encoding="utf-8").replace("</head>", f"{_STYLE}{_AGAIN}</head>", 1)

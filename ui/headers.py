@@ -6,10 +6,9 @@ import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
-import streamlit as st
+from ui.first_frame import html
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -17,7 +16,6 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
-_INDEX = Path(st.__file__).parent / "static" / "index.html"
 
 
 def content_security_policy(inline: Iterable[str]) -> str:
@@ -27,7 +25,7 @@ def content_security_policy(inline: Iterable[str]) -> str:
     the script of a component, ours for the keyboard focus, from a blob.
 
     Args:
-        inline: The scripts that stand in Streamlit's own page; each is let in by its hash.
+        inline: The scripts that stand in the page itself; each is let in by its hash.
     """
     hashes = (f"'sha256-{b64encode(sha256(one.encode()).digest()).decode()}'" for one in inline)
     parts = {
@@ -50,7 +48,7 @@ def content_security_policy(inline: Iterable[str]) -> str:
 def headers() -> dict[str, str]:
     """Each header by its name."""
     return {
-        "content-security-policy": content_security_policy(_INLINE.findall(_INDEX.read_text(encoding="utf-8"))),
+        "content-security-policy": content_security_policy(_INLINE.findall(html())),
         "x-frame-options": "DENY",
         "x-content-type-options": "nosniff",
         # Addresses name sessions: other sites are not told them.

@@ -79,3 +79,17 @@ def test_no_page_moves_while_it_is_drawn(browser: Browser, tmp_path: Path) -> No
                 expect(page.get_by_test_id("stSkeleton")).to_have_count(0)  # What stands below one is not shown.
                 shifts[f"{at} at {width} px"] = page.evaluate("window.shifts")
     assert {at: moved for at, moved in shifts.items() if moved >= 0.05} == {}
+
+
+def test_a_page_whose_script_has_died_loads_itself_again_but_not_for_ever(browser: Browser, app: App) -> None:
+    """As Streamlit leaves it then: nothing is drawn any more."""
+    die = "document.getElementById('root').replaceChildren()"
+    with Viewer(browser, app) as viewer:
+        page = viewer.open(path="/History").page
+        page.evaluate(f"window.before = 1; {die}")
+        expect(viewer.main_button("/History")).to_be_visible()
+        assert page.evaluate("window.before") is None
+        page.evaluate("sessionStorage.setItem('tale-loaded-again', Date.now() + 60000)")  # It has just done so.
+        page.evaluate(f"window.before = 1; {die}")
+        page.wait_for_timeout(500)
+        assert page.evaluate("window.before") == 1
