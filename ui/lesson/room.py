@@ -56,9 +56,7 @@ def teacher(live: LiveRoom, secret: str) -> None:
             _guessing(live)
     with right:
         _spending(live)
-    lesson_steps.heading(t("Who is here"))
-    _class(live)
-    _remove(live)
+    _class(live, record.step)
 
 
 def _switches(live: LiveRoom) -> None:
@@ -143,7 +141,6 @@ def _remote(live: LiveRoom) -> None:
     """Where the class is in the lesson: these buttons move the board and the students' pages together."""
     lesson_steps.heading(t("The lesson on the board"))
     record = live.record
-    _moved_elsewhere(live, record.step)
     at = STOPS.index(record.step) if record.step in STOPS else 0
     with st.container(horizontal=True, vertical_alignment="center", key="remote"):
         if at:
@@ -165,13 +162,6 @@ def _remote(live: LiveRoom) -> None:
         mime="application/jsonl", on_click="ignore", icon=":material/format_strikethrough:", key="room_strikes",
         help=t("A line for each sentence: how many students found that the answer did not need it. No name is in it."),
     )  # fmt: skip
-
-
-@st.fragment(run_every=BEAT_S)
-def _moved_elsewhere(live: LiveRoom, drawn: str | None) -> None:
-    """Draw the page again when the class screen's keys have moved the lesson."""
-    if live.record.step != drawn:
-        st.rerun()
 
 
 def _go(live: LiveRoom, label: str, key: str, shortcut: str, way: int) -> None:
@@ -252,7 +242,6 @@ def _spending(live: LiveRoom) -> None:
             t("Let them ask {model}", model=literal(current.title, 60)), key="room_model", icon=":material/swap_horiz:",
             on_click=_use, args=(live,),
         )  # fmt: skip
-    _totals(live)
     with st.expander(t("What may be spent"), icon=":material/savings:"):
         _caps(live)
 
@@ -263,9 +252,7 @@ def _use(live: LiveRoom) -> None:
     _change(live, model=choice.model, endpoint=choice.endpoint)
 
 
-@st.fragment(run_every=BEAT_S)
-def _totals(live: LiveRoom) -> None:
-    view = live.view()
+def _totals(view: RoomView) -> None:
     waiting, running = sum(s.waiting for s in view.seats), sum(s.running for s in view.seats)
     record = view.record
     st.markdown(
@@ -324,8 +311,18 @@ def _set_caps(live: LiveRoom, names: Sequence[str]) -> None:
 
 
 @st.fragment(run_every=BEAT_S)
-def _class(live: LiveRoom) -> None:
+def _class(live: LiveRoom, drawn: str | None) -> None:
+    """All of the page that moves by itself, in one place: several timers on one page get in each other's way.
+
+    Args:
+        live: The room.
+        drawn: Where in the lesson this page has the room; it is drawn again when the class screen's keys have moved it.
+    """
+    if live.record.step != drawn:
+        st.rerun()
     view = live.view()
+    lesson_steps.heading(t("Who is here"))
+    _totals(view)
     if not view.seats:
         st.caption(t("Nobody has joined yet. The code is {code}.", code=live.code))
         return
@@ -338,20 +335,13 @@ def _class(live: LiveRoom) -> None:
         t("Tokens"): [f"{s.spent.tokens:,}" for s in view.seats],
     }
     st.table(cells, border="horizontal", alt=t("The students of the room"))
-
-
-def _remove(live: LiveRoom) -> None:
     with st.popover(t("Take a seat away"), icon=":material/person_remove:"):
-        _seats(live)
+        _remove(live, view)
 
 
-@st.fragment(run_every=BEAT_S)
-def _seats(live: LiveRoom) -> None:
+def _remove(live: LiveRoom, view: RoomView) -> None:
     """Those who are in now: they come while the box is open."""
-    seats = {seat.id: literal(seat.nickname, 40) for seat in live.seats()}
-    if not seats:
-        st.caption(t("Nobody has joined yet. The code is {code}.", code=live.code))
-        return
+    seats = {s.seat.id: literal(s.seat.nickname, 40) for s in view.seats}
     if st.session_state.get("room_seat") not in seats:
         st.session_state.pop("room_seat", None)
     chosen = st.selectbox(t("Student"), list(seats), key="room_seat", format_func=seats.__getitem__)
