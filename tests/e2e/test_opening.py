@@ -85,9 +85,9 @@ def test_a_page_whose_script_has_died_loads_itself_again_but_not_for_ever(browse
     """As Streamlit leaves it then: nothing is drawn any more."""
     die = "document.getElementById('root').replaceChildren()"
     with Viewer(browser, app) as viewer:
-        page = viewer.open(path="/History").page
+        page = viewer.open(path="/Search").page
         page.evaluate(f"window.before = 1; {die}")
-        expect(viewer.main_button("/History")).to_be_visible()
+        expect(viewer.main_button("/Search")).to_be_visible()
         assert page.evaluate("window.before") is None
         page.evaluate("sessionStorage.setItem('tale-loaded-again', Date.now() + 60000)")  # It has just done so.
         page.evaluate(f"window.before = 1; {die}")
