@@ -5,7 +5,6 @@ One SVG file that needs nothing else. Every text in it is escaped.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from tale_core.ask.run import AskView
 from tale_core.budgets.kinds import level_title
 from tale_core.calls.comparison import compare
 from tale_core.calls.outcomes import TICKS, outcome_kind
+from tale_core.calls.settling import sentence_ends
 from tale_core.charts.theme import FONT, LIGHT
 from tale_core.drawing.html import picture, tag, words
 from tale_core.drawing.text import width, wrapped
@@ -34,7 +34,6 @@ _GAP = 14
 """Pixels between a bar and its words."""
 _LETTER = 0.6
 """Width of a bold letter, in its size."""
-_SENTENCE_END = re.compile(r"(?<=[.!?])(?= \S)|(?<=[。！？])")
 SOURCES: dict[Source, str] = {
     "cached": N_("cached"), "recorded": N_("recorded"), "simulated": N_("simulated"),
 }  # fmt: skip
@@ -164,10 +163,9 @@ def _fitted(text: str, letters: int, lines: int) -> list[str]:
 
 def _said_whole(text: str, letters: int, lines: int) -> str:
     """As many of its sentences, the first at least, as so many lines hold: none of them ends in the middle."""
-    sentences = _SENTENCE_END.split(text)
-    while len(sentences) > 1 and len(wrapped("".join(sentences), letters)) > lines:
-        del sentences[-1]
-    return "".join(sentences)
+    ends = [*sentence_ends(text), len(text)]
+    fitting = [end for end in ends if len(wrapped(text[:end], letters)) <= lines]
+    return text[: max(fitting, default=ends[0])].rstrip()
 
 
 def _cut(text: str, letters: int) -> str:
