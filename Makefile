@@ -22,8 +22,8 @@ LOCKS := requirements-postgres.lock requirements-otel.lock requirements-dev.lock
 AUDIT = $(BIN)/uv run --quiet --no-project --isolated --python $(BIN)/python --with-requirements requirements-audit.lock
 
 # Tests in which a model answers run alone: two model servers on two cores wait for each other.
-# A browser and a model on a busy machine: one more try, which the summary tells (R).
-RETRY := --reruns 1 -raR
+# A browser and a model on a busy machine: two more tries, which the summary tells (R).
+RETRY := --reruns 2 -raR
 # A third of the tests' time is waiting (for a process, a socket): on two processors three workers keep both busy. A
 # browser draws by processor: with four workers pages come too late for what is said of them.
 # A worker that a test kills is not replaced: xdist 3.8 then waits for ever (pytest-dev/pytest-xdist#784, #1378).

@@ -14,7 +14,7 @@ from tale_core.access.who import Role, asking
 from tale_core.errors import StoreError, TaleError
 from tale_core.estimators import load_ahead
 from tale_core.experiments.create import experiment_title
-from tale_core.i18n import joined, t
+from tale_core.i18n import joined, language, t
 from tale_core.models.embedded.prepare import Readiness, preparation
 from tale_core.runs.runner import runner
 from ui import access
@@ -73,6 +73,9 @@ def page(title: str, *, following: bool = False, undoing: bool = False, alone: b
     state.empty_trash()
     sidebar: Literal["auto", "collapsed"] = "collapsed" if alone else "auto"
     st.set_page_config(page_title=f"{title} · TALE", page_icon=ICON, layout="wide", initial_sidebar_state=sidebar)
+    if language() != "en":
+        # Streamlit says below a box that Enter submits it, in English alone.
+        st.html("<style>[data-testid=InputInstructions] { display: none; }</style>")
     with st.sidebar:
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown("### TALE", anchors=False, width="content")

@@ -33,7 +33,6 @@ class NativeKnob:
             it cannot be switched off, or where "none" or 0 is a level like others.
         instead: What is sent for a word in place of the path, by word, where that is something else.
         same: Words that are taken too and mean another one, by the provider's own table.
-        below_cap: It has to stay below the cap on the answer's tokens.
         as_of: The day on which this was read.
         source: Where.
     """
@@ -47,7 +46,6 @@ class NativeKnob:
     off: Mapping[str, Any] = field(default_factory=dict, hash=False)
     instead: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
     same: Mapping[str, str] = field(default_factory=dict, hash=False)
-    below_cap: bool = False
     as_of: str = ""
     source: str = ""
 

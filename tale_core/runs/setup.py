@@ -171,6 +171,7 @@ class SetupView:
     """A setup as it stands.
 
     Attributes:
+        searches: How many are wanted in the end.
         done: Answers of the templates, or optima found; of `planned`.
         error: Why it stopped before its end, in words.
     """
@@ -179,6 +180,7 @@ class SetupView:
     status: Status
     phase: Stage
     readiness: Readiness
+    searches: int
     spent: Spent = field(default_factory=Spent)
     done: int = 0
     planned: int = 0
@@ -256,7 +258,7 @@ class SetupRun:
         self.plan, self.id = plan, setup_id(choice)
         self._store, self._open_client, self._choice, self._on_change = store, open_client, choice, on_change
         self._before = Spent()
-        self._view = SetupView(self.id, "running", "preparing", readiness(store, choice))
+        self._view = SetupView(self.id, "running", "preparing", readiness(store, choice), plan.searches)
 
     def view(self) -> SetupView:
         """The picture as it stands; safe to call from any thread."""

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, expect
 from tale_core.calls.comparison import race_axis
 from tale_core.types import ANSWERS, AnswerRole
 from tests.e2e.app_process import App, Viewer, until
-from tests.support.paced_endpoint import PACED, WORD, Lane, LaneName, PacedEndpoint, Race
+from tests.support.paced_endpoint import LANES, PACED, WORD, Lane, LaneName, PacedEndpoint, Race
 from ui.ask import live as drawing
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -116,11 +116,13 @@ def watched(browser: Browser, paced: PacedEndpoint, tmp_path_factory: pytest.Tem
 
 
 @pytest.fixture(autouse=True)
-def forgotten(paced: PacedEndpoint, question: str) -> Iterator[None]:
-    """A test that failed, and its second try, leave nothing behind that stands still."""
-    paced.forget(question)
+def forgotten(watched: Viewer, paced: PacedEndpoint, question: str) -> Iterator[None]:
+    """A test that failed leaves nothing behind that stands still, neither at the endpoint nor on the page."""
     yield
+    if watched.stop_button.is_visible():
+        watched.stop_button.click()
     paced.forget(question)
+    expect(watched.stop_button).to_have_count(0)
 
 
 @pytest.mark.parametrize("question", RACES)
@@ -154,8 +156,7 @@ def test_every_frame_of_the_race_tells_the_truth(watched: Viewer, paced: PacedEn
 
 
 def _held(race: Race) -> Iterator[LaneName]:
-    names: tuple[LaneName, ...] = ("estimate", *ANSWERS)
-    return (name for name in names if getattr(race, name).hold_at is not None)
+    return (name for name in LANES if getattr(race, name).hold_at is not None)
 
 
 def _so_far(planted: Planted, held: LaneName) -> str:

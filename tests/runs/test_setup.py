@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import re
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -178,13 +179,21 @@ def test_the_command_says_what_it_costs_then_does_it_and_prints_one_document(mon
 
 
 def test_the_page_says_what_it_costs_follows_what_runs_and_tells_what_was_found(monkeypatch):
-    endpoint = Endpoint()
-    monkeypatch.setattr("ui.setup.page.open_client", lambda choice, **options: endpoint.open())
+    endpoint, gate = Endpoint(), threading.Event()
+
+    async def opening() -> ScriptedClient:
+        await asyncio.to_thread(gate.wait, 60)
+        return await endpoint.open()
+
+    monkeypatch.setattr("ui.setup.page.open_client", lambda choice, **options: opening())
     at = opened("pages/Setup.py", use=CHOICE)
     told = words(at.main)
     assert "Make TALE work for this model" in told and "What is left takes about" in told and not at.exception
     at.slider(key="setup_searches").set_value(20).run()
     at.button(key="setup").click().run()
+    told = words(at.run().main)
+    assert "0 of 20" in told and "Estimator" in told and "Reaching the model" in told and at.button(key="stop")
+    gate.set()
     job = runner().get(setup_id(CHOICE))
     view = job.wait(60) if job is not None else None
     assert view is None or view.status == "done"

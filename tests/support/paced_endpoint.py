@@ -13,15 +13,15 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from tests.support.bad_endpoint import Answering, BadEndpoint, Stream
 
 PACED = "paced"
 WORD = " word"
 LaneName = Literal["estimate", "vanilla", "budgeted"]
+LANES: tuple[LaneName, ...] = get_args(LaneName)
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Race:
     """The answers to one question.
 
     Attributes:
-        one_stream: The endpoint writes one answer at a time: the others wait unanswered.
+        one_stream: The endpoint writes one answer at a time, in the order of its fields: the others wait unanswered.
     """
 
+    estimate: Lane = field(default_factory=lambda: Lane(2, end="Budget: [[60]]"))
     vanilla: Lane = field(default_factory=Lane)
     budgeted: Lane = field(default_factory=Lane)
-    estimate: Lane = field(default_factory=lambda: Lane(2, end="Budget: [[60]]"))
     one_stream: bool = False
 
 
@@ -69,7 +69,6 @@ class PacedEndpoint(BadEndpoint):
         self._ended: dict[tuple[str, LaneName], float] = {}
         self._asked: dict[tuple[str, LaneName], float] = {}
         self._gates: dict[tuple[str, LaneName], threading.Event] = defaultdict(threading.Event)
-        self._stream = threading.Lock()
 
     def open(self, question: str, lane: LaneName) -> None:
         """Let a lane that stands still go on."""
@@ -104,7 +103,10 @@ class PacedEndpoint(BadEndpoint):
         else:
             name = "budgeted" if "less than" in prompt else "vanilla"
         self._asked[question, name] = time.time()
-        with self._stream if race.one_stream else nullcontext(), handler.stream() as stream:
+        before = LANES[: LANES.index(name)] if race.one_stream else ()
+        while not all((question, other) in self._ended for other in before) and not self.stopping.is_set():
+            handler.wait(0.05)
+        with handler.stream() as stream:
             self._write(question, name, getattr(race, name), stream)
 
     def _write(self, question: str, name: LaneName, lane: Lane, stream: Stream) -> None:

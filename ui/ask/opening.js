@@ -94,7 +94,8 @@ function fill(one, lane, rung, { tokens, text, ended }) {
 
 const whole = (rung) => ({ tokens: rung.tokens, text: rung.text, ended: true });
 
-function say(one, words, waiting = false) {
+function say(one, sentence, waiting = false) {
+  const words = sentence.replaceAll(" %", "\u00a0%");  // No line begins with the sign.
   if (one.verdict.textContent !== words) one.verdict.textContent = words;
   one.verdict.classList.toggle("waiting", waiting);
 }

@@ -19,6 +19,7 @@ from tale_core.lessons.arc import Arc, answer_sentences, needed_words
 from tale_core.lessons.joining import NICKNAME_LETTERS
 from tale_core.lessons.recorded import Recording, available
 from tale_core.lessons.room import LiveRoom
+from tale_core.runs.runner import AskJob
 from tale_core.settings import get_settings
 from tale_core.store import SeatRecord
 from tale_core.types import Question, Sampling
@@ -50,8 +51,8 @@ def draw(live: LiveRoom, secret: str, go: Go) -> None:
     if seat is None:
         _join(live, go)
         return
-    job = live.job_of(seat.id)
-    drawn = _stands(live, seat)
+    drawn, job = _stands(live, seat), live.job_of(seat.id)
+    running = job is not None and job.view().running
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         room = t("room {code}", code=live.code)
         lesson_steps.heading(f"{literal(seat.nickname, 40)} · {room}", 3)
@@ -59,11 +60,12 @@ def draw(live: LiveRoom, secret: str, go: Go) -> None:
             t("Leave"), key="seat_leave", icon=":material/logout:", type="tertiary", on_click=_leave,
             args=(live, seat, go),
         )  # fmt: skip
-    _beat(live, seat, secret, drawn)
     _task(live, seat)
     st.divider()
-    _asking(live, seat, running=job is not None and job.view().running)
-    _answers(live, seat)
+    _asking(live, seat, running=running)
+    st.fragment(_moving, run_every=ANSWER_BEAT_S if running else BEAT_S)(live, seat, secret, drawn)
+    if not running:
+        _answer(live, job)
 
 
 def _join(live: LiveRoom, go: Go) -> None:
@@ -110,14 +112,21 @@ def _stands(live: LiveRoom, seat: SeatRecord) -> tuple[object, ...]:
     return (*asked, live.choice is None, job.id if job else "", ended)
 
 
-@st.fragment(run_every=BEAT_S)
-def _beat(live: LiveRoom, seat: SeatRecord, secret: str, drawn: tuple[object, ...]) -> None:
-    """A sign of life, the place in the queue and the share; one line that always stands at the same place."""
+def _moving(live: LiveRoom, seat: SeatRecord, secret: str, drawn: tuple[object, ...]) -> None:
+    """All of the page that moves by itself, in one place: several timers on one page get in each other's way.
+
+    A sign of life, the place in the queue and the share in one line that always stands at the same place; below it the
+    answer that is being written.
+
+    Args:
+        live: The room.
+        seat: The student's.
+        secret: The seat's.
+        drawn: What the page was drawn for; it is drawn again when that has changed.
+    """
     live.seen(seat.id)
-    if live.seat_of(secret, browser=asking().browser) is None:
-        st.rerun()  # The teacher has taken the seat away.
-    if _stands(live, seat) != drawn:
-        st.rerun()
+    if live.seat_of(secret, browser=asking().browser) is None or _stands(live, seat) != drawn:
+        st.rerun()  # The teacher has taken the seat away or moved the room, or an answer has ended.
     record, spent = live.record, live.queue.spent().get(seat.id)
     calls, tokens = (spent.calls, spent.tokens) if spent else (0, 0)
     parts = [_share(calls, record.student_calls, tokens, record.student_tokens)]
@@ -127,6 +136,11 @@ def _beat(live: LiveRoom, seat: SeatRecord, secret: str, drawn: tuple[object, ..
     if place is not None:
         parts.insert(0, t("**You are number {n} in the queue.**", n=place))
     st.markdown(joined(*parts))
+    job = live.job_of(seat.id)
+    if job is not None and (view := job.view()).running:
+        st.button(t("Stop"), key="seat_stop", icon=":material/stop_circle:", on_click=job.stop)
+        phase_line(view)
+        still(view)
 
 
 def _share(calls: int, most_calls: int | None, tokens: int, most_tokens: int | None) -> str:
@@ -266,28 +280,11 @@ def _ask(live: LiveRoom, seat: SeatRecord) -> None:
         given["seat_error"] = str(e)
 
 
-def _answers(live: LiveRoom, seat: SeatRecord) -> None:
-    """The running or newest Ask of this student."""
-    job = live.job_of(seat.id)
-    if job is not None and job.view().running:
-        st.button(t("Stop"), key="seat_stop", icon=":material/stop_circle:", on_click=job.stop)
-        _growing(live, seat)
-        return
+def _answer(live: LiveRoom, job: AskJob | None) -> None:
+    """The newest whole Ask of this student."""
     view = job.view() if job is not None else _stored(live)
     if view is not None:
         ask_result.whole(view)
-
-
-@st.fragment(run_every=ANSWER_BEAT_S)
-def _growing(live: LiveRoom, seat: SeatRecord) -> None:
-    job = live.job_of(seat.id)
-    if job is None:
-        return
-    view = job.view()
-    if not view.running:
-        st.rerun()
-    phase_line(view)
-    still(view)
 
 
 def _stored(live: LiveRoom) -> AskView | None:

@@ -133,6 +133,7 @@ def _follow(job: Job[SetupView]) -> None:
     if not view.running:
         st.session_state[_ENDED] = view
         st.rerun()
+    _steps(view.readiness, view.searches)
     far = {"done": view.done, "planned": view.planned}
     now = {
         "template": t("Comparing templates: {done} of {planned} answers", **far) if view.planned else None,
@@ -141,7 +142,6 @@ def _follow(job: Job[SetupView]) -> None:
     }.get(view.phase) or t("Reaching the model…")
     st.progress(min(1.0, view.done / view.planned) if view.planned else 0.0, text=literal(view.notice or now, 300))
     st.caption(t("Paid so far: {spent}.", spent=spent_words(view.spent)))
-    _findings(view.readiness)
     st.button(t("Stop"), key="stop", icon=":material/stop_circle:", on_click=job.stop)
 
 
@@ -170,10 +170,6 @@ def _steps(at: Readiness, searches: int) -> None:
     for words, there, more in done:
         icon = ":green[:material/check_circle:]" if there else ":gray[:material/radio_button_unchecked:]"
         st.markdown(" ".join(part for part in (icon, words, more) if part))
-    _findings(at)
-
-
-def _findings(at: Readiness) -> None:
     for words in at.sentences() if at.template is not None else ():
         st.markdown(literal(as_numbers(words), 800))
 
