@@ -23,6 +23,7 @@ from benchmarks.machine import machine
 from benchmarks.parts import PARTS, Options
 from tale_core.errors import TaleError
 from tale_core.models.embedded.catalog import embedded_models
+from tale_core.models.embedded.run_folder import threads
 from tale_core.settings import get_settings
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -106,17 +107,16 @@ def own_data_folder() -> Iterator[Path]:
 
     Weights stay where they are: the cache folder is not touched.
     """
-    before = os.environ.get("TALE_DATA_DIR")
+    before = dict(os.environ)
     with tempfile.TemporaryDirectory(prefix="tale-bench-data-", ignore_cleanup_errors=True) as folder:
-        os.environ["TALE_DATA_DIR"] = folder
+        # One server to the end of a measurement: where its threads are set it follows no neighbours.
+        os.environ |= {"TALE_DATA_DIR": folder, "TALE_SERVER_THREADS": str(threads(get_settings()))}
         get_settings.cache_clear()
         try:
             yield Path(folder)
         finally:
-            if before is None:
-                del os.environ["TALE_DATA_DIR"]
-            else:
-                os.environ["TALE_DATA_DIR"] = before
+            os.environ.clear()
+            os.environ.update(before)
             get_settings.cache_clear()
 
 

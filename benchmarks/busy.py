@@ -1,9 +1,9 @@
 """The part `busy`: tokens a second of the embedded server alone, beside one and beside two busy processes.
 
 Four servers of the same model answer the same kind of question in turn, in random order, in the same run: one whose
-threads wait for each other as OpenMP has it (how it was before), one that fits its waits to its neighbours (how it is
-now), and, to judge the choice, one whose waits are always short and one with a thread less. A busy process is a Python
-process that counts. Speeds are the server's own: prompt and answer apart.
+threads wait for each other as OpenMP has it (how it was before), one that fits its threads and their waits to its
+neighbours (how it is now), and, to judge the choice, one whose waits are always short and one with a thread less. A
+busy process is a Python process that counts. Speeds are the server's own: prompt and answer apart.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ from benchmarks.figures import Goal, median_interval
 from benchmarks.parts import Options, PartResult, Table
 from benchmarks.requests import Cases
 from tale_core.models.embedded.run_folder import threads
-from tale_core.models.embedded.server import ServerInfo, ensure_server, lease, stop_server
-from tale_core.models.embedded.waits import CALM_LOOKS, OWN_WORDS, cores
+from tale_core.models.embedded.server import ensure_server, lease, stop_server
+from tale_core.models.embedded.waits import FEWER_LOOKS, MORE_LOOKS, OWN_WORDS, cores
 from tale_core.models.embedded.worker import TICK_S
 from tale_core.settings import Settings, get_settings
 
 NEIGHBOURS = (0, 1, 2)
 MOST_ROUNDS, MOST_TOKENS = 3, 32
 LEAST_FAIR, LEAST_IDLE = 0.85, 0.97
-NOTICED_S = 3 * TICK_S
-FORGOTTEN_S = (CALM_LOOKS + 3) * TICK_S
-"""How long it takes a server to notice neighbours, and that they have gone."""
+START_S = 10.0
+SETTLED_S = {
+    neighbours: ((FEWER_LOOKS if neighbours else MORE_LOOKS) + 2) * TICK_S + START_S for neighbours in NEIGHBOURS
+}
+"""How long it takes a server to follow neighbours that come, or go: the other sides' answers are neighbours too."""
 LONG = {"GOMP_SPINCOUNT": "300000"}
 """What GNU's OpenMP does when nobody says anything; saying so keeps the worker from changing it."""
 
@@ -56,7 +58,7 @@ class Side:
     fewer: int = 0
 
 
-BEFORE, NOW = Side("before: long waits", LONG), Side("now: waits that fit")
+BEFORE, NOW = Side("before: long waits", LONG), Side("now: threads and waits that fit")
 SIDES = (BEFORE, NOW, Side("waits always short", {"GOMP_SPINCOUNT": "0"}), Side("one thread less", LONG, fewer=1))
 
 
@@ -117,40 +119,43 @@ def _model(model: str, options: Options) -> list[Speed]:
     rounds, rng, found = min(options.rounds, MOST_ROUNDS), random.Random(options.seed), []
     cases = Cases(tokens=min(options.tokens, MOST_TOKENS), seed=options.seed)
     with _servers(model, options) as servers:
-        for info in servers.values():
-            _ask(info, cases)  # The first answer of a server is slower.
+        for settings in servers.values():
+            _ask(model, settings, cases)  # The first answer of a server is slower.
         for at in range(rounds):
             for neighbours in NEIGHBOURS:
                 options.say(f"{model}, {neighbours} busy beside it, round {at + 1} of {rounds}")
                 with _busy(neighbours):
-                    time.sleep(NOTICED_S if neighbours else FORGOTTEN_S)
                     for side in rng.sample(SIDES, len(SIDES)):
-                        found.append(Speed(side.name, neighbours, *_ask(servers[side.name], cases)))
+                        if side is NOW:
+                            time.sleep(SETTLED_S[neighbours])
+                            _ask(model, servers[side.name], cases)  # Of a server that has just started, perhaps.
+                        found.append(Speed(side.name, neighbours, *_ask(model, servers[side.name], cases)))
     return found
 
 
 @contextmanager
-def _servers(model: str, options: Options) -> Iterator[dict[str, ServerInfo]]:
+def _servers(model: str, options: Options) -> Iterator[dict[str, Settings]]:
     """One server for each side, each with a data folder of its own: they are told apart by nothing else."""
     with ExitStack() as stack, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         servers = {}
         for place, side in enumerate(SIDES):
             usual = get_settings()
             changed = {"data_dir": Path(folder, str(place)), "server_slots": 1, "server_context": 1024}
-            fewer = max(1, threads(usual) - side.fewer)
-            settings = usual.model_copy(update=changed | {"server_threads": fewer})
+            fixed = None if side is NOW else max(1, threads(usual) - side.fewer)
+            settings = usual.model_copy(update=changed | {"server_threads": fixed})
             options.say(f"{model}: starting the server «{side.name}»")
             stack.enter_context(lease(model, settings=settings))
             stack.callback(stop_server, model, settings=settings)
-            servers[side.name] = _started(model, side, settings)
+            _start(model, side, settings)
+            servers[side.name] = settings
         yield servers
 
 
-def _started(model: str, side: Side, settings: Settings) -> ServerInfo:
+def _start(model: str, side: Side, settings: Settings) -> None:
     before = {name: os.environ.pop(name) for name in OWN_WORDS if name in os.environ}
     os.environ.update(side.env)
     try:
-        return ensure_server(model, settings=settings)
+        ensure_server(model, settings=settings)
     finally:
         for name in side.env:
             del os.environ[name]
@@ -170,9 +175,9 @@ def _busy(number: int) -> Iterator[None]:
             process.wait()
 
 
-def _ask(info: ServerInfo, cases: Cases) -> tuple[float, float]:
-    """Tokens a second of prompt and answer, as the server measured them."""
-    case = cases.next()
+def _ask(model: str, settings: Settings, cases: Cases) -> tuple[float, float]:
+    """Tokens a second of prompt and answer, as the server of the moment measured them."""
+    info, case = ensure_server(model, settings=settings), cases.next()
     messages = [{"role": one.role, "content": one.content} for one in case.messages()[0]]
     body = {"model": info.model, "messages": messages, "max_tokens": case.tokens, "ignore_eos": True, "temperature": 0}
     headers = {"Authorization": f"Bearer {info.api_key}"}

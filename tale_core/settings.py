@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     """"json": one object a line, for machines that collect logs."""
 
     server_threads: int | None = Field(default=None, ge=1, le=512)
-    """CPU threads of the embedded server; None means the number of physical cores."""
+    """CPU threads of the embedded server; None means the number of physical cores, and fewer beside busy neighbours."""
 
     server_slots: int = Field(default=4, ge=1, le=64)
     """Answers the embedded server generates at the same time."""

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis
+import psutil
 import pytest
 
 from tale_core.models.adapters import registry as adapters
@@ -26,6 +27,10 @@ __all__ = ["postgresql"]
 """Here and in no folder's own conftest: each of those would start another server."""
 
 
+THREADS = str(psutil.cpu_count(logical=False) or 1)
+"""Of the embedded server: where they are set it does not follow its neighbours, which other tests are."""
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
@@ -35,6 +40,7 @@ def clean_environment(
             monkeypatch.delenv(name)
     monkeypatch.setenv("TALE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("TALE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("TALE_SERVER_THREADS", THREADS)
     # Whether an adapter comes with the program changes with every better one; tests/tuning/test_shipped.py is about it.
     monkeypatch.setattr(adapters, "SHIPPED", tmp_path / "nothing-shipped")
     monkeypatch.setattr(opening, "make_engine", engine_with_known_statements)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 from tale_core.api.model import Asked, asked_of
@@ -111,7 +111,7 @@ async def ask_async(
         knob=knob,
         level=level,
     )
-    return await _ran(AskRun, plan.checked(model=asked.model), asked, store)
+    return await _ran(partial(AskRun, plan.checked(model=asked.model)), asked, store)
 
 
 async def search_async(
@@ -310,7 +310,7 @@ async def run_async(
     )
     plan.check_price(asked.price(), asked.model)
     plan.check_model(asked.model)
-    return await _ran(ExperimentRun, plan.checked(), asked, store, tables=False)
+    return await _ran(partial(ExperimentRun, plan.checked(), tables=False), asked, store)
 
 
 async def estimate_async(
@@ -395,17 +395,17 @@ def _loaded(dataset: str | Loaded | Iterable[Question], limit: int | None, offse
 async def _studied(plan: SearchPlan | SweepPlan, asked: Asked, store: Store | None) -> SearchView | SweepView:
     checked = plan.checked()
     plan.limits.check_price(asked.price(), asked.model)
-    return await _ran(StudyRun, checked, asked, store)
+    return await _ran(partial(StudyRun, checked), asked, store)
 
 
-async def _ran(make: Callable[..., jobs.Run[V]], plan: Any, asked: Asked, store: Store | None, **more: Any) -> V:
+async def _ran(make: Callable[..., jobs.Run[V]], asked: Asked, store: Store | None) -> V:
     """The record of a run that ended.
 
     Raises:
         SessionFailedError: It failed.
     """
     where = store if store is not None else await asyncio.to_thread(open_store)
-    made = make(plan, store=where, open_client=asked.open, model=asked.model, endpoint=asked.endpoint, **more)
+    made = make(store=where, open_client=asked.open, model=asked.model, endpoint=asked.endpoint)
     view = await made.run()
     if not_saved := getattr(view, "not_saved", None):
         log.warning("not saved: %s", not_saved)

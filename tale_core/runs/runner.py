@@ -291,7 +291,7 @@ class Starter(Protocol[P_contra, V_co]):
 
 
 def _start(
-    make: Callable[..., Any],
+    ready: Callable[[Any, str], Callable[..., Run[Any]]],
     plan: Any,
     choice: ModelChoice,
     *,
@@ -301,10 +301,10 @@ def _start(
     retry: RetryPolicy | None = None,
 ) -> Job[Any]:
     _check_share(store)
+    make = ready(plan, choice.model)
 
     def made(changed: Callable[[], None]) -> Run[Any]:
         run: Any = make(
-            plan,
             store=store,
             open_client=lambda: open_client(choice, secrets=secrets, key=key, notice=run.notice, retry=retry),
             model=choice.model,
@@ -316,21 +316,21 @@ def _start(
     return runner().start(made)
 
 
-def _asked(plan: AskPlan | SettlePlan, **how: Any) -> Run[AskView]:
-    return SettleRun(plan, **how) if isinstance(plan, SettlePlan) else AskRun(plan.checked(model=how["model"]), **how)
+def _asked(plan: AskPlan | SettlePlan, model: str) -> Callable[..., Run[AskView]]:
+    return partial(SettleRun, plan) if isinstance(plan, SettlePlan) else partial(AskRun, plan.checked(model=model))
 
 
-def _studied(plan: SearchPlan | SweepPlan, **how: Any) -> StudyRun:
-    return StudyRun(plan.checked(), **how)
+def _studied(plan: SearchPlan | SweepPlan, _model: str) -> Callable[..., StudyRun]:
+    return partial(StudyRun, plan.checked())
 
 
-def _experiment(plan: ExperimentPlan, **how: Any) -> ExperimentRun:
+def _experiment(plan: ExperimentPlan, _model: str) -> Callable[..., ExperimentRun]:
     """One that is running here already is refused: attach to it by its id."""
     if plan.resume_of is not None and runner().get(plan.resume_of) is not None:
         raise InputError(
             t("Experiment {name!r} is running.", name=plan.resume_of), t("Stop it first, or wait for its end.")
         )
-    return ExperimentRun(plan.checked(), **how)
+    return partial(ExperimentRun, plan.checked())
 
 
 def _check_share(store: Store) -> None:

@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request,
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from tale_core.errors import NotFoundError
-from tale_core.models.embedded.run_folder import ServerState
+from tale_core.models.embedded.run_folder import ServerState, threads
 from tale_core.settings import REPO_ROOT, Settings
 from tale_core.store import Store, open_store
 from tests.support.fixtures_model import TEST_MODEL
@@ -80,7 +80,8 @@ class App:
     def start(self) -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith("TALE_") and not k.endswith("_API_KEY")}
         env |= {"TALE_DATA_DIR": str(self.data), "TALE_CACHE_DIR": str(self._cache), "TALE_MODEL": TEST_MODEL}
-        env |= {"TALE_SERVER_IDLE_S": "1", **self._env}
+        # Where its threads are set, the embedded server does not follow its neighbours: tests know it by its process.
+        env |= {"TALE_SERVER_IDLE_S": "1", "TALE_SERVER_THREADS": str(threads(Settings())), **self._env}
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self._port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=REPO_ROOT, env=env, stdout=log, stderr=log)

@@ -31,7 +31,8 @@ def one_server(
     """The small model's server, started once for the tests of a file that only ask it, and where it is found."""
     found = {
         "TALE_DATA_DIR": str(tmp_path_factory.mktemp("server")), "TALE_CACHE_DIR": str(smollm_cache),
-        "TALE_SERVER_CONTEXT": "1024", "TALE_SERVER_SLOTS": "2", "SOME_API_KEY": "a-key-of-the-user",
+        "TALE_SERVER_CONTEXT": "1024", "TALE_SERVER_SLOTS": "2", "TALE_SERVER_THREADS": "1",
+        "SOME_API_KEY": "a-key-of-the-user",
     }  # fmt: skip
     with pytest.MonkeyPatch.context() as patched:
         for name, value in found.items():

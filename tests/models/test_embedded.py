@@ -432,3 +432,40 @@ def test_stopping_ends_the_server_whoever_uses_it(serving: None) -> None:
         assert stop_server(TEST_MODEL) is True
         assert not psutil.pid_exists(info.pid)
         assert server_status(TEST_MODEL) is None
+
+
+@pytest.mark.model
+@pytest.mark.skipif((psutil.cpu_count(logical=False) or 1) < 2, reason="one thread has nobody to wait for")
+@pytest.mark.parametrize("ends", ["in its place", "stopped before"])
+def test_beside_neighbours_that_stay_a_server_with_fewer_threads_takes_over_and_no_answer_is_cut_off(
+    serving: None, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    monkeypatch.delenv("TALE_SERVER_THREADS")
+    get_settings.cache_clear()
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    try:
+        with lease(TEST_MODEL):
+            old = ensure_server(TEST_MODEL)
+            until(lambda: len(psutil.Process(old.pid).children()) == 1)
+            (coming,) = psutil.Process(old.pid).children()
+            if ends == "stopped before":
+                coming.suspend()  # It may have been just ready.
+                stopped = server_status(TEST_MODEL)
+                assert stopped is None or stopped.pid == old.pid
+                psutil.Process(old.pid).terminate()
+                until(lambda: not coming.is_running() or coming.status() == psutil.STATUS_ZOMBIE)
+                assert run_folder().read() is None
+                return
+            result: list[tuple[int, Any]] = []
+            thread = threading.Thread(target=lambda: result.append(send(old, "/v1/chat/completions", chat(100))))
+            thread.start()
+            until(lambda: (run_folder().read() or own_state()).pid == coming.pid)
+            new = ensure_server(TEST_MODEL)
+            assert new.pid == coming.pid and send(new, "/v1/chat/completions", chat(3))[0] == 200
+            thread.join()
+            assert result[0][0] == 200 and result[0][1]["usage"]["completion_tokens"] == 100
+            until(lambda: not psutil.pid_exists(old.pid))
+    finally:
+        for one in busy:
+            one.kill()
+            one.wait()

@@ -12,7 +12,17 @@ import psutil
 import pytest
 
 from tale_core.models.embedded import waits
-from tale_core.models.embedded.waits import Crowd, ShortWaits, Used, Waits, others, used
+from tale_core.models.embedded.waits import (
+    FEWER_LOOKS,
+    MORE_LOOKS,
+    Crowd,
+    ShortWaits,
+    Used,
+    Waits,
+    fitting,
+    others,
+    used,
+)
 
 CASES: dict[str, tuple[int, list[float], list[bool]]] = {
     "nobody else": (0, [0.0, 0.02, 0.05], [False, False, False]),
@@ -75,7 +85,7 @@ def watching(monkeypatch: pytest.MonkeyPatch, threads: int = 2) -> tuple[Callabl
     for name in waits.OWN_WORDS:
         monkeypatch.delenv(name, raising=False)
     now, switch = [Used(0.0, 0.0, 0.0)], Switch()
-    watched = Waits(threads, look=lambda: now[0], short=switch)
+    watched = Waits(threads, 2, look=lambda: now[0], short=switch)
 
     def passes(seconds: float, busy: float) -> bool:
         # The server itself uses a core meanwhile.
@@ -90,6 +100,34 @@ def watching(monkeypatch: pytest.MonkeyPatch, threads: int = 2) -> tuple[Callabl
 def test_the_worker_follows_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     passes, _ = watching(monkeypatch)
     assert [passes(1.0, busy) for busy in (0.0, 0.7, 0.7, 0, 0, 0, 0, 0)] == [False] + [True] * 6 + [False]
+
+
+@pytest.mark.parametrize(
+    ("most", "wanted", "threads"),
+    [(2, 0.0, 2), (2, 0.4, 2), (2, 0.7, 1), (2, 2.0, 1), (8, 1.0, 7), (8, 3.3, 5), (8, 8.0, 4), (3, 9.0, 2),
+     (1, 1.0, 1), (4, -3.0, 4)],
+)  # fmt: skip
+def test_each_neighbour_takes_a_thread_and_half_of_them_stay(most: int, wanted: float, threads: int) -> None:
+    assert fitting(most, wanted) == threads
+
+
+@pytest.mark.parametrize(
+    ("threads", "looks", "fit"),
+    [
+        (2, [1.0] * (FEWER_LOOKS - 1), 2), (2, [1.0] * FEWER_LOOKS, 1), (2, [1.0, 0.1, 1.0, 1.0, 1.0], 2),
+        (2, [*[0.0] * 9, *[1.0] * FEWER_LOOKS], 1), (1, [0.0] * (MORE_LOOKS - 1), 1), (1, [0.0] * MORE_LOOKS, 2),
+        (1, [*[0.0] * 9, 1.0, *[0.0] * (MORE_LOOKS - 1)], 1), (1, [1.0] * MORE_LOOKS, 1),
+    ],
+)  # fmt: skip
+def test_the_threads_follow_once_neighbours_have_come_to_stay_or_left(
+    threads: int, looks: list[float], fit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waits, "cores", lambda: frozenset(range(2)))
+    seen = iter([Used(0.0, 0.0, 0.0), *(Used(at + 1.0, sum(looks[: at + 1]), 0.0) for at in range(len(looks)))])
+    watched = Waits(threads, 2, look=lambda: next(seen), short=Switch())
+    for _ in looks:
+        watched.adapt()
+    assert watched.fitting() == fit
 
 
 def test_a_look_that_comes_too_soon_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +147,7 @@ def test_who_has_set_how_openmp_waits_is_left_alone(name: str, monkeypatch: pyte
     monkeypatch.setenv(name, "0")
     looks = iter([Used(0.0, 0.0, 0.0), Used(1.0, 2.0, 0.0)])
     switch = Switch()
-    Waits(2, look=lambda: next(looks), short=switch).adapt()
+    Waits(2, 2, look=lambda: next(looks), short=switch).adapt()
     assert not switch.short
 
 

@@ -27,7 +27,7 @@ from tale_core.models.embedded import native
 from tale_core.models.embedded.catalog import EmbeddedModel
 from tale_core.settings import Settings
 
-WORKER_VERSION = 2
+WORKER_VERSION = 3
 """Raise it when worker and client of two versions could not work together: each version then gets its own server."""
 
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import secrets
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,12 +16,9 @@ from tale_core.i18n import joined, t
 from tale_core.models.embedded import native
 from tale_core.models.embedded.catalog import EmbeddedModel
 from tale_core.models.embedded.run_folder import RunFolder, context_per_slot, threads
-from tale_core.models.embedded.worker import WorkerConfig
-from tale_core.process import start as start_process
+from tale_core.models.embedded.worker import WorkerConfig, start_worker
 from tale_core.settings import REPO_ROOT, Settings
 from tale_core.text import megabytes
-
-_WORKER = (sys.executable, "-m", "tale_core.models.embedded.worker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +44,7 @@ class StartPlan:
             slots=self.settings.server_slots,
             context=context_per_slot(self.model, self.settings),
             threads=threads(self.settings),
+            most_threads=0 if self.settings.server_threads else threads(self.settings),
             idle_s=self.settings.server_idle_s,
             run_folder=str(self.run.path.resolve()),
             api_key=secrets.token_urlsafe(32),
@@ -59,10 +56,7 @@ def spawn(plan: StartPlan) -> subprocess.Popen[bytes]:
     """Start the worker, which outlives this process."""
     with _fresh_log(plan.log) as log:
         built = native.site(plan.settings)
-        process = start_process(_WORKER, cwd=REPO_ROOT, log=log, stdin=subprocess.PIPE, paths=[built] if built else [])
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # a worker that is gone is noticed by its code
-        pipe.write(plan.config().to_json().encode())
+        process = start_worker(plan.config(), cwd=REPO_ROOT, log=log, paths=[built] if built else [])
     # Somebody has to collect its exit code when it ends, or it stays as a zombie for as long as we live.
     threading.Thread(target=process.wait, name="tale-server-reaper", daemon=True).start()
     return process

@@ -1,9 +1,12 @@
-"""How the threads of the embedded server wait for each other while others want the processor too.
+"""How many threads the embedded server has while others want the processor too, and how they wait for each other.
 
 llama.cpp's threads meet after every operation of every layer, hundreds of times a token. OpenMP lets the one that is
 first spin for some milliseconds: the quickest where nothing else runs. Beside a busy neighbour it spins for a thread
 that has lost its core to that neighbour, and two threads become slower than one. Sleeping at once mends that, and
 costs a few per cent where nobody else wants the core, so the worker looks every second and has what fits.
+
+Where a neighbour stays, one thread less is quicker still: nobody waits for a thread that has no core. llama.cpp takes
+that number when it starts, so the worker has another one take its place (`Waits.fitting`).
 
 GNU's OpenMP spins hardly at all in a process that has more OpenMP threads than processors (its manual says so under
 GOMP_SPINCOUNT). `ShortWaits` keeps as many threads, asleep, for as long as waits shall be short: that can be changed
@@ -17,6 +20,7 @@ import ctypes
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +32,9 @@ CROWDED = 0.2
 CALM = 0.1
 """Below this they are long again, once it has lasted for `CALM_LOOKS` looks."""
 CALM_LOOKS = 5
+FEWER_LOOKS, MORE_LOOKS = 5, 60
+"""Looks in a row at which neighbours were there, or hardly, before the number of threads follows: a change costs the
+seconds of a start, and the cached prompts."""
 SHORTEST_LOOK_S = 0.5
 """The system counts a busy process's time in steps of some milliseconds: less time says little."""
 OWN_WORDS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
@@ -71,6 +78,18 @@ def others(before: Used, after: Used) -> float:
     """Cores that others had between two moments, on average."""
     spent = (after.all - before.all) - (after.own - before.own)
     return max(0.0, spent / (after.at - before.at))
+
+
+def fitting(most: int, wanted: float) -> int:
+    """Threads that fit beside neighbours: one less for each of them, and half of them at least.
+
+    Beside more neighbours than that everybody has to share.
+
+    Args:
+        most: Threads that the server has alone.
+        wanted: Cores that others have of those that these threads run on.
+    """
+    return max((most + 1) // 2, most - max(0, round(wanted)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,25 +162,39 @@ class Waits:
 
     Args:
         threads: Of the server.
+        most: Threads that it has alone.
         look: Tells what has been used until now.
         short: Makes waits short.
     """
 
-    def __init__(self, threads: int, *, look: Callable[[], Used] = used, short: ShortWaits | None = None) -> None:
-        self._spare = max(0, len(cores()) - threads)
+    def __init__(
+        self, threads: int, most: int, *, look: Callable[[], Used] = used, short: ShortWaits | None = None
+    ) -> None:
+        self._threads, self._most = threads, most
+        self._spare = max(0, len(cores()) - most)
         self._look, self._short = look, short or ShortWaits(len(cores()))
         self._crowd = Crowd()
         self._last = look()
+        self._wanted: deque[float] = deque(maxlen=MORE_LOOKS)
         # One thread waits for nobody.
-        self._off = threads == 1 or any(name in os.environ for name in OWN_WORDS)
+        self._fixed = threads == 1 or any(name in os.environ for name in OWN_WORDS)
 
     def adapt(self) -> None:
         """Look at the neighbours, and have the waits that fit."""
-        if self._off or (now := self._look()).at - self._last.at < SHORTEST_LOOK_S:
+        if (now := self._look()).at - self._last.at < SHORTEST_LOOK_S:
             return
-        self._crowd = self._crowd.then(others(self._last, now), self._spare)
+        there = others(self._last, now)
         self._last = now
-        if self._crowd.crowded:
+        self._wanted.append(there - self._spare)
+        self._crowd = self._crowd.then(there, self._spare)
+        if self._crowd.crowded and not self._fixed:
             self._short.keep()
         else:
             self._short.release()
+
+    def fitting(self) -> int:
+        """The threads that the server should have: other ones once its neighbours have come to stay, or left."""
+        looks = list(self._wanted)
+        if len(looks) >= FEWER_LOOKS and (fewer := fitting(self._most, min(looks[-FEWER_LOOKS:]))) < self._threads:
+            return fewer
+        return max(self._threads, fitting(self._most, max(looks))) if len(looks) == MORE_LOOKS else self._threads

@@ -6,24 +6,28 @@ key included, comes as JSON on standard input, so that neither arguments nor env
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import http.client
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import psutil
-from filelock import Timeout
+from filelock import FileLock, Timeout
 
 from tale_core.models.embedded.run_folder import RunFolder, ServerState
 from tale_core.models.embedded.waits import Waits
+from tale_core.process import start as start_process
 
 LOOPBACK = "127.0.0.1"
 TICK_S = 1.0
@@ -31,6 +35,8 @@ LINGER_S = 5.0
 """A worker that was replaced waits this long after its last answer: a request may just be on its way."""
 CLOSE_S = 5.0
 """Longest wait for the server to let go of its requests before the process ends anyway."""
+SUCCESSOR_S = 120.0
+"""Longest wait for a worker that is to take this one's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +45,11 @@ class WorkerConfig:
 
     Attributes:
         context: Tokens per slot.
+        most_threads: Threads that it has alone; beside neighbours it has fewer. 0 keeps `threads`, whoever comes.
         idle_s: Seconds to outlive the last user.
         run_folder: Where state and leases are.
         adapters: Key and file of each adapter to load; its place is its id in requests.
+        instead_of: Process id of the worker whose place this one takes; 0 for none.
     """
 
     model: str
@@ -53,10 +61,29 @@ class WorkerConfig:
     run_folder: str
     api_key: str = field(repr=False)
     adapters: tuple[tuple[str, str], ...] = ()
+    most_threads: int = 0
+    instead_of: int = 0
 
     def to_json(self) -> str:
         """As the worker reads it."""
         return json.dumps(asdict(self))
+
+
+def start_worker(config: WorkerConfig, *, cwd: Path, log: int, paths: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    """Start a worker, which outlives this process.
+
+    Args:
+        config: What it is told.
+        cwd: Where it runs.
+        log: Takes what it prints.
+        paths: See `tale_core.process.start`.
+    """
+    command = (sys.executable, "-m", "tale_core.models.embedded.worker")
+    process = start_process(command, cwd=cwd, log=log, stdin=subprocess.PIPE, paths=paths)
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # a worker that is gone is noticed by its code
+        pipe.write(config.to_json().encode())
+    return process
 
 
 def get_json(port: int, path: str, api_key: str, *, timeout: float) -> Any:
@@ -117,7 +144,8 @@ class Worker:
         self._run = RunFolder(Path(config.run_folder))
         self._stop = threading.Event()
         self._port = 0
-        self._waits = Waits(config.threads)
+        self._waits = Waits(config.threads, config.most_threads or config.threads)
+        self._successor: Successor | None = None
 
     def serve(self) -> None:
         """Run to the end."""
@@ -129,6 +157,8 @@ class Worker:
         try:
             self._until_unused()
         finally:
+            if self._successor is not None:
+                self._successor.let_go(self._run)
             self._run.remove(os.getpid())
             end = threading.Timer(CLOSE_S, os._exit, args=(0,))
             end.daemon = True
@@ -164,7 +194,9 @@ class Worker:
 
     def _told_to_stop(self) -> bool:
         """A moment later."""
-        self._waits.adapt()
+        before = self._config.instead_of
+        if not (before and psutil.pid_exists(before)):  # Until then its answers would count as a neighbour's.
+            self._waits.adapt()
         return self._stop.wait(TICK_S)
 
     def _until_unused(self) -> None:
@@ -175,13 +207,28 @@ class Worker:
                 return  # the folder is gone: nobody can find this one
             if state.pid != os.getpid():
                 return self._until_answered()  # another worker took over
+            self._fit()
             if self._run.leased() or self._is_answering():
                 last_used = time.monotonic()
             elif time.monotonic() - last_used >= self._config.idle_s and self._may_leave(state):
                 return
 
+    def _fit(self) -> None:
+        """Have a worker with the threads that fit take this one's place; nothing that is being answered is cut off."""
+        threads = self._waits.fitting()
+        if self._successor is not None:
+            if not self._successor.is_coming():
+                self._successor.let_go(self._run)
+                self._successor, self._config = None, replace(self._config, most_threads=0)  # It cannot be had.
+        elif self._config.most_threads and threads != self._config.threads:
+            with contextlib.suppress(Timeout):  # somebody is starting one
+                self._successor = Successor(self._run, replace(self._config, threads=threads, instead_of=os.getpid()))
+
     def _until_answered(self) -> None:
         """Nobody new finds this worker; those whose answers are being generated are not cut off."""
+        if self._successor is not None:
+            self._successor.let_go(self._run)
+            self._successor = None
         last_used = time.monotonic()
         while time.monotonic() - last_used < LINGER_S and not self._told_to_stop():
             if self._is_answering():
@@ -212,6 +259,36 @@ class Worker:
         except Timeout:
             pass  # somebody is starting: they will find this server
         return False
+
+
+class Successor:
+    """A worker that is being started to take this one's place; until it has, nobody else starts one.
+
+    Args:
+        run: Of both.
+        config: The successor's.
+
+    Raises:
+        Timeout: Somebody else is starting a worker.
+    """
+
+    def __init__(self, run: RunFolder, config: WorkerConfig) -> None:
+        self._lock: FileLock = run.start_lock()
+        self._lock.acquire(timeout=0)
+        self._process = start_worker(config, cwd=Path.cwd(), log=sys.stderr.fileno())
+        self._since = time.monotonic()
+
+    def is_coming(self) -> bool:
+        """False once it has died, or did not answer in time."""
+        return self._process.poll() is None and time.monotonic() - self._since < SUCCESSOR_S
+
+    def let_go(self, run: RunFolder) -> None:
+        """It stays if it has taken the place, and ends if it has not."""
+        state = run.read()
+        if state is None or state.pid != self._process.pid:
+            self._process.kill()
+            self._process.wait()
+        self._lock.release()
 
 
 def main() -> int:
