@@ -241,9 +241,10 @@ def run_export(args: argparse.Namespace) -> int:
     """Run `tune export`: a copy of the adapter, as GGUF or as a PEFT folder."""
     from tale_core.models.adapters import exchange as adapter_exchange
     from tale_core.models.adapters import registry as adapters
+    from tale_core.tuning.export import peft_of
 
     one = adapters.find(args.name)
-    target = adapter_exchange.export(one, Path(args.target), args.form)
+    target = adapter_exchange.export(one, Path(args.target), args.form, make_peft=peft_of)
     return show(args, {"adapter": one.name, "form": args.form, "file": str(target)}, target)
 
 

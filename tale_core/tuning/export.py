@@ -1,5 +1,6 @@
-"""A PEFT adapter as a GGUF file: the same two small matrices a projection, named and ordered as llama.cpp wants them.
+"""A PEFT adapter as a GGUF file, and back.
 
+Both hold the same two small matrices a projection, named and ordered as transformers or as llama.cpp wants them.
 For the llama architecture the rows of q_proj and k_proj are permuted, since the base's converter permuted the weights
 that they are added to; without it the text often stays the same and the probabilities are wrong. Imports gguf and
 safetensors, no torch. Source: llama.cpp, convert_lora_to_gguf.py.
@@ -16,8 +17,12 @@ from typing import Any, Final, NamedTuple
 
 from tale_core.errors import AdapterFileError, TuningError
 from tale_core.i18n import t
-from tale_core.models.adapters.check import WRITES
-from tale_core.models.adapters.registry import PEFT_FILES
+from tale_core.models.adapters.check import WRITES, base_header
+from tale_core.models.adapters.registry import PEFT_FILES, Adapter
+from tale_core.models.embedded.catalog import embedded_model
+from tale_core.models.weights.fetch import ensure_weights
+from tale_core.tuning.install import require
+from tale_core.tuning.plan import PROJECTIONS
 from tale_core.types import Writes
 
 ARCHITECTURES: Final = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
@@ -57,6 +62,82 @@ def shape_of(folder: Path) -> Shape:
     heads = int(config["num_attention_heads"])
     layers, kv = int(config["num_hidden_layers"]), int(config.get("num_key_value_heads") or heads)
     return Shape(ARCHITECTURES[kind], layers, heads, kv)
+
+
+def shape_in(weights: Path) -> Shape:
+    """What the header of the base's GGUF file says.
+
+    Raises:
+        AdapterFileError: It cannot be read, or is no language model.
+    """
+    header = base_header(weights)
+    kind = header.text("general.architecture")
+    heads, layers = (header.values.get(f"{kind}.{name}") for name in ("attention.head_count", "block_count"))
+    if not isinstance(heads, int) or not isinstance(layers, int):
+        raise AdapterFileError(t("{path} says nothing of its layers.", path=weights.name))
+    kv = header.values.get(f"{kind}.attention.head_count_kv")
+    return Shape(kind, layers, heads, kv if isinstance(kv, int) else heads)
+
+
+def write_peft(lora: Path, folder: Path, shape: Shape, *, base: str = "") -> None:
+    """Write an adapter's GGUF file as a PEFT folder: what `write_gguf` wrote, in its 16 bits.
+
+    Args:
+        lora: The GGUF file, which has been checked (`check_lora`).
+        folder: For adapter_config.json and adapter_model.safetensors; it exists.
+        shape: Of the base.
+        base: Its publisher's name; "" where unknown.
+
+    Raises:
+        AdapterFileError: It changes something that PEFT has no name for.
+        OSError: It cannot be written.
+    """
+    import gguf
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    arch = next((a for a, name in gguf.MODEL_ARCH_NAMES.items() if name == shape.architecture), None)
+    if arch is None:
+        raise AdapterFileError(t("Adapters of a {kind!r} model cannot be served here.", kind=shape.architecture))
+    names = gguf.get_tensor_name_map(arch, shape.layers)
+    modules = {names.get_name(module): module for at in range(shape.layers) for module in _modules(at)}
+    reader, found = gguf.GGUFReader(lora), {}
+    for tensor in reader.tensors:
+        name, half = tensor.name.removesuffix(".lora_a").removesuffix(".lora_b"), tensor.name[-1].upper()
+        module = modules.get(name.removesuffix(".weight"))
+        if module is None:
+            raise AdapterFileError(t("The adapter changes {name!r}, which PEFT has no name for.", name=name[:120]))
+        values = _permuted(np.asarray(tensor.data), module, half, shape, back=True)
+        found[f"base_model.model.{module}.lora_{half}.weight"] = np.ascontiguousarray(values)
+    alpha = reader.get_field(gguf.Keys.Adapter.LORA_ALPHA)
+    config = {
+        "peft_type": "LORA", "task_type": "CAUSAL_LM", "bias": "none", "lora_dropout": 0.0,
+        "r": next(values.shape[0] for name, values in found.items() if ".lora_A." in name),
+        "lora_alpha": float(alpha.contents()) if alpha is not None else 1.0,
+        "target_modules": sorted({name.split(".")[-3] for name in found}),
+        "base_model_name_or_path": base or None, "inference_mode": True,
+    }  # fmt: skip
+    save_file(found, folder / PEFT_FILES[1], metadata={"format": "pt"})
+    (folder / PEFT_FILES[0]).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def peft_of(adapter: Adapter, folder: Path) -> None:
+    """Fill a folder with the PEFT form of an adapter that came as GGUF alone.
+
+    Raises:
+        TuningUnavailableError: What fine-tuning needs is not installed.
+        AdapterFileError: See `write_peft`.
+        UnknownModelError, WeightsError: Its base is not known or not here.
+    """
+    require()
+    model = embedded_model(adapter.about.base)
+    write_peft(adapter.gguf, folder, shape_in(ensure_weights(model)), base=model.hub_repo.removesuffix("-GGUF"))
+
+
+def _modules(layer: int) -> Iterator[str]:
+    for name in PROJECTIONS:
+        part = "self_attn" if name[0] in "qkvo" else "mlp"
+        yield f"model.layers.{layer}.{part}.{name}"
 
 
 def write_gguf(peft: Path, target: Path, shape: Shape, *, about: str = "", writes: Writes = "words") -> None:
@@ -125,13 +206,14 @@ def _pairs(peft: Path, shape: Shape) -> Iterator[_Pair]:
         yield _Pair(f"{name}.weight", a, b)
 
 
-def _permuted(values: Any, module: str, half: str, shape: Shape) -> Any:
-    """Rows of lora_B of q_proj and k_proj in the order of the converted weights; everything else as it is."""
+def _permuted(values: Any, module: str, half: str, shape: Shape, *, back: bool = False) -> Any:
+    """Rows of lora_B of q_proj and k_proj in the order of the converted weights, or back; everything else as it is."""
     heads = {"q_proj": shape.heads, "k_proj": shape.kv_heads}.get(module.rpartition(".")[2])
     if shape.architecture != "llama" or half != "B" or heads is None:
         return values
     rows, columns = values.shape
-    return values.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns)
+    parts = (rows // heads // 2, 2) if back else (2, rows // heads // 2)
+    return values.reshape(heads, *parts, columns).swapaxes(1, 2).reshape(rows, columns)
 
 
 def strip_base(peft: Path, base: str) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import struct
 import zipfile
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tale_core.models.adapters import check as adapter_check
 from tale_core.models.adapters import exchange as adapter_exchange
 from tale_core.models.adapters import registry as adapters
 from tale_core.models.adapters.gguf_file import read_header
+from tale_core.models.adapters.registry import Adapter
 from tests.tuning import samples
 from tests.tuning.samples import gguf, lora, string, value
 
@@ -190,14 +192,19 @@ def test_a_deleted_adapter_is_gone_and_a_shipped_one_stays(tmp_path, monkeypatch
     assert list(adapters.folder().iterdir()) == []
 
 
+def never(_one: Adapter, _into: Path) -> None:
+    raise OSError(errno.ENOSPC, "full")
+
+
 def test_it_is_exported_as_gguf_and_as_a_peft_folder(tmp_path):
     one = samples.adapter(tmp_path)
     out = tmp_path / "out"
     out.mkdir()
-    assert adapter_exchange.export(one, out, "gguf").read_bytes() == one.gguf.read_bytes()
-    assert sorted(p.name for p in adapter_exchange.export(one, out, "peft").iterdir()) == sorted(adapters.PEFT_FILES)
+    export = partial(adapter_exchange.export, one, out, make_peft=never)
+    assert export("gguf").read_bytes() == one.gguf.read_bytes()
+    assert sorted(p.name for p in export("peft").iterdir()) == sorted(adapters.PEFT_FILES)
     with pytest.raises(InputError, match="exists already"):
-        adapter_exchange.export(one, out, "gguf")
+        export("gguf")
     with zipfile.ZipFile(BytesIO(adapter_exchange.peft_archive(one))) as archive:
         assert sorted(archive.namelist()) == sorted(f"brief/{f}" for f in adapters.PEFT_FILES)
 
@@ -207,8 +214,11 @@ def test_an_imported_adapter_must_fit_its_base(tmp_path):
     weights.write_bytes(samples.base())
     one = adapter_exchange.import_gguf(source, name="theirs", base=samples.BASE, weights=weights)
     assert one.about.method == "imported" and not one.peft.is_dir()
-    with pytest.raises(InputError, match="no PEFT folder"):
-        adapter_exchange.export(one, tmp_path / "x", "peft")
+    made = adapter_exchange.export(one, tmp_path / "x", "peft", make_peft=lambda _, into: (into / "y").touch())
+    assert [p.name for p in made.iterdir()] == ["y"]
+    with pytest.raises(AdapterFileError, match="full"):
+        adapter_exchange.export(one, tmp_path / "z", "peft", make_peft=never)
+    assert not (tmp_path / "z").exists(), "nothing half-written"
     weights.write_bytes(samples.base("qwen2"))
     os.utime(weights, (1, 1))
     with pytest.raises(AdapterFileError, match="another model"):

@@ -22,13 +22,15 @@ from tale_core.models.adapters.registry import Adapter
 from tale_core.models.choice import choice_from_flags, open_client
 from tale_core.models.embedded import prepare
 from tale_core.models.embedded import server as embedded
+from tale_core.models.embedded.catalog import embedded_model
 from tale_core.models.embedded.server import server_status, stop_server
+from tale_core.models.weights.fetch import ensure_weights
 from tale_core.prompts.messages import plain_messages
 from tale_core.settings import get_settings
 from tale_core.strategies import Tuned, strategy
 from tale_core.tuning import runs, training, worker
 from tale_core.tuning.base import prepare_base
-from tale_core.tuning.export import shape_of, write_gguf
+from tale_core.tuning.export import peft_of, shape_in, shape_of, write_gguf
 from tale_core.tuning.plan import PROJECTIONS, TrainingSettings, TunePlan
 from tale_core.tuning.run_state import Estimate
 from tale_core.tuning.runs import TuneRun
@@ -172,6 +174,24 @@ async def test_the_server_computes_what_peft_computes_and_switched_off_it_is_the
     off = distance(of_server(prompts, 0.0), with_adapter, tokenizer, prompts)
     assert apart < TOLERANCE, f"{apart:.3f}; the base alone {noise:.3f}"
     assert off > 2 * apart, "an adapter that is not applied would be noticed"
+
+
+def test_its_gguf_file_becomes_the_peft_folder_again(tmp_path: Path) -> None:
+    """As for an adapter that ships with the program, or that somebody sent: it came as GGUF alone."""
+    from safetensors.numpy import load_file
+
+    one = trained("sums")
+    peft_of(one, tmp_path)
+    again, before = load_file(tmp_path / adapters.PEFT_FILES[1]), numbers(one)
+    assert set(again) == set(before)
+    assert all((again[name] == before[name].astype("float16")).all() for name in before)
+    said, told = (json.loads((folder / adapters.PEFT_FILES[0]).read_text()) for folder in (tmp_path, one.peft))
+    same = ("r", "lora_alpha", "peft_type", "task_type", "base_model_name_or_path")
+    assert {name: said[name] for name in same} == {name: told[name] for name in same}
+    assert set(said["target_modules"]) == set(told["target_modules"])
+    assert shape_in(ensure_weights(embedded_model(samples.BASE))) == shape_of(
+        prepare_base(samples.BASE, lambda words: None).folder
+    )
 
 
 async def test_rows_that_are_not_permuted_would_be_noticed(client: Client, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import shutil
+import tempfile
 import zipfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -17,23 +19,20 @@ from tale_core.models.adapters.registry import PEFT_FILES, Adapter, check_name, 
 Form = Literal["gguf", "peft"]
 
 
-def export(adapter: Adapter, target: Path, form: Form) -> Path:
+def export(adapter: Adapter, target: Path, form: Form, *, make_peft: Callable[[Adapter, Path], None]) -> Path:
     """Copy an adapter to where a person wants it.
 
     Args:
         adapter: Which.
         target: A folder to put it into, or the name of the new file ("gguf") or folder ("peft").
         form: For llama.cpp and Ollama, or for transformers and vLLM.
+        make_peft: Fills a folder with the PEFT form of an adapter that came as GGUF alone.
 
     Raises:
-        InputError: The target exists, or the adapter has no PEFT folder.
+        InputError: The target exists.
         AdapterFileError: It cannot be written, or the adapter is damaged.
     """
     verified(adapter)
-    if form == "peft" and not adapter.peft.is_dir():
-        raise InputError(
-            t("The adapter {name!r} has no PEFT folder: it came as GGUF alone.", name=adapter.name), t("Export that.")
-        )
     if target.is_dir():
         target = target / (f"{adapter.name}.gguf" if form == "gguf" else adapter.name)
     if target.exists():
@@ -41,8 +40,12 @@ def export(adapter: Adapter, target: Path, form: Form) -> Path:
     try:
         if form == "gguf":
             shutil.copyfile(adapter.gguf, target)
-        else:
+        elif adapter.peft.is_dir():
             shutil.copytree(adapter.peft, target)
+        else:
+            with tempfile.TemporaryDirectory(dir=target.parent) as draft:
+                make_peft(adapter, Path(draft))
+                shutil.copytree(draft, target)
     except OSError as e:
         raise AdapterFileError(
             t("{path} cannot be written: {reason}.", path=target, reason=e.strerror), t("Name another place.")
