@@ -183,7 +183,7 @@ def rebound_words(arc: Arc) -> str:
 def borrowed_words() -> str:
     """Why a rebound is shown in another language."""
     # How they were tried stands in data/README.md.
-    return t("Of fourteen questions of this language none rebounded beyond chance. This one is in English.")
+    return t("Of twenty questions of this language none rebounded beyond chance. This one is in English.")
 
 
 def needed_words(arc: Arc) -> str:

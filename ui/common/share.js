@@ -48,7 +48,7 @@ export default function ({ data, parentElement }) {
     made.onclick = async () => {
       await act();
       made.textContent = `✓ ${label}`;
-      setTimeout(() => { made.textContent = label; }, 1600);
+      setTimeout(() => { made.textContent = label; }, 4000);
     };
     row.append(made);
   };

@@ -56,7 +56,7 @@ def teacher(live: LiveRoom, secret: str) -> None:
             _guessing(live)
     with right:
         _spending(live)
-    _class(live, record.step)
+    lesson_steps.beating(_class, BEAT_S)(live, record.step)
 
 
 def _switches(live: LiveRoom) -> None:
@@ -212,14 +212,13 @@ def _guessing(live: LiveRoom) -> None:
             revealed=True,
         )  # fmt: skip
     if record.recording in there:
-        _guesses(live, there[record.recording])
+        lesson_steps.beating(_guesses, BEAT_S)(live, there[record.recording])
 
 
 def _named(recording: Recording) -> str:
     return f"{recording.session.question.text[:44].rstrip()}… · {lesson.mark(recording)}"
 
 
-@st.fragment(run_every=BEAT_S)
 def _guesses(live: LiveRoom, recording: Recording) -> None:
     view = live.view()
     actual = lesson.guessed_tokens(recording) if view.record.revealed else None
@@ -310,7 +309,6 @@ def _set_caps(live: LiveRoom, names: Sequence[str]) -> None:
 # The class
 
 
-@st.fragment(run_every=BEAT_S)
 def _class(live: LiveRoom, drawn: str | None) -> None:
     """All of the page that moves by itself, in one place: several timers on one page get in each other's way.
 
@@ -378,7 +376,7 @@ def screen(live: LiveRoom, *, mine: bool, go: Callable[..., None]) -> None:
     """
     record, there = live.record, guessable()
     recording = None if record.step else there.get(record.recording or "")
-    _watch(live, (recording is None, record.recording, record.revealed, record.status))
+    lesson_steps.beating(_watch, BEAT_S)(live, (recording is None, record.recording, record.revealed, record.status))
     if recording is None:
         stage.with_room(live, address(live), mine=mine, go=go)
         return
@@ -390,14 +388,13 @@ def screen(live: LiveRoom, *, mine: bool, go: Callable[..., None]) -> None:
     lesson_player.mark(recording)
     if not record.revealed:
         st.title(t("How many tokens will it write?"), anchor=False)
-        _present(live)
+        lesson_steps.beating(_present, BEAT_S)(live)
         return
     st.title(t("It wrote {n} tokens.", n=f"{lesson.guessed_tokens(recording):,}"), anchor=False)
     lesson_figures.guesses(live.view().guesses, actual=lesson.guessed_tokens(recording), key="screen_histogram")
     lesson_player.show(recording)
 
 
-@st.fragment(run_every=BEAT_S)
 def _watch(live: LiveRoom, drawn: tuple[object, ...]) -> None:
     """Draw the page again when the teacher has changed something that the stage does not follow by itself."""
     record = live.record
@@ -406,7 +403,6 @@ def _watch(live: LiveRoom, drawn: tuple[object, ...]) -> None:
         st.rerun()
 
 
-@st.fragment(run_every=BEAT_S)
 def _present(live: LiveRoom) -> None:
     view: RoomView = live.view()
     lesson_steps.heading(t("{n} of {all} have guessed", n=len(view.guesses), all=len(view.seats)), 3)

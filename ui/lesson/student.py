@@ -63,7 +63,7 @@ def draw(live: LiveRoom, secret: str, go: Go) -> None:
     _task(live, seat)
     st.divider()
     _asking(live, seat, running=running)
-    st.fragment(_moving, run_every=ANSWER_BEAT_S if running else BEAT_S)(live, seat, secret, drawn)
+    lesson_steps.beating(_moving, ANSWER_BEAT_S if running else BEAT_S)(live, seat, secret, drawn)
     if not running:
         _answer(live, job)
 
