@@ -144,7 +144,10 @@ def test_a_class_of_thirty_joins_guesses_strikes_and_asks_while_one_remote_moves
         expect(guesses).to_contain_text(f"Nearest: {NAMES[0]}")
         assert store.by_code(code).revealed and board.evaluate(_FITS) == []
 
-        for step in lesson.STEPS[3:6]:  # By the teacher's remote, wherever the board's keys have gone meanwhile.
+        for step in lesson.STEPS[3:6]:  # By the teacher's remote, once it has followed the board's keys.
+            expect(page.get_by_text(f"Step {lesson.STEPS.index(step)} of")).to_be_visible()
+            if step is lesson.STEPS[3]:
+                expect(page.get_by_text("(its answer is shown)")).to_be_visible()
             page.get_by_role("button", name=re.compile("^Next")).click()
             expect(board.get_by_role("heading", name=step.title)).to_be_visible()
             until(lambda step=step: store.by_code(code).step == step.id, f"the room at {step.id}")

@@ -167,15 +167,19 @@ def _remote(live: LiveRoom) -> None:
 def _go(live: LiveRoom, label: str, key: str, shortcut: str, way: int) -> None:
     st.button(
         label, key=key, shortcut=shortcut, type="primary" if key == "remote_next" else "secondary",
-        disabled=live.record.status == "closed", on_click=_moved, args=(live, way),
+        disabled=live.record.status == "closed", on_click=_moved, args=(live, live.record.step, way),
     )  # fmt: skip
 
 
-def _moved(live: LiveRoom, way: int) -> None:
-    """From where the room is: this page may not have seen yet that the class screen's keys moved it."""
-    step = live.record.step
-    at = (STOPS.index(step) if step in STOPS else 0) + way
-    if at in range(len(STOPS)):
+def _moved(live: LiveRoom, drawn: str | None, way: int) -> None:
+    """From where the room is: this page may not have seen yet that the class screen's keys moved it.
+
+    Streamlit gives a click of a run that was broken off to the next one as well: where the room is already where the
+    click leads, it stays.
+    """
+    before, now = (STOPS.index(step) if step in STOPS else 0 for step in (drawn, live.record.step))
+    at = now if now == before + way else now + way
+    if at != now and at in range(len(STOPS)):
         try:
             live.go(STOPS[at], recording=stage.arc_of(live).closed.name)
         except (InputError, StoreError) as e:
