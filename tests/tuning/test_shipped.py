@@ -67,8 +67,7 @@ def test_it_is_better_than_every_way_of_asking_to_be_brief(folder: Path) -> None
     brief = [row for name, row in found.items() if name != "direct" and not name.startswith("tuned:")]
     assert len(brief) >= 2, "measured against prompts alone"
     for row in brief:
-        assert row["n"] >= 195 and row["accuracy"] <= mine["accuracy_high"], row["strategy"]
-        assert mine["accuracy"] > row["accuracy"] or mine["all_in_tokens"] < row["all_in_tokens"], row["strategy"]
+        assert row["n"] >= 195 and mine["accuracy"] > row["accuracy"], row["strategy"]
 
 
 @each
