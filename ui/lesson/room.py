@@ -144,9 +144,9 @@ def _remote(live: LiveRoom) -> None:
     at = STOPS.index(record.step) if record.step in STOPS else 0
     with st.container(horizontal=True, vertical_alignment="center", key="remote"):
         if at:
-            _go(live, t("Back"), "remote_back", "Left", -1)
+            _go(live, t("Back"), f"remote_back_{at}", "Left", -1)
         if at + 1 < len(STOPS):
-            _go(live, t("Next") if at else t("Start the lesson"), "remote_next", "Right", 1)
+            _go(live, t("Next") if at else t("Start the lesson"), f"remote_next_{at}", "Right", 1)
         st.caption(t("The arrow keys do the same."))
     if (stop := STOPS[at]) is None:
         return
@@ -166,7 +166,7 @@ def _remote(live: LiveRoom) -> None:
 
 def _go(live: LiveRoom, label: str, key: str, shortcut: str, way: int) -> None:
     st.button(
-        label, key=key, shortcut=shortcut, type="primary" if key == "remote_next" else "secondary",
+        label, key=key, shortcut=shortcut, type="primary" if way > 0 else "secondary",
         disabled=live.record.status == "closed", on_click=_moved, args=(live, live.record.step, way),
     )  # fmt: skip
 
@@ -174,8 +174,9 @@ def _go(live: LiveRoom, label: str, key: str, shortcut: str, way: int) -> None:
 def _moved(live: LiveRoom, drawn: str | None, way: int) -> None:
     """From where the room is: this page may not have seen yet that the class screen's keys moved it.
 
-    Streamlit gives a click of a run that was broken off to the next one as well: where the room is already where the
-    click leads, it stays.
+    Streamlit gives a click of a run that was broken off to the next one as well. So each step's buttons have keys of
+    their own (a click that comes after the page was drawn anew names a button that is gone), and where the room is
+    already where the click leads, it stays.
     """
     before, now = (STOPS.index(step) if step in STOPS else 0 for step in (drawn, live.record.step))
     at = now if now == before + way else now + way
