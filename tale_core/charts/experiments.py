@@ -46,8 +46,8 @@ def color_of(strategy: str, colors: Palette) -> str:
     return named.get(family(strategy), brief)
 
 
-def tradeoff(found: ExperimentResults, *, colors: Palette = LIGHT) -> Figure | None:
-    """The chart; None while no strategy has both a graded answer and a count of tokens."""
+def tradeoff(found: ExperimentResults, *, colors: Palette = LIGHT, of: str = "") -> Figure | None:
+    """The chart, its title about the strategy `of`; None while none has both a graded answer and a count of tokens."""
     rows = [row for row in found.rows if row.output_tokens and row.accuracy]
     if not rows:
         return None
@@ -69,7 +69,7 @@ def tradeoff(found: ExperimentResults, *, colors: Palette = LIGHT) -> Figure | N
         _mark(figure, row, color)
         if name is not None:
             _name(figure, name, color)
-    _layout(figure, found, right, colors)
+    _layout(figure, found, right, colors, of)
     return figure
 
 
@@ -104,7 +104,7 @@ def _mark(figure: Figure, row: StrategyRow, color: str) -> None:
     )  # fmt: skip
 
 
-def _layout(figure: Figure, found: ExperimentResults, right: float, colors: Palette) -> None:
+def _layout(figure: Figure, found: ExperimentResults, right: float, colors: Palette, of: str) -> None:
     about = f"{found.model} · {found.dataset}, n = {found.questions:,}"
     style = axis(colors)
     named = t("Output tokens a question")
@@ -113,4 +113,4 @@ def _layout(figure: Figure, found: ExperimentResults, right: float, colors: Pale
         range=[-0.05, 1.08], tickvals=[0, 0.25, 0.5, 0.75, 1], ticktext=["0 %", "25 %", "50 %", "75 %", "100 %"],
         title_text=t("Right"), **style,
     )  # fmt: skip
-    layout(figure, words.headline(found), about, colors, height=HEIGHT, left=66)
+    layout(figure, words.headline(found, of), about, colors, height=HEIGHT, left=66)

@@ -105,14 +105,19 @@ class Places:
         for _, x, y in marks:
             self.mark(x, y)
         found: list[Name | None] = [None] * len(marks)
-        # Those with the fewest places choose first.
-        for i in sorted(range(len(marks)), key=lambda i: len(self._free(_NEAR, *marks[i]))):
-            if free := self._free(_NEAR, *marks[i]) or self._free(_FAR, *marks[i]):
-                found[i] = best = min(free, key=lambda name: self._covered(self._box(name.text, name.place)))
-                self.take(best.text, best.place)
+        # Those with the fewest places choose first, and far ones last: then the lines to them run over no name.
+        order = sorted(range(len(marks)), key=lambda i: len(self._free(_NEAR, *marks[i])))
+        for shifts, led in ((_NEAR, False), (_FAR, True), (_FAR, False)):
+            for i in order:
+                if found[i] is None and (free := self._free(shifts, *marks[i], led=led)):
+                    found[i] = best = min(free, key=lambda name: self._covered(self._box(name.text, name.place)))
+                    self.take(best.text, best.place)
+                    for points, leader in zip(self._points, self._leader(best), strict=True):
+                        points += leader * 3  # Worse to cover than a line of the chart: the name would hang on another.
         return found
 
-    def _free(self, shifts: Sequence[_Shift], text: str, x: float, y: float) -> list[Name]:
+    def _free(self, shifts: Sequence[_Shift], text: str, x: float, y: float, *, led: bool = False) -> list[Name]:
+        """The nearest where it covers nothing; `led`: nor does the line that leads there."""
         letters = min(frame.width for frame in self._frames) // 9
         line = shortened(text, letters)
         said = dict.fromkeys((line, "<br>".join(wrapped(line, letters * 3 // 5))))
@@ -120,7 +125,24 @@ class Places:
             Name(words, Place(x, y, side, "bottom" if dy > 0 else "top", (dx, dy)), shifts is _FAR)
             for words, (side, dx, dy) in product(said, shifts)
         )
-        return list(islice((name for name in names if self._clear(self._box(name.text, name.place))), 8))
+        free = (name for name in names if self._clear(self._box(name.text, name.place)))
+        return list(
+            islice(
+                (
+                    name
+                    for name in free
+                    if not led or not any(_inside(boxes, self._leader(name)) for boxes in self._boxes)
+                ),
+                8,
+            )
+        )
+
+    def _leader(self, name: Name) -> list[list[tuple[float, float]]]:
+        """Points of the line from a mark's edge to its name, if it is far: in each size."""
+        right, up = name.place.shift
+        steps = [i / 24 for i in range(1, 25) if math.hypot(right, up) * i / 24 > 2 * _MARK] if name.far else []
+        spots = [_pixels(frame, name.place.x, name.place.y) for frame in self._frames]
+        return [[(x + right * i, y + up * i) for i in steps] for x, y in spots]
 
     def _clear(self, boxes: list[Box]) -> bool:
         return not self._outside(boxes) and all(apart(boxes, taken) for taken in self._boxes)
@@ -138,12 +160,7 @@ class Places:
 
     def _covered(self, boxes: list[Box]) -> float:
         words = sum(not apart(boxes, other) for other in self._boxes)
-        lines = sum(
-            box.left <= x <= box.right and box.low <= y <= box.high
-            for box, points in zip(boxes, self._points, strict=True)
-            for x, y in points
-        )
-        return _WORDS_OVER_WORDS * words + lines + _OUTSIDE * self._outside(boxes)
+        return _WORDS_OVER_WORDS * words + _inside(boxes, self._points) + _OUTSIDE * self._outside(boxes)
 
     def _outside(self, boxes: list[Box]) -> float:
         return sum(
@@ -156,6 +173,14 @@ def apart(one: Sequence[Box], other: Sequence[Box]) -> bool:
     """Two boxes touch in no size, nor in one between: one is on the same side of the other in all of them."""
     both = [*zip(one, other, strict=True)], [*zip(other, one, strict=True)]
     return any(all(a.right <= b.left for a, b in two) or all(a.high <= b.low for a, b in two) for two in both)
+
+
+def _inside(boxes: Sequence[Box], points: Sequence[Sequence[tuple[float, float]]]) -> int:
+    return sum(
+        box.left <= x <= box.right and box.low <= y <= box.high
+        for box, spots in zip(boxes, points, strict=True)
+        for x, y in spots
+    )
 
 
 def _pixels(frame: Frame, x: float, y: float) -> tuple[float, float]:

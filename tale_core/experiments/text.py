@@ -91,8 +91,8 @@ def _saved(row: StrategyRow, measure: Measure) -> float:
     return getattr(row.against_vanilla, f"{measure}_saving", None) or 0.0
 
 
-def headline(found: ExperimentResults) -> str:
-    """The chart's title: what it shows, in the paper's measure."""
+def headline(found: ExperimentResults, of: str = "") -> str:
+    """The chart's title: what it shows, in the paper's measure; of the strategy `of` where that saved tokens."""
     points = [row for row in found.rows if row.output_tokens and row.accuracy]
     if not points:
         return t("Output tokens of each strategy; no answer is graded")
@@ -103,6 +103,7 @@ def headline(found: ExperimentResults) -> str:
     saving = [row for row in compared if _saved(row, "output") > 0]
     if not saving:
         return t("Nothing uses fewer output tokens than {baseline} here", baseline=role_name("vanilla"))
+    saving = [row for row in saving if row.strategy == of] or saving
     kept = [row for row in saving if not _surely_less(row, "accuracy")]
     best = max(kept or saving, key=lambda row: _saved(row, "output") if kept else _mean_accuracy(row))
     change = _change(best, "accuracy")

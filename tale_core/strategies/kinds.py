@@ -125,7 +125,7 @@ class Tuned(Strategy):
     PATTERN = f"{TUNED}NAME"
     TITLE = N_("Fine-tuned: {name}")
     HINT = N_("A model fine-tuned to be brief by itself, asked the plain question.")
-    LINES_TITLE = N_("Fine-tuned: {name}, lines evaluated by a calculator")
+    LINES_TITLE = N_("Fine-tuned: {name}, evaluated by a calculator")
     LINES_HINT = N_(
         "A model fine-tuned to write assignments, worked out by a calculator: a tool computes, the model only says "
         "what."

@@ -121,6 +121,36 @@ KINDS = {
 }  # fmt: skip
 
 
+def test_a_line_to_a_name_runs_over_no_other_name_where_there_is_room() -> None:
+    # An early evaluation of the adapters that ship: output tokens and percent right, with their intervals.
+    table = {
+        "Direct answer": (5.3, 5.2, 5.5, 7.5, 4.6, 12.0), "Vanilla": (300.0, 287.4, 312.9, 57.0, 50.1, 63.7),
+        "Chain of Draft": (75.0, 69.7, 80.7, 39.0, 32.5, 45.9),
+        "Lines, evaluated by a calculator": (54.1, 51.0, 57.3, 50.5, 43.6, 57.4),
+        "Fine-tuned: brief": (82.1, 76.6, 87.9, 54.0, 47.1, 60.8),
+        "Fine-tuned: lines, evaluated by a calculator": (62.9, 50.7, 87.6, 54.0, 47.1, 60.8),
+    }  # fmt: skip
+    marks = [
+        Mark(
+            name,
+            Interval(x, *at),
+            Interval(y / 100, low / 100, high / 100),
+            name not in ("Chain of Draft", "Fine-tuned: brief"),
+        )
+        for name, (x, *at, y, low, high) in table.items()
+    ]
+    for wide, high in ((260, 283), (880, 305)):
+        frame, boxes = sized(wide, high, 350), drawn(marks, 350, wide, high)
+        found = names(marks, sized(260, 283, 350), sized(880, 305, 350))
+        assert any(name and name.far for name in found), "this table is so full that a line leads to a name"
+        for name in (name for name in found if name and name.far):
+            x, y = frame.x(name.place.x), frame.height - frame.y(name.place.y)
+            dx, dy = name.place.shift
+            along = [(x + dx * i / 40, y + dy * i / 40) for i in range(40) if math.hypot(dx, dy) * i / 40 > 15]
+            over = [box for box in boxes for x, y in along if box[0] < x < box[2] and box[1] < y < box[3]]
+            assert len(set(over)) <= 1, over  # Its own box, at the end.
+
+
 def test_ten_strategies_all_find_room_for_their_names_and_the_front_is_a_stair() -> None:
     marks = [
         Mark(name, Interval(x, 0.9 * x, 1.1 * x), Interval(y / 100, y / 120, y / 80), name[0] in "FLV")

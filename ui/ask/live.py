@@ -49,7 +49,7 @@ TITLES: dict[Role, str] = {
     "budgeted": N_(":blue[■] Budgeted"),
 }
 TUNED_TITLE = N_(":violet[■] Fine-tuned")
-TUNED_LINES_TITLE = N_(":violet[■] Fine-tuned, lines evaluated by a calculator")
+TUNED_LINES_TITLE = N_(":violet[■] Fine-tuned, evaluated by a calculator")
 LINES_TITLE = N_(":blue[■] Lines, evaluated by a calculator")
 TUNED_HINT = N_("The plain question, to the model with the adapter switched on: nobody tells it to be brief.")
 HINTS: dict[Role, str] = {

@@ -134,7 +134,7 @@ def _estimator_title(name: str) -> str:
     if name.startswith(TUNED):
         adapter = name.removeprefix(TUNED)
         if tool_of(name):
-            return t("None: the fine-tuned {name}, lines evaluated by a calculator", name=adapter)
+            return t("None: the fine-tuned {name}, evaluated by a calculator", name=adapter)
         return t("None: the fine-tuned {name}", name=adapter)
     return t("None: lines, evaluated by a calculator") if name == LINES else t(KINDS[name].title)
 

@@ -77,14 +77,14 @@ class LiveExperiment:
         wide_table(words.main_table(found), alt=t("What every strategy took so far"), place=self._table.table)
 
 
-def chart(found: ExperimentResults) -> None:
-    """The chart and how to read it. The button at its corner saves it as a picture, in the browser."""
-    figure = figures.tradeoff(found, colors=palette())
+def chart(found: ExperimentResults, of: str = "") -> None:
+    """The chart, its title about the strategy `of`, and how to read it; a button at its corner saves a picture."""
+    figure = figures.tradeoff(found, colors=palette(), of=of)
     if figure is None:
         if found.finished:
             st.caption(t("No answer could be graded, so there is no accuracy to draw."))
         return
-    described = words.alt_text(found)
+    described = words.alt_text(found, of)
     draw_chart(figure, name=found.experiment_id, key="tradeoff", alt=described)
     st.caption(literal(words.legend(found), 1000))
 

@@ -21,9 +21,9 @@ from tale_core.types import Outcome
 Table = dict[str, list[str]]
 
 
-def alt_text(found: ExperimentResults) -> str:
+def alt_text(found: ExperimentResults, of: str = "") -> str:
     """The chart for people who do not see it."""
-    words = [t("Chart of right answers against output tokens. {finding}.", finding=headline(found))]
+    words = [t("Chart of right answers against output tokens. {finding}.", finding=headline(found, of))]
     words += [
         t(
             "{strategy}: {tokens:.0f} tokens, {share} right.",

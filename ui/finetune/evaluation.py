@@ -18,7 +18,7 @@ from tale_core.models.adapters.registry import Adapter
 from tale_core.models.choice import embedded_choice
 from tale_core.runs import runner as jobs
 from tale_core.tuning.evaluation import held_out_questions, record, results_of, strategies_for, unseen
-from tale_core.types import Question
+from tale_core.types import TUNED, Question
 from ui.common import state
 from ui.common.text import literal, sanitize
 from ui.experiments import result as experiments_result
@@ -50,7 +50,7 @@ def _result(one: Adapter, result: dict[str, Any]) -> None:
     if sentence := words.finding(one, result):
         st.subheader(literal(sentence, 400), anchor=False)
     try:
-        experiments_result.chart(results_of(one, result))
+        experiments_result.chart(results_of(one, result), of=f"{TUNED}{one.name}")
     except InputError as e:
         st.caption(literal(str(e), 400))
     st.table(words.table(result), border="horizontal", hide_index=True)
