@@ -104,6 +104,11 @@ def number(value: float, form: str = "") -> str:
     return words.replace("-", "−", 1) if re.search("[1-9infa]", words) else words[1:]
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """A share as people write it: 0.125 as "12 %", or with one digit as "12.5 %"."""
+    return number(share * 100, f".{digits}f") + " %"
+
+
 class _Signed:
     """A number in a sentence."""
 

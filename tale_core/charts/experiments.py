@@ -25,7 +25,7 @@ from tale_core.experiments import text as words
 from tale_core.experiments.marks import Mark, front, names
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.table import StrategyRow
-from tale_core.i18n import t
+from tale_core.i18n import percent, t
 from tale_core.strategies import Family, family, title_of
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _mark(figure: Figure, row: StrategyRow, color: str) -> None:
         "{strategy}: {tokens:,.1f} output tokens, {share} of {n:,} right",
         strategy=title_of(row.strategy),
         tokens=tokens.mean,
-        share=words.percent(right.mean),
+        share=percent(right.mean, 1),
         n=row.graded,
     )
     figure.add_scatter(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tale_core.charts.theme import LIGHT, Palette, axis, graph_objects, layout
 from tale_core.drawing.text import plain
-from tale_core.i18n import t
+from tale_core.i18n import percent, t
 from tale_core.proxy.figures import Finding
 from tale_core.stats import Interval
 from tale_core.strategies import title_of
@@ -48,9 +48,9 @@ def traffic_chart(found: Sequence[Finding], *, colors: Palette = LIGHT) -> Figur
         figure.update_xaxes(
             **look,
             title_text=title,
-            tickformat=".0%",
             range=[max(-1.0, low) - 0.02, 1.02],
-            tickvals=[-1, -0.5, 0, 0.5, 1],
+            tickvals=(ticks := [-1, -0.5, 0, 0.5, 1]),
+            ticktext=[percent(tick) for tick in ticks],
             tickangle=0,
             row=1,
             col=col,
@@ -75,7 +75,7 @@ def _marks(figure: Figure, col: int, rows: Sequence[int], intervals: Sequence[In
         graph_objects().Scatter(
             x=[one.mean for _, one in there], y=[row for row, _ in there], mode="markers", cliponaxis=False,
             marker={"size": 11, "color": color}, hoverinfo="text",
-            hovertext=[f"{one.mean:.0%} ({one.low:.0%} – {one.high:.0%})" for _, one in there],
+            hovertext=[f"{percent(one.mean)} ({percent(one.low)} – {percent(one.high)})" for _, one in there],
             error_x={
                 "type": "data", "symmetric": False, "width": 5, "thickness": 2, "color": color,
                 "array": [one.high - one.mean for _, one in there],

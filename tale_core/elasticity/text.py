@@ -16,7 +16,7 @@ from tale_core.elasticity.engine import SweepPoint
 from tale_core.elasticity.finding import RESPONSE
 from tale_core.elasticity.knob import dead_zone, knob_finding, slopes
 from tale_core.elasticity.view import SweepView
-from tale_core.i18n import joined, number, t, tn
+from tale_core.i18n import joined, number, percent, t, tn
 from tale_core.text import duration, sanitize, seconds_left
 from tale_core.types import Level
 
@@ -100,11 +100,6 @@ def right_share(p: SweepPoint) -> str:
     if p.accuracy is None:
         return t("not graded")
     return f"{percent(p.accuracy)} [{percent(p.accuracy_low or 0)}–{percent(p.accuracy_high or 0)}], n = {p.graded}"
-
-
-def percent(share: float) -> str:
-    """A share as people write it: "44 %"."""
-    return f"{share:.0%}".replace("%", " %")
 
 
 def qualifications(view: SweepView) -> list[str]:

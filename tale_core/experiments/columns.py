@@ -15,8 +15,7 @@ from tale_core.calls.budget_ledger import apart_words, money, part_words
 from tale_core.calls.outcomes import OUTCOMES, REFUSED, outcome_counts
 from tale_core.experiments.paper import PaperRow
 from tale_core.experiments.table import Change, Difference, StrategyRow
-from tale_core.experiments.text import percent
-from tale_core.i18n import N_, in_english, listed, number, t
+from tale_core.i18n import N_, in_english, listed, number, percent, t
 from tale_core.stats import Interval
 from tale_core.store import UnitFigures
 from tale_core.strategies import title_of, tool_of
@@ -149,11 +148,11 @@ def _of_planned(row: StrategyRow) -> str:
 def _right(row: StrategyRow) -> str:
     if row.accuracy is None:
         return t("not graded") if row.n else NOTHING
-    return t("{share}, n = {n:,}", share=percent(row.accuracy.mean), n=row.graded)
+    return t("{share}, n = {n:,}", share=percent(row.accuracy.mean, 1), n=row.graded)
 
 
 def _plain_right(row: StrategyRow) -> str:
-    return "not graded" if row.accuracy is None else f"{percent(row.accuracy.mean)} of {row.graded}"
+    return "not graded" if row.accuracy is None else f"{percent(row.accuracy.mean, 1)} of {row.graded}"
 
 
 def _output(row: StrategyRow) -> str:
@@ -309,7 +308,7 @@ def _p_alone(change: Change | None) -> str:
 
 
 def _share(share: float | None) -> str:
-    return t("unknown") if share is None else percent(share)
+    return t("unknown") if share is None else percent(share, 1)
 
 
 DIFFERENCE_COLUMNS: tuple[Column[Compared], ...] = (
@@ -344,7 +343,7 @@ PAPER_COLUMNS: tuple[Column[PaperRow], ...] = (
     _only(("page",), N_("Strategy"), lambda r: title_of(r.strategy)),
     _only(("page",), N_("Model"), lambda r: r.model),
     _only(("page",), N_("Right"), lambda r: f"{r.accuracy * 100:.2f} %"),
-    _only(("report",), N_("accuracy"), lambda r: percent(r.accuracy)),
+    _only(("report",), N_("accuracy"), lambda r: percent(r.accuracy, 1)),
     _only(("page",), N_("Output tokens"), lambda r: f"{r.output_tokens:,.2f}"),
     _only(("report",), N_("output tokens"), lambda r: f"{r.output_tokens:.1f}"),
     _only(("page",), N_("Cost a question"), lambda r: money(r.cost_usd)),

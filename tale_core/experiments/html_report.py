@@ -18,8 +18,8 @@ from tale_core.experiments.marks import Mark, front, names
 from tale_core.experiments.paper import paper_rows_of
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.table import StrategyRow
-from tale_core.experiments.text import finding, percent
-from tale_core.i18n import joined, language, t, tn
+from tale_core.experiments.text import finding
+from tale_core.i18n import joined, language, percent, t, tn
 from tale_core.strategies import family, title_of
 
 _PAGE = """\
@@ -136,7 +136,7 @@ def _chart(rows: Sequence[StrategyRow]) -> tuple[str, Markup]:
     parts = []
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         y = frame.y(share)
-        parts += [frame.across(y, "grid" if share else "axis"), words(percent(share, 0), frame.left - 10, y + 5, "end")]
+        parts += [frame.across(y, "grid" if share else "axis"), words(percent(share), frame.left - 10, y + 5, "end")]
     step = nice(most / 6)
     ticks = [place * step for place in range(int(most // step) + 1)]
     parts += [words(f"{tick:,g}", frame.x(tick), frame.y(0) + 22) for tick in ticks]

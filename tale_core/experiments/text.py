@@ -7,7 +7,7 @@ from typing import Literal
 from tale_core.calls.comparison import role_name
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.table import Change, StrategyRow
-from tale_core.i18n import listed, number, t
+from tale_core.i18n import listed, percent, t
 from tale_core.strategies import title_of
 
 Measure = Literal["output", "all_in"]
@@ -122,7 +122,7 @@ def row_words(row: StrategyRow) -> str:
     if difference is None or difference.all_in_saving is None:
         return t("{tokens}, {accuracy}.", tokens=tokens, accuracy=accuracy)
     saving = difference.all_in_saving
-    share = percent(abs(saving), 0)
+    share = percent(abs(saving))
     more = t("{share} fewer than {baseline}", share=share, baseline=role_name("vanilla"))
     if saving < 0:
         more = t("{share} more than {baseline}", share=share, baseline=role_name("vanilla"))
@@ -147,10 +147,5 @@ def accuracy_words(row: StrategyRow) -> str:
     """The accuracy with its n and interval, or why there is none."""
     if row.accuracy is None:
         return t("not graded")
-    mean, low, high = map(percent, row.accuracy)
+    mean, low, high = (percent(share, 1) for share in row.accuracy)
     return t("{share} of {n} right (95 %: {low} to {high})", share=mean, n=row.graded, low=low, high=high)
-
-
-def percent(share: float, digits: int = 1) -> str:
-    """A share in words: 0.125 as "12.5 %"."""
-    return number(share * 100, f".{digits}f") + " %"

@@ -12,8 +12,8 @@ from tale_core.experiments.import_notes import brief
 from tale_core.experiments.paper import PaperRow
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.run import ExperimentView
-from tale_core.experiments.text import headline, percent
-from tale_core.i18n import joined, listed, t, tn
+from tale_core.experiments.text import headline
+from tale_core.i18n import joined, listed, percent, t, tn
 from tale_core.strategies import title_of
 from tale_core.text import duration
 from tale_core.types import Outcome
@@ -29,7 +29,7 @@ def alt_text(found: ExperimentResults, of: str = "") -> str:
             "{strategy}: {tokens:.0f} tokens, {share} right.",
             strategy=title_of(row.strategy),
             tokens=row.output_tokens.mean,
-            share=percent(row.accuracy.mean),
+            share=percent(row.accuracy.mean, 1),
         )
         for row in found.rows[:20]
         if row.output_tokens and row.accuracy
