@@ -25,7 +25,7 @@ from tale_core.experiments.estimate import cost_estimate, estimate_words
 from tale_core.experiments.export import UNIT_KEYS, experiment_document, export_experiment, unit_rows
 from tale_core.experiments.html_report import report_html
 from tale_core.experiments.paper import paper_rows, paper_rows_of
-from tale_core.experiments.text import finding
+from tale_core.experiments.text import accuracy_words, finding, headline
 from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.stats import break_even, holm, mcnemar_p, mean_interval, pareto, sign_flip_p
 from tale_core.store import UnitFigures, tables
@@ -87,6 +87,8 @@ async def test_the_table_of_recorded_completions_holds_the_numbers_computed_by_h
     assert tale.calls == 2 and tale.defaults == 1  # Question 3's estimate named no number.
     assert found.spent.calls == 6 * 4
     assert [r.latency_s is not None for r in found.rows] == [True] * 3
+    assert accuracy_words(tale) == "66.7 % of 6 right (95 %: 30.0 % to 90.3 %)"
+    assert headline(found, NAMES[2]).startswith(title_of(NAMES[2])) and headline(found).startswith(title_of(NAMES[0]))
 
 
 async def test_the_paired_differences_of_recorded_completions_are_those_computed_by_hand(store):
