@@ -43,7 +43,7 @@ def rows(folder: Path) -> dict[str, dict[str, Any]]:
 @each
 def test_it_is_small_whole_and_of_a_model_in_the_catalog(folder: Path) -> None:
     one = adapters.find(folder.name)
-    assert one.shipped and adapters.of_base(one.about.base) == (one,)
+    assert one.shipped and one in adapters.of_base(one.about.base)
     assert sum(p.stat().st_size for p in folder.iterdir()) <= MOST_BYTES
     assert adapters.verified(one) == one.gguf and check_lora(one.gguf)
     assert one.about.base_sha256 == embedded_model(one.about.base).sha256
@@ -55,7 +55,8 @@ def test_it_is_small_whole_and_of_a_model_in_the_catalog(folder: Path) -> None:
 def test_it_holds_no_text_of_a_question(folder: Path) -> None:
     about = adapters.find(folder.name).about
     assert about.data["held_out_questions"] == []
-    assert len(about.data["questions"]) >= about.data["examples"] > 0
+    several = re.search(r"--per-question (\d+)", about.data["source"])
+    assert len(about.data["questions"]) * int(several[1] if several else 1) >= about.data["examples"] > 0
     assert all(re.fullmatch(r"[0-9a-f]{32}", key) for key in about.data["questions"])
 
 
@@ -88,14 +89,17 @@ def no_download(monkeypatch: pytest.MonkeyPatch) -> None:
 @each
 def test_the_pages_offer_it_to_a_newcomer(folder: Path, no_download: None) -> None:
     at = opened()
-    assert f"None: the fine-tuned {folder.name}" in at.selectbox(key="estimator").options
+    tool = ", evaluated by a calculator" if adapters.find(folder.name).about.writes == "lines" else ""
+    assert f"None: the fine-tuned {folder.name}{tool}" in at.selectbox(key="estimator").options
+    at.query_params["adapter"] = folder.name
     at = at.switch_page("pages/Fine-tune.py").run()
     assert at.button(key=f"tune_show_{folder.name}").disabled, "what was compared is open without a click"
     mine = rows(folder)[f"tuned:{folder.name}"]
     told = words(at.main).replace("\u00a0", " ")
     assert not at.exception and "shipped with the program" in told
     assert f"{100 * mine['accuracy']:.1f} % right" in told and "fewer output tokens than vanilla" in told
-    assert "Delete" not in told and "TALE, calibrated" in told and "tale-calibrated" not in told
+    assert f"**Fine-tuned: {folder.name}{tool}: " in told, "the chart's title is about the adapter that is shown"
+    assert "Delete" not in told and "Chain of Draft" in told and "chain-of-draft" not in told
 
 
 @each
