@@ -9,6 +9,7 @@ import sys
 import textwrap
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -75,8 +76,9 @@ def _build(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, *, share: float = 0.75, rate: float = 30.0, code: int = 0
 ) -> tuple[native.NativeBuild, list[tuple[str, float | None]]]:
     """Against a shipped server that says one token with 0.7 and writes 20 tokens a second."""
-    fakes = settings.cache_dir / "fakes"
-    fakes.mkdir(parents=True, exist_ok=True)
+    settings.cache_dir.mkdir(parents=True, exist_ok=True)
+    # A folder a build: Python takes a file of the same second and the same size for the one it has compiled.
+    fakes = Path(mkdtemp(prefix="fakes-", dir=settings.cache_dir))
     (fakes / "xllamacpp.py").write_text(SERVER.format(share=0.7, rate=20.0))
     (fakes / "pip.py").write_text(PIP.format(code=code, words="the end", server=SERVER.format(share=share, rate=rate)))
     monkeypatch.setenv("PYTHONPATH", str(fakes))
