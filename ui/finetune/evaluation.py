@@ -20,6 +20,7 @@ from tale_core.runs import runner as jobs
 from tale_core.tuning.evaluation import held_out_questions, record, results_of, strategies_for, unseen
 from tale_core.types import TUNED, Question
 from ui.common import state
+from ui.common.run_parts import finding_line
 from ui.common.text import literal, sanitize
 from ui.experiments import result as experiments_result
 from ui.experiments.answers import drill_down
@@ -48,7 +49,7 @@ def draw(one: Adapter) -> None:
 
 def _result(one: Adapter, result: dict[str, Any]) -> None:
     if sentence := words.finding(one, result):
-        st.subheader(literal(sentence, 400), anchor=False)
+        finding_line(sentence, [])
     try:
         experiments_result.chart(results_of(one, result), of=f"{TUNED}{one.name}")
     except InputError as e:
