@@ -126,16 +126,11 @@ class Places:
             for words, (side, dx, dy) in product(said, shifts)
         )
         free = (name for name in names if self._clear(self._box(name.text, name.place)))
-        return list(
-            islice(
-                (
-                    name
-                    for name in free
-                    if not led or not any(_inside(boxes, self._leader(name)) for boxes in self._boxes)
-                ),
-                8,
-            )
-        )
+        return list(islice((name for name in free if not (led and self._crosses(name))), 8))
+
+    def _crosses(self, name: Name) -> bool:
+        leader = self._leader(name)
+        return any(_inside(boxes, leader) for boxes in self._boxes)
 
     def _leader(self, name: Name) -> list[list[tuple[float, float]]]:
         """Points of the line from a mark's edge to its name, if it is far: in each size."""
