@@ -41,6 +41,7 @@ PAUSE_S = (4.0, 12.0)
 """Between two deeds of one person."""
 MOST_P95_MS, MOST_GROWTH = 500.0, 1.1
 START_S = 90.0
+TRACEBACK_LINES = 24
 
 
 @dataclass
@@ -82,11 +83,12 @@ def run(options: Options) -> PartResult:
 
 
 def faults(log: str) -> list[str]:
-    """Errors in a program's log; of a traceback its last line, which says what it was."""
+    """Errors in a program's log: a line, or a traceback with the way there, which says where to look."""
     found, lines = [], log.splitlines()
     for at, line in enumerate(lines):
         if "Traceback" in line:
-            found.append(next((one for one in lines[at + 1 :] if not one.startswith((" ", "\t"))), line))
+            end = next((n for n in range(at + 1, len(lines)) if not lines[n].startswith((" ", "\t"))), at)
+            found.append("\n".join(lines[at : end + 1][-TRACEBACK_LINES:]))
         elif " ERROR " in line:
             found.append(line)
     return found

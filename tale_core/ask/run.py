@@ -20,7 +20,8 @@ from tale_core.calls.events import CallStarted
 from tale_core.calls.recorder import CallView, stored_view
 from tale_core.calls.run import Run, Where
 from tale_core.calls.settling import Settled, settled
-from tale_core.errors import ModelError, StoreError
+from tale_core.errors import ModelError, TaleError
+from tale_core.estimators import vanilla_tokens
 from tale_core.labels import catch_up
 from tale_core.types import ANSWERS, Client, Estimate, Question, Role, SessionRecord, Status
 
@@ -38,8 +39,9 @@ class AskView:
         not_saved: Why the store holds less than this picture, in words.
         notice: What is being waited for right now, in words, where that is not plain from the phase.
         created_at: When it was asked.
-        expected: Of a running one, output tokens that the vanilla answer is expected to take: the median of what this
-            model's stored ones took when it began, or what the one took that is shown again; None where there are none.
+        expected: Of a running one, output tokens that the vanilla answer is expected to take: what an estimator tells
+            of the question, else the median of what this model's stored ones took when it began, or what the one took
+            that is shown again; None where there are none.
         axis_known: Whether `expected` is settled; until then no axis is drawn, so that none ever changes.
         settled: Where the answers were there already, of those that were asked so.
         closed_at: While that is asked, at how many places, and of how many.
@@ -169,10 +171,18 @@ class AskRun(Run[CheckedAsk, AskEvent, AskView]):
 
     async def _look_up(self) -> None:
         """How long this model's vanilla answers are; the default stands where the store fails or is late."""
-        with suppress(StoreError, TimeoutError):
-            known = asyncio.to_thread(self._store.vanilla_tokens, model=self._model)
-            if tokens := await asyncio.wait_for(known, EXPECTATION_S):
-                self._expected = round(median(tokens))
+        for known in (self._told, self._usual):
+            with suppress(TaleError, TimeoutError):
+                self._expected = await asyncio.wait_for(asyncio.to_thread(known), EXPECTATION_S)
+            if self._expected is not None:
+                return
+
+    def _told(self) -> int | None:
+        return vanilla_tokens(self.plan.question, model=self._model)
+
+    def _usual(self) -> int | None:
+        tokens = self._store.vanilla_tokens(model=self._model)
+        return round(median(tokens)) if tokens else None
 
     def _session_record(self) -> SessionRecord:
         plan = self.plan

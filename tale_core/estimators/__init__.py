@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -40,6 +41,7 @@ __all__ = [
     "trained",
     "trained_kinds",
     "usual_estimator",
+    "vanilla_tokens",
 ]
 
 
@@ -129,6 +131,20 @@ def _load_ahead(model: str) -> None:
     with suppress(TaleError):
         for use in {s.use for s in saved.listing().estimators if s.use.model == model}:
             saved.find(use).load()
+
+
+def vanilla_tokens(question: Question, *, model: str) -> int | None:
+    """Tokens that this model's answer without a budget is expected to take, where a trained estimator can tell.
+
+    Nothing waits for scikit-learn, which takes seconds to import: until `load_ahead` or a prediction has brought it,
+    nothing is told.
+    """
+    if "sklearn" not in sys.modules:
+        return None
+    from tale_core.estimators import saved
+
+    mine = [one for one in saved.listing().estimators if one.use.model == model and one.metadata.length]
+    return mine[0].load().vanilla_tokens(question) if mine else None
 
 
 def usual_estimator(*, model: str, template: str) -> str:

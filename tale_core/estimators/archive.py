@@ -18,7 +18,7 @@ from typing import Any
 from tale_core.errors import EstimatorFileError
 from tale_core.estimators import features
 from tale_core.estimators.base import MAX_BUDGET
-from tale_core.estimators.kinds import trainings
+from tale_core.estimators.kinds import TITLES, trainings
 from tale_core.estimators.predictor import FORMAT, Metadata, TrainedEstimator, probe_values
 from tale_core.i18n import N_, from_stored, t, to_stored
 
@@ -169,6 +169,8 @@ def _check_metadata(metadata: Metadata, where: str) -> None:
     radius = metadata.radius
     if metadata.kind not in trainings():
         raise _damaged(where, t("its metadata is wrong at {place}", place="kind"))
+    if metadata.length not in (None, *TITLES):
+        raise _damaged(where, t("its metadata is wrong at {place}", place="length"))
     if not 1 <= metadata.fallback <= MAX_BUDGET or not all(map(math.isfinite, metadata.probes)):
         raise _damaged(where, t("its metadata is out of range"))
     if radius is not None and not 0 <= radius <= 100:  # Holds for no nan either.
@@ -209,8 +211,7 @@ def _state(data: bytes, where: str) -> dict[str, Any]:
         state = skops.io.loads(data, trusted=list(_UNTRUSTED_BY_SKOPS))
         if not isinstance(state, dict):
             raise TypeError("not a state")
-        for value in state.values():
-            _check_trees(value)
+        _check_trees(state)
     except Exception as e:  # A hostile file may make skops, numpy and scikit-learn raise anything.
         raise _damaged(where, t("its content is damaged")) from e
     return state
@@ -218,6 +219,10 @@ def _state(data: bytes, where: str) -> dict[str, Any]:
 
 def _check_trees(model: Any) -> None:
     """Compiled code follows a tree's indices without a look: each must point on, and inside."""
+    if isinstance(model, dict):
+        for value in model.values():
+            _check_trees(value)
+        return
     predictors = getattr(model, "_predictors", None)
     if predictors is None:
         return

@@ -15,7 +15,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import rankdata  # type: ignore[import-untyped]
 
-from tale_core.estimators.candidates import UPPER, Candidate, Data, Numbers, Quantiles, Setting, State
+from tale_core.estimators.candidates import (
+    CANDIDATES,
+    CONSTANT,
+    UPPER,
+    Candidate,
+    Data,
+    Numbers,
+    Quantiles,
+    Setting,
+    State,
+)  # fmt: skip
 from tale_core.estimators.report import Aim, CandidateScore, Figure
 from tale_core.stats import wilson
 
@@ -198,6 +208,28 @@ def _spearman(predicted: Numbers, y: Numbers) -> Figure | None:
     return None if ends is None else Figure(correlation(np.arange(len(y))), *ends)
 
 
-def by_loss(scores: Sequence[CandidateScore]) -> list[CandidateScore]:
-    """The best first."""
-    return sorted(scores, key=lambda s: s.pinball.value)
+class Comparison(NamedTuple):
+    """Candidates on the same folds.
+
+    Attributes:
+        scores: The best first.
+        best: The best of those that may be kept.
+        chosen: The same, if it beats the constant beyond noise; else the constant.
+    """
+
+    held: dict[str, HeldOut]
+    settings: dict[str, Setting]
+    scores: tuple[CandidateScore, ...]
+    best: CandidateScore
+    chosen: Candidate
+
+
+def compare(there: Sequence[Candidate], eligible: Sequence[str], data: Data, aim: Aim, *, seed: int) -> Comparison:
+    """Predict every row by every candidate from other rows; the constant is one of them."""
+    held = {c.name: held_out(c, data, aim, seed=seed) for c in there}
+    settings = {c.name: tuned(c, data.take(~np.isnan(held[c.name].median)), aim, seed=seed).setting for c in there}
+    scores = [score(h, held[CONSTANT.name], data, aim, settings[name]) for name, h in held.items()]
+    scores.sort(key=lambda s: s.pinball.value)
+    best = next(s for s in scores if s.name in eligible)
+    chosen = CANDIDATES[best.name] if best.gain is not None and best.gain.low > 0 else CONSTANT
+    return Comparison(held, settings, tuple(scores), best, chosen)

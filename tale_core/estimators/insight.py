@@ -13,6 +13,7 @@ from tale_core.estimators.candidates import Candidate, Data, Numbers, Setting
 from tale_core.estimators.evaluation import SEED, HeldOut, bootstrap, folds
 from tale_core.estimators.report import (
     MORE,
+    Chance,
     Figure,
     Importance,
     LearningCurve,
@@ -27,6 +28,8 @@ _DRAWS = 2
 _SHUFFLES = 5
 _SHOWN_CHARS = 300
 _SMALLEST = 10
+REPEATED = 10
+"""Questions searched more than once from which on it is said how far searches differ."""
 
 
 def learning_curve(candidate: Candidate, setting: Setting, data: Data, *, seed: int = SEED) -> LearningCurve:
@@ -70,6 +73,34 @@ def _words(cut: Figure | None) -> str:
         return t(text.TOO_FEW)
     message = text.CANNOT_TELL if cut.low <= 0 else text.WOULD_CUT
     return t(message, more=MORE, cut=f"{cut.value:.0%}", low=f"{cut.low:.0%}", high=f"{cut.high:.0%}")
+
+
+def chance(rows: Sequence[TrainingRow]) -> Chance | None:
+    """How far searches of the same question are apart; None where fewer than REPEATED questions were searched twice."""
+    groups = [np.log([*row.earlier, row.optimal_budget]) for row in rows if row.earlier]
+    if len(groups) < REPEATED:
+        return None
+    gaps = [abs(a - b) for group in groups for at, a in enumerate(group) for b in group[at + 1 :]]
+
+    def share(which: Any) -> float:
+        return _within([groups[at] for at in which])
+
+    ends = bootstrap(share, len(groups))
+    middle = share(range(len(groups)))
+    if ends is None or np.isnan(middle):
+        return None
+    return Chance(len(groups), sum(map(len, groups)), float(np.exp(np.mean(gaps))), Figure(middle, *ends))
+
+
+def _within(groups: Sequence[Numbers]) -> float:
+    """The part of the variance that lies within groups, from 0 to 1 (one-way analysis of variance, random effects)."""
+    sizes = np.array([len(group) for group in groups], dtype=float)
+    means = np.array([group.mean() for group in groups])
+    total = sizes.sum()
+    inside = sum(((group - group.mean()) ** 2).sum() for group in groups) / (total - len(groups))
+    between = (sizes * (means - (sizes * means).sum() / total) ** 2).sum() / (len(groups) - 1)
+    of_questions = max(0.0, (between - inside) / ((total - (sizes**2).sum() / total) / (len(groups) - 1)))
+    return float(inside / (inside + of_questions)) if inside + of_questions > 0 else float("nan")
 
 
 def importances(held: HeldOut, data: Data, *, seed: int = SEED) -> tuple[Importance, ...]:

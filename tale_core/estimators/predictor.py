@@ -21,6 +21,9 @@ from tale_core.types import Client, Completion, Delta, Estimate, Question, Sampl
 if TYPE_CHECKING:
     from tale_core.estimators.candidates import Quantiles
 
+LENGTH = "length"
+"""Where a state keeps what predicts the vanilla answer's tokens."""
+
 FORMAT = 1
 """Goes up when metadata or state change; a file of a later format is refused."""
 
@@ -45,7 +48,8 @@ class Metadata:
         fallback: Tokens to use when nothing can be predicted: the middle optimum.
         radius: Half-width of its 90 % intervals, in logarithms; None when there were too few searches.
         version: Changes with the data, the seed, the settings and the date.
-        probes: Its middle predictions for three fixed questions, in logarithms.
+        probes: Its middle predictions for three fixed questions, in logarithms, then those of `length`.
+        length: The predictor of the vanilla answer's tokens; None where nothing tells them better than their middle.
     """
 
     kind: str
@@ -64,6 +68,7 @@ class Metadata:
     report: TrainingReport
     version: str = ""
     probes: tuple[float, ...] = ()
+    length: str | None = None
     format: int = FORMAT
     features: int = features.VERSION
 
@@ -122,6 +127,12 @@ class TrainedEstimator:
         median = float(self._quantiles(question, zero_shot).median[0])
         return (_tokens(median - radius), _tokens(median + radius)) if math.isfinite(median) else None
 
+    def vanilla_tokens(self, question: Question) -> int | None:
+        """Tokens that an answer without a budget is expected to take; None where nothing tells that."""
+        length = self.metadata.length
+        found = _predicted(length, self.state[LENGTH], [(question, None)]).median[0] if length else math.nan
+        return _tokens(float(found)) if math.isfinite(found) else None
+
     async def estimate(
         self, question: Question, client: Client, *, run: Sampling | None = None
     ) -> AsyncGenerator[Delta | Estimate, None]:
@@ -156,18 +167,25 @@ class TrainedEstimator:
 
 def quantiles(metadata: Metadata, state: dict[str, Any], asked: Sequence[tuple[Question, int | None]]) -> Quantiles:
     """Predicted logarithms of budgets for questions with the model's own estimates."""
+    return _predicted(metadata.candidate, state, asked)
+
+
+def _predicted(candidate: str, state: dict[str, Any], asked: Sequence[tuple[Question, int | None]]) -> Quantiles:
     import numpy as np
 
     from tale_core.estimators.candidates import CANDIDATES, Data
 
     zero = np.array([math.log(own) if own else math.nan for _, own in asked])
     data = Data(features.matrix([question for question, _ in asked]), zero, np.empty(0))
-    return CANDIDATES[metadata.candidate].predict(state, data)
+    return CANDIDATES[candidate].predict(state, data)
 
 
 def probe_values(metadata: Metadata, state: dict[str, Any]) -> tuple[float, ...]:
     """The middle predictions for the fixed questions; a loaded estimator must give the same."""
-    return tuple(float(value) for value in quantiles(metadata, state, _PROBES).median)
+    found = [quantiles(metadata, state, _PROBES)]
+    if metadata.length:
+        found.append(_predicted(metadata.length, state[LENGTH], _PROBES))
+    return tuple(float(value) for one in found for value in one.median)
 
 
 def version_of(metadata: Metadata) -> str:

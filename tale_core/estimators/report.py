@@ -89,6 +89,23 @@ class LearningCurve:
 
 
 @dataclass(frozen=True, slots=True)
+class Chance:
+    """How far searches of the same question are apart: what no estimator can foresee.
+
+    Attributes:
+        questions: Those that were searched more than once; `searches` is how often in all.
+        factor: Two searches of one question differ by this factor on (geometric) average.
+        share: Part of the spread of optima (variance of logarithms) that lies between searches of the same question
+            (one-way analysis of variance; bootstrap over questions).
+    """
+
+    questions: int
+    searches: int
+    factor: float
+    share: Figure
+
+
+@dataclass(frozen=True, slots=True)
 class Importance:
     """By how much the average error factor grows when a group of columns is shuffled (1: it does not matter)."""
 
@@ -130,6 +147,9 @@ class TrainingReport:
         notes: What was left out and why, in words.
         aim: The quantile that is handed out as the budget.
         smallest, middle, largest: Of the optimal budgets, in tokens.
+        chance: How far searches of the same question differ; None where hardly any was searched twice.
+        lengths: The same predictors, asked for the vanilla answer's tokens instead, the best first; none where they
+            were not.
     """
 
     kind: str
@@ -148,6 +168,8 @@ class TrainingReport:
     residuals: tuple[TopicResidual, ...] = ()
     predictions: tuple[Predicted, ...] = ()
     notes: tuple[str, ...] = ()
+    chance: Chance | None = None
+    lengths: tuple[CandidateScore, ...] = ()
 
     def with_sentences(self, say: Callable[[str], str]) -> TrainingReport:
         """The same report, each of its sentences as `say` says it (`to_stored`, `from_stored` or `in_english`)."""

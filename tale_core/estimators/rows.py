@@ -25,6 +25,8 @@ MIN_ROWS = 20
 """Searches below which nothing is trained: five folds of four questions, and 9 residuals for a 90 % interval."""
 MAX_ROWS = 10_000
 """Searches above which nothing is trained: every pair of questions is compared, in memory."""
+MAX_EARLIER = 100
+"""Earlier searches of one question that are kept."""
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -44,6 +46,7 @@ class TrainingRow:
         zero_shot: The model's own estimate in tokens; None when it was never asked, or named none.
         mode: How it was searched ("tale", "paper", "reference"); "" when unknown.
         session_id: The search; "" for rows of a file.
+        earlier: Optima that earlier searches of the same question found, the oldest first: how far searches differ.
     """
 
     question: Question
@@ -55,6 +58,7 @@ class TrainingRow:
     zero_shot: int | None = None
     mode: str = ""
     session_id: str = ""
+    earlier: tuple[int, ...] = ()
 
 
 class Source(Protocol):
@@ -104,8 +108,8 @@ def _named(estimates: Iterable[tuple[str, str]]) -> Mapping[str, int]:
 def rows_from_sessions(sessions: Iterable[SessionRecord]) -> list[TrainingRow]:
     """The rows of stored sessions, in the order of their questions' texts.
 
-    Of several searches of one question with one model and template the newest counts. Asks of the same
-    question in which the model named a budget give its own estimate.
+    Of several searches of one question with one model and template the newest counts, and the others' optima stand
+    beside it. Asks of the same question in which the model named a budget give its own estimate.
     """
     zero_shot: dict[_Key, int] = {}
     newest: dict[tuple[_Key, str], TrainingRow] = {}
@@ -113,7 +117,9 @@ def rows_from_sessions(sessions: Iterable[SessionRecord]) -> list[TrainingRow]:
         if (asked := _own_estimate(session)) is not None:
             zero_shot[_key(session)] = asked
         elif (row := _row(session)) is not None:
-            newest[_key(session), session.template] = row
+            before = newest.get((_key(session), session.template))
+            earlier = (*before.earlier, before.optimal_budget) if before else ()
+            newest[_key(session), session.template] = replace(row, earlier=earlier[-MAX_EARLIER:])
     rows = [replace(row, zero_shot=zero_shot.get(key)) for (key, _), row in newest.items()]
     return sorted(rows, key=lambda r: (r.model, r.template, r.question.text, r.question.options))
 
@@ -227,4 +233,4 @@ def _facts(row: TrainingRow) -> list[Any]:
     q = row.question
     asked = [q.text, list(q.options), q.kind, q.language, q.topic]
     found = [row.optimal_budget, row.optimal_tokens, row.vanilla_tokens, row.zero_shot]
-    return [*asked, *found, row.model, row.template]
+    return [*asked, *found, row.model, row.template, *row.earlier]

@@ -1,7 +1,8 @@
 """Training rows as JSON Lines, so that they can be shipped, shared and trained from elsewhere.
 
 One row a line: `question` (as in `data/questions.jsonl`: text, options, language, topic, …), `optimal_budget`,
-`optimal_tokens`, `vanilla_tokens`, `model`, `template`, and where known `zero_shot` and `mode`.
+`optimal_tokens`, `vanilla_tokens`, `model`, `template`, and where known `zero_shot`, `mode` and `earlier` (optima of
+earlier searches of the same question).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from tale_core.errors import InputError
 from tale_core.estimators.base import MAX_BUDGET
-from tale_core.estimators.rows import MAX_ROWS, TrainingRow
+from tale_core.estimators.rows import MAX_EARLIER, MAX_ROWS, TrainingRow
 from tale_core.i18n import t
 
 MAX_BYTES = 64_000_000
@@ -29,7 +30,7 @@ def rows_to_jsonl(rows: Iterable[TrainingRow]) -> str:
 
 
 def _document(row: TrainingRow) -> dict[str, Any]:
-    document = {name: value for name, value in asdict(row).items() if value not in (None, "")}
+    document = {name: value for name, value in asdict(row).items() if value not in (None, "", ())}
     document.pop("session_id", None)
     document["question"] = {name: value for name, value in document["question"].items() if value not in (None, "", ())}
     return document
@@ -110,6 +111,8 @@ def _problems(row: TrainingRow) -> Iterator[str]:
         value = getattr(row, name)
         if value is not None and not 1 <= value <= MAX_BUDGET:
             yield t("{name} is {value}; it must be from 1 to {most:,}", name=name, value=value, most=MAX_BUDGET)
+    if len(row.earlier) > MAX_EARLIER or not all(1 <= value <= MAX_BUDGET for value in row.earlier):
+        yield t("earlier must be at most {count} numbers from 1 to {most:,}", count=MAX_EARLIER, most=MAX_BUDGET)
     for name in ("optimal_tokens", "vanilla_tokens"):
         if not 1 <= getattr(row, name) <= 1e7:  # Holds for no nan either.
             yield t("{name} is {value}; it must be a number of tokens from 1", name=name, value=getattr(row, name))

@@ -44,6 +44,20 @@ CANNOT_TELL = N_(
 )
 WOULD_CUT = N_("{more} more searches would cut the error by about {cut} (95 % interval {low} to {high}).")
 
+CHANCE = N_(
+    "{n} questions were searched more than once: two searches of the same question differ by a factor of {factor} on "
+    "average, and {value} of the spread of optima (95 % interval {low} to {high}) lies between such searches, which "
+    "nothing can predict."
+)
+LENGTH_CAN = N_(
+    "How long an answer without a budget is can be told from the question: {title} is closer than the middle length by "
+    "{value} (95 % interval {low} to {high}). Ask draws its answers on that length."
+)
+LENGTH_CANNOT = N_(
+    "How long an answer without a budget is cannot be told from the question beyond noise either ({title}: {value}, "
+    "95 % interval {low} to {high})."
+)
+
 NO_TOPIC = N_("no topic")
 
 

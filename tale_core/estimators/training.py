@@ -16,10 +16,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tale_core.errors import TrainingError
 from tale_core.estimators import evaluation, insight, text
 from tale_core.estimators.candidates import CANDIDATES, CONSTANT, UPPER, Candidate, Data
-from tale_core.estimators.evaluation import HeldOut, by_loss, held_out, score, tuned
+from tale_core.estimators.evaluation import Comparison, compare, tuned
 from tale_core.estimators.kinds import Training, trainings
-from tale_core.estimators.predictor import Metadata, TrainedEstimator, libraries, probe_values, version_of
-from tale_core.estimators.report import Aim, CandidateScore, LearningCurve, TrainingReport
+from tale_core.estimators.predictor import LENGTH, Metadata, TrainedEstimator, libraries, probe_values, version_of
+from tale_core.estimators.report import Aim, CandidateScore, Chance, Figure, LearningCurve, TrainingReport
 from tale_core.estimators.rows import MIN_ROWS, TrainingRow, fingerprint, middle_budget, require_rows, select_rows
 from tale_core.i18n import t
 
@@ -58,9 +58,14 @@ def train(
         report, chosen, curve = _compared(how, rows, data, aim=aim, seed=seed)
         setting, radius = tuned(chosen, data, aim, seed=seed)
         state = chosen.fit(data, setting)
+        lengths = None if how.needs_estimate else _lengths(how, rows, data, seed=seed)
+        if lengths is not None and lengths.chosen is not CONSTANT:
+            state[LENGTH] = lengths.chosen.fit(_of_length(rows, data), lengths.settings[lengths.chosen.name])
     left = len(mine) - len(rows)
-    notes = (t(text.NEVER_ASKED, n=left), *report.notes) if left else report.notes
-    report = replace(report, kind=kind, model=model, template=template, learning_curve=curve, notes=notes)
+    notes = [t(text.NEVER_ASKED, n=left)] if left else []
+    notes += [*report.notes, *_chance_words(found := insight.chance(rows)), *_length_words(lengths)]
+    report = replace(report, kind=kind, model=model, template=template, learning_curve=curve, notes=tuple(notes),
+                     chance=found, lengths=lengths.scores if lengths else ())  # fmt: skip
     metadata = Metadata(
         kind=kind,
         model=model,
@@ -74,6 +79,7 @@ def train(
         seed=seed,
         fallback=middle_budget(rows),
         radius=radius,
+        length=lengths.chosen.name if lengths and LENGTH in state else None,
         libraries=libraries(),
         report=report,
     )
@@ -110,30 +116,28 @@ def _compared(
     estimates = int((~np.isnan(data.zero)).sum())
     wanted = [CANDIDATES[name] for name in ("constant", *how.eligible, *how.shown)]
     there = [c for c in wanted if not c.needs_estimate or estimates >= MIN_ROWS]
-    held = {c.name: held_out(c, data, aim, seed=seed) for c in there}
-    settings = {c.name: tuned(c, data.take(~np.isnan(held[c.name].median)), aim, seed=seed).setting for c in there}
-    scores = [score(h, held["constant"], data, aim, settings[name]) for name, h in held.items()]
-    best = by_loss([s for s in scores if s.name in how.eligible])[0]
-    chosen = CANDIDATES[best.name] if best.gain is not None and best.gain.low > 0 else CONSTANT
-    report = _report(rows, scores, held, data, aim=aim, chosen=chosen, seed=seed)
+    found = compare(there, how.eligible, data, aim, seed=seed)
+    best, chosen = found.best, found.chosen
+    report = _report(rows, found, data, aim=aim, seed=seed)
     report = replace(report, reason=_reason(chosen, best, rows, aim), notes=_notes(wanted, there, estimates, rows))
     curve = None
     if not CANDIDATES[best.name].needs_estimate:
-        curve = insight.learning_curve(CANDIDATES[best.name], settings[best.name], data, seed=seed)
+        curve = insight.learning_curve(CANDIDATES[best.name], found.settings[best.name], data, seed=seed)
     return report, chosen, curve
 
 
-def _report(
-    rows: Sequence[TrainingRow],
-    scores: Sequence[CandidateScore],
-    held: dict[str, HeldOut],
-    data: Data,
-    *,
-    aim: Aim,
-    chosen: Candidate,
-    seed: int,
-) -> TrainingReport:
-    budgets = [row.optimal_budget for row in rows]
+def _of_length(rows: Sequence[TrainingRow], data: Data) -> Data:
+    """The same questions, with the vanilla answer's tokens to be told."""
+    return Data(data.x, data.zero, np.log([row.vanilla_tokens for row in rows]))
+
+
+def _lengths(how: Training, rows: Sequence[TrainingRow], data: Data, *, seed: int) -> Comparison:
+    there = [CONSTANT, *(CANDIDATES[name] for name in how.eligible)]
+    return compare(there, how.eligible, _of_length(rows, data), "median", seed=seed)
+
+
+def _report(rows: Sequence[TrainingRow], found: Comparison, data: Data, *, aim: Aim, seed: int) -> TrainingReport:
+    budgets, chosen, held = [row.optimal_budget for row in rows], found.chosen, found.held[found.chosen.name]
     reads_text = chosen is not CONSTANT and not chosen.needs_estimate
     return TrainingReport(
         kind="",
@@ -146,16 +150,16 @@ def _report(
         smallest=min(budgets),
         middle=float(np.median(budgets)),
         largest=max(budgets),
-        candidates=tuple(by_loss(scores)),
-        importances=insight.importances(held[chosen.name], data, seed=seed) if reads_text else (),
-        residuals=insight.residuals(held[chosen.name], data, rows),
-        predictions=insight.predictions(held[chosen.name], rows),
+        candidates=found.scores,
+        importances=insight.importances(held, data, seed=seed) if reads_text else (),
+        residuals=insight.residuals(held, data, rows),
+        predictions=insight.predictions(held, rows),
     )
 
 
 def _reason(chosen: Candidate, best: CandidateScore, rows: Sequence[TrainingRow], aim: Aim) -> str:
     gain = best.gain
-    span = {name: "" if gain is None else f"{getattr(gain, name):.0%}" for name in ("value", "low", "high")}
+    span = _span(gain)
     facts = {"title": t(best.title), "gain": span["value"], "low": span["low"], "high": span["high"]}
     if chosen is not CONSTANT:
         return t(text.CALIBRATING_HELPS if best.asks_model else text.LEARNING_HELPS, **facts)
@@ -165,6 +169,24 @@ def _reason(chosen: Candidate, best: CandidateScore, rows: Sequence[TrainingRow]
         budget, count = same
         return t(text.TELLS_NOTHING, budget=budget, count=count, n=len(rows), used=used)
     return t(text.NOTHING_COMPARED if gain is None else text.NOTHING_HELPS, **facts, used=used)
+
+
+def _chance_words(found: Chance | None) -> list[str]:
+    if found is None:
+        return []
+    return [t(text.CHANCE, n=found.questions, factor=f"{found.factor:.2f}", **_span(found.share))]
+
+
+def _length_words(found: Comparison | None) -> list[str]:
+    if found is None or found.best.gain is None:
+        return []
+    message = text.LENGTH_CANNOT if found.chosen is CONSTANT else text.LENGTH_CAN
+    return [t(message, title=t(found.best.title), **_span(found.best.gain))]
+
+
+def _span(figure: Figure | None) -> dict[str, str]:
+    """The value and its ends as shares, under the names that sentences have for them."""
+    return {name: "" if figure is None else f"{getattr(figure, name):.0%}" for name in ("value", "low", "high")}
 
 
 def _constant_words(rows: Sequence[TrainingRow], aim: Aim) -> str:

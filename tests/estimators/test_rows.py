@@ -71,6 +71,25 @@ def test_of_two_searches_of_one_question_the_newest_counts():
     assert [r.optimal_budget for r in rows_from_sessions([newer, search()])] == [40]
 
 
+def test_what_earlier_searches_of_a_question_found_stands_beside_it_in_a_file_too():
+    first, between, last = (
+        search(done=FOUND | {"optimal_budget": b}, minutes=m) for b, m in ((70, 1), (25, 2), (40, 3))
+    )
+    other = search("3 + 3?", minutes=9)
+    found = rows_from_sessions([last, other, first, between])
+    assert [(r.optimal_budget, r.earlier) for r in found] == [(40, (70, 25)), (found[1].optimal_budget, ())]
+    kept = rows_from_jsonl(rows_to_jsonl(found))
+    assert [replace(row, session_id="") for row in found] == kept
+    assert fingerprint(found) != fingerprint([replace(found[0], earlier=()), found[1]])
+
+
+@pytest.mark.parametrize("earlier", [[0], [10**9], [5] * 101, ["x"], 7])
+def test_a_file_whose_earlier_searches_are_none_is_refused(earlier):
+    line = json.dumps(json.loads(rows_to_jsonl(rows(1))) | {"earlier": earlier})
+    with pytest.raises(InputError, match=r"line 1.*earlier"):
+        rows_from_jsonl(line)
+
+
 def test_the_store_gives_rows_and_finds_own_estimates_wherever_they_were_asked_for():
     store = open_store()
     store.create_session(search())

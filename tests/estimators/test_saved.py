@@ -59,7 +59,7 @@ CHOICES = [(name, i) for name, c in CANDIDATES.items() for i in range(len(c.sett
 def test_every_candidate_with_every_setting_survives_a_file(regressed, name, setting):
     candidate = CANDIDATES[name]
     state = candidate.fit(Data.of(rows(30)), candidate.settings[setting])
-    metadata = replace(regressed.metadata, candidate=name)
+    metadata = replace(regressed.metadata, candidate=name, length=None)
     metadata = replace(metadata, probes=probe_values(metadata, state))
     loaded = archive.from_bytes(archive.to_bytes(TrainedEstimator(metadata, state)), where="it")
     assert loaded.metadata == metadata
@@ -139,13 +139,16 @@ def test_a_file_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(packed
     refused(packed, "unpacks to more")
 
 
+@pytest.mark.parametrize("nested", [False, True], ids=["of-budgets", "of-lengths"])
 @pytest.mark.parametrize(("column", "value"), [("left", 1_000_000), ("right", 0), ("feature_idx", 999)])
-def test_a_tree_that_points_outside_of_itself_is_refused_before_it_is_walked(regressed, column, value):
+def test_a_tree_that_points_outside_of_itself_is_refused_before_it_is_walked(regressed, column, value, nested):
     boosting = CANDIDATES["boosting"]
     state = boosting.fit(Data.of(rows(40)), boosting.settings[0])
-    metadata = replace(regressed.metadata, candidate="boosting")
+    metadata = replace(regressed.metadata, candidate="boosting", length="boosting")
+    state |= {"length": boosting.fit(Data.of(rows(40)), boosting.settings[0])}
     metadata = replace(metadata, probes=probe_values(metadata, state))
-    state["median"]._predictors[0][0].nodes[column][0] = value
+    damaged = state["length"] if nested else state
+    damaged["median"]._predictors[0][0].nodes[column][0] = value
     refused(archive.to_bytes(TrainedEstimator(metadata, state)), "content is damaged")
 
 
@@ -153,6 +156,7 @@ def test_a_saved_estimator_is_found_listed_loaded_and_deleted(regressed):
     kept = saved.save(regressed)
     assert saved.listing().estimators == (kept,) and saved.find(REGRESSION) == kept
     assert kept.load().budget(question(3)) == regressed.budget(question(3))
+    assert kept.load().vanilla_tokens(question(3)) == regressed.vanilla_tokens(question(3)) is not None
     saved.delete(kept)
     assert saved.listing().estimators == ()
     with pytest.raises(InputError, match=r"no regression estimator for simulated .*train-estimator --model simulated"):

@@ -1,4 +1,5 @@
 import json
+import math
 import random
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from tale_core.estimators import candidates
 from tale_core.estimators.base import MAX_BUDGET
 from tale_core.estimators.candidates import BOOSTING, CALIBRATED, CANDIDATES, CONSTANT, NEIGHBOURS, RIDGE, Data
 from tale_core.estimators.evaluation import conformal_radius, folds, held_out, pinball, score
+from tale_core.estimators.insight import chance
 from tale_core.estimators.kinds import KINDS, Training
 from tale_core.estimators.rows import TooFewRowsError
 from tale_core.estimators.training import train
@@ -55,6 +57,39 @@ def test_the_report_is_json_and_complete(regressed):
     assert {r.topic for r in report.residuals} == {"short", "long"} and sum(r.n for r in report.residuals) == 60
     assert report.importances[-1].factor == pytest.approx(1, abs=0.02)  # Nothing in these questions has another form.
     assert report.learning_curve.words.startswith("50 more searches would cut the error by about")
+
+
+def test_the_length_of_a_vanilla_answer_is_told_where_it_follows_a_law_and_only_there(regressed):
+    report = regressed.metadata.report
+    assert regressed.metadata.length == report.lengths[0].name and report.lengths[0].gain.low > 0.3
+    for steps in (1, 4, 8):  # In these searches a vanilla answer has four times the optimum's tokens.
+        assert 0.6 < regressed.vanilla_tokens(question(steps, seed=999)) / (4 * law(steps)) < 1.6
+    assert any("can be told from the question" in note for note in report.notes)
+    rng = random.Random(5)
+    lawless = [replace(row, vanilla_tokens=rng.choice((200.0, 250.0, 400.0))) for row in rows(60)]
+    found = train("regression", lawless, **RUN)
+    assert found.metadata.length is None and found.vanilla_tokens(question(4)) is None
+    assert any("cannot be told from the question beyond noise" in note for note in found.metadata.report.notes)
+
+
+@pytest.mark.parametrize("noise", [0.2, 0.6])
+def test_the_part_of_optima_that_is_chance_is_found_from_questions_searched_again(noise):
+    rng = random.Random(8)
+    again = [
+        replace(row, earlier=tuple(max(1, round(law(i % 8 + 1) * math.exp(rng.gauss(0, noise)))) for _ in range(2)),
+                optimal_budget=max(1, round(law(i % 8 + 1) * math.exp(rng.gauss(0, noise)))))
+        for i, row in enumerate(rows(120))
+    ]  # fmt: skip
+    found = chance([*again, *rows(30, seed=3)])
+    of_law = np.var([math.log(law(i % 8 + 1)) for i in range(120)])
+    assert (found.questions, found.searches) == (120, 360)
+    assert found.share.low < noise**2 / (noise**2 + of_law) < found.share.high
+    assert found.factor == pytest.approx(math.exp(noise * 2 / math.sqrt(math.pi)), rel=0.15)
+    assert found.share.high - found.share.low < 0.35
+
+
+def test_hardly_any_question_searched_twice_tells_nothing_of_chance():
+    assert chance([replace(row, earlier=(40,)) for row in rows(9)]) is None and chance(rows(40)) is None
 
 
 def test_shuffled_optima_are_predicted_no_better_than_by_the_constant():

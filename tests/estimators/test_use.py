@@ -6,12 +6,14 @@ from contextlib import aclosing
 import pytest
 
 from tale_core.ask.plan import AskPlan, EstimateReady, ask
+from tale_core.ask.run import AskRun
 from tale_core.calls.events import CallFinished
 from tale_core.cli.main import main
 from tale_core.errors import EstimatorFileError, InputError
 from tale_core.estimators import estimator, saved, trained
 from tale_core.estimators.rows_file import rows_from_jsonl, rows_to_jsonl
-from tale_core.models.testing.scripted import ScriptedClient
+from tale_core.models.testing.scripted import Reply, ScriptedClient
+from tale_core.store import open_store
 from tale_core.strategies import strategy
 from tale_core.types import Question
 from tests.estimators.simulated import MODEL, TEMPLATE, question, rows
@@ -47,6 +49,18 @@ async def test_an_ask_says_why_a_calibrated_estimate_could_not_be_used(mapped):
     estimate, _ = await asked("calibrated", says="Budget: [[0]]")
     assert estimate.budget == mapped.metadata.fallback
     assert estimate.problem.startswith("the model's estimate of 0 tokens is not positive; using ")
+
+
+async def test_an_ask_expects_the_vanilla_length_that_an_estimator_tells(regressed):
+    saved.save(regressed)
+    asked_for = AskPlan(question(4), "fixed:40", TEMPLATE).checked(model=MODEL)
+
+    async def ready():
+        return ScriptedClient(lambda _: Reply("[[1]]", delay_s=0.2), MODEL)
+
+    run = AskRun(asked_for, store=open_store(), open_client=ready, model=MODEL, endpoint="scripted")
+    await run.run()
+    assert run.view().expected == regressed.vanilla_tokens(question(4)) > 0
 
 
 async def test_an_estimate_that_tells_nothing_costs_no_call(same_estimate):
