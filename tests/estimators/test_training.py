@@ -59,7 +59,7 @@ def test_the_report_is_json_and_complete(regressed):
     assert report.learning_curve.words.startswith("50 more searches would cut the error by about")
 
 
-def test_the_length_of_a_vanilla_answer_is_told_where_it_follows_a_law_and_only_there(regressed):
+def test_the_length_of_a_vanilla_answer_is_told_where_it_follows_a_law_and_only_there(regressed, ridge_alone):
     report = regressed.metadata.report
     assert regressed.metadata.length == report.lengths[0].name and report.lengths[0].gain.low > 0.3
     for steps in (1, 4, 8):  # In these searches a vanilla answer has four times the optimum's tokens.
