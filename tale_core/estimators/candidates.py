@@ -38,13 +38,13 @@ class Data:
         x: `features.matrix` of the questions.
         zero: Logarithm of the model's own estimates; nan where it was not asked.
         y: Logarithm of the optimal budgets; empty when they are to be predicted.
-        memo: What candidates computed from these rows alone, for one another.
+        memo: What was computed from these rows, for the next candidate or setting that needs it.
     """
 
     x: Any
     zero: Numbers
     y: Numbers
-    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, rows: Sequence[TrainingRow]) -> Data:
@@ -107,6 +107,15 @@ def _reduced(data: Data) -> tuple[Any, Numbers]:
     return reduced
 
 
+def _columns(state: State, data: Data) -> Numbers:
+    reducer = state["features"]
+    known = data.memo.get("columns")
+    if known is None or known[0] is not reducer:
+        known = data.memo["columns"] = reducer, reducer.transform(data.x)
+    columns: Numbers = known[1]
+    return columns
+
+
 def _fit_neighbours(data: Data, setting: Setting) -> State:
     reducer, x = _reduced(data)
     near = NearestNeighbors(n_neighbors=min(setting["neighbours"], len(data.y)), algorithm="brute").fit(x)
@@ -114,7 +123,7 @@ def _fit_neighbours(data: Data, setting: Setting) -> State:
 
 
 def _neighbours(state: State, data: Data) -> Quantiles:
-    near = state["neighbours"].kneighbors(state["features"].transform(data.x), return_distance=False)
+    near = state["neighbours"].kneighbors(_columns(state, data), return_distance=False)
     found = state["targets"][near]
     return Quantiles(np.median(found, axis=1), np.quantile(found, UPPER, axis=1))
 
@@ -136,7 +145,7 @@ def left_out(x: Numbers, residuals: Numbers, alpha: float) -> Numbers:
 
 
 def _ridge(state: State, data: Data) -> Quantiles:
-    x = state["scaler"].transform(state["features"].transform(data.x))
+    x = state["scaler"].transform(_columns(state, data))
     # A line goes on for ever; a question unlike all others must not get a budget unlike all others.
     median = np.clip(state["line"].predict(x), state["lowest"], state["highest"])
     return Quantiles(median, median + float(state["above"]))
@@ -156,7 +165,7 @@ def _fit_boosting(data: Data, setting: Setting) -> State:
 
 
 def _boosting(state: State, data: Data) -> Quantiles:
-    x = state["features"].transform(data.x)
+    x = _columns(state, data)
     median = state["median"].predict(x)
     return Quantiles(median, np.maximum(median, state["upper"].predict(x)))
 

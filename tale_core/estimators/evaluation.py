@@ -96,7 +96,7 @@ def conformal_radius(residuals: Numbers) -> float | None:
 def tuned(candidate: Candidate, data: Data, aim: Aim, *, seed: int = SEED) -> Tuned:
     """Choose the setting with the lowest held-out loss, and measure its interval on the same held-out predictions."""
     best, best_loss, best_residuals = candidate.settings[0], math.inf, np.empty(0)
-    parts = [(data.take(train), data.take(test), test) for train, test in folds(len(data.y), INNER_FOLDS, seed=seed)]
+    parts = _inner_parts(data, seed)
     for setting in candidate.settings:
         predicted = Quantiles(np.empty(len(data.y)), np.empty(len(data.y)))
         for known, unknown, test in parts:
@@ -109,23 +109,45 @@ def tuned(candidate: Candidate, data: Data, aim: Aim, *, seed: int = SEED) -> Tu
     return Tuned(best, conformal_radius(best_residuals))
 
 
+def _inner_parts(data: Data, seed: int) -> list[tuple[Data, Data, Any]]:
+    # Cut once for all candidates: what one computes from a part, the next finds there.
+    if ("parts", seed) not in data.memo:
+        cut = folds(len(data.y), INNER_FOLDS, seed=seed)
+        data.memo["parts", seed] = [(data.take(train), data.take(test), test) for train, test in cut]
+    parts: list[tuple[Data, Data, Any]] = data.memo["parts", seed]
+    return parts
+
+
 def held_out(candidate: Candidate, data: Data, aim: Aim, *, seed: int = SEED) -> HeldOut:
     """Predict every row by a model that has not seen it, its setting chosen without it as well."""
+    return held_out_by_each([candidate], data, aim, seed=seed)[candidate.name]
+
+
+def held_out_by_each(candidates: Sequence[Candidate], data: Data, aim: Aim, *, seed: int = SEED) -> dict[str, HeldOut]:
+    """`held_out` of several candidates, by name: fold by fold, so that they share what a fold's questions cost."""
     rows = len(data.y)
-    median, upper, radius = (np.full(rows, np.nan) for _ in range(3))
-    usable = ~np.isnan(data.zero) if candidate.needs_estimate else np.ones(rows, dtype=bool)
-    fitted = []
+    empty = np.full((len(candidates), 3, rows), np.nan)
+    fitted: dict[str, list[tuple[State, Fold]]] = {c.name: [] for c in candidates}
     for fold in folds(rows, seed=seed):
-        train, test = fold.train[usable[fold.train]], fold.test[usable[fold.test]]
-        if not len(test):
-            continue
-        part = data.take(train)
-        setting, wide = tuned(candidate, part, aim, seed=seed)
-        state = candidate.fit(part, setting)
-        median[test], upper[test] = candidate.predict(state, data.take(test))
-        radius[test] = np.nan if wide is None else wide
-        fitted.append((state, Fold(train, test)))
-    return HeldOut(candidate, median, upper, radius, tuple(fitted))
+        for needs_estimate in (False, True):
+            cut = Fold(*(part[_usable(data, needs_estimate)[part]] for part in fold))
+            known, unknown = data.take(cut.train), data.take(cut.test)
+            for candidate, (median, upper, radius) in zip(candidates, empty, strict=True):
+                if candidate.needs_estimate != needs_estimate or not len(cut.test):
+                    continue
+                setting, wide = tuned(candidate, known, aim, seed=seed)
+                state = candidate.fit(known, setting)
+                median[cut.test], upper[cut.test] = candidate.predict(state, unknown)
+                radius[cut.test] = np.nan if wide is None else wide
+                fitted[candidate.name].append((state, cut))
+    return {
+        candidate.name: HeldOut(candidate, median, upper, radius, tuple(fitted[candidate.name]))
+        for candidate, (median, upper, radius) in zip(candidates, empty, strict=True)
+    }
+
+
+def _usable(data: Data, needs_estimate: bool) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    return ~np.isnan(data.zero) if needs_estimate else np.ones(len(data.zero), dtype=bool)
 
 
 def score(held: HeldOut, constant: HeldOut, data: Data, aim: Aim, setting: Setting) -> CandidateScore:
@@ -157,11 +179,16 @@ def score(held: HeldOut, constant: HeldOut, data: Data, aim: Aim, setting: Setti
     )
 
 
-def bootstrap(value: Callable[[Any], float], rows: int) -> tuple[float, float] | None:
-    """The 95 % interval (percentiles) of a statistic of row numbers; None when nearly no resample has one."""
+def bootstrap(values: Callable[[Any], Numbers], rows: int) -> tuple[float, float] | None:
+    """The 95 % interval (percentiles) of a statistic of row numbers; None when nearly no resample has one.
+
+    Args:
+        values: The statistic of each line of a matrix of row numbers.
+        rows: How many there are.
+    """
     rng = np.random.default_rng(SEED)
     count = max(200, min(RESAMPLES, _CELLS // max(1, rows)))
-    found = np.array([value(rng.integers(0, rows, rows)) for _ in range(count)])
+    found = values(rng.integers(0, rows, (count, rows)))
     found = found[np.isfinite(found)]
     if len(found) < count // 2:
         return None
@@ -172,7 +199,7 @@ def bootstrap(value: Callable[[Any], float], rows: int) -> tuple[float, float] |
 def mean(values: Numbers) -> Figure:
     """The mean of at least one number."""
     middle = float(values.mean())
-    low, high = bootstrap(lambda rows: float(values[rows].mean()), len(values)) or (middle, middle)
+    low, high = bootstrap(lambda rows: values[rows].mean(axis=-1), len(values)) or (middle, middle)
     return Figure(middle, low, high)
 
 
@@ -187,12 +214,12 @@ def _gain(base: Numbers, loss: Numbers) -> Figure | None:
     if base.mean() <= 0:
         return None
 
-    def gain(rows: Any) -> float:
-        whole = float(base[rows].mean())
-        return 1 - float(loss[rows].mean()) / whole if whole > 0 else math.nan
+    def gain(rows: Any) -> Numbers:
+        with np.errstate(all="ignore"):  # Where the constant is never off, there is no gain: nan.
+            return np.asarray(1 - loss[rows].mean(axis=-1) / base[rows].mean(axis=-1), dtype=float)
 
     ends = bootstrap(gain, len(base))
-    return None if ends is None else Figure(gain(np.arange(len(base))), *ends)
+    return None if ends is None else Figure(float(gain(np.arange(len(base)))), *ends)
 
 
 def _spearman(predicted: Numbers, y: Numbers) -> Figure | None:
@@ -200,12 +227,14 @@ def _spearman(predicted: Numbers, y: Numbers) -> Figure | None:
     if len(np.unique(predicted)) <= FOLDS or np.ptp(y) == 0:
         return None
 
-    def correlation(rows: Any) -> float:
-        a, b = rankdata(predicted[rows]), rankdata(y[rows])
-        return float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) and np.ptp(b) else math.nan
+    def correlation(rows: Any) -> Numbers:
+        a, b = (rankdata(of[rows], axis=-1) for of in (predicted, y))
+        a, b = (of - of.mean(axis=-1, keepdims=True) for of in (a, b))
+        with np.errstate(all="ignore"):  # No ranking without two different values: nan.
+            return np.asarray((a * b).sum(axis=-1) / np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1)), dtype=float)
 
     ends = bootstrap(correlation, len(y))
-    return None if ends is None else Figure(correlation(np.arange(len(y))), *ends)
+    return None if ends is None else Figure(float(correlation(np.arange(len(y)))), *ends)
 
 
 class Comparison(NamedTuple):
@@ -226,8 +255,9 @@ class Comparison(NamedTuple):
 
 def compare(there: Sequence[Candidate], eligible: Sequence[str], data: Data, aim: Aim, *, seed: int) -> Comparison:
     """Predict every row by every candidate from other rows; the constant is one of them."""
-    held = {c.name: held_out(c, data, aim, seed=seed) for c in there}
-    settings = {c.name: tuned(c, data.take(~np.isnan(held[c.name].median)), aim, seed=seed).setting for c in there}
+    held = held_out_by_each(there, data, aim, seed=seed)
+    whole = {False: data, True: data.take(_usable(data, True))}
+    settings = {c.name: tuned(c, whole[c.needs_estimate], aim, seed=seed).setting for c in there}
     scores = [score(h, held[CONSTANT.name], data, aim, settings[name]) for name, h in held.items()]
     scores.sort(key=lambda s: s.pinball.value)
     best = next(s for s in scores if s.name in eligible)

@@ -56,15 +56,15 @@ def _errors(candidate: Candidate, setting: Setting, data: Data, size: int, seed:
 
 def _cut(sizes: Numbers, errors: Numbers, rows: int) -> Figure | None:
     """What MORE further rows would cut, from error = c · rows^slope."""
+    centred = np.log(sizes) - np.log(sizes).mean()
 
-    def cut(which: Any) -> float:
-        means = errors[:, which].mean(axis=1)
-        if (means <= 0).any():
-            return float("nan")
-        slope = np.polyfit(np.log(sizes), np.log(means), 1)[0]
-        return float(1 - ((rows + MORE) / rows) ** slope)
+    def cut(which: Any) -> Numbers:
+        with np.errstate(all="ignore"):  # Where nothing is off there is no law: nan.
+            means = np.log(errors[:, which].mean(axis=-1))
+            slope = np.tensordot(centred / (centred**2).sum(), means, axes=1)  # Of least squares.
+        return np.asarray(1 - ((rows + MORE) / rows) ** slope, dtype=float)
 
-    middle, ends = cut(np.arange(errors.shape[1])), bootstrap(cut, errors.shape[1])
+    middle, ends = float(cut(np.arange(errors.shape[1]))), bootstrap(cut, errors.shape[1])
     return None if ends is None or np.isnan(middle) else Figure(middle, *ends)
 
 
@@ -82,11 +82,11 @@ def chance(rows: Sequence[TrainingRow]) -> Chance | None:
         return None
     gaps = [abs(a - b) for group in groups for at, a in enumerate(group) for b in group[at + 1 :]]
 
-    def share(which: Any) -> float:
-        return _within([groups[at] for at in which])
+    def shares(resamples: Any) -> Numbers:
+        return np.array([_within([groups[at] for at in one]) for one in resamples])
 
-    ends = bootstrap(share, len(groups))
-    middle = share(range(len(groups)))
+    ends = bootstrap(shares, len(groups))
+    middle = _within(groups)
     if ends is None or np.isnan(middle):
         return None
     return Chance(len(groups), sum(map(len, groups)), float(np.exp(np.mean(gaps))), Figure(middle, *ends))
