@@ -87,7 +87,7 @@ def faults(log: str) -> list[str]:
     found, lines = [], log.splitlines()
     for at, line in enumerate(lines):
         if "Traceback" in line:
-            end = next((n for n in range(at + 1, len(lines)) if not lines[n].startswith((" ", "\t"))), at)
+            end = next((n for n in range(at + 1, len(lines)) if not lines[n].startswith((" ", "\t"))), len(lines) - 1)
             found.append("\n".join(lines[at : end + 1][-TRACEBACK_LINES:]))
         elif " ERROR " in line:
             found.append(line)

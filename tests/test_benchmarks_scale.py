@@ -150,3 +150,13 @@ def test_without_postgresql_the_copy_is_passed_over_in_words(monkeypatch: pytest
     monkeypatch.setattr(db_copy, "make_server", missing)
     found = db_copy.run(Options(models=()))
     assert not found.goals and found.notes == ("Not measured: there is no PostgreSQL on this machine.",)
+
+
+def test_an_error_in_the_apps_log_is_told_with_the_way_into_it() -> None:
+    way = "\n".join(f'  File "a.py", line {n}, in f' for n in range(40))
+    log = f"all is well\nTraceback (most recent call last):\n{way}\nKeyError: 'gone'\nagain well\n12:00 ERROR x: broken"
+    first, second = load.faults(log)
+    assert first.endswith("KeyError: 'gone'") and "line 39, in f" in first and len(first.splitlines()) == 24
+    assert second == "12:00 ERROR x: broken" and load.faults("all is well") == []
+    cut_off = "Traceback (most recent call last):\n  File 'a.py'"
+    assert load.faults(cut_off) == [cut_off]

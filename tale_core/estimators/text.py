@@ -50,11 +50,11 @@ CHANCE = N_(
     "nothing can predict."
 )
 LENGTH_CAN = N_(
-    "How long an answer without a budget is can be told from the question: {title} is closer than the middle length by "
-    "{value} (95 % interval {low} to {high}). Ask draws its answers on that length."
+    "How long an answer without a budget will be, the question tells: predicted from it ({title}), the length is less "
+    "far off than the middle one by {value} (95 % interval {low} to {high}). Ask draws its answers on that length."
 )
 LENGTH_CANNOT = N_(
-    "How long an answer without a budget is cannot be told from the question beyond noise either ({title}: {value}, "
+    "How long an answer without a budget will be, the question does not tell beyond noise either ({title}: {value}, "
     "95 % interval {low} to {high})."
 )
 
