@@ -1,7 +1,10 @@
+import os
+
 import pytest
+from filelock import FileLock
 from threadpoolctl import threadpool_limits
 
-from tale_core.estimators import saved
+from tale_core.estimators import archive, saved
 from tale_core.estimators.training import train
 from tests.estimators.simulated import MODEL, TEMPLATE, rows
 
@@ -20,15 +23,31 @@ def nothing_shipped(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def regressed():
-    return train("regression", rows(60), **NAMED)
+def trained(tmp_path_factory):
+    """A function: the estimator of a kind and rows, trained once for all workers of a run, which takes seconds."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+    def once(name, kind, searched):
+        path = folder / f"{name}.skops"
+        with FileLock(f"{path}.lock"):
+            if not path.exists():
+                path.write_bytes(archive.to_bytes(train(kind, searched, **NAMED)))
+        return archive.from_bytes(path.read_bytes(), where=path.name)
+
+    return once
 
 
 @pytest.fixture(scope="session")
-def mapped():
-    return train("calibrated", rows(60), **NAMED)
+def regressed(trained):
+    return trained("regressed", "regression", rows(60))
 
 
 @pytest.fixture(scope="session")
-def same_estimate():
-    return train("calibrated", rows(40, zero="same"), **NAMED)
+def mapped(trained):
+    return trained("mapped", "calibrated", rows(60))
+
+
+@pytest.fixture(scope="session")
+def same_estimate(trained):
+    return trained("same_estimate", "calibrated", rows(40, zero="same"))
