@@ -42,6 +42,7 @@ class AskView:
         expected: Of a running one, output tokens that the vanilla answer is expected to take: what an estimator tells
             of the question, else the median of what this model's stored ones took when it began, or what the one took
             that is shown again; None where there are none.
+        foretold: `expected` is about this very question.
         axis_known: Whether `expected` is settled; until then no axis is drawn, so that none ever changes.
         settled: Where the answers were there already, of those that were asked so.
         closed_at: While that is asked, at how many places, and of how many.
@@ -67,6 +68,7 @@ class AskView:
     template: str = ""
     created_at: datetime | None = None
     expected: int | None = None
+    foretold: bool = False
     axis_known: bool = True
     settled: Mapping[Role, Settled] = field(default_factory=dict)
     closed_at: tuple[int, int] = (0, 0)
@@ -115,6 +117,7 @@ class AskRun(Run[CheckedAsk, AskEvent, AskView]):
         super().__init__(plan, "ask", at_end=catch_up, **where)
         self._estimate: Estimate | None = None
         self._expected = plan.reuse_vanilla.completion_tokens if plan.reuse_vanilla else None
+        self._foretold = False
         self._looking_up: asyncio.Task[None] | None = None
         self._caller: Caller | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -140,6 +143,7 @@ class AskRun(Run[CheckedAsk, AskEvent, AskView]):
             guesses=self.plan.guesses,
             template=self.plan.template,
             expected=self._expected,
+            foretold=self._foretold,
             axis_known=known,
             cannot=self._cannot,
         )
@@ -175,6 +179,7 @@ class AskRun(Run[CheckedAsk, AskEvent, AskView]):
             with suppress(TaleError, TimeoutError):
                 self._expected = await asyncio.wait_for(asyncio.to_thread(known), EXPECTATION_S)
             if self._expected is not None:
+                self._foretold = known == self._told
                 return
 
     def _told(self) -> int | None:

@@ -60,7 +60,7 @@ async def test_an_ask_expects_the_vanilla_length_that_an_estimator_tells(regress
 
     run = AskRun(asked_for, store=open_store(), open_client=ready, model=MODEL, endpoint="scripted")
     await run.run()
-    assert run.view().expected == regressed.vanilla_tokens(question(4)) > 0
+    assert run.view().expected == regressed.vanilla_tokens(question(4)) > 0 and run.view().foretold
 
 
 async def test_an_estimate_that_tells_nothing_costs_no_call(same_estimate):

@@ -218,6 +218,8 @@ def test_the_axis_is_what_this_model_took_before() -> None:
     said = "\n".join(drawn(replace(between, endpoint="embedded")))
     assert "A full line is 60 tokens: this model's answers without a budget take about 54." in said
     assert "Both are written by one machine at the same time and share its speed." in said
+    said = "\n".join(drawn(replace(between, foretold=True)))
+    assert "A full line is 60 tokens: an estimator expects about 54 of this question without a budget." in said
 
 
 def test_no_axis_is_drawn_before_it_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,19 +122,24 @@ def race_notes(view: AskView, *, recorded: bool) -> str:
     values = {"end": race_axis(view.expected), "expected": view.expected or EXPECTED_TOKENS}
     if recorded:  # How long the answer is may still be guessed.
         return joined(t("A full line is {end:,} tokens.", **values), t("┆ is the budget."))
-    words = [
-        t("A full line is {end:,} tokens: this model's answers without a budget take about {expected:,}.", **values)
-        if view.expected
-        else t(
-            "A full line is {end:,} tokens, a stated default: the length of this model's answers is not known yet.",
-            **values,
-        )
-    ]
+    words = [t(_axis_words(view), **values)]
     if not view.estimator.startswith(TUNED):
         words.append(t("┆ is the budget."))
     if view.together and view.endpoint == EMBEDDED:
         words.append(t("Both are written by one machine at the same time and share its speed."))
     return joined(*words)
+
+
+def _axis_words(view: AskView) -> str:
+    if not view.expected:
+        return N_(
+            "A full line is {end:,} tokens, a stated default: the length of this model's answers is not known yet."
+        )
+    if view.foretold:
+        return N_(
+            "A full line is {end:,} tokens: an estimator expects about {expected:,} of this question without a budget."
+        )
+    return N_("A full line is {end:,} tokens: this model's answers without a budget take about {expected:,}.")
 
 
 class AnswerColumns:
