@@ -17,14 +17,21 @@ ESTIMATORS = sorted((REPO_ROOT / "data" / "estimators").glob("*.skops"))
 
 
 @pytest.mark.parametrize("path", ROWS, ids=lambda p: p.stem)
-def test_training_rows_are_searches_of_our_own_questions(path: Path) -> None:
+def test_training_rows_are_searches_of_our_own_questions_or_of_gsm8ks_training_set(path: Path) -> None:
     own = {(q.text, q.answer) for q in shipped()}
     rows = read_rows(path)
     assert len(rows) >= 20
     for row in rows:
-        assert (row.question.text, row.question.answer) in own
+        assert (row.question.text, row.question.answer) in own or row.question.source == "gsm8k-train"
         assert row.optimal_budget >= 1 and row.optimal_tokens <= row.vanilla_tokens
         assert row.template in TEMPLATES
+
+
+def test_the_shipped_estimator_tells_the_length_of_a_vanilla_answer_and_says_how_far_searches_differ() -> None:
+    metadata = saved.load(next(p for p in ESTIMATORS if p.name.startswith("regression"))).metadata
+    report = metadata.report
+    assert metadata.length is not None and report.lengths[0].gain is not None and report.lengths[0].gain.low > 0
+    assert report.chance is not None and report.chance.questions >= 30 and report.chance.share.low > 0.25
 
 
 @pytest.mark.parametrize("path", ESTIMATORS, ids=lambda p: p.stem)
