@@ -125,7 +125,7 @@ def test_every_sentence_that_ships_in_a_file_is_said_in_chinese():
         report = one.metadata.report
         curve = [report.learning_curve.words] if report.learning_curve else []
         with use_language("zh"):
-            for words in (report.reason, *report.notes, *curve):
+            for words in (report.reason, *report.findings, *report.notes, *curve):
                 assert chinese(again(words)), words
             assert all(chinese(t(c.title)) for c in report.candidates)
     with use_language("zh"):

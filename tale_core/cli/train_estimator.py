@@ -167,4 +167,4 @@ def _span(figure: Figure | None, form: str) -> str:
 
 def _sentences(report: TrainingReport) -> list[str]:
     curve = [report.learning_curve.words] if report.learning_curve else []
-    return [report.reason, *curve, *report.notes]
+    return [report.reason, *report.findings, *curve, *report.notes]

@@ -144,6 +144,7 @@ class TrainingReport:
     Attributes:
         chosen: Name of the candidate that is used.
         reason: Why, in one or two sentences.
+        findings: What else was found out, a sentence each: how far searches differ, what the question tells.
         notes: What was left out and why, in words.
         aim: The quantile that is handed out as the budget.
         smallest, middle, largest: Of the optimal budgets, in tokens.
@@ -170,8 +171,10 @@ class TrainingReport:
     notes: tuple[str, ...] = ()
     chance: Chance | None = None
     lengths: tuple[CandidateScore, ...] = ()
+    findings: tuple[str, ...] = ()
 
     def with_sentences(self, say: Callable[[str], str]) -> TrainingReport:
         """The same report, each of its sentences as `say` says it (`to_stored`, `from_stored` or `in_english`)."""
         curve = self.learning_curve and replace(self.learning_curve, words=say(self.learning_curve.words))
-        return replace(self, reason=say(self.reason), notes=tuple(map(say, self.notes)), learning_curve=curve)
+        notes, findings = (tuple(map(say, sentences)) for sentences in (self.notes, self.findings))
+        return replace(self, reason=say(self.reason), notes=notes, findings=findings, learning_curve=curve)

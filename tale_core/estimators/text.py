@@ -45,17 +45,16 @@ CANNOT_TELL = N_(
 WOULD_CUT = N_("{more} more searches would cut the error by about {cut} (95 % interval {low} to {high}).")
 
 CHANCE = N_(
-    "{n} questions were searched more than once: two searches of the same question differ by a factor of {factor} on "
-    "average, and {value} of the spread of optima (95 % interval {low} to {high}) lies between such searches, which "
-    "nothing can predict."
+    "{n} questions were searched again: two searches of the same question are a factor of {factor} apart. {value} of "
+    "the spread of optima (95 % interval {low} to {high}) lies between such searches, and nothing can predict that."
 )
 LENGTH_CAN = N_(
-    "How long an answer without a budget will be, the question tells: predicted from it ({title}), the length is less "
-    "far off than the middle one by {value} (95 % interval {low} to {high}). Ask draws its answers on that length."
+    "What the question does tell is how long the answer without a budget will be: {value} closer than the middle "
+    "length (95 % interval {low} to {high}; predicted from {title}). Ask draws its answers on that length."
 )
 LENGTH_CANNOT = N_(
-    "How long an answer without a budget will be, the question does not tell beyond noise either ({title}: {value}, "
-    "95 % interval {low} to {high})."
+    "How long the answer without a budget will be, the question does not tell beyond noise (predicted from {title}: "
+    "{value}, 95 % interval {low} to {high})."
 )
 
 NO_TOPIC = N_("no topic")

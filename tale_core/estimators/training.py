@@ -65,10 +65,12 @@ def train(
         if lengths is not None and lengths.chosen is not CONSTANT:
             state[LENGTH] = lengths.chosen.fit(_of_length(rows, data), lengths.settings[lengths.chosen.name])
     left = len(mine) - len(rows)
-    notes = [t(text.NEVER_ASKED, n=left)] if left else []
-    notes += [*report.notes, *_chance_words(found := insight.chance(rows)), *_length_words(lengths)]
-    report = replace(report, kind=kind, model=model, template=template, learning_curve=curve, notes=tuple(notes),
-                     chance=found, lengths=lengths.scores if lengths else ())  # fmt: skip
+    notes = (t(text.NEVER_ASKED, n=left), *report.notes) if left else report.notes
+    report = replace(
+        report, kind=kind, model=model, template=template, learning_curve=curve, notes=notes,
+        chance=(found := insight.chance(rows)), lengths=lengths.scores if lengths else (),
+        findings=(*_chance_words(found), *_length_words(lengths)),
+    )  # fmt: skip
     metadata = Metadata(
         kind=kind,
         model=model,

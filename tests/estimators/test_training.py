@@ -64,12 +64,12 @@ def test_the_length_of_a_vanilla_answer_is_told_where_it_follows_a_law_and_only_
     assert regressed.metadata.length == report.lengths[0].name and report.lengths[0].gain.low > 0.3
     for steps in (1, 4, 8):  # In these searches a vanilla answer has four times the optimum's tokens.
         assert 0.6 < regressed.vanilla_tokens(question(steps, seed=999)) / (4 * law(steps)) < 1.6
-    assert any("the question tells" in note for note in report.notes)
+    assert any("What the question does tell is" in found for found in report.findings)
     rng = random.Random(5)
     lawless = [replace(row, vanilla_tokens=rng.choice((200.0, 250.0, 400.0))) for row in rows(60)]
     found = train("regression", lawless, **RUN)
     assert found.metadata.length is None and found.vanilla_tokens(question(4)) is None
-    assert any("the question does not tell beyond noise" in note for note in found.metadata.report.notes)
+    assert ["does not tell beyond noise" in one for one in found.metadata.report.findings] == [True]
 
 
 @pytest.mark.parametrize("noise", [0.2, 0.6])

@@ -32,6 +32,8 @@ def draw(one: SavedEstimator) -> None:
     """Everything that its training found out: the finding first, then pictures, tables, and how it was made."""
     report, version = one.metadata.report, one.metadata.version
     st.subheader(literal(as_numbers(report.reason), 600), anchor=False)
+    for finding in report.findings[:10]:
+        st.markdown(literal(as_numbers(finding), 600))
     st.caption(literal(joined(_of_what(report), *map(again, report.notes[:10])), 1500))
     _chart(figures.predicted(report), words.predicted_caption(report), words.predicted_table(report), "predicted",
            title=words.predicted_title(report), version=version)  # fmt: skip
