@@ -180,7 +180,9 @@ def test_a_trained_one_says_its_finding_first_then_four_charts_and_the_compariso
     at = page(estimator=one.metadata.version)
     report, text = one.metadata.report, words(at.main)
     assert not at.exception and len(charts(at)) == 4
-    assert words([at.subheader[0]]).endswith(as_numbers(report.reason))
+    told = words(at.main).replace("\u00a0", " ")
+    assert words([at.subheader[0]]).replace("\u00a0", " ").endswith(as_numbers(report.reason))
+    assert report.findings and all(as_numbers(finding) in told for finding in report.findings)
     score = estimators_words.chosen(report)
     assert score is not None
     found = titles(at)

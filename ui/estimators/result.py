@@ -31,9 +31,9 @@ _STATISTICS = ":material/analytics:"
 def draw(one: SavedEstimator) -> None:
     """Everything that its training found out: the finding first, then pictures, tables, and how it was made."""
     report, version = one.metadata.report, one.metadata.version
-    st.subheader(literal(as_numbers(report.reason), 600), anchor=False)
+    st.subheader(_whole(report.reason), anchor=False)
     for finding in report.findings[:10]:
-        st.markdown(literal(as_numbers(finding), 600))
+        st.markdown(_whole(finding))
     st.caption(literal(joined(_of_what(report), *map(again, report.notes[:10])), 1500))
     _chart(figures.predicted(report), words.predicted_caption(report), words.predicted_table(report), "predicted",
            title=words.predicted_title(report), version=version)  # fmt: skip
@@ -49,6 +49,10 @@ def draw(one: SavedEstimator) -> None:
         wide_table(words.comparison(report), limit=80, alt=t("How well every predictor does"))
         st.caption(literal(words.comparison_caption(report), 800))
     _made(one)
+
+
+def _whole(sentence: str) -> str:
+    return literal(as_numbers(sentence), 600).replace(" %", "\u00a0%")  # No line begins with the sign.
 
 
 def _of_what(report: TrainingReport) -> str:
