@@ -25,7 +25,7 @@ from tale_core.estimators.candidates import (
     Quantiles,
     Setting,
     State,
-)  # fmt: skip
+)
 from tale_core.estimators.report import Aim, CandidateScore, Figure
 from tale_core.stats import wilson
 

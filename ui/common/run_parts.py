@@ -27,7 +27,7 @@ from ui.common import state
 from ui.common.nav import OF_KIND
 from ui.common.question_form import Request
 from ui.common.share import share
-from ui.common.text import literal
+from ui.common.text import finding, literal
 
 RESUMABLE = ("interrupted", "failed", "cancelled")
 RunView = AskView | SearchView | SweepView | ExperimentView
@@ -124,7 +124,7 @@ def how_it_ended(view: RunView, kind: SessionKind) -> None:
 
 def finding_line(sentence: str, notes: Sequence[str]) -> None:
     """The finding in one sentence, with everything that qualifies it right below."""
-    st.subheader(literal(sentence, 600).replace(" %", "\u00a0%"), anchor=False)  # No line begins with the sign.
+    st.subheader(finding(sentence), anchor=False)
     if notes:
         st.caption(literal(joined(*notes), 2000))
 

@@ -48,6 +48,11 @@ def literal(text: str, limit: int = 300) -> str:
     return _MARKDOWN.sub(r"\\\1", line)
 
 
+def finding(text: str) -> str:
+    """A sentence of 600 letters at most, as it was written, no line of which begins with a % sign."""
+    return literal(text, 600).replace(" %", "\u00a0%")
+
+
 def as_numbers(text: str) -> str:
     """A stored sentence, in the reader's language, with its shares as the pages write them.
 

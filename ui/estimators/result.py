@@ -15,7 +15,7 @@ from tale_core.estimators.saved import SavedEstimator
 from tale_core.i18n import again, joined, listed, t
 from ui.common.charts import draw_chart, wide_table
 from ui.common.glossary import explain
-from ui.common.text import as_numbers, literal
+from ui.common.text import as_numbers, finding, literal
 from ui.estimators import charts as figures
 from ui.estimators import text as words
 
@@ -31,9 +31,9 @@ _STATISTICS = ":material/analytics:"
 def draw(one: SavedEstimator) -> None:
     """Everything that its training found out: the finding first, then pictures, tables, and how it was made."""
     report, version = one.metadata.report, one.metadata.version
-    st.subheader(_whole(report.reason), anchor=False)
-    for finding in report.findings[:10]:
-        st.markdown(_whole(finding))
+    st.subheader(finding(as_numbers(report.reason)), anchor=False)
+    for sentence in report.findings[:10]:
+        st.markdown(finding(as_numbers(sentence)))
     st.caption(literal(joined(_of_what(report), *map(again, report.notes[:10])), 1500))
     _chart(figures.predicted(report), words.predicted_caption(report), words.predicted_table(report), "predicted",
            title=words.predicted_title(report), version=version)  # fmt: skip
@@ -49,10 +49,6 @@ def draw(one: SavedEstimator) -> None:
         wide_table(words.comparison(report), limit=80, alt=t("How well every predictor does"))
         st.caption(literal(words.comparison_caption(report), 800))
     _made(one)
-
-
-def _whole(sentence: str) -> str:
-    return literal(as_numbers(sentence), 600).replace(" %", "\u00a0%")  # No line begins with the sign.
 
 
 def _of_what(report: TrainingReport) -> str:
