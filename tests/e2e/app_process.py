@@ -18,7 +18,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 import psutil
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Response, Route, expect
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Response, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from tale_core.errors import NotFoundError
@@ -164,7 +164,7 @@ class Viewer:
         self.page.on("dialog", lambda d: (self._complain(f"dialog: {d.message}"), d.dismiss()))
         self.page.on("requestfailed", self._failed)
         self.page.on("response", self._answered)
-        self.context.route(re.compile(r"^(?!data:|blob:).*"), self._route)
+        self.context.on("request", self._asked)
 
     def _complain(self, words: str, bad: bool = True) -> None:
         if bad:
@@ -175,18 +175,18 @@ class Viewer:
         self._complain(f"console {message.type}: {message.text}", message.type in ("error", "warning") and not own)
 
     def _failed(self, request: Request) -> None:
+        if request.failure == "csp" and request.url in self.elsewhere:
+            self.elsewhere.remove(request.url)  # The page's own policy refused it: nobody was asked.
         # A page that is left takes its requests with it.
         self._complain(f"failed: {request.url} {request.failure}", request.failure != "net::ERR_ABORTED")
 
     def _answered(self, response: Response) -> None:
         self._complain(f"{response.status}: {response.url}", response.status >= 400 and not _PROBE.search(response.url))
 
-    def _route(self, route: Route) -> None:
-        url = urlsplit(route.request.url)
-        if url.hostname != "127.0.0.1" or url.port != urlsplit(self.app.url).port:
-            self.elsewhere.append(route.request.url)
-            return route.abort()
-        return route.continue_()
+    def _asked(self, request: Request) -> None:
+        """Watched, not routed: a routed page is never cached, and opening the next took twice the processor."""
+        if not request.url.startswith((self.app.url + "/", "data:", "blob:")):
+            self.elsewhere.append(request.url)
 
     def check(self) -> None:
         """Nothing was complained about, and nobody but the app was asked for anything."""
