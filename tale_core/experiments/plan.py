@@ -16,8 +16,8 @@ from tale_core.errors import InputError
 from tale_core.grading import known_answer
 from tale_core.i18n import t
 from tale_core.prompts import messages as prompts
-from tale_core.strategies import BudgetPredictor, Strategy, Tuned, estimator_key, strategy
-from tale_core.types import TUNED, Price, Question, Sampling
+from tale_core.strategies import BudgetPredictor, Strategy, Tuned, estimator_key, needs_adapter, strategy
+from tale_core.types import Price, Question, Sampling
 
 MAX_REPEATS = 100
 MAX_CONCURRENCY = 256
@@ -188,8 +188,8 @@ class ExperimentPlan:
         With adapters a few questions at a time: the base first, then each adapter. llama.cpp computes answers with the
         same adapter together and those with different ones after each other.
         """
-        base = [name for name in self.strategies if not name.startswith(TUNED)]
-        groups = [g for g in (base, *([name] for name in self.strategies if name.startswith(TUNED))) if g]
+        base = [name for name in self.strategies if not needs_adapter(name)]
+        groups = [g for g in (base, *([name] for name in self.strategies if needs_adapter(name))) if g]
         count, step = len(self.questions), 1 if len(groups) == 1 else ROUNDS * self.concurrency
         for first in range(0, count, step):
             for group in groups:
@@ -217,7 +217,7 @@ class ExperimentPlan:
 
     def _adapters(self) -> dict[str, list[str]]:
         """Which adapters answer, by content: one trained again is another one."""
-        named = (strategy(name) for name in self.strategies if name.startswith(TUNED))
+        named = (strategy(name) for name in self.strategies if needs_adapter(name))
         return {one.name: [one.name, one.adapter] for one in named if isinstance(one, Tuned)}
 
     def _used(self) -> dict[str, BudgetPredictor]:

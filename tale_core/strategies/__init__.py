@@ -37,6 +37,7 @@ __all__ = [
     "family",
     "hint_of",
     "kind_of",
+    "needs_adapter",
     "offered",
     "strategies",
     "strategy",
@@ -85,6 +86,12 @@ def kind_of(name: str) -> type[Strategy] | None:
     """The kind of strategy that a name without a template begins with; None for one that is unknown."""
     head, colon, _ = name.partition(":")
     return next((kind for kind in KINDS if kind.head() == head and (":" in kind.PATTERN or not colon)), None)
+
+
+def needs_adapter(name: str) -> bool:
+    """Whether a strategy answers with an adapter, which may be gone by now."""
+    kind = kind_of(name)
+    return kind is not None and issubclass(kind, Tuned)
 
 
 def title_of(name: str) -> str:

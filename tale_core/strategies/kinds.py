@@ -28,7 +28,7 @@ from tale_core.strategies.base import (
 )
 from tale_core.strategies.estimated import Oracle, TaleCalibrated, TaleRegression, TaleZeroShot
 from tale_core.strategies.knobs import EarlyExit, Effort, Enforced, FixedBudget, Thinking, Verbosity
-from tale_core.strategies.several import Cascade, LinesVote, Vote
+from tale_core.strategies.several import Cascade, LinesVote, Vote, vote
 from tale_core.types import LINES, TUNED, Question, Request, Writes
 
 
@@ -151,7 +151,7 @@ class Tuned(Strategy):
     @classmethod
     def offered(cls, offer: Offer) -> Sequence[str]:
         """One for each adapter of the model."""
-        return [f"{TUNED}{name}" for name in offer.adapters]
+        return [f"{cls.head()}:{name}" for name in offer.adapters]
 
     @classmethod
     def make(cls, name: str, at: str = "", estimators: Mapping[str, BudgetPredictor] | None = None) -> Tuned:
@@ -180,12 +180,40 @@ class Tuned(Strategy):
 
     async def ask(self, question: Question, caller: QuestionCaller) -> Attempt:
         """One call."""
-        step = plain_step(question, self.adapter, sampling=caller.sampling, writes=self.writes)
-        return Attempt(await caller.call(step))
+        return Attempt(await caller.call(self.first(question, caller)))
+
+    def first(self, question: Question, caller: QuestionCaller) -> Step:
+        """The question alone, with the adapter."""
+        return plain_step(question, self.adapter, sampling=caller.sampling, writes=self.writes)
+
+
+@dataclass(frozen=True, slots=True)
+class TunedVote(Tuned):
+    """Up to three answers of an adapter; the one that two of them have, else a vanilla answer of the model without it.
+
+    An adapter needs no examples in its prompt, so that a second and a third answer cost little more than their tokens.
+    """
+
+    PATTERN = "tuned-vote:NAME"
+    TITLE = N_("Fine-tuned: {name}, vote of three")
+    HINT = N_(
+        "Up to three answers of a model fine-tuned to be brief; where no two of them agree, the vanilla one counts. "
+        "Every call is paid for."
+    )
+    LINES_TITLE = N_("Fine-tuned: {name}, evaluated by a calculator, vote of three")
+    LINES_HINT = N_(
+        "Up to three answers in lines, which a calculator, a tool, works out, of a model fine-tuned to write them; "
+        "where no two values agree, the vanilla answer counts. Every call is paid for."
+    )
+    calls = (2, 4)
+
+    async def ask(self, question: Question, caller: QuestionCaller) -> Attempt:
+        """See the class."""
+        return await vote(self.first(question, caller), 3, question, caller)
 
 
 KINDS: tuple[type[Strategy], ...] = (
     Direct, Vanilla, TaleZeroShot, Concise, ChainOfDraft, Vote, Cascade, Lines, LinesVote, EarlyExit, Oracle,
-    TaleRegression, TaleCalibrated, FixedBudget, Enforced, Thinking, Effort, Verbosity, Tuned,
+    TaleRegression, TaleCalibrated, FixedBudget, Enforced, Thinking, Effort, Verbosity, Tuned, TunedVote,
 )  # fmt: skip
 """Every strategy, in the order in which people are shown them."""

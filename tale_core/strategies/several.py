@@ -102,22 +102,7 @@ class Vote(Strategy):
 
     async def ask(self, question: Question, caller: QuestionCaller) -> Attempt:
         """See the class."""
-        samples = int(self.argument)
-        made: list[CallRecord] = []
-        votes: Counter[str] = Counter()
-        first = self.first(question, caller)
-        for i in range(samples):
-            made.append(await caller.call(_sample(first, i)))
-            votes.update([value] if (value := _value(made[-1], tuple(votes))) is not None else [])
-            value, most = max(votes.items(), key=lambda item: item[1], default=("", 0))
-            if most > samples // 2:
-                won = next(call for call in made if _value(call, (value,)) == value)
-                return Attempt(won, tuple(call for call in made if call is not won))
-            if most + samples - i - 1 <= samples // 2:
-                break
-        template = prompts.DEFAULT_TEMPLATE if evaluated(caller.template) else caller.template
-        answer = await caller.call(run_step("vanilla", question, caller, template=template))
-        return Attempt(answer, tuple(made))
+        return await vote(self.first(question, caller), int(self.argument), question, caller)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +122,31 @@ class LinesVote(Vote):
     def first(self, question: Question, caller: QuestionCaller) -> Step:
         """That of `Lines`."""
         return run_step("budgeted", question, caller, template=self.TEMPLATE)
+
+
+async def vote(first: Step, samples: int, question: Question, caller: QuestionCaller) -> Attempt:
+    """The answer that more than half of the samples have, else a vanilla one; nobody is asked once it is decided.
+
+    Args:
+        first: The first sample's step; the others are drawn like it.
+        samples: How many at the most.
+        question: What is asked without an adapter and a budget where they disagree.
+        caller: Sends.
+    """
+    made: list[CallRecord] = []
+    votes: Counter[str] = Counter()
+    for i in range(samples):
+        made.append(await caller.call(_sample(first, i)))
+        votes.update([value] if (value := _value(made[-1], tuple(votes))) is not None else [])
+        value, most = max(votes.items(), key=lambda item: item[1], default=("", 0))
+        if most > samples // 2:
+            won = next(call for call in made if _value(call, (value,)) == value)
+            return Attempt(won, tuple(call for call in made if call is not won))
+        if most + samples - i - 1 <= samples // 2:
+            break
+    template = prompts.DEFAULT_TEMPLATE if evaluated(caller.template) else caller.template
+    answer = await caller.call(run_step("vanilla", question, caller, template=template))
+    return Attempt(answer, tuple(made))
 
 
 def sure_enough(rows: Sequence[tuple[float, bool]]) -> tuple[float, str | None]:

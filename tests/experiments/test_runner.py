@@ -75,11 +75,11 @@ def calls_of(store, experiment_id):
 def test_with_an_adapter_each_side_has_its_turn_and_no_unit_is_lost_or_doubled():
     asked = tuple(Question(f"Q{i}?", answer="1") for i in range(11))
     made = ExperimentPlan(
-        questions=asked, strategies=("vanilla", "tuned:a", "direct", "tuned:b"), repeats=2, concurrency=2
+        questions=asked, strategies=("vanilla", "tuned:a", "direct", "tuned-vote:b"), repeats=2, concurrency=2
     )
     units = list(made.units())
     assert len(units) == len(set(units)) == made.planned
-    turns = [(u.position // 8, {"tuned:a": 1, "tuned:b": 2}.get(u.strategy, 0)) for u in units]
+    turns = [(u.position // 8, {"tuned:a": 1, "tuned-vote:b": 2}.get(u.strategy, 0)) for u in units]
     assert turns == sorted(turns) and len(set(turns)) == 6
     alone = replace(made, strategies=("vanilla", "direct"))
     assert [u.position for u in alone.units()] == [i for i in range(11) for _ in range(4)]

@@ -27,6 +27,7 @@ from tale_core.strategies import (
     strategies,
     strategy,
     title_of,
+    tool_of,
     trained_for,
     usual,
 )
@@ -179,6 +180,27 @@ async def test_a_tuned_model_is_asked_the_plain_question_with_its_adapter_switch
         strategy("tuned:other")
     with pytest.raises(InputError, match="prompt of its own"):
         strategy("tuned:brief@words")
+
+
+@pytest.mark.parametrize(
+    ("values", "adapted"),
+    [(["42", "42"], [True, True]), (["41", "42", "42"], [True] * 3), (["1", "2", "3"], [True] * 3 + [False])],
+)
+async def test_an_adapters_answers_are_voted_on_and_the_model_without_it_decides_where_they_differ(
+    tmp_path, values, adapted
+):
+    one = samples.adapter(tmp_path, writes="lines")
+    left = iter(values)
+    caller = Asked(lambda step: f"answer = {next(left)}" if step.request.adapter else "[[42]]")
+    found = strategy("tuned-vote:brief")
+    attempt = await found.answer(SUM, caller)
+    assert [step.request.adapter for step in caller.steps] == [one.key if own else "" for own in adapted]
+    alone = Asked("answer = 42")
+    await strategy("tuned:brief").answer(SUM, alone)
+    assert caller.steps[0] == alone.steps[0] and attempt.answer.outcome is Outcome.CORRECT
+    assert len({step.request.sampling.seed for step in caller.steps[: len(values)]}) == len(values)
+    assert found.calls[0] <= 1 + len(attempt.extra) == len(adapted) <= found.calls[1]
+    assert tool_of("tuned-vote:brief") == "calculator" and "vote of three" in title_of("tuned-vote:brief")
 
 
 async def test_lines_are_asked_for_by_examples_and_graded_by_what_they_come_to():
@@ -410,7 +432,7 @@ def test_every_strategy_explains_itself():
             "thinking:N": "thinking:1024",
             "verbosity:LEVEL": "verbosity:low",
         }.get(name, name)
-        if name == "tuned:NAME":
+        if name in ("tuned:NAME", "tuned-vote:NAME"):
             continue
         found = strategy(name, {"calibrated": Halves(), "regression": Halves("regression")})
         assert found.name == name and found.title and found.hint.endswith(".")
@@ -427,6 +449,7 @@ def test_every_strategy_explains_itself():
         ("tale-regression@words", "TALE, regression, template words"),
         ("tale-zero-shot@paper", "TALE, zero-shot, template paper"),
         ("tuned:gone", "Fine-tuned: gone"),
+        ("tuned-vote:gone", "Fine-tuned: gone, vote of three"),
         ("lines", "Lines, evaluated by a calculator"),
         ("lines-vote:5", "Lines, evaluated by a calculator, vote of 5"),
         ("cascade", "Cascade: brief, then vanilla if unsure"),
@@ -460,7 +483,7 @@ def test_what_is_offered_can_be_asked_for_and_explains_itself(tmp_path):
 
 def test_what_is_not_there_is_not_offered():
     bare = offered(Offer())
-    absent = ("fixed:", "effort:", "tuned:", "tale-regression", "tale-calibrated")
+    absent = ("fixed:", "effort:", "tuned", "tale-regression", "tale-calibrated")
     assert not any(name.startswith(absent) for name in bare)
     assert set(usual(Offer())) == set(USUAL) <= set(bare) and set(usual(EVERYTHING)) <= set(offered(EVERYTHING))
 

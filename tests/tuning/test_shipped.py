@@ -14,7 +14,7 @@ from tale_core.models.adapters.check import check_lora
 from tale_core.models.embedded.catalog import embedded_model
 from tale_core.models.embedded.prepare import Preparation
 from tale_core.settings import REPO_ROOT
-from tale_core.strategies import Tuned, strategy
+from tale_core.strategies import Tuned, needs_adapter, strategy
 from tests.pages import tuning_samples
 from tests.pages.app_page import opened, words
 from tests.pages.chinese import english
@@ -66,7 +66,7 @@ def test_it_is_better_than_every_way_of_asking_to_be_brief(folder: Path) -> None
     mine, vanilla = found.pop(f"tuned:{folder.name}"), found.pop("vanilla")
     assert mine["n"] >= 200 and vanilla["n"] >= 200
     more = ("direct", "lines-vote:3")  # The vote asks up to four times.
-    brief = [row for name, row in found.items() if name not in more and not name.startswith("tuned:")]
+    brief = [row for name, row in found.items() if name not in more and not needs_adapter(name)]
     assert len(brief) >= 5, "measured against prompts alone"
     for row in brief:
         assert row["n"] >= 195 and mine["accuracy"] > row["accuracy"], row["strategy"]
