@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal
 from fractions import Fraction
+from itertools import chain
 from typing import Final
 
 from tale_core.grading.lines.reading import KEYWORD, Written, written
@@ -120,7 +121,7 @@ def _line(sheet: _Sheet, one: Written) -> Line:
         sheet.values[one.name] = problem
         return Line(one.text, problem=str(problem))
     line = Line(one.text)
-    for statement in one.code:
+    for statement in chain.from_iterable(map(_one_by_one, one.code)):
         line = _statement(sheet, statement, line)
     return line
 
@@ -161,6 +162,16 @@ def _given(statement: ast.stmt) -> tuple[list[str], ast.expr | None]:
     return (names, value) if len(names) == len(targets) else ([], None)
 
 
+def _one_by_one(statement: ast.stmt) -> list[ast.stmt]:
+    """`a, b = 1, 2` as one assignment for each name, where no value names what is given one beside it."""
+    match statement:
+        case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)) if len(names) == len(values):
+            used = {node.id for value in values for node in ast.walk(value) if isinstance(node, ast.Name)}
+            if not used & {name.id for name in names if isinstance(name, ast.Name)}:
+                return [ast.Assign([name], value) for name, value in zip(names, values, strict=True)]
+    return [statement]
+
+
 def _may_change(statement: ast.stmt) -> bool:
     """Whether Python might give names other values by this: a loop, a definition, `x[0] = 1`, `x.append(1)`."""
     if isinstance(statement, ast.Expr):
@@ -191,7 +202,10 @@ class _Work:
                 return _tidy(_OPERATIONS[type(op)](self.number(left, depth), self.number(right, depth)))
             case ast.List(elts=parts) | ast.Tuple(elts=parts):
                 return tuple(self.number(part, depth) for part in parts)
-            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _FUNCTIONS:
+            case (
+                ast.Call(func=ast.Name(id=name), args=args, keywords=[])
+                | ast.Call(func=ast.Attribute(value=ast.Name(id="math"), attr=name), args=args, keywords=[])
+            ) if name in _FUNCTIONS:
                 return _tidy(_FUNCTIONS[name]([self.value(arg, depth + 1) for arg in args]))
         raise _NoValueError(t("The calculator does nothing like “{code}”.", code=_brief(node)))
 
@@ -255,7 +269,7 @@ def _power(base: Fraction, exponent: Fraction) -> Fraction:
     if base < 0:
         raise _NoValueError(t("A root or power of a negative number is no number here."))
     try:
-        return _rounded(math.exp(float(exponent) * (math.log(base.numerator) - math.log(base.denominator))))
+        return _rounded(float(base) ** float(exponent))
     except OverflowError:
         raise _too_big() from None
 
@@ -291,10 +305,19 @@ def _numbers(values: list[Value]) -> list[Fraction]:
 
 
 def _one(values: list[Value]) -> Fraction:
+    return _just(1, values)[0]
+
+
+def _two(values: list[Value]) -> tuple[Fraction, Fraction]:
+    base, exponent = _just(2, values)
+    return base, exponent
+
+
+def _just(count: int, values: list[Value]) -> list[Fraction]:
     numbers = _numbers(values)
-    if len(numbers) != 1:
+    if len(numbers) != count:
         raise _NoValueError(t("A function is given {n} numbers and takes another count.", n=len(numbers)))
-    return numbers[0]
+    return numbers
 
 
 def _round(values: list[Value]) -> Fraction:
@@ -324,6 +347,10 @@ _FUNCTIONS: Mapping[str, Callable[[list[Value]], Fraction]] = {
     "max": lambda values: max(_some(values)),
     "sum": lambda values: sum(_numbers(values), Fraction(0)),
     "len": _count,
+    "floor": lambda values: Fraction(math.floor(_one(values))),
+    "ceil": lambda values: Fraction(math.ceil(_one(values))),
+    "sqrt": lambda values: _power(_one(values), Fraction(1, 2)),
+    "pow": lambda values: _power(*_two(values)),
 }
 
 
