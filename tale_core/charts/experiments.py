@@ -22,7 +22,7 @@ from tale_core.drawing.html import Frame
 from tale_core.drawing.places import WIDTHS, Name
 from tale_core.drawing.text import plain
 from tale_core.experiments import text as words
-from tale_core.experiments.marks import Mark, front, names
+from tale_core.experiments.marks import Mark, front, names, tool_note
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.table import StrategyRow
 from tale_core.i18n import percent, t
@@ -54,7 +54,7 @@ def tradeoff(found: ExperimentResults, *, colors: Palette = LIGHT, of: str = "")
     figure = graph_objects().Figure()
     right = 1.12 * max(row.output_tokens.high for row in rows if row.output_tokens) or 1.0
     marks = [
-        Mark(title_of(row.strategy), row.output_tokens, row.accuracy, row.pareto_output)
+        Mark(title_of(row.strategy, brief=True), row.output_tokens, row.accuracy, row.pareto_output)
         for row in rows
         if row.output_tokens and row.accuracy
     ]
@@ -106,6 +106,7 @@ def _mark(figure: Figure, row: StrategyRow, color: str) -> None:
 
 def _layout(figure: Figure, found: ExperimentResults, right: float, colors: Palette, of: str) -> None:
     about = f"{found.model} · {found.dataset}, n = {found.questions:,}"
+    about = " · ".join(filter(None, (about, tool_note(row.strategy for row in found.rows))))
     style = axis(colors)
     named = t("Output tokens a question")
     figure.update_xaxes(range=[0, right], nticks=6, tickformat=TOKEN_TICKS, title_text=named, **style)

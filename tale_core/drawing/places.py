@@ -119,8 +119,7 @@ class Places:
     def _free(self, shifts: Sequence[_Shift], text: str, x: float, y: float, *, led: bool = False) -> list[Name]:
         """The nearest where it covers nothing; `led`: nor does the line that leads there."""
         letters = min(frame.width for frame in self._frames) // 9
-        line = shortened(text, letters)
-        said = dict.fromkeys((line, "<br>".join(wrapped(line, letters * 3 // 5))))
+        said = _in_a_line_or_two(text, letters)
         names = (
             Name(words, Place(x, y, side, "bottom" if dy > 0 else "top", (dx, dy)), shifts is _FAR)
             for words, (side, dx, dy) in product(said, shifts)
@@ -162,6 +161,17 @@ class Places:
             max(0.0, -box.left, box.right - frame.width) + max(0.0, -box.low, box.high - frame.height)
             for box, frame in zip(boxes, self._frames, strict=True)
         )
+
+
+def _in_a_line_or_two(text: str, letters: int) -> list[str]:
+    """A name in one line and as narrow as two lines make it, then shortened for where there is no room for all of it.
+
+    The end tells names apart as often as the beginning does, so that whole ones come first.
+    """
+    fits = (lines for wide in range(letters // 2, letters + 1) if len(lines := wrapped(text, wide)) < 3)
+    short = shortened(text, letters)
+    said = wrapped(text, letters), next(fits, [short]), [short], wrapped(short, letters * 3 // 5)
+    return list(dict.fromkeys("<br>".join(lines) for lines in said if len(lines) < 3))
 
 
 def apart(one: Sequence[Box], other: Sequence[Box]) -> bool:

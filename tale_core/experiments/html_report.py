@@ -14,7 +14,7 @@ from tale_core.drawing.html import Frame, nice, render, tag, words
 from tale_core.drawing.places import Name
 from tale_core.experiments.columns import COLUMNS, DIFFERENCE_COLUMNS, PAPER_COLUMNS, compared, table
 from tale_core.experiments.import_notes import notes
-from tale_core.experiments.marks import Mark, front, names
+from tale_core.experiments.marks import Mark, front, names, tool_note
 from tale_core.experiments.paper import paper_rows_of
 from tale_core.experiments.results import ExperimentResults
 from tale_core.experiments.table import StrategyRow
@@ -124,7 +124,9 @@ def _chart(rows: Sequence[StrategyRow]) -> tuple[str, Markup]:
         else t("Share of right answers over output tokens, a point for each strategy with its 95 % interval")
     )
     drawn = {
-        row.strategy: Mark(title_of(row.strategy), spent, row.accuracy, row.pareto if whole else row.pareto_output)
+        row.strategy: Mark(
+            title_of(row.strategy, brief=True), spent, row.accuracy, row.pareto if whole else row.pareto_output
+        )
         for row in rows
         if row.accuracy and (spent := row.all_in_tokens if whole else row.output_tokens)
     }
@@ -150,6 +152,7 @@ def _chart(rows: Sequence[StrategyRow]) -> tuple[str, Markup]:
     title = t("all-in tokens a question") if whole else t("output tokens a question")
     parts.append(words(title, (frame.x(0) + frame.x(most)) / 2, frame.height - 10))
     size = f"0 0 {frame.width} {frame.height}"
+    label = ". ".join(filter(None, (label, tool_note(drawn))))
     return label, tag("svg", parts, viewBox=size, role="img", aria_label=label)
 
 

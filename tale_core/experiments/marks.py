@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tale_core.drawing.html import Frame
 from tale_core.drawing.places import Name, Places
+from tale_core.i18n import t
 from tale_core.stats import Interval
+from tale_core.strategies import TOOL_MARK, tool_of
 
 
 class Mark(NamedTuple):
@@ -22,6 +24,11 @@ class Mark(NamedTuple):
     tokens: Interval
     right: Interval
     best: bool
+
+
+def tool_note(strategies: Iterable[str]) -> str:
+    """What `TOOL_MARK` beside a brief title stands for; "" where none of these has it."""
+    return f"{TOOL_MARK} {t('evaluated by a calculator')}" if any(map(tool_of, strategies)) else ""
 
 
 def front(marks: Sequence[Mark], most: float) -> tuple[list[float], list[float]]:

@@ -16,7 +16,7 @@ from tale_core.estimators import TrainedEstimator, trained
 from tale_core.grading.lines import evaluated
 from tale_core.i18n import t
 from tale_core.prompts import messages as prompts
-from tale_core.strategies.base import Attempt, BudgetPredictor, Family, Offer, QuestionCaller, Strategy
+from tale_core.strategies.base import TOOL_MARK, Attempt, BudgetPredictor, Family, Offer, QuestionCaller, Strategy
 from tale_core.strategies.estimated import MOST_PROBES, TalePredicted
 from tale_core.strategies.kinds import KINDS, Tuned
 
@@ -24,6 +24,7 @@ __all__ = [
     "KINDS",
     "MOST_PROBES",
     "NAMES",
+    "TOOL_MARK",
     "USUAL",
     "Attempt",
     "BudgetPredictor",
@@ -94,14 +95,20 @@ def needs_adapter(name: str) -> bool:
     return kind is not None and issubclass(kind, Tuned)
 
 
-def title_of(name: str) -> str:
-    """A strategy's name for people, whatever is trained or still there; of one that is unknown, what was given."""
+def title_of(name: str, *, brief: bool = False) -> str:
+    """A strategy's name for people, whatever is trained or still there; of one that is unknown, what was given.
+
+    Args:
+        name: As stored.
+        brief: `TOOL_MARK` stands for "evaluated by a calculator", for a chart with a note of it.
+    """
     bare, _, template = name.partition("@")
     kind = kind_of(bare)
     if kind is not None and kind.TRAINED and (":" in bare) == (":" in kind.PATTERN):
-        return kind.titled(bare.partition(":")[2], template if kind.worded else "")
+        return kind.titled(bare.partition(":")[2], template if kind.worded else "", brief=brief)
     try:
-        return strategy(name).title
+        one = strategy(name)
+        return one.titled(one.argument, one.template, brief=brief)
     except InputError:
         return name
 

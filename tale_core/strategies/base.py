@@ -9,9 +9,13 @@ from typing import ClassVar, Literal, NamedTuple, Protocol
 from tale_core.budgets import kinds as budgets
 from tale_core.budgets.kinds import Kind
 from tale_core.calls.record import Step, answer_step
+from tale_core.grading.lines import evaluated
 from tale_core.i18n import joined, t
 from tale_core.prompts import messages as prompts
 from tale_core.types import CallRecord, Level, Question, Request, Role, Sampling
+
+TOOL_MARK = "†"
+"""Beside the brief title of a strategy whose answers a calculator works out, for which there is a note."""
 
 Family = Literal["direct", "vanilla", "budgeted", "brief", "tuned"]
 
@@ -163,10 +167,14 @@ class Strategy:
         return About(cls.TITLE, cls.HINT, cls.TEMPLATE)
 
     @classmethod
-    def titled(cls, argument: str, template: str) -> str:
-        """The title, whether there is such a one or not."""
-        title = t(cls.about(argument).title, **({cls.FILLS: argument} if cls.FILLS else {}))
-        return t("{strategy}, template {template}", strategy=title, template=template) if template else title
+    def titled(cls, argument: str, template: str, *, brief: bool = False) -> str:
+        """The title, whether there is such a one or not; in a `brief` one `TOOL_MARK` stands for the calculator."""
+        about = cls.about(argument)
+        title = t(about.title, **({cls.FILLS: argument} if cls.FILLS else {}))
+        title = t("{strategy}, template {template}", strategy=title, template=template) if template else title
+        if not evaluated(template or about.template):
+            return title
+        return f"{title}{TOOL_MARK}" if brief else t("{strategy}, evaluated by a calculator", strategy=title)
 
     @classmethod
     def offered(cls, offer: Offer) -> Sequence[str]:

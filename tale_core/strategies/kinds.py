@@ -100,7 +100,7 @@ class Lines(Strategy):
     """Assignments alone, which a calculator works out (`tale_core.grading.lines`)."""
 
     PATTERN = LINES
-    TITLE = N_("Lines, evaluated by a calculator")
+    TITLE = N_("Lines")
     HINT = N_("Assignments without prose, worked out by a calculator: a tool computes, the model only says what.")
     FAMILY = "brief"
     TEMPLATE = ASSIGNMENTS
@@ -125,7 +125,6 @@ class Tuned(Strategy):
     PATTERN = f"{TUNED}NAME"
     TITLE = N_("Fine-tuned: {name}")
     HINT = N_("A model fine-tuned to be brief by itself, asked the plain question.")
-    LINES_TITLE = N_("Fine-tuned: {name}, evaluated by a calculator")
     LINES_HINT = N_(
         "A model fine-tuned to write assignments, worked out by a calculator: a tool computes, the model only says "
         "what."
@@ -145,7 +144,7 @@ class Tuned(Strategy):
 
         with suppress(TaleError):
             if adapters.find(argument).about.writes == "lines":
-                return About(cls.LINES_TITLE, cls.LINES_HINT, ASSIGNMENTS)
+                return About(cls.TITLE, cls.LINES_HINT, ASSIGNMENTS)
         return About(cls.TITLE, cls.HINT, cls.TEMPLATE)
 
     @classmethod
@@ -195,12 +194,11 @@ class TunedVote(Tuned):
     """
 
     PATTERN = "tuned-vote:NAME"
-    TITLE = N_("Fine-tuned: {name}, vote of three")
+    TITLE = N_("Fine-tuned: {name}, vote of 3")
     HINT = N_(
         "Up to three answers of a model fine-tuned to be brief; where no two of them agree, the vanilla one counts. "
         "Every call is paid for."
     )
-    LINES_TITLE = N_("Fine-tuned: {name}, evaluated by a calculator, vote of three")
     LINES_HINT = N_(
         "Up to three answers in lines, which a calculator, a tool, works out, of a model fine-tuned to write them; "
         "where no two values agree, the vanilla answer counts. Every call is paid for."

@@ -110,7 +110,7 @@ class LinesVote(Vote):
     """Several answers in lines; the value that more than half of them have, else a vanilla answer."""
 
     PATTERN = "lines-vote:K"
-    TITLE = N_("Lines, evaluated by a calculator, vote of {samples}")
+    TITLE = N_("Lines, vote of {samples}")
     HINT = N_(
         "Several answers in lines, which a calculator, a tool, works out; where no value has more than half of the "
         "votes, the vanilla answer counts. Every call is paid for."

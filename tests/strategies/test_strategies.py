@@ -200,7 +200,7 @@ async def test_an_adapters_answers_are_voted_on_and_the_model_without_it_decides
     assert caller.steps[0] == alone.steps[0] and attempt.answer.outcome is Outcome.CORRECT
     assert len({step.request.sampling.seed for step in caller.steps[: len(values)]}) == len(values)
     assert found.calls[0] <= 1 + len(attempt.extra) == len(adapted) <= found.calls[1]
-    assert tool_of("tuned-vote:brief") == "calculator" and "vote of three" in title_of("tuned-vote:brief")
+    assert tool_of("tuned-vote:brief") == "calculator" and "vote of 3" in title_of("tuned-vote:brief")
 
 
 async def test_lines_are_asked_for_by_examples_and_graded_by_what_they_come_to():
@@ -449,9 +449,10 @@ def test_every_strategy_explains_itself():
         ("tale-regression@words", "TALE, regression, template words"),
         ("tale-zero-shot@paper", "TALE, zero-shot, template paper"),
         ("tuned:gone", "Fine-tuned: gone"),
-        ("tuned-vote:gone", "Fine-tuned: gone, vote of three"),
+        ("tuned-vote:gone", "Fine-tuned: gone, vote of 3"),
         ("lines", "Lines, evaluated by a calculator"),
-        ("lines-vote:5", "Lines, evaluated by a calculator, vote of 5"),
+        ("vanilla@assignments", "Vanilla, template assignments, evaluated by a calculator"),
+        ("lines-vote:5", "Lines, vote of 5, evaluated by a calculator"),
         ("cascade", "Cascade: brief, then vanilla if unsure"),
         ("vote:5", "Short answers, vote of 5"),
         ("enforced:60@words", "Enforced budget of 60 tokens, template words"),
