@@ -48,7 +48,7 @@ class Difference:
         accuracy: In shares of 1; p by McNemar's exact test, with repeats by sign flips over questions.
         better: Pairs in which the strategy alone was right; of answers.
         worse: Pairs in which vanilla alone was right.
-        output_tokens: Of the answers alone, the paper's measure.
+        output_tokens: Of the answers without estimates and probes, the paper's measure.
         all_in_tokens: Estimates, probes and prompts included.
         output_saving: Share of vanilla's output tokens that is saved; negative when it costs more. None at 0 tokens.
         all_in_saving: Likewise of all tokens.
@@ -78,7 +78,8 @@ class StrategyRow:
         graded: Answers that could be judged, see the module.
         accuracy: Right over graded, with a Wilson interval; of repeats the questions alone count as independent.
         accuracy_decided: Right over correct and wrong alone.
-        output_tokens: Completion tokens of the answer, mean with a bootstrap interval over questions.
+        output_tokens: Completion tokens of the answer (of a vote or a cascade: of all its answers), mean with a
+            bootstrap interval over questions.
         visible_tokens: The part of them that is the answer itself, mean; None when it is unknown of an answer.
         thinking_tokens: The part that is thinking, likewise.
         all_in_tokens: Prompt and completion tokens of every call it took, likewise.

@@ -21,6 +21,7 @@ from tale_core.store.calls import UnitRecord, UnitStatus, insert_calls, write_un
 from tale_core.store.repository import Store
 from tale_core.store.tables import calls, experiment_questions, experiment_units, sessions
 from tale_core.types import (
+    ANSWERS,
     REFUSAL,
     CallRecord,
     LabelledBy,
@@ -31,13 +32,17 @@ from tale_core.types import (
     visible_part,
 )
 
+_ANSWERS = ("direct", *ANSWERS)
+"""Roles of calls that answer a question, and neither estimate nor probe."""
+
 
 class UnitFigures(NamedTuple):
     """A unit's numbers, without any text of an answer. Sums are over its finished calls, reused ones included.
 
     Attributes:
         outcome: Of the answer; None when the unit failed.
-        output_tokens: Completion tokens of the answer alone, its thinking included.
+        output_tokens: Completion tokens of the answer, its thinking included, and of answers that were voted down or
+            doubted on the way to it; estimates and probes are in `completion_tokens` alone.
         prompt_tokens: Of all calls; None when one of them has none (imported answers: nobody counted their prompts).
         completion_tokens: Of all calls.
         cost_usd: Of all calls; None when the price of one of them is unknown.
@@ -304,9 +309,14 @@ def _figures(experiment_id: str, units: Sequence[str] | None) -> Any:
     mine = (calls.c.session_id == experiment_id, calls.c.status == "done", wanted)
     # A step asked for twice (cut by a limit, then resumed) counts once: the spend has both, the strategy's cost one.
     latest = select(func.max(calls.c.id)).where(*mine).group_by(calls.c.unit, calls.c.step)
+    answered = calls.c.role.in_(_ANSWERS)
     sums = (
         select(
             calls.c.unit,
+            func.sum(case((answered, calls.c.completion_tokens))).label("output"),
+            func.sum(case((answered, calls.c.reasoning_tokens))).label("thinking"),
+            func.count(case((answered, calls.c.reasoning_tokens))).label("thought"),
+            func.count(case((answered, calls.c.id))).label("answers"),
             func.sum(calls.c.prompt_tokens).label("prompts"),
             func.count(calls.c.prompt_tokens).label("prompted"),
             func.sum(func.coalesce(calls.c.completion_tokens, 0)).label("completions"),
@@ -322,6 +332,7 @@ def _figures(experiment_id: str, units: Sequence[str] | None) -> Any:
         .subquery()
     )
     answer, unit = calls.alias("answer"), experiment_units
+    thinking = case((sums.c.thought == sums.c.answers, sums.c.thinking))
     return (
         select(
             *(unit.c[name] for name in ("position", "repeat_index", "strategy", "status", "graded", "budget")),
@@ -331,8 +342,9 @@ def _figures(experiment_id: str, units: Sequence[str] | None) -> Any:
             answer.c.extracted,
             answer.c.labelled,
             answer.c.finish_reason,
-            answer.c.completion_tokens.label("output"),
-            answer.c.reasoning_tokens.label("thinking"),
+            # Where a probe is the answer, nothing else is one.
+            case((answer.c.role.in_(_ANSWERS), sums.c.output), else_=answer.c.completion_tokens).label("output"),
+            case((answer.c.role.in_(_ANSWERS), thinking), else_=answer.c.reasoning_tokens).label("thinking"),
             answer.c.prompt_template.label("template"),
             *(sums.c[name] for name in ("prompts", "prompted", "completions", "cost", "priced", "latency", "made")),
             sums.c.reused,
@@ -358,7 +370,7 @@ def _unit_figures(row: Any) -> UnitFigures:
         extracted=row.extracted,
         finish_reason=row.finish_reason,
         budget=row.budget,
-        output_tokens=row.output,
+        output_tokens=None if row.output is None else int(row.output),
         prompt_tokens=int(row.prompts or 0) if made == (row.prompted or 0) else None,
         completion_tokens=int(row.completions or 0),
         cost_usd=float(row.cost) if made and row.priced == made else None,
@@ -369,6 +381,6 @@ def _unit_figures(row: Any) -> UnitFigures:
         problem=row.problem,
         error=row.error,
         labelled=row.labelled,
-        thinking_tokens=row.thinking,
+        thinking_tokens=None if row.thinking is None else int(row.thinking),
         template=row.template,
     )

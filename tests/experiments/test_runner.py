@@ -97,6 +97,25 @@ async def test_every_question_is_answered_once_by_every_strategy_as_often_as_it_
     assert store.get_session(done.results.experiment_id).status == "done"
 
 
+@pytest.mark.parametrize(
+    ("answers", "name", "counted"), [(["1", "42", "42"], "vote:3", 3), (["1", "2", "3"], "vote:3", 4), ([], "vanilla", 1)]
+)
+async def test_output_tokens_are_those_of_every_answer_and_of_no_estimate(store, answers, name, counted):
+    left = iter(answers)
+    client = ScriptedClient(
+        lambda request: f"[[{next(left, '42')}]]" if "be concise" in request.messages[0].content else "Budget: [[42]]"
+    )
+    done = await run(plan(1, name, "tale-zero-shot", reuse=False), client, store)
+    unit, estimated = sorted(
+        ExperimentStore(store).figures(done.results.experiment_id), key=lambda u: u.strategy == "tale-zero-shot"
+    )
+    mine = [call for call in calls_of(store, done.results.experiment_id) if call.unit == f"0/0/{name}"]
+    assert len(mine) == counted and unit.output_tokens == sum(call.completion_tokens for call in mine)
+    assert 0 < estimated.output_tokens < estimated.completion_tokens
+    row = next(row for row in done.results.rows if row.strategy == name)
+    assert row.output_tokens.mean == unit.output_tokens and row.accuracy.mean == 1
+
+
 async def test_repeats_sample_with_their_own_seed_and_are_separate_measurements(store):
     client = says()
     done = await run(plan(2, "vanilla", repeats=3, sampling=Sampling(temperature=1.0, seed=7)), client, store)
