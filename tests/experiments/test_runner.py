@@ -98,7 +98,8 @@ async def test_every_question_is_answered_once_by_every_strategy_as_often_as_it_
 
 
 @pytest.mark.parametrize(
-    ("answers", "name", "counted"), [(["1", "42", "42"], "vote:3", 3), (["1", "2", "3"], "vote:3", 4), ([], "vanilla", 1)]
+    ("answers", "name", "counted"),
+    [(["1", "42", "42"], "vote:3", 3), (["1", "2", "3"], "vote:3", 4), ([], "vanilla", 1)],
 )
 async def test_output_tokens_are_those_of_every_answer_and_of_no_estimate(store, answers, name, counted):
     left = iter(answers)
