@@ -102,7 +102,7 @@ def test_a_card_is_saved_whole_as_png_and_svg_and_its_copied_link_opens_the_resu
         words = " ".join("".join(root.itertext()).split())
         assert "qwen2.5-coder-1.5b" in words and "2026" in words
         card = shared(viewer, sessions, "sweep-rebound")
-        card.get_by_role("button", name="Copy link").click()
+        steady(card.get_by_role("button", name="Copy link")).click()
         expect(card.get_by_role("button", name="✓ Copy link")).to_be_visible()
         link = viewer.page.evaluate("navigator.clipboard.readText()")
         assert link.startswith(f"{app.url}/Elasticity?") and sessions["sweep-rebound"] in link
