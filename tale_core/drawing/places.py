@@ -170,8 +170,9 @@ def _in_a_line_or_two(text: str, letters: int) -> list[str]:
     """
     fits = (lines for wide in range(letters // 2, letters + 1) if len(lines := wrapped(text, wide)) < 3)
     short = shortened(text, letters)
-    said = wrapped(text, letters), next(fits, [short]), [short], wrapped(short, letters * 3 // 5)
-    return list(dict.fromkeys("<br>".join(lines) for lines in said if len(lines) < 3))
+    line = wrapped(text, letters)
+    said = line if len(line) == 1 else [], next(fits, [short]), [short], wrapped(short, letters * 3 // 5)
+    return list(dict.fromkeys("<br>".join(lines) for lines in said if 0 < len(lines) < 3))
 
 
 def apart(one: Sequence[Box], other: Sequence[Box]) -> bool:

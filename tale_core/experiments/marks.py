@@ -28,7 +28,7 @@ class Mark(NamedTuple):
 
 def tool_note(strategies: Iterable[str]) -> str:
     """What `TOOL_MARK` beside a brief title stands for; "" where none of these has it."""
-    return f"{TOOL_MARK} {t('evaluated by a calculator')}" if any(map(tool_of, strategies)) else ""
+    return f"{TOOL_MARK}\N{NO-BREAK SPACE}{t('evaluated by a calculator')}" if any(map(tool_of, strategies)) else ""
 
 
 def front(marks: Sequence[Mark], most: float) -> tuple[list[float], list[float]]:
