@@ -16,8 +16,8 @@ from tale_core import errors
 from tale_core.models.client import usage as client_usage
 from tale_core.models.client.answer import Answer
 from tale_core.models.client.bodies import read_error
-from tale_core.models.client.errors import classify
 from tale_core.models.client.events import StreamedError
+from tale_core.models.client.http_errors import classify
 from tale_core.models.client.openai_compatible import OpenAIClient
 from tale_core.models.client.responses import as_chunk
 from tale_core.models.client.retry import RetryPolicy, reset_after

@@ -17,7 +17,7 @@ from tale_core.budgets.native import OFF, NativeKnob, merged, native
 from tale_core.errors import AdapterNotLoadedError
 from tale_core.grading.thinking import split_thinking
 from tale_core.i18n import N_, t
-from tale_core.models.client.errors import NOT_CHAT
+from tale_core.models.client.http_errors import NOT_CHAT
 from tale_core.models.client.responses import as_responses
 from tale_core.models.endpoints import Endpoint
 from tale_core.types import Level, Request, Sampling, Usage
