@@ -82,6 +82,7 @@ class App:
         env |= {"TALE_DATA_DIR": str(self.data), "TALE_CACHE_DIR": str(self._cache), "TALE_MODEL": TEST_MODEL}
         # Where its threads are set, the embedded server does not follow its neighbours: tests know it by its process.
         env |= {"TALE_SERVER_IDLE_S": "1", "TALE_SERVER_THREADS": str(threads(Settings())), **self._env}
+        env = {name: value for name, value in env.items() if value}
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self._port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=REPO_ROOT, env=env, stdout=log, stderr=log)
