@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import keyword
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -36,6 +37,7 @@ _ASSIGNMENT = re.compile(r"([^\W\d]\w*)\s*(?::\s*\w+\s*)?(?:\*\*|//|[-+*/%])?=(?
 _COINS = frozenset({"元", "美元", "人民币"})
 _BLOCK = re.compile(r"(?:try|except\b.{0,80}|finally|else|elif\b.{0,80})\s*:")
 _A_BLOCK = tuple(ast.parse("if 0: pass").body)
+_PARSING, _TRIES = threading.Lock(), 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +116,22 @@ def _parsed(tokens: list[_Token], opens: bool) -> tuple[ast.stmt, ...] | None:
     )
     for code in (f"{plain} pass" if opens else plain, renamed):
         try:
-            return tuple(ast.parse(code).body)
+            return _statements(code)
         except (SyntaxError, ValueError, MemoryError, RecursionError):
             continue
     return None
+
+
+def _statements(code: str) -> tuple[ast.stmt, ...]:
+    # Python 3.11 counts one depth for all threads that parse, and finds it wrong where two of them do
+    # (python/cpython#106905): ours take turns, and where the other one is a library's the line is parsed again.
+    for _ in range(_TRIES):
+        with _PARSING:
+            try:
+                return tuple(ast.parse(code).body)
+            except SystemError:
+                continue
+    return tuple(ast.parse(code).body)
 
 
 def _tokens(line: str) -> list[_Token] | None:

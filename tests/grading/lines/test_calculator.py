@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -216,3 +220,24 @@ def test_prompts_of_lines_alone_are_read_by_the_calculator():
 def test_a_list_of_numbers_is_counted_and_nothing_else_is(text, answer, problem):
     found = work_out(text)
     assert found.answer == answer and (problem or "") in (found.problem or "")
+
+
+def test_a_parser_that_another_thread_confuses_is_asked_again_and_ours_take_turns(monkeypatch):
+    """Python 3.11 raises SystemError where two threads parse at the same time: here it does so every second time."""
+    inside, most, failures = set[int](), set[int](), count()
+
+    def parse(source: str) -> ast.Module:
+        inside.add(threading.get_ident())
+        most.add(len(inside))
+        time.sleep(0.0005)
+        inside.remove(threading.get_ident())
+        if next(failures) % 2 == 0:
+            raise SystemError("AST constructor recursion depth mismatch (before=15, after=9)")
+        return parsed(source)
+
+    parsed = ast.parse
+    monkeypatch.setattr(ast, "parse", parse)
+    sums = {n: f"a = {n} + 1\nanswer = a * 2" for n in range(40)}
+    with ThreadPoolExecutor(4) as threads:
+        found = dict(zip(sums, threads.map(lambda text: work_out(text).answer, sums.values()), strict=True))
+    assert found == {n: str(2 * n + 2) for n in sums} and most == {1}
