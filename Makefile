@@ -21,7 +21,6 @@ NOT_LOCKED := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cub
 LOCKS := requirements-postgres.lock requirements-otel.lock requirements-dev.lock requirements-tune.lock requirements-torch.lock requirements-ray.lock
 AUDIT = $(BIN)/uv run --quiet --no-project --isolated --python $(BIN)/python --with-requirements requirements-audit.lock
 
-# Tests in which a model answers run alone: two model servers on two cores wait for each other.
 # A browser and a model on a busy machine: two more tries, which the summary tells (R).
 RETRY := --reruns 2 -raR
 # A third of the tests' time is waiting (for a process, a socket): on two processors three workers keep both busy. A
@@ -31,6 +30,9 @@ RETRY := --reruns 2 -raR
 # tests share nothing but the app of their worker, and each takes as long as many files: whoever is free takes the next.
 FAST := -m "not model and not browser" -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 BROWSER := tests/e2e -m "browser and not model" -n 2 --dist worksteal --max-worker-restart=0
+# Two servers of a thread each (tests/support/fixtures_model.py). The browser's files are the last, so that no test of
+# asyncio comes behind Playwright's event loop in a worker.
+MODEL := -m model -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
 # Where bytecode may not be written, as in most containers, each of the hundreds of interpreters that tests start would
 # compile every library anew, which takes longer than what most of them are started for.
@@ -78,7 +80,7 @@ class: $(VENV)/.app  ## the same for a class: students of the network see the Cl
 test: $(VENV)/.dev lint types  ## lint, types and every test
 	$(BIN)/python -m pytest $(FAST) $(RETRY)
 	$(BIN)/python -m pytest $(BROWSER) $(RETRY)
-	$(BIN)/python -m pytest -m model $(RETRY)
+	$(BIN)/python -m pytest $(MODEL) $(RETRY)
 
 test-extras: tune ray  ## what make test skips without make tune and make ray: training, and a Ray cluster
 	TALE_TEST_EXTRAS=1 $(BIN)/python -m pytest -m "tune or ray" $(RETRY)

@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis
-import psutil
 import pytest
 
 from tale_core.models.adapters import registry as adapters
@@ -22,13 +21,10 @@ from tale_core.store.database import opening
 from tale_core.tuning.install import PACKAGES
 from tests.support.bad_endpoint import BadEndpoint
 from tests.support.databases import engine_with_known_statements, postgresql, quickly_upgraded
+from tests.support.fixtures_model import THREADS
 
 __all__ = ["postgresql"]
 """Here and in no folder's own conftest: each of those would start another server."""
-
-
-THREADS = str(psutil.cpu_count(logical=False) or 1)
-"""Of the embedded server: where they are set it does not follow its neighbours, which other tests are."""
 
 
 @pytest.fixture(autouse=True)

@@ -22,10 +22,10 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request,
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from tale_core.errors import NotFoundError
-from tale_core.models.embedded.run_folder import ServerState, threads
+from tale_core.models.embedded.run_folder import ServerState
 from tale_core.settings import REPO_ROOT, Settings
 from tale_core.store import Store, open_store
-from tests.support.fixtures_model import TEST_MODEL
+from tests.support.fixtures_model import TEST_MODEL, THREADS
 
 PATIENCE_S = 60.0
 expect.set_options(timeout=PATIENCE_S * 1000)
@@ -80,8 +80,7 @@ class App:
     def start(self) -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith("TALE_") and not k.endswith("_API_KEY")}
         env |= {"TALE_DATA_DIR": str(self.data), "TALE_CACHE_DIR": str(self._cache), "TALE_MODEL": TEST_MODEL}
-        # Where its threads are set, the embedded server does not follow its neighbours: tests know it by its process.
-        env |= {"TALE_SERVER_IDLE_S": "1", "TALE_SERVER_THREADS": str(threads(Settings())), **self._env}
+        env |= {"TALE_SERVER_IDLE_S": "1", "TALE_SERVER_THREADS": THREADS, **self._env}
         env = {name: value for name, value in env.items() if value}
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self._port)]
         with self.log.open("ab") as log:

@@ -14,6 +14,9 @@ from tale_core.models.weights.fetch import ensure_weights
 from tale_core.settings import Settings
 
 TEST_MODEL = "smollm2-135m"
+THREADS = "1"
+"""Of an embedded server: two run at a time on two processors. Where they are set it does not follow its
+neighbours, which other tests are."""
 
 
 @pytest.fixture(scope="session")
