@@ -1,4 +1,4 @@
-"""The part `drawn`: tokens a second of an Ask's two answers while Chromium draws them, and with no page open.
+"""The part `drawn`: tokens a second of each of an Ask's two answers while Chromium draws them, and with no page open.
 
 The app runs twice with the same model: its server as it was before (long waits, all threads) and as it is now. Each
 round asks a new question of both, in random order, once watched and once with the page left as soon as the Ask runs.
@@ -31,7 +31,7 @@ BUDGET = 100
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """An Ask's: tokens a second of its answers together."""
+    """Of an Ask: tokens a second of each of its answers."""
 
     side: str
     page: str
@@ -64,11 +64,12 @@ def _model(model: str, browser: Browser, options: Options) -> list[Speed]:
         for side in (BEFORE, NOW):
             env = {"TALE_MODEL": model, "TALE_SERVER_IDLE_S": str(LONGEST_S), **side.env}
             threads = {"TALE_SERVER_THREADS": ""} if side is NOW else {}
-            app = App(folder / side.name[:3], cache=get_settings().cache_dir, **env, **threads)
+            (at := folder / str(len(apps))).mkdir()
+            app = App(at, cache=get_settings().cache_dir, **env, **threads)
             apps[side.name] = stack.enter_context(app)
             _asked(browser, app, cases, LEFT)  # The first answer of a server is slower.
-        for at in range(min(options.rounds, MOST_ROUNDS)):
-            options.say(f"{model}, round {at + 1} of {min(options.rounds, MOST_ROUNDS)}")
+        for number in range(min(options.rounds, MOST_ROUNDS)):
+            options.say(f"{model}, round {number + 1} of {min(options.rounds, MOST_ROUNDS)}")
             ways = [(side, page) for side in (BEFORE, NOW) for page in (WATCHED, LEFT)]
             for side, page in rng.sample(ways, len(ways)):
                 found.append(Speed(side.name, page, _asked(browser, apps[side.name], cases, page)))
@@ -76,8 +77,10 @@ def _model(model: str, browser: Browser, options: Options) -> list[Speed]:
 
 
 def _asked(browser: Browser, app: App, cases: Cases, page: str) -> float:
+    case = cases.next()
     with Viewer(browser, app) as viewer:
-        session = viewer.open().ask(cases.next().question.text, budget=BUDGET)
+        viewer.open().limit_tokens(case.tokens)
+        session = viewer.ask(case.question.text, budget=BUDGET)
         if page == LEFT:
             viewer.page.goto("about:blank")
         until(lambda: app.has_ended(session), "the end of an Ask", seconds=LONGEST_S)
@@ -105,6 +108,5 @@ def table(model: str, speeds: list[Speed]) -> Table:
     for side in (BEFORE, NOW):
         watched, left = (median_interval(_speeds(speeds, side, page)).value for page in (WATCHED, LEFT))
         rows.append((side.name, f"{left:.1f}", f"{watched:.1f}", f"{watched / left:.2f}"))
-    return Table(
-        f"{model}: tokens a second of an Ask", ("server", LEFT, WATCHED, "watched over page left"), tuple(rows)
-    )
+    columns = ("server", LEFT, WATCHED, "watched over page left")
+    return Table(f"{model}: tokens a second of each answer of an Ask", columns, tuple(rows))
