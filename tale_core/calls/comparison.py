@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tale_core.budgets.forcing import FORCED
 from tale_core.calls.outcomes import outcome_kind
+from tale_core.grading.lines import TEMPLATE as LINES
 from tale_core.i18n import N_, t
 from tale_core.types import TUNED, CallRecord, Outcome, Role
 
@@ -178,23 +179,25 @@ def _outcome_first(vanilla: CallRecord, budgeted: CallRecord, counted: str, toke
     first, second = (t(outcome_kind(c.outcome, refused=c.refused).phrase) for c in (vanilla, budgeted))
     if first == second:
         return t("Both {outcome}: {tokens}", outcome=first, tokens=tokens)
-    tuned = budgeted.prompt_template.startswith(TUNED)
+    broke, mended = _broke_and_mended(budgeted)
     match vanilla.judged, budgeted.judged:
         case True, False:
-            broke = (
-                N_("Fine-tuning broke it: {tokens}, now {outcome}")
-                if tuned
-                else N_("The budget broke it: {tokens}, now {outcome}")
-            )
             return t(broke, tokens=counted, outcome=second)
         case False, True:
-            mended = (
-                N_("Fine-tuning mended it: {tokens}, {before} before, now {outcome}")
-                if tuned
-                else N_("The budget mended it: {tokens}, {before} before, now {outcome}")
-            )
             return t(mended, tokens=counted, before=first, outcome=second)
     return t("Vanilla {vanilla}, budgeted {budgeted}: {tokens}", vanilla=first, budgeted=second, tokens=tokens)
+
+
+def _broke_and_mended(budgeted: CallRecord) -> tuple[str, str]:
+    """What changed the outcome: an adapter, lines without a budget, or the budget."""
+    if budgeted.prompt_template.startswith(TUNED):
+        broke = N_("Fine-tuning broke it: {tokens}, now {outcome}")
+        return broke, N_("Fine-tuning mended it: {tokens}, {before} before, now {outcome}")
+    if budgeted.prompt_template == LINES and budgeted.requested_budget is None:
+        broke = N_("Lines broke it: {tokens}, now {outcome}")
+        return broke, N_("Lines mended it: {tokens}, {before} before, now {outcome}")
+    broke = N_("The budget broke it: {tokens}, now {outcome}")
+    return broke, N_("The budget mended it: {tokens}, {before} before, now {outcome}")
 
 
 def saved_words(saving: float, *, at_least: bool = False) -> str:

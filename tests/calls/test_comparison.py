@@ -71,9 +71,15 @@ def test_every_pair_of_outcomes_is_worded_in_both_languages(v, b):
         assert (spoken == "zh") is any("一" <= c <= "龥" for c in said)
 
 
-def test_an_adapter_is_not_called_a_budget():
-    found = compare(call("vanilla", 1, 90), call("budgeted", 1, 40, Outcome.WRONG, prompt_template="tuned:brief"), None)
-    assert found.sentence.startswith("Fine-tuning broke it: 40 instead of 90 tokens, now wrong")
+@pytest.mark.parametrize(
+    ("template", "budget", "cause"),
+    [("tuned:brief", None, "Fine-tuning"), ("assignments", None, "Lines"), ("assignments", 40, "The budget")],
+)
+def test_what_is_no_budget_is_not_called_one(template, budget, cause):
+    brief = call("budgeted", 1, 40, Outcome.WRONG, prompt_template=template, requested_budget=budget)
+    assert compare(call("vanilla", 1, 90), brief, None).sentence.startswith(f"{cause} broke it: 40 instead of 90")
+    right, wrong = replace(brief, outcome=Outcome.CORRECT), call("vanilla", 1, 90, Outcome.WRONG)
+    assert compare(wrong, right, None).sentence.startswith(f"{cause} mended it: 40 instead of 90 tokens")
 
 
 def test_a_cut_vanilla_answer_makes_the_saving_a_lower_bound():
