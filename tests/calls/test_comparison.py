@@ -77,9 +77,10 @@ def test_every_pair_of_outcomes_is_worded_in_both_languages(v, b):
 )
 def test_what_is_no_budget_is_not_called_one(template, budget, cause):
     brief = call("budgeted", 1, 40, Outcome.WRONG, prompt_template=template, requested_budget=budget)
-    assert compare(call("vanilla", 1, 90), brief, None).sentence.startswith(f"{cause} broke it: 40 instead of 90")
-    right, wrong = replace(brief, outcome=Outcome.CORRECT), call("vanilla", 1, 90, Outcome.WRONG)
-    assert compare(wrong, right, None).sentence.startswith(f"{cause} mended it: 40 instead of 90 tokens")
+    broke = compare(call("vanilla", 1, 90), brief, None).sentence
+    assert broke.startswith(f"{cause} broke it: 40 instead of 90 tokens, now wrong")
+    mended = compare(call("vanilla", 1, 90, Outcome.WRONG), replace(brief, outcome=Outcome.CORRECT), None).sentence
+    assert mended.startswith(f"{cause} mended it: 40 instead of 90 tokens, wrong before, now right")
 
 
 def test_a_cut_vanilla_answer_makes_the_saving_a_lower_bound():
