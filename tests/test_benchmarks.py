@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from benchmarks import __main__ as bench
-from benchmarks import busy, drawn, page
+from benchmarks import busy, page
 from benchmarks.clock import MeasurementError, Stream, Timed
 from benchmarks.figures import Goal, Interval, median_interval, spread
 from benchmarks.parts import PARTS, Part, PartResult, Table
@@ -155,21 +155,6 @@ def test_speed_beside_neighbours_is_held_against_the_fair_share_of_the_speed_alo
         "busy: m beside 1 busy, over its fair share of the speed alone": (0.9, True),
         "busy: m beside 2 busy, over its fair share of the speed alone": (0.8, False),
     }
-
-
-def test_an_answer_that_is_drawn_is_held_against_one_of_the_same_round_that_is_not():
-    rates = {"before": [(8.0, 10.0), (3.0, 6.0), (2.0, 8.0)], "now": [(9.0, 10.0), (3.0, 5.0), (8.0, 10.0)]}
-    speeds = [
-        drawn.Speed(side.name, page, rate)
-        for side in (busy.BEFORE, busy.NOW)
-        for pair in rates[side.name.split(":")[0]]
-        for page, rate in zip((drawn.WATCHED, drawn.LEFT), pair, strict=True)
-    ]
-    found = drawn.goal("m", speeds)
-    assert found.measured is not None and (found.measured.value, found.met) == (0.8, False)
-    assert drawn.table("m", speeds).rows == (
-        (busy.BEFORE.name, "8.0", "3.0", "0.38"), (busy.NOW.name, "10.0", "8.0", "0.80"),
-    )  # fmt: skip
 
 
 def test_a_round_that_ended_early_or_unequal_is_not_compared():
