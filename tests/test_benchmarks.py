@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from benchmarks import __main__ as bench
-from benchmarks import busy, page
+from benchmarks import busy, drawn, page
 from benchmarks.clock import MeasurementError, Stream, Timed
 from benchmarks.figures import Goal, Interval, median_interval, spread
 from benchmarks.parts import PARTS, Part, PartResult, Table
@@ -155,6 +155,17 @@ def test_speed_beside_neighbours_is_held_against_the_fair_share_of_the_speed_alo
         "busy: m beside 1 busy, over its fair share of the speed alone": (0.9, True),
         "busy: m beside 2 busy, over its fair share of the speed alone": (0.8, False),
     }
+
+
+def test_an_answer_that_is_drawn_is_held_against_what_the_browser_leaves_of_the_cores():
+    pairs = [
+        drawn.Pair(*rates, others, 0.0) for *rates, others in ((9.0, 12.0, 0.5), (8.0, 10.0, 0.0), (5.0, 9.0, 1.0))
+    ]
+    found = drawn.goal("m", pairs, threads=2, cores=2)
+    assert (found.measured.value, found.met) == (1.0, True)
+    assert [round(pair.watched / pair.left / pair.fair(2, 2), 2) for pair in pairs] == [1.0, 0.8, 1.11]
+    assert pairs[2].fair(2, 4) == 1.0 and drawn.Pair(8.0, 10.0, 1.0, 1.0).fair(2, 2) == 1.0
+    assert drawn.table("m", pairs, 2, 2).rows == (("page left", "10.0", "0.00"), ("watched", "8.0 (1.00)", "0.50"))
 
 
 def test_a_round_that_ended_early_or_unequal_is_not_compared():

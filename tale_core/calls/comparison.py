@@ -47,6 +47,43 @@ def role_name(role: Role) -> str:
     return t(_ROLES[role])
 
 
+def answer_name(call: CallRecord) -> str:
+    """What an answer is called inside a sentence: where no budget made it brief, after what did."""
+    return t(_brevity(call).name) if call.role == "budgeted" else role_name(call.role)
+
+
+@dataclass(frozen=True, slots=True)
+class _Brevity:
+    """What makes the second answer of an Ask brief: its name, and the words for an outcome that it broke or mended."""
+
+    name: str
+    broke: str
+    mended: str
+
+
+_BUDGET = _Brevity(
+    _ROLES["budgeted"],
+    N_("The budget broke it: {tokens}, now {outcome}"),
+    N_("The budget mended it: {tokens}, {before} before, now {outcome}"),
+)
+_FINE_TUNING = _Brevity(
+    N_("fine-tuned"),
+    N_("Fine-tuning broke it: {tokens}, now {outcome}"),
+    N_("Fine-tuning mended it: {tokens}, {before} before, now {outcome}"),
+)
+_BY_LINES = _Brevity(
+    N_("lines"),
+    N_("Lines broke it: {tokens}, now {outcome}"),
+    N_("Lines mended it: {tokens}, {before} before, now {outcome}"),
+)
+
+
+def _brevity(call: CallRecord) -> _Brevity:
+    if call.prompt_template.startswith(TUNED):
+        return _FINE_TUNING
+    return _BY_LINES if call.prompt_template == LINES and call.requested_budget is None else _BUDGET
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Vanilla against budgeted, for one question.
@@ -179,25 +216,13 @@ def _outcome_first(vanilla: CallRecord, budgeted: CallRecord, counted: str, toke
     first, second = (t(outcome_kind(c.outcome, refused=c.refused).phrase) for c in (vanilla, budgeted))
     if first == second:
         return t("Both {outcome}: {tokens}", outcome=first, tokens=tokens)
-    broke, mended = _broke_and_mended(budgeted)
+    by, name = _brevity(budgeted), answer_name(budgeted)
     match vanilla.judged, budgeted.judged:
         case True, False:
-            return t(broke, tokens=counted, outcome=second)
+            return t(by.broke, tokens=counted, outcome=second)
         case False, True:
-            return t(mended, tokens=counted, before=first, outcome=second)
-    return t("Vanilla {vanilla}, budgeted {budgeted}: {tokens}", vanilla=first, budgeted=second, tokens=tokens)
-
-
-def _broke_and_mended(budgeted: CallRecord) -> tuple[str, str]:
-    """What changed the outcome: an adapter, lines without a budget, or the budget."""
-    if budgeted.prompt_template.startswith(TUNED):
-        broke = N_("Fine-tuning broke it: {tokens}, now {outcome}")
-        return broke, N_("Fine-tuning mended it: {tokens}, {before} before, now {outcome}")
-    if budgeted.prompt_template == LINES and budgeted.requested_budget is None:
-        broke = N_("Lines broke it: {tokens}, now {outcome}")
-        return broke, N_("Lines mended it: {tokens}, {before} before, now {outcome}")
-    broke = N_("The budget broke it: {tokens}, now {outcome}")
-    return broke, N_("The budget mended it: {tokens}, {before} before, now {outcome}")
+            return t(by.mended, tokens=counted, before=first, outcome=second)
+    return t("Vanilla {vanilla}, {name} {outcome}: {tokens}", vanilla=first, name=name, outcome=second, tokens=tokens)
 
 
 def saved_words(saving: float, *, at_least: bool = False) -> str:
@@ -252,7 +277,7 @@ def _unfinished(vanilla: CallRecord, budgeted: CallRecord) -> str:
     bad = vanilla if vanilla.status != "done" else budgeted
     if bad.status == "done":
         return t("The endpoint reported no token counts: there is nothing to compare.")
-    return t(_ONE_UNFINISHED[bad.status], role=role_name(bad.role))
+    return t(_ONE_UNFINISHED[bad.status], role=answer_name(bad))
 
 
 def guess_score(guess: int, actual: int) -> int:

@@ -72,15 +72,23 @@ def test_every_pair_of_outcomes_is_worded_in_both_languages(v, b):
 
 
 @pytest.mark.parametrize(
-    ("template", "budget", "cause"),
-    [("tuned:brief", None, "Fine-tuning"), ("assignments", None, "Lines"), ("assignments", 40, "The budget")],
+    ("template", "budget", "cause", "name"),
+    [
+        ("tuned:brief", None, "Fine-tuning", "fine-tuned"),
+        ("assignments", None, "Lines", "lines"),
+        ("assignments", 40, "The budget", "budgeted"),
+    ],
 )
-def test_what_is_no_budget_is_not_called_one(template, budget, cause):
+def test_what_is_no_budget_is_not_called_one(template, budget, cause, name):
     brief = call("budgeted", 1, 40, Outcome.WRONG, prompt_template=template, requested_budget=budget)
     broke = compare(call("vanilla", 1, 90), brief, None).sentence
     assert broke.startswith(f"{cause} broke it: 40 instead of 90 tokens, now wrong")
     mended = compare(call("vanilla", 1, 90, Outcome.WRONG), replace(brief, outcome=Outcome.CORRECT), None).sentence
     assert mended.startswith(f"{cause} mended it: 40 instead of 90 tokens, wrong before, now right")
+    ungraded = compare(call("vanilla", 1, 90), replace(brief, outcome=Outcome.UNGRADED), None).sentence
+    assert ungraded.startswith(f"Vanilla right, {name} not graded: 40 instead of 90 tokens")
+    failed = compare(call("vanilla", 1, 90), replace(brief, status="failed"), None).sentence
+    assert failed == f"The {name} answer failed: there is nothing to compare."
 
 
 def test_a_cut_vanilla_answer_makes_the_saving_a_lower_bound():

@@ -81,6 +81,7 @@ class App:
         env = {k: v for k, v in os.environ.items() if not k.startswith("TALE_") and not k.endswith("_API_KEY")}
         env |= {"TALE_DATA_DIR": str(self.data), "TALE_CACHE_DIR": str(self._cache), "TALE_MODEL": TEST_MODEL}
         env |= {"TALE_SERVER_IDLE_S": "1", "TALE_SERVER_THREADS": THREADS, **self._env}
+        env = {name: value for name, value in env.items() if value}  # An empty one takes a default away.
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self._port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=REPO_ROOT, env=env, stdout=log, stderr=log)

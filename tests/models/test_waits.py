@@ -27,13 +27,13 @@ from tale_core.models.embedded.waits import (
 CASES: dict[str, tuple[int, list[float], list[bool]]] = {
     "nobody else": (0, [0.0, 0.02, 0.05], [False, False, False]),
     "a busy neighbour is noticed at the first look": (0, [0.0, 0.67, 0.67], [False, True, True]),
-    "a page that draws now and then is none": (0, [0.15, 0.19, 0.12], [False, False, False]),
-    "half a core is one": (0, [0.5], [True]),
+    "a browser that draws is none": (0, [0.25, 0.45, 0.3], [False, False, False]),
+    "more than half a core is one": (0, [0.5, 0.55], [False, True]),
     "a pause of a second does not end it": (0, [1.0, 0.0, 1.0, 0.0, 0.0], [True, True, True, True, True]),
     "five calm looks end it": (0, [1.0, 0, 0, 0, 0, 0, 0], [True, True, True, True, True, False, False]),
-    "neither calm nor crowded leaves it as it is": (0, [1.0, *[0.15] * 8], [True] * 9),
-    "the calm looks are in a row": (0, [1.0, 0, 0, 0, 0, 0.15, 0, 0, 0, 0, 0], [True] * 10 + [False]),
-    "cores without a thread are the neighbours'": (2, [1.9, 2.1, 2.3], [False, False, True]),
+    "neither calm nor crowded leaves it as it is": (0, [1.0, *[0.45] * 8], [True] * 9),
+    "the calm looks are in a row": (0, [1.0, 0, 0, 0, 0.3, 0.45, 0, 0.3, 0, 0, 0], [True] * 10 + [False]),
+    "cores without a thread are the neighbours'": (2, [1.9, 2.4, 2.6], [False, False, True]),
     "and again at once when somebody comes back": (0, [1.0, 0, 0, 0, 0, 0, 1.0], [True] * 5 + [False, True]),
 }
 
@@ -114,9 +114,10 @@ def test_each_neighbour_takes_a_thread_and_half_of_them_stay(most: int, wanted: 
 @pytest.mark.parametrize(
     ("threads", "looks", "fit"),
     [
-        (2, [1.0] * (FEWER_LOOKS - 1), 2), (2, [1.0] * FEWER_LOOKS, 1), (2, [1.0, 0.1, 1.0, 1.0, 1.0], 2),
+        (2, [1.0] * (FEWER_LOOKS - 1), 2), (2, [1.0] * FEWER_LOOKS, 1), (2, [*[1.0] * FEWER_LOOKS, 0.1, 1.0], 2),
         (2, [*[0.0] * 9, *[1.0] * FEWER_LOOKS], 1), (1, [0.0] * (MORE_LOOKS - 1), 1), (1, [0.0] * MORE_LOOKS, 2),
-        (1, [*[0.0] * 9, 1.0, *[0.0] * (MORE_LOOKS - 1)], 1), (1, [1.0] * MORE_LOOKS, 1),
+        (1, [*[1.0] * MORE_LOOKS, *[0.0] * (MORE_LOOKS // 3)], 1), (1, [1.0, *[0.0] * (MORE_LOOKS - 1)], 2),
+        (1, [1.0] * MORE_LOOKS, 1), (1, [*[1.0] * MORE_LOOKS, *[0.0, 0.0, 1.0] * (MORE_LOOKS // 3)], 2),
     ],
 )  # fmt: skip
 def test_the_threads_follow_once_neighbours_have_come_to_stay_or_left(

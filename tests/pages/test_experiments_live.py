@@ -164,7 +164,7 @@ def test_while_it_runs_progress_spend_waits_and_the_table_so_far_are_shown() -> 
         from ui.experiments.result import LiveExperiment, phase_line
 
         view = replace(view_of(open_store(), kept), eta_s=90.0, notice="$5 a *call*: waiting 7 s.")
-        phase_line(view)
+        phase_line(view).draw()
         LiveExperiment().update(view)
 
     kept = samples.kept(answers=12, status="interrupted")

@@ -294,7 +294,7 @@ def test_the_live_picture_is_drawn_at_every_stage(monkeypatch: pytest.MonkeyPatc
         def stop(self) -> None:
             raise AssertionError("nobody pressed Stop")
 
-        def watch(self) -> Iterator[Any]:
+        def watch(self, *, interval_s: float) -> Iterator[Any]:
             yield from views
             monkeypatch.setattr(runner(), "get", lambda session_id: None)
 

@@ -155,7 +155,7 @@ def drawn(view: AskView) -> list[str]:
         from ui.ask.live import LiveAsk, phase_line
 
         view = st.session_state["view"]
-        phase_line(view)
+        phase_line(view).draw()
         LiveAsk().update(view)
 
     at = AppTest.from_function(script, default_timeout=60)

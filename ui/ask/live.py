@@ -19,8 +19,8 @@ from tale_core.calls.budget_ledger import call_apart
 from tale_core.calls.comparison import (
     EXPECTED_TOKENS,
     all_in_tokens,
+    answer_name,
     race_axis,
-    role_name,
     speed_words,
     tokens_per_second,
 )
@@ -34,7 +34,7 @@ from tale_core.strategies import Tuned, hint_of, tool_of
 from tale_core.strategies import title_of as strategy_title
 from tale_core.types import ANSWERS, LINES, TUNED, AnswerRole, CallRecord, Role, Status
 from ui.common.lines import draw_lines
-from ui.common.run_parts import now_line
+from ui.common.run_parts import Now, now_line
 from ui.common.text import answer_text, literal, sanitize
 
 ANSWER_HEIGHT = 300
@@ -62,7 +62,7 @@ STOPPED: dict[Status, str] = {
 }
 
 
-def phase_line(view: AskView) -> None:
+def phase_line(view: AskView) -> Now:
     """What happens right now, in words."""
     words = {
         "preparing": t("Reaching the endpoint…"),
@@ -74,9 +74,8 @@ def phase_line(view: AskView) -> None:
         "ended": t("Finished."),
     }
     made, places = view.closed_at
-    now_line(view, words[view.phase], share=made / places if places else None)
-    if view.cannot:
-        st.caption(literal(view.cannot, 400))
+    below = literal(view.cannot, 400) if view.cannot else ""
+    return now_line(view, words[view.phase], share=made / places if places else None, below=below)
 
 
 def _answering(view: AskView) -> str:
@@ -89,7 +88,10 @@ def _answering(view: AskView) -> str:
             return t("The estimate failed; the vanilla answer is still being written…")
     there = [role for role in ANSWERS if role in view.calls and view.calls[role].record.status != "running"]
     if len(there) == 1:
-        return t("The {role} answer is there; the other one is still being written…", role=role_name(there[0]))
+        return t(
+            "The {role} answer is there; the other one is still being written…",
+            role=answer_name(view.calls[there[0]].record),
+        )
     return t("Both answers are there.") if there else t("Both answers are being written…")
 
 
@@ -98,11 +100,14 @@ class LiveAsk:
 
     def __init__(self) -> None:
         self._budget, self._columns = st.empty(), AnswerColumns()
+        self._drawn: tuple[Any, ...] = ()
 
     def update(self, view: AskView) -> None:
-        """Draw the picture as it stands."""
-        with self._budget.container():
-            budget_line(view, interactive=False)
+        """Draw the picture as it stands, the budget only where it is another one."""
+        if (shown := (view.budget, view.budget_problem, view.running, view.estimator)) != self._drawn:
+            self._drawn = shown
+            with self._budget.container():
+                budget_line(view, interactive=False)
         self._columns.update(view)
 
 
@@ -186,7 +191,8 @@ class AnswerColumns:
                 words = _waiting(view, role, estimate) if call is None else _running_words(view, call)
                 self._draw(place("count").caption, role, "count", words)
             shown = call or estimate
-            self._draw(place("clock").caption, role, "clock", clock_words(shown) or "&nbsp;")
+            second = str(int(shown.elapsed_s or 0)) if shown and shown.record.status == "running" else ""
+            self._draw(place("clock").caption, role, "clock", clock_words(shown) or "&nbsp;", of=second)
             self._draw(place("bar").markdown, role, "bar", _lane_of(view, role, call))
             box = place("text")
             if shown is None:
@@ -199,10 +205,18 @@ class AnswerColumns:
             text, _ = answer_text(shown.text or shown.reasoning)
             self._draw(box.text, role, "text", text or ("…" if running else t("(no text)")))
 
-    def _draw(self, draw: Callable[[str], object], role: str, place: str, words: str) -> None:
-        """What stands there already is not sent again: most pictures change one of eight places."""
-        if self._drawn.get((role, place)) != words:
-            self._drawn[role, place] = words
+    def _draw(self, draw: Callable[[str], object], role: str, place: str, words: str, *, of: str = "") -> None:
+        """What stands there already is not sent again: most pictures change one of eight places.
+
+        Args:
+            draw: Puts the words into the place.
+            role: The answer's.
+            place: Where, in its column.
+            words: What stands there from now on.
+            of: Until this changes the words stay as they are: a speed that flickers cannot be read. "" for the words.
+        """
+        if self._drawn.get((role, place)) != (of or words):
+            self._drawn[role, place] = of or words
             draw(words)
 
 

@@ -15,6 +15,7 @@ from tale_core.calls.budget_ledger import call_apart, money
 from tale_core.calls.comparison import (
     Comparison,
     all_in_tokens,
+    answer_name,
     compare,
     guess_score,
     role_name,
@@ -99,7 +100,7 @@ def qualifications(view: AskView, found: Comparison) -> list[str]:
         notes.append(t("How many tokens are thinking is counted here: the endpoint reports only all of them."))
     notes += _not_live(records)
     for r in records:
-        role = role_name(r.role)
+        role = answer_name(r)
         if r.finish_reason == "length" and not (found.lower_bound and r.role == "vanilla"):
             notes.append(t("The {role} answer was cut at max_tokens: it is called cut off, not wrong.", role=role))
     if slower := _shorter_but_slower(view):
@@ -125,7 +126,7 @@ def _not_live(records: Sequence[CallRecord]) -> list[str]:
     return [
         t(
             "The {role} answer is {source}: it was not generated now, and its times are the original ones.",
-            role=role_name(r.role), source=t(SOURCES[r.source]),
+            role=answer_name(r), source=t(SOURCES[r.source]),
         )
         for r in records
         if r.source != "live"
@@ -172,10 +173,10 @@ def guesses(view: AskView) -> None:
         if guess is None:
             continue
         actual = call.record.completion_tokens if call is not None and call.record.status == "done" else None
-        if actual is not None:
+        if call is not None and actual is not None:
             message = t(
                 "{role}: you guessed {guess}, it took {actual}. Score {score} of 100.",
-                role=role_name(role), guess=guess, actual=actual, score=guess_score(guess, actual),
+                role=answer_name(call.record), guess=guess, actual=actual, score=guess_score(guess, actual),
             )  # fmt: skip
             lines.append(message)
     if lines:
@@ -239,7 +240,7 @@ def _headline(view: AskView, call: CallView, scale: int) -> None:
 
 def _described(record: CallRecord, budget: int | None) -> str:
     """The bar in words, for those who do not see it."""
-    values = {"role": role_name(record.role), "tokens": record.completion_tokens, "budget": budget}
+    values = {"role": answer_name(record), "tokens": record.completion_tokens, "budget": budget}
     described = (
         t("{role}: {tokens} output tokens, budget {budget}", **values)
         if budget
@@ -262,16 +263,12 @@ def _table(view: AskView, roles: Sequence[AnswerRole]) -> None:
         return
     cells = {t("Metric"): [literal(name) for name, *_ in rows]}
     for place, role in enumerate(roles):
-        cells[_column(view, role)] = [literal(values[place]) for _, values, _ in rows]
+        cells[title_of(view, role)[0]] = [literal(values[place]) for _, values, _ in rows]
     if len(roles) > 1:
         cells[t("Difference")] = [literal(apart) for *_, apart in rows]
     named = t("Figures of both answers, and their difference")
     st.caption(named, help=explain("token", "budget", "output tokens", "all-in tokens"))
     st.table(cells, border="horizontal", hide_index=True, alt=named)
-
-
-def _column(view: AskView, role: AnswerRole) -> str:
-    return t("Fine-tuned answer") if is_tuned(view, role) else t("Vanilla") if role == "vanilla" else t("Budgeted")
 
 
 def _metrics(view: AskView, records: Sequence[CallRecord]) -> list[tuple[str, Callable[[CallRecord], str], str]]:
@@ -359,22 +356,22 @@ def _seconds(value: float | None, words: str) -> str:
 
 def prompts(view: AskView) -> None:
     """What the model was asked, twice, with the words that one prompt alone has on a ground of their own."""
-    prompts_of([(_column(view, role), view.calls[role].record) for role in ANSWERS if role in view.calls])
+    prompts_of([(title_of(view, role)[0], view.calls[role].record) for role in ANSWERS if role in view.calls])
 
 
 def prompts_of(both: Sequence[tuple[str, CallRecord]]) -> None:
-    """The prompts of two answers, each under a name, the vanilla one first; nothing where one of them is missing."""
+    """The prompts of two answers, each under a title in Markdown, the vanilla one first; nothing where one misses."""
     if len(both) < len(ANSWERS):
         return
     texts = [_prompt(r.messages) for _, r in both]
     before, after = shared_parts(*texts)
-    title = t("The two prompts, what differs marked")
-    with st.container(key="prompts"), st.expander(title, icon=":material/difference:"):
-        for column, (name, record), text, color in zip(
+    words = t("The two prompts, what differs marked")
+    with st.container(key="prompts"), st.expander(words, icon=":material/difference:"):
+        for column, (title, record), text, color in zip(
             st.columns(2, gap="medium"), both, texts, ("gray", "blue"), strict=True
         ):
             with column:
-                st.caption(literal(name, 80))
+                st.caption(title)
                 if len(text) > MAX_SHOWN:
                     st.text(answer_text(text)[0])
                 else:

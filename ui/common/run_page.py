@@ -15,15 +15,19 @@ import streamlit as st
 
 from tale_core.errors import InputError, NotFoundError, StoreError
 from tale_core.i18n import joined, t
+from tale_core.models.choice import EMBEDDED
 from tale_core.runs import runner as jobs
 from tale_core.types import SessionKind, SessionRecord
 from ui.common import sharing, state
 from ui.common.nav import OF_KIND
 from ui.common.question_form import Request
-from ui.common.run_parts import WORDS, RunView, ask_likewise, other_kind
+from ui.common.run_parts import WORDS, Now, RunView, ask_likewise, other_kind
 from ui.common.text import literal
 from ui.shell import page
 
+EMBEDDED_WATCH_S = 0.2
+"""Least seconds between two pictures of answers that this machine writes itself: each costs a browser 15 ms of a core,
+which may be one of the model's."""
 SAME_CLICK_S = 1.0
 """Seconds within which asking the very same again is the second half of a double click."""
 V = TypeVar("V", bound=jobs.View)
@@ -80,7 +84,7 @@ class RunPage(Generic[V]):
         read: The picture of a stored one by its id; of another kind of session the session itself.
         load: Puts what a run was asked for into the form.
         form: Draws the form, and gives what to start when its button is pressed.
-        phase_line: Says what happens right now.
+        phase_line: Tells what happens right now.
         live: Makes the places that a running one fills.
         beside_stop: Draws what else can be done to a running one.
         head: Draws what an ended one found.
@@ -99,7 +103,7 @@ class RunPage(Generic[V]):
     read: Callable[[str], V | SessionRecord]
     load: Callable[[V], None]
     form: Form
-    phase_line: Callable[[V], None]
+    phase_line: Callable[[V], Now]
     live: Callable[[], Live[V]]
     head: Callable[[V], None]
     picture: Callable[[V], None]
@@ -209,10 +213,14 @@ class RunPage(Generic[V]):
             head = st.container(width="stretch").empty()
             self.beside_stop(job)
             st.button(t("Stop"), key="stop", icon=":material/stop_circle:", on_click=job.stop, shortcut="Escape")
-        live = self.live()
-        for view in job.watch():
-            with head.container():
-                self.phase_line(view)
+        live, said = self.live(), None
+        own = cast(RunView, job.view()).endpoint == EMBEDDED
+        for view in job.watch(interval_s=EMBEDDED_WATCH_S if own else jobs.WATCH_S):
+            # A browser draws the whole page anew for each piece that it is sent: what stands there already is not.
+            if (now := self.phase_line(view)) != said:
+                said = now
+                with head.container():
+                    now.draw()
             live.update(view)
         st.rerun()
 

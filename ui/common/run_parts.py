@@ -93,20 +93,43 @@ WORDS: dict[SessionKind, KindWords] = {
 }
 
 
-def now_line(view: RunView, words: str, *, share: float | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What happens right now, to be drawn anew only when it is another thing.
+
+    Attributes:
+        words: In Markdown.
+        share: How much of it is done, from 0 to 1, for a bar; None where nobody knows.
+        below: What else there is to say, in Markdown.
+    """
+
+    words: str
+    share: float | None = None
+    below: str = ""
+
+    def draw(self) -> None:
+        """Here."""
+        st.markdown(self.words)
+        if self.share is not None:
+            st.progress(self.share)
+        if self.below:
+            st.caption(self.below)
+
+
+def now_line(view: RunView, words: str, *, share: float | None = None, below: str = "") -> Now:
     """What happens right now; a model of this machine first says how far it is with being fetched and loaded.
 
     Args:
         view: A running one.
         words: What happens once the model can be asked.
         share: How much of it is done, for a bar; None where nobody knows.
+        below: In Markdown.
     """
     if view.phase == "preparing" and view.endpoint == EMBEDDED:
         status = preparation(view.model).status()
         words, share = status.message, (status.fraction if share is None else status.fraction or 0.0)
-    st.markdown(f"**{literal(words)}**" + (f" {literal(view.notice, 400)}" if view.notice else ""))
-    if share is not None:
-        st.progress(min(1.0, share))
+    notice = f" {literal(view.notice, 400)}" if view.notice else ""
+    return Now(f"**{literal(words)}**{notice}", None if share is None else min(1.0, share), below)
 
 
 def how_it_ended(view: RunView, kind: SessionKind) -> None:

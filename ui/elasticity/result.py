@@ -26,7 +26,7 @@ from ui.ask import beside
 from ui.common.charts import draw_chart, wide_table
 from ui.common.glossary import explain
 from ui.common.outcome_badge import labelled_note
-from ui.common.run_parts import finding_line, how_it_ended, now_line
+from ui.common.run_parts import Now, finding_line, how_it_ended, now_line
 from ui.common.text import literal
 from ui.common.theme import palette
 
@@ -46,10 +46,10 @@ def head(view: SweepView) -> None:
     labelled_note(call.record for call in view.calls)
 
 
-def phase_line(view: SweepView) -> None:
+def phase_line(view: SweepView) -> Now:
     """How far it is and how long it may take, in words, with a bar."""
     share = view.finished / view.planned if view.planned else 0.0
-    now_line(view, words.progress(view, now=datetime.now(UTC)), share=share)
+    return now_line(view, words.progress(view, now=datetime.now(UTC)), share=share)
 
 
 class LiveSweep:

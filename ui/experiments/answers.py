@@ -61,7 +61,13 @@ def beside(view: ExperimentView, position: int, strategy: str) -> None:
     names = list(view.plan.strategies)
     base = BASELINE if BASELINE in names else next((name for name in names if name != strategy), strategy)
     calls = _pair(view, position, 0, (base, strategy), place="cell_answer")
-    prompts([(title_of(name), call) for name, call in zip((base, strategy), calls, strict=True) if call is not None])
+    prompts(
+        [
+            (literal(title_of(name), 80), call)
+            for name, call in zip((base, strategy), calls, strict=True)
+            if call is not None
+        ]
+    )
 
 
 def _pair(view: ExperimentView, position: int, repeat: int, names: Names, *, place: str) -> list[CallRecord | None]:

@@ -29,7 +29,7 @@ from ui.common import state
 from ui.common.charts import draw_chart, wide_table
 from ui.common.glossary import explain
 from ui.common.question_form import cap_words
-from ui.common.run_parts import finding_line, how_it_ended, now_line
+from ui.common.run_parts import Now, finding_line, how_it_ended, now_line
 from ui.common.text import literal
 from ui.common.theme import palette
 from ui.experiments import text as words
@@ -53,11 +53,11 @@ def head(view: ExperimentView) -> None:
     finding_line(finding(view.results), words.qualifications(view))
 
 
-def phase_line(view: ExperimentView) -> None:
+def phase_line(view: ExperimentView) -> Now:
     """How far it is, what it has spent and how long it may take, in words, with a bar."""
     so_far = t("Reaching the endpoint…") if view.phase == "preparing" else words.progress(view)
-    now_line(view, so_far, share=(view.finished + view.failed) / view.planned if view.planned else 0.0)
-    st.caption(literal(t("Spent: {spent}.", spent=spent_words(view.spent)), 300))
+    share = (view.finished + view.failed) / view.planned if view.planned else 0.0
+    return now_line(view, so_far, share=share, below=literal(t("Spent: {spent}.", spent=spent_words(view.spent)), 300))
 
 
 class LiveExperiment:

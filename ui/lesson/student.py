@@ -139,7 +139,7 @@ def _moving(live: LiveRoom, seat: SeatRecord, secret: str, drawn: tuple[object, 
     job = live.job_of(seat.id)
     if job is not None and (view := job.view()).running:
         st.button(t("Stop"), key="seat_stop", icon=":material/stop_circle:", on_click=job.stop)
-        phase_line(view)
+        phase_line(view).draw()
         still(view)
 
 

@@ -38,7 +38,7 @@ from ui.ask import beside
 from ui.common.answer import draw_answer
 from ui.common.glossary import explain
 from ui.common.outcome_badge import labelled_note
-from ui.common.run_parts import finding_line, how_it_ended, now_line
+from ui.common.run_parts import Now, finding_line, how_it_ended, now_line
 from ui.common.text import answer_text, literal, whole, wrapped
 from ui.common.theme import palette
 
@@ -59,9 +59,9 @@ def head(view: SearchView) -> None:
     labelled_note(call.record for call in view.calls)
 
 
-def phase_line(view: SearchView) -> None:
+def phase_line(view: SearchView) -> Now:
     """What happens right now, in words."""
-    now_line(view, phase_caption(view))
+    return now_line(view, phase_caption(view))
 
 
 class LiveSearch:

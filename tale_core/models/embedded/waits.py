@@ -1,9 +1,10 @@
 """How many threads the embedded server has while others want the processor too, and how they wait for each other.
 
 llama.cpp's threads meet after every operation of every layer, hundreds of times a token. OpenMP lets the one that is
-first spin for some milliseconds: the quickest where nothing else runs. Beside a busy neighbour it spins for a thread
-that has lost its core to that neighbour, and two threads become slower than one. Sleeping at once mends that, and
-costs a few per cent where nobody else wants the core, so the worker looks every second and has what fits.
+first spin for some milliseconds: the quickest where nothing else runs, or little, such as a browser that draws the
+answer. Beside a busy neighbour it spins for a thread that has lost its core to that neighbour, and two threads become
+slower than one. Sleeping at once mends that, and costs a third where nobody else wants the core, so the worker looks
+every second and has what fits.
 
 Where a neighbour stays, one thread less is quicker still: nobody waits for a thread that has no core. llama.cpp takes
 that number when it starts, so the worker has another one take its place (`Waits.fitting`).
@@ -24,17 +25,20 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import psutil
 
-CROWDED = 0.2
-"""Cores that others use beyond what the server leaves free, from which on waits are short."""
-CALM = 0.1
+CROWDED = 0.5
+"""Cores that others use beyond what the server leaves free, from which on waits are short: the two kinds are as quick
+beside a neighbour that takes 0.6 of one, and the long ones are quicker beside every smaller one."""
+CALM = 0.35
 """Below this they are long again, once it has lasted for `CALM_LOOKS` looks."""
 CALM_LOOKS = 5
-FEWER_LOOKS, MORE_LOOKS = 5, 60
-"""Looks in a row at which neighbours were there, or hardly, before the number of threads follows: a change costs the
-seconds of a start, and the cached prompts."""
+FEWER_LOOKS, MORE_LOOKS = 10, 60
+"""Looks at all of which neighbours were there, or at most of which they were not, before the number of threads follows:
+a change costs the seconds of a start, and the cached prompts. A browser that opens a page takes a core for a while, and
+whoever uses one opens another within a minute: neither is a neighbour that stays."""
 SHORTEST_LOOK_S = 0.5
 """The system counts a busy process's time in steps of some milliseconds: less time says little."""
 OWN_WORDS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
@@ -50,7 +54,7 @@ class Used:
     Attributes:
         at: The moment, on the monotonic clock.
         all: Of everybody, on the processors that this process may use.
-        own: Of this process.
+        own: Of one process.
     """
 
     at: float
@@ -58,9 +62,9 @@ class Used:
     own: float
 
 
-def used() -> Used:
-    """Until now."""
-    own = psutil.Process().cpu_times()
+def used(pid: int | None = None) -> Used:
+    """Until now, by the process `pid`, or by this one."""
+    own = psutil.Process(pid).cpu_times()
     mine = cores()
     everybody = [times for core, times in enumerate(psutil.cpu_times(percpu=True)) if core in mine]
     busy = sum(getattr(times, kind, 0.0) for times in everybody for kind in _BUSY)
@@ -197,4 +201,4 @@ class Waits:
         looks = list(self._wanted)
         if len(looks) >= FEWER_LOOKS and (fewer := fitting(self._most, min(looks[-FEWER_LOOKS:]))) < self._threads:
             return fewer
-        return max(self._threads, fitting(self._most, max(looks))) if len(looks) == MORE_LOOKS else self._threads
+        return max(self._threads, fitting(self._most, fmean(looks))) if len(looks) == MORE_LOOKS else self._threads
