@@ -23,6 +23,7 @@ from tests.store.samples import gone
 from tests.support import bad_endpoint
 from tests.support.bad_endpoint import BadEndpoint
 from ui import shell
+from ui.common import run_parts
 from ui.common.answer import RAW, set_text
 from ui.search import result as search_result
 
@@ -283,7 +284,7 @@ def test_a_second_click_starts_nothing(bad: BadEndpoint, gate: threading.Event) 
 
 
 def test_the_live_picture_is_drawn_at_every_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    views = [samples.preparing(), samples.halfway(), samples.elastic()]
+    views = [samples.preparing(), *[samples.halfway()] * 3, samples.elastic()]
 
     class Watched:
         id = "search-live"
@@ -299,12 +300,15 @@ def test_the_live_picture_is_drawn_at_every_stage(monkeypatch: pytest.MonkeyPatc
             monkeypatch.setattr(runner(), "get", lambda session_id: None)
 
     seen: list[Any] = []
-    update = search_result.LiveSearch.update
+    said: list[run_parts.Now] = []
+    draw, update = run_parts.Now.draw, search_result.LiveSearch.update
+    monkeypatch.setattr(run_parts.Now, "draw", lambda now: (draw(now), said.append(now)))
     monkeypatch.setattr(search_result.LiveSearch, "update", lambda self, view: (update(self, view), seen.append(view)))
     monkeypatch.setattr(runner(), "get", lambda session_id: Watched())
     samples.saved(samples.elastic(), "search-live")
     at = searching(session="search-live")
     assert not at.exception and seen == views
+    assert len(said) == len(set(said)) == 3, "what stands there already is not drawn again"
     assert "A budget of 60 is enough" in at.subheader[0].value
 
 

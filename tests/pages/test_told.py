@@ -177,6 +177,19 @@ def test_an_answer_that_has_ended_says_so_while_the_other_one_is_still_written()
     assert not any("Writing" in line for line in said)
 
 
+@pytest.mark.parametrize(
+    ("estimator", "waits_for"),
+    [("lines", "model"), ("tuned:brief", "model"), ("effort:low", "model"), ("tale-zero-shot", "budget")],
+)
+def test_an_answer_without_a_number_waits_for_no_budget_and_explains_no_mark_of_one(
+    estimator: str, waits_for: str
+) -> None:
+    between, _ = asyncio.run(_pictures("vanilla"))
+    said = "\n".join(drawn(replace(between, phase="preparing", calls={}, budget=None, estimator=estimator)))
+    assert said.count(f"Waiting for the {waits_for}…") == (2 if waits_for == "model" else 1)
+    assert ("┆ is the budget" in said) is ("Budget: not known yet" in said) is (waits_for == "budget")
+
+
 def test_an_answer_that_has_ended_stands_still_on_the_axis_of_both() -> None:
     between, _ = asyncio.run(_pictures("vanilla"))
     held = between.calls["vanilla"]

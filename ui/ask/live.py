@@ -43,6 +43,8 @@ COUNT_HEIGHT = 66
 LANE_LETTERS = 28
 WORDS = tuple(f"{knob.NAME}:" for knob in KNOBS if not knob.NUMBERS)
 """How the place of the estimator begins where the budget is a provider's word."""
+NUMBERLESS = (TUNED, LINES, *WORDS)
+"""The same where no number of tokens makes the second answer brief."""
 _FULL, _HALF, _EMPTY, _BUDGET = "━╾─┆"
 TITLES: dict[Role, str] = {
     "vanilla": N_(":gray[■] Vanilla"),
@@ -128,7 +130,7 @@ def race_notes(view: AskView, *, recorded: bool) -> str:
     if recorded:  # How long the answer is may still be guessed.
         return joined(t("A full line is {end:,} tokens.", **values), t("┆ is the budget."))
     words = [t(_axis_words(view), **values)]
-    if not view.estimator.startswith(TUNED):
+    if not view.estimator.startswith(NUMBERLESS):
         words.append(t("┆ is the budget."))
     if view.together and view.endpoint == EMBEDDED:
         words.append(t("Both are written by one machine at the same time and share its speed."))
@@ -272,7 +274,7 @@ def _waiting(view: AskView, role: Role, estimate: CallView | None) -> str:
         return _estimating(estimate)
     if estimate is not None and estimate.record.status == "failed":
         return t("No budget: the estimate failed. {error}", error=literal(estimate.record.error or "", 160))
-    if role == "budgeted" and view.budget is None and not is_tuned(view, role):
+    if role == "budgeted" and view.budget is None and not view.estimator.startswith(NUMBERLESS):
         return t("Waiting for the budget…")
     if view.phase in ("preparing", "estimating"):
         return t("Waiting for the model…") if view.together or role == "budgeted" else t("Waiting for the budget…")
@@ -401,7 +403,7 @@ def _against(tokens: int, budget: int) -> str:
 def budget_line(view: AskView, *, interactive: bool = True) -> None:
     """Where the budget came from, with the model's own words and what they cost."""
     if view.budget is None:
-        if view.running and not view.estimator.startswith((TUNED, LINES, *WORDS)):
+        if view.running and not view.estimator.startswith(NUMBERLESS):
             st.markdown(f"**{t('Budget: not known yet')}**")
         return
     estimate = view.calls.get("estimate")
