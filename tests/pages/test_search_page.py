@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.testing.v1 import AppTest
 
 from tale_core.models.choice import ModelChoice
@@ -281,6 +282,35 @@ def test_a_second_click_starts_nothing(bad: BadEndpoint, gate: threading.Event) 
     job = started(at, search)
     press_again(at, "search")
     assert session_id(at) == job.id and store().count_sessions() == 1
+
+
+def test_a_click_is_taken_between_two_pictures_that_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Stop is, while an endpoint takes its time and there is nothing new to draw."""
+    view, went_on = samples.halfway(), []
+
+    class Watched:
+        id = "search-same"
+
+        def view(self) -> Any:
+            return view
+
+        def stop(self) -> None:
+            raise AssertionError("nobody pressed Stop")
+
+        def watch(self, *, interval_s: float) -> Iterator[Any]:
+            yield view
+            ctx = get_script_run_ctx()
+            assert ctx is not None and ctx.script_requests is not None
+            ctx.script_requests.request_stop()
+            yield view
+            went_on.append(True)
+            monkeypatch.setattr(runner(), "get", lambda session_id: None)
+
+    monkeypatch.setattr(search_result.LiveSearch, "update", lambda self, view: None)
+    monkeypatch.setattr(runner(), "get", lambda session_id: Watched())
+    samples.saved(samples.elastic(), "search-same")
+    searching(session="search-same")
+    assert not went_on
 
 
 def test_the_live_picture_is_drawn_at_every_stage(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,7 +208,6 @@ class RunPage(Generic[V]):
 
     def follow(self, job: jobs.Job[V]) -> None:
         """Draw a running job until it ends; leaving or refreshing the page leaves the job alone."""
-        st.session_state["last_job"] = job
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             head = st.container(width="stretch").empty()
             self.beside_stop(job)
@@ -216,7 +215,9 @@ class RunPage(Generic[V]):
         live, said = self.live(), None
         own = cast(RunView, job.view()).endpoint == EMBEDDED
         for view in job.watch(interval_s=EMBEDDED_WATCH_S if own else jobs.WATCH_S):
-            # A browser draws the whole page anew for each piece that it is sent: what stands there already is not.
+            # Streamlit takes a click where something is drawn or the session's state is touched; there may be nothing
+            # to draw: a browser draws the whole page anew for each piece that it is sent.
+            st.session_state["last_job"] = job
             if (now := self.phase_line(view)) != said:
                 said = now
                 with head.container():
