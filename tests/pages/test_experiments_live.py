@@ -118,11 +118,13 @@ def test_a_cap_ends_it_and_a_higher_one_lets_it_go_on(bad: BadEndpoint) -> None:
     at = run(page(use=endpoint(bad.base_url, "ok"), max_tokens=50), max_tokens=120)
     assert not at.exception and words(at.error)
     first, made = experiment_id(at), bad.count("ok")
-    assert 0 < made < 9 and at.button(key="resume").label == "Resume"
+    there = len(ExperimentStore(store()).done_units(first))
+    assert 0 < there <= made < 9 and at.button(key="resume").label == "Resume"
     at.number_input(key="exp_max_tokens").set_value(100_000).run()
     at.button(key="resume").click().run()
     assert not at.exception and not at.error and experiment_id(at) == first
-    assert bad.count("ok") == 9, "no answer was asked for twice"
+    # An answer that the cap itself has cut is no answer of the model's: it is asked for again, and is the only one.
+    assert bad.count("ok") - made == 9 - there and made - there <= 1, "no answer that is there was asked for twice"
 
 
 def test_a_resume_that_somebody_else_began_is_followed_instead(bad: BadEndpoint) -> None:
