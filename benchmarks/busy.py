@@ -1,9 +1,10 @@
-"""The part `busy`: tokens a second of the embedded server alone, beside one and beside two busy processes.
+"""The part `busy`: tokens a second of the embedded server alone, and beside a small, one and two busy processes.
 
 Four servers of the same model answer the same kind of question in turn, in random order, in the same run: one whose
 threads wait for each other as OpenMP has it (how it was before), one that fits its threads and their waits to its
 neighbours (how it is now), and, to judge the choice, one whose waits are always short and one with a thread less. A
-busy process is a Python process that counts. Speeds are the server's own: prompt and answer apart.
+busy process is a Python process that counts; a small one does so in bursts, as a browser draws. Speeds are the server's
+own: prompt and answer apart.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from math import ceil
 from pathlib import Path
 from statistics import median
 
@@ -32,7 +34,10 @@ from tale_core.models.embedded.waits import FEWER_LOOKS, MORE_LOOKS, OWN_WORDS, 
 from tale_core.models.embedded.worker import TICK_S
 from tale_core.settings import Settings, get_settings
 
-NEIGHBOURS = (0, 1, 2)
+NEIGHBOURS = (0.0, 0.3, 1.0, 2.0)
+"""Cores that they want."""
+BURST_S = 0.015
+"""What Chromium takes to draw a page."""
 MOST_ROUNDS, MOST_TOKENS = 3, 32
 LEAST_FAIR, LEAST_IDLE = 0.85, 0.97
 START_S = 10.0
@@ -67,13 +72,13 @@ class Speed:
     """One answer's; tokens a second.
 
     Attributes:
-        neighbours: Busy processes beside it.
+        neighbours: Cores that others want beside it.
         prompt: Of reading the prompt.
         answer: Of writing the answer.
     """
 
     side: str
-    neighbours: int
+    neighbours: float
     prompt: float
     answer: float
 
@@ -96,7 +101,7 @@ def run(options: Options) -> PartResult:
     )
 
 
-def fair_share(threads: int, neighbours: int) -> float:
+def fair_share(threads: int, neighbours: float) -> float:
     """The part of its speed alone that a server has beside neighbours when all get the same of the cores."""
     return min(1.0, len(cores()) / (threads + neighbours))
 
@@ -111,7 +116,7 @@ def goals(model: str, speeds: list[Speed], threads: int) -> Iterator[Goal]:
         if neighbours == 0:
             yield Goal(f"busy: {model} alone, now over before", "at least", LEAST_IDLE, ratio)
         else:
-            words = f"busy: {model} beside {neighbours} busy, over its fair share of the speed alone"
+            words = f"busy: {model} beside {neighbours:g} busy, over its fair share of the speed alone"
             yield Goal(words, "at least", LEAST_FAIR, ratio)
 
 
@@ -123,7 +128,7 @@ def _model(model: str, options: Options) -> list[Speed]:
             _ask(model, settings, cases)  # The first answer of a server is slower.
         for at in range(rounds):
             for neighbours in NEIGHBOURS:
-                options.say(f"{model}, {neighbours} busy beside it, round {at + 1} of {rounds}")
+                options.say(f"{model}, {neighbours:g} busy beside it, round {at + 1} of {rounds}")
                 with _busy(neighbours):
                     for side in rng.sample(SIDES, len(SIDES)):
                         if side is NOW:
@@ -162,11 +167,24 @@ def _start(model: str, side: Side, settings: Settings) -> None:
         os.environ.update(before)
 
 
+_NEIGHBOUR = """
+import sys, time
+busy_s, idle_s = map(float, sys.argv[1:])
+while True:
+    until = time.perf_counter() + busy_s
+    while time.perf_counter() < until:
+        pass
+    if idle_s:
+        time.sleep(idle_s)
+"""
+
+
 @contextmanager
-def _busy(number: int) -> Iterator[None]:
-    """So many processes that want a core each, each in a session of its own as programs of a desktop are."""
-    command = (sys.executable, "-c", "while True: pass")
-    running = [subprocess.Popen(command, start_new_session=True) for _ in range(number)]
+def _busy(wanted: float) -> Iterator[None]:
+    """Processes that want so many cores, each in a session of its own as programs of a desktop are."""
+    shares = [share for at in range(ceil(wanted)) if (share := min(1.0, wanted - at))]
+    commands = [(sys.executable, "-c", _NEIGHBOUR, str(BURST_S), str(BURST_S / share - BURST_S)) for share in shares]
+    running = [subprocess.Popen(command, start_new_session=True) for command in commands]
     try:
         yield
     finally:
@@ -192,12 +210,12 @@ def _ask(model: str, settings: Settings, cases: Cases) -> tuple[float, float]:
     return timings["prompt_per_second"], timings["predicted_per_second"]
 
 
-def _answers(speeds: list[Speed], side: Side, neighbours: int) -> list[float]:
+def _answers(speeds: list[Speed], side: Side, neighbours: float) -> list[float]:
     return [one.answer for one in speeds if (one.side, one.neighbours) == (side.name, neighbours)]
 
 
 def _table(model: str, speeds: list[Speed], threads: int) -> Table:
-    beside = tuple("alone" if n == 0 else f"beside {n} busy" for n in NEIGHBOURS)
+    beside = tuple("alone" if n == 0 else f"beside {n:g} busy" for n in NEIGHBOURS)
     columns = ("server", *(f"answer, {words}" for words in beside), *(f"prompt, {words}" for words in beside))
     rows = []
     for side in SIDES:
@@ -206,8 +224,8 @@ def _table(model: str, speeds: list[Speed], threads: int) -> Table:
     return Table(f"{model}: tokens a second (over the fair share)", columns, tuple(rows))
 
 
-def _cell(speeds: list[Speed], side: Side, neighbours: int, threads: int, what: str) -> str:
-    def middle(side: Side, neighbours: int) -> float:
+def _cell(speeds: list[Speed], side: Side, neighbours: float, threads: int, what: str) -> str:
+    def middle(side: Side, neighbours: float) -> float:
         return median(getattr(s, what) for s in speeds if (s.side, s.neighbours) == (side.name, neighbours))
 
     here = middle(side, neighbours)

@@ -94,7 +94,7 @@ PARTS: dict[str, Part] = {
     part.name: part
     for part in (
         Part("stack", "time to first token and tokens/s: a whole Ask against a bare HTTP client on the same server"),
-        Part("busy", "tokens/s of the embedded server alone and beside one and two busy processes, before and now"),
+        Part("busy", "tokens/s of the embedded server alone and beside 0.3, 1 and 2 busy processes, before and now"),
         Part("drawn", "tokens/s of an Ask's two answers while Chromium draws them, and with the page left"),
         Part("search", "the search modes on 300 simulated questions of known optimum"),
         Part("search_live", "the search modes on 12 shipped questions, live on the embedded default model"),

@@ -147,11 +147,13 @@ def test_a_fair_share_is_what_all_who_want_the_cores_get(monkeypatch):
 
 def test_speed_beside_neighbours_is_held_against_the_fair_share_of_the_speed_alone_before(monkeypatch):
     monkeypatch.setattr(busy, "cores", lambda: frozenset(range(2)))
-    found = {(busy.BEFORE.name, 0): 9.0, (busy.NOW.name, 0): 9.0, (busy.NOW.name, 1): 5.4, (busy.NOW.name, 2): 3.6}
+    found = {(busy.BEFORE.name, 0): 9.0}
+    found |= {(busy.NOW.name, neighbours): rate for neighbours, rate in ((0, 9.0), (0.3, 7.2), (1, 5.4), (2, 3.6))}
     speeds = [busy.Speed(side, neighbours, 50.0, rate) for (side, neighbours), rate in found.items()]
     measured = {goal.words: (round(goal.measured.value, 2), goal.met) for goal in busy.goals("m", speeds, 2)}
     assert measured == {
         "busy: m alone, now over before": (1.0, True),
+        "busy: m beside 0.3 busy, over its fair share of the speed alone": (0.92, True),
         "busy: m beside 1 busy, over its fair share of the speed alone": (0.9, True),
         "busy: m beside 2 busy, over its fair share of the speed alone": (0.8, False),
     }

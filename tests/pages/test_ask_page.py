@@ -88,7 +88,7 @@ def test_an_answer_nobody_knows_is_not_graded(bad: BadEndpoint) -> None:
 def test_one_table_holds_both_answers_and_their_difference(bad: BadEndpoint) -> None:
     at = ask(opened(use=endpoint(bad.base_url, "obeys")), budget=40)
     table = at.table[0].value
-    columns = ["Metric", ":gray[■] Vanilla", ":blue[■] Budgeted", "Difference"]
+    columns = ["Metric", ":gray[■]\N{NO-BREAK SPACE}Vanilla", ":blue[■]\N{NO-BREAK SPACE}Budgeted", "Difference"]
     assert list(table.columns) == columns and len(at.table) == 1
     rows = {row["Metric"]: list(row)[1:] for _, row in table.iterrows()}
     assert rows["Output tokens"] == ["120", "36", r"−84 \(70 % fewer\)"]

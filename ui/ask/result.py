@@ -263,7 +263,8 @@ def _table(view: AskView, roles: Sequence[AnswerRole]) -> None:
         return
     cells = {t("Metric"): [literal(name) for name, *_ in rows]}
     for place, role in enumerate(roles):
-        cells[title_of(view, role)[0]] = [literal(values[place]) for _, values, _ in rows]
+        name = title_of(view, role)[0].replace("] ", "]\N{NO-BREAK SPACE}", 1)  # No line with the square alone.
+        cells[name] = [literal(values[place]) for _, values, _ in rows]
     if len(roles) > 1:
         cells[t("Difference")] = [literal(apart) for *_, apart in rows]
     named = t("Figures of both answers, and their difference")
@@ -360,7 +361,7 @@ def prompts(view: AskView) -> None:
 
 
 def prompts_of(both: Sequence[tuple[str, CallRecord]]) -> None:
-    """The prompts of two answers, each under a title in Markdown, the vanilla one first; nothing where one misses."""
+    """The prompts of two answers, each under a title in Markdown, the vanilla one first; nothing without both."""
     if len(both) < len(ANSWERS):
         return
     texts = [_prompt(r.messages) for _, r in both]
