@@ -30,8 +30,8 @@ from statistics import fmean
 import psutil
 
 CROWDED = 0.5
-"""Cores that others use beyond what the server leaves free, from which on waits are short: the two kinds are as quick
-beside a neighbour that takes 0.6 of one, and the long ones are quicker beside every smaller one."""
+"""Cores that others use beyond what the server leaves free, from which on waits are short: long ones are quicker beside
+0.3 of one, and hardly move beside a whole one (`python -m benchmarks busy`)."""
 CALM = 0.35
 """Below this they are long again, once it has lasted for `CALM_LOOKS` looks."""
 CALM_LOOKS = 5
