@@ -23,12 +23,12 @@ AUDIT = $(BIN)/uv run --quiet --no-project --isolated --python $(BIN)/python --w
 
 # A browser and a model on a busy machine: two more tries, which the summary tells (R).
 RETRY := --reruns 2 -raR
-# A third of the tests' time is waiting (for a process, a socket): on two processors three workers keep both busy. A
-# browser draws by processor: with four workers pages come too late for what is said of them.
+# A third of the tests' time is waiting (for a process, a socket): on two processors four workers keep both busy, three
+# left a sixth of them idle. A browser draws by processor: with four workers pages come too late for what is said of them.
 # A worker that a test kills is not replaced: xdist 3.8 then waits for ever (pytest-dev/pytest-xdist#784, #1378).
 # Files in the order of tests/conftest.py, the slow ones first, so that no worker ends long after the others. A browser's
 # tests share nothing but the app of their worker, and each takes as long as many files: whoever is free takes the next.
-FAST := -m "not model and not browser" -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
+FAST := -m "not model and not browser" -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 BROWSER := tests/e2e -m "browser and not model" -n 2 --dist worksteal --max-worker-restart=0
 # Two servers of a thread each (tests/support/fixtures_model.py). The browser's files are the last, so that no test of
 # asyncio comes behind Playwright's event loop in a worker.
@@ -39,7 +39,7 @@ MODEL := -m model -n 2 --dist loadfile --no-loadscope-reorder --max-worker-resta
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run class tune ray test test-extras test-fast lint types audit sbom bench lock clean
+.PHONY: help run class tune ray test test-extras test-fast bytecode lint types audit sbom bench lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,7 +77,8 @@ run: $(VENV)/.app  ## install what is missing and start the app on http://127.0.
 class: $(VENV)/.app  ## the same for a class: students of the network see the Class page alone; prints their address
 	$(BIN)/python -m tale_core app --class
 
-test: $(VENV)/.dev lint types  ## lint, types and every test
+test: $(VENV)/.dev  ## lint, types and every test
+	$(MAKE) --no-print-directory -j 2 -O lint types bytecode
 	$(BIN)/python -m pytest $(FAST) $(RETRY)
 	$(BIN)/python -m pytest $(BROWSER) $(RETRY)
 	$(BIN)/python -m pytest $(MODEL) $(RETRY)
@@ -85,7 +86,11 @@ test: $(VENV)/.dev lint types  ## lint, types and every test
 test-extras: tune ray  ## what make test skips without make tune and make ray: training, and a Ray cluster
 	TALE_TEST_EXTRAS=1 $(BIN)/python -m pytest -m "tune or ray" $(RETRY)
 
-test-fast: $(VENV)/.dev  ## the tests that need neither weights nor a browser
+# Written by one process beside mypy: on a fresh clone each of the workers would compile all tests and libraries again.
+bytecode: $(VENV)/.dev
+	@$(BIN)/python -m pytest --collect-only -q >/dev/null || true
+
+test-fast: $(VENV)/.dev bytecode  ## the tests that need neither weights nor a browser
 	$(BIN)/python -m pytest $(FAST) $(RETRY)
 
 lint: $(VENV)/.dev  ## ruff: style, imports, docstrings, formatting; import-linter: the floors of the house

@@ -103,12 +103,12 @@ EXTRAS = {"tune": PACKAGES, "ray": ("ray",)}
 
 
 SLOW_FIRST = (
-    "test_looks", "test_lesson", "test_label_live", "test_kill", "test_haproxy", "test_grading", "test_package",
-    "test_archive", "test_labels", "test_experiments_page", "test_setup", "test_estimators_page", "test_weights",
-    "test_elasticity_page", "test_shutdown", "test_benchmarks", "test_search_page", "test_chinese_experiments",
-    "test_ask_page", "test_settings_page", "test_tuning_page", "test_history_page", "test_told", "test_native",
-    "test_ask_page_faults", "test_history", "test_experiments_live", "test_repository", "test_concurrency",
-    "test_runs", "test_chinese", "test_deployment", "test_copying",
+    "test_looks", "test_lesson", "test_label_live", "test_grading", "test_saved", "test_training", "test_loading",
+    "test_kill", "test_haproxy", "test_package", "test_estimators_page", "test_archive", "test_setup",
+    "test_translations", "test_elasticity_page", "test_concurrency", "test_search_page", "test_settings_page",
+    "test_users", "test_calculator", "test_endpoint_shapes", "test_shutdown", "test_weights", "test_ask_page",
+    "test_expressions", "test_experiments_page", "test_database", "test_labels", "test_run", "test_kinds",
+    "test_chinese_experiments", "test_migrations", "test_canary",
 )  # fmt: skip
 """Files that take longest, the longest first: a worker that began such a file last would end long after the others."""
 

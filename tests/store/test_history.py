@@ -342,6 +342,7 @@ def test_the_answers_of_a_page_are_looked_up_for_its_rows_alone(store: Store) ->
     assert not [line for line in lines if line.startswith(("SCAN vanilla", "SCAN budgeted", "SCAN call"))]
 
 
+@pytest.mark.empty_database  # A plan follows what is known of a table; of a shared one, that is the tests' before.
 def test_on_a_server_a_text_is_looked_up_in_the_trigram_indexes(store: Store, backend: str) -> None:
     if backend == "sqlite":
         return
