@@ -12,7 +12,7 @@ from tale_core.cli.output import FAILED, INTERRUPTED, OK, emit, say
 from tale_core.cli.progress import timed_bar
 from tale_core.errors import InputError
 from tale_core.models.choice import ModelChoice
-from tale_core.runs.searches import INTERRUPTION, MOST_AT_ONCE, Searches, Tally, in_order
+from tale_core.runs.searches import INTERRUPTION, MOST_AT_ONCE, Searches, Tally, in_order, searched
 from tale_core.search.engine import SearchPlan
 from tale_core.search.text import finding
 from tale_core.search.view import SearchView
@@ -20,7 +20,7 @@ from tale_core.store import open_store
 
 
 def run(args: argparse.Namespace, plan: SearchPlan, choice: ModelChoice) -> int:
-    """Search the data set's questions that have not been searched yet.
+    """Search the data set's questions that have not been searched in this way yet.
 
     Args:
         args: The flags of `search`.
@@ -38,8 +38,7 @@ def run(args: argparse.Namespace, plan: SearchPlan, choice: ModelChoice) -> int:
         raise InputError(f"{args.dataset!r} has no question with a known answer.", "A search needs it.")
     replace(plan, question=questions[0]).checked()
     store = open_store(args.db)
-    searched = store.searched_questions(model=choice.model, template=plan.template, knob=plan.knob)
-    todo = in_order(questions, known=() if args.fresh else searched)
+    todo = in_order(questions, known=() if args.fresh else searched(store, plan, model=choice.model))
     tally = Tally(args.dataset, len(questions), len(questions) - len(todo))
     with flags.engine(args, choice) as engine, timed_bar("searching", total=len(todo)) as (bar, task):
 
@@ -60,7 +59,7 @@ def run(args: argparse.Namespace, plan: SearchPlan, choice: ModelChoice) -> int:
 
 def _words(tally: Tally) -> str:
     parts = [
-        f"{tally.questions} questions, {tally.known} searched before",
+        f"{tally.questions} questions, {tally.known} searched before in this way",
         f"{tally.found} optimal budgets found, {tally.nothing_found} without one, {tally.failed} failed",
         f"spent: {spent_words(tally.spent)}",
     ]

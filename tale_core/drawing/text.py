@@ -14,6 +14,7 @@ PIECE = re.compile(
     rf"[ ]+|[（“《]*(?:{WIDE.pattern}|[^ （“《]+?(?=$|[ ]|[（“《]|{WIDE.pattern}))[，。、；：！？）”》…]*|[（“《]+"
 )
 _UNIT = re.compile(r"(?<=\d) (?=%)")
+FOOTNOTES = ("†", "‡")
 _MARKS = ("，", "。", "；", "：", "！", "？", "、")
 
 
@@ -55,7 +56,12 @@ def _carried(line: list[str], letters: int) -> list[str]:
 
 
 def shortened(text: str, letters: int, *, placeholder: str = "…") -> str:
-    """One line of at most so many letters; what is left out is told by the placeholder."""
+    """One line of at most so many letters; what is left out is told by the placeholder.
+
+    A mark of a footnote at the end stays: what the footnote says is true of the short name too.
+    """
+    if text.endswith(FOOTNOTES) and width(text) > letters:
+        return shortened(text[:-1], letters - 1, placeholder=placeholder) + text[-1]
     if not WIDE.search(text):
         return textwrap.shorten(text, letters, placeholder=placeholder)
     lines = wrapped(text, letters)

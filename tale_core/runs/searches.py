@@ -42,6 +42,16 @@ def in_order(questions: Iterable[Question], *, known: Iterable[str] = ()) -> lis
     return sorted(todo, key=lambda q: q.difficulty or MIDDLE)
 
 
+def searched(store: Store, plan: SearchPlan, *, model: str) -> set[str]:
+    """The questions searched in the way of this plan: under another temperature it is another search."""
+    found = set()
+    for text, document in store.searched_questions(model=model, template=plan.template, knob=plan.knob):
+        with suppress(KeyError, TypeError, ValueError, AttributeError):  # An imported plan may be anything.
+            if SearchPlan.from_document(document).way == plan.way:
+                found.add(text)
+    return found
+
+
 @dataclass
 class Tally:
     """What became of the questions so far."""

@@ -333,10 +333,9 @@ class SetupRun:
     async def _search(self) -> None:
         """Search until there are enough optima, or the cap is reached."""
         template = self._template()
-        known = await asyncio.to_thread(
-            self._store.searched_questions, model=self._choice.model, template=template
-        )  # fmt: skip
-        todo, rows = in_order(self.plan.questions, known=known), len(self._view.readiness.rows)
+        # Those of other settings too: every one of them is a row to learn from.
+        known = await asyncio.to_thread(self._store.searched_questions, model=self._choice.model, template=template)
+        todo, rows = in_order(self.plan.questions, known=[text for text, _ in known]), len(self._view.readiness.rows)
         wanted = self.plan.searches - rows
         self._set(phase="searches", done=rows, planned=self.plan.searches)
         if wanted <= 0 or not todo:

@@ -113,6 +113,11 @@ class SearchPlan:
         """
         return kind(self.knob)
 
+    @property
+    def way(self) -> tuple[object, ...]:
+        """What makes searches of a question the same measurement; where they begin, or how many at a time, does not."""
+        return self.knob, self.levels, self.mode, self.template, self.sampling, self.samples, self.rule
+
     def _validate_knob(self) -> None:
         if self.kind.NUMBERS:
             if self.levels:

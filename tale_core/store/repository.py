@@ -267,19 +267,19 @@ class Store:
                 found.setdefault(one.budget, one)
         return sorted(found.values(), key=lambda one: (one.budget is not None, -(one.budget or 0)))
 
-    def searched_questions(self, *, model: str, template: str, knob: str = "asked") -> set[str]:
-        """The texts of all questions that a search of this model, template and kind of budget was finished for.
+    def searched_questions(self, *, model: str, template: str, knob: str = "asked") -> list[tuple[str, dict[str, Any]]]:
+        """The questions that a search of this model, template and kind of budget was finished for, each with its plan.
 
         Not ended by a limit.
         """
         done = (sessions.c.kind == "search", sessions.c.status == "done", sessions.c.model == model)
-        statement = select(sessions.c.question_text, sessions.c.result)
+        statement = select(sessions.c.question_text, sessions.c.plan, sessions.c.result)
         statement = statement.where(*done, sessions.c.template == template, queries.seen())
         with self.reading() as connection:
             rows = connection.execute(statement).all()
-        done_of = ((row.question_text, (row.result or {}).get("done") or {}) for row in rows)
-        ends = ((text, one.get("stop_reason", "")) for text, one in done_of if one.get("knob", "asked") == knob)
-        return {text for text, reason in ends if reason and not reason.startswith("limit-")}
+        done_of = ((row, (row.result or {}).get("done") or {}) for row in rows)
+        ends = ((row, one.get("stop_reason", "")) for row, one in done_of if one.get("knob", "asked") == knob)
+        return [(row.question_text, row.plan) for row, reason in ends if reason and not reason.startswith("limit-")]
 
     def count_sessions(self) -> int:
         """How many sessions are stored."""

@@ -39,6 +39,9 @@ def test_every_question_becomes_a_search_of_its_own_and_is_searched_once(bad, fi
     again = json.loads(capsys.readouterr().out)
     assert (again["questions"], again["known"], again["searched"]) == (4, 3, 1)
     assert bad.count("obeys") - asked == again["spent"]["calls"]
+    assert search(bad, file, "--temperature", "0.8", "--limit", "2") == 0
+    warmer = json.loads(capsys.readouterr().out)
+    assert (warmer["questions"], warmer["known"], warmer["searched"]) == (2, 0, 2), "another search than the first"
 
 
 @pytest.mark.parametrize("at_once", ["1", "4"])

@@ -74,6 +74,7 @@ def test_what_is_shortened_fits_and_says_so():
     short = shortened("小明有二十四颗糖分给六个朋友每人几颗", 16)
     assert short.endswith("…") and width(short) <= 16 and len(short) > 6
     assert shortened("plain words of a question", 12) == "plain words…"
+    assert shortened("plain words of a question†", 13) == "plain words…†", "its footnote is true of the short name too"
 
 
 def test_a_stored_sentence_has_its_shares_as_the_pages_write_them():
