@@ -280,7 +280,9 @@ def _same_relation(left: str, right: str) -> str:
         return "different" if len(readings(left)) == 1 or (_EQUALS.search(right) and _is_value(left)) else "open"
     if a and not b:
         if not _EQUALS.search(left):
-            return "open"
+            # "x >= 94" bounds what was asked for, and may say its least.
+            bound = re.split(r"<=?|>=?|≤|≥|\\(?:l|g)(?:e|eq|t)?(?![a-zA-Z])", left)
+            return "undecided" if len(bound) == 2 and same_quantity(bound[1], right) else "open"
         before, _, value = left.rpartition("=")
         verdict = same_quantity(value, right)
         # "x^2 = 18" has not been solved; "x + y = 18" names what was asked for.

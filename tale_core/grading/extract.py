@@ -27,7 +27,7 @@ from typing import NamedTuple
 from tale_core.grading.choice import chosen
 from tale_core.grading.clean import clean, looks_like_math
 from tale_core.grading.last import last_quantity
-from tale_core.grading.numbers import MAX_ANSWER_CHARS, leading_number, readings, several_numbers, strict_number
+from tale_core.grading.numbers import MAX_ANSWER_CHARS, OUT_OF, leading_number, readings, several_numbers, strict_number
 from tale_core.grading.tail import before_end, next_questions, reconsidered, taken_back, without_chatter
 from tale_core.grading.text import tidy, words
 from tale_core.grading.thinking import split_thinking
@@ -35,6 +35,8 @@ from tale_core.types import AnswerKind, Extraction, ExtractionMethod
 
 MAX_TEXT = 24_000
 """Characters from the end of a text in which its answer is looked for, some 6,000 tokens; keeps the work bounded."""
+_CALCULATOR = re.compile(r"<<[^<>\n]{0,400}(?:>>|$)")
+"""GSM8K's calculator marks: `9 * 2 = <<9*2=18>>18`, the last perhaps cut."""
 NOTHING = Extraction(None, "none")
 
 _SLOTS = (
@@ -66,7 +68,7 @@ _JSON = re.compile(
 
 _M = r"[\s*_`]"
 _IS = rf"{_M}{{0,6}}(?:\b(?:is|are|equals|(?:would|should|must|will) be)\b(?:{_M}{{0,3}}:)?|[:=]){_M}{{0,6}}"
-_ZH_IS = r"(?:应该是|应为|是|为|等于|[:=])[\s*_`:]{0,6}"
+_ZH_IS = r"(?<!不)(?<!不会)(?<!不可能)(?:应该是|应为|是|为|等于|[:=])[\s*_`:]{0,6}"
 _ANSWER = (
     rf"(?<!\bto )\banswers?\b(?:\]\])?[^\n.:=\d\[\]]{{0,60}}?{_IS}"
     r"|^[ \t#*_]*(?:the )?(?:final )?answer[ \t*_]*\n\s{0,6}"
@@ -133,6 +135,8 @@ def extract(text: str, kind: AnswerKind, options: tuple[str, ...] = ()) -> Extra
         is nothing, or only a copied placeholder. The top of this module has the rules.
     """
     text = before_end(split_thinking(text).answer)
+    if kind == "number":
+        text = _CALCULATOR.sub("", text)
     for start in next_questions(text):
         before = tidy(text[max(0, start - MAX_TEXT) : start])
         if _announced(before, kind, options)[0] or is_one_sentence(before):
@@ -336,6 +340,8 @@ def _readable(clause: str, kind: AnswerKind, options: tuple[str, ...]) -> str | 
         return clause if readings(clause) or looks_like_math(bare) else None
     if several_numbers(bare):
         return clause
+    if share := OUT_OF.match(bare):
+        return share.group()
     return leading_number(clause) or (clause if readings(clause) else None)
 
 

@@ -1,7 +1,8 @@
 r"""The last quantity of a text that announces no answer: a last resort, and called that wherever it is shown.
 
-An expression at the end is taken whole: "$2\sqrt{29}$" is not 29, and "(3, 5)" not 5. Linear in the length of the text:
-only what stands around the last number is read.
+An expression at the end is taken whole: "$2\sqrt{29}$" is not 29, and "(3, 5)" not 5. A number of which the text says
+that it is no answer is passed over (`stated`). Linear in the length of the text: only what stands around the last
+numbers is read.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Literal
 from tale_core.grading.clean import clean, looks_like_math, strip_markup
 from tale_core.grading.numbers import (
     MAX_ANSWER_CHARS,
+    OUT_OF,
     after_equals,
     last_number,
     leading_number,
@@ -20,6 +22,7 @@ from tale_core.grading.numbers import (
     strict_number,
     with_unit,
 )
+from tale_core.grading.stated import SENTENCE_END, WINDOW, Stated, last_stated
 from tale_core.grading.units import find_compound
 
 Method = Literal["last-number", "expression"]
@@ -31,9 +34,6 @@ _SPAN = re.compile(
 )
 _TAIL = 8_000
 """Characters from the end in which a last resort is looked for: what stands farther from it is no answer."""
-_CALCULATOR = re.compile(r"<<[^<>\n]{0,400}(?:>>|$)")
-"""GSM8K's calculator marks: `9 * 2 = <<9*2=18>>18`, the last perhaps cut."""
-_WINDOW = 300
 _FUNCTION = r"(?:arcsin|arccos|arctan|sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp|pi)(?![a-zA-Z])"
 _RUN = re.compile(
     rf"(?:\d+(?:[.,]\d+)*(?:[a-zA-Z](?![a-zA-Z]))?%?|\\[a-zA-Z]+|(?<![a-zA-Z]){_FUNCTION}"
@@ -48,28 +48,50 @@ _LIST_CUE = re.compile(
 )
 _FROM = re.compile(r"\bfrom\s*$", re.IGNORECASE)
 _JOINED = re.compile(r" or | and ")
+_ARROW = re.compile(r"(?:[-=]+>|→|⇒|⟹|\\(?:to|(?:L|l)?ong?rightarrow|(?:R|r)ightarrow|implies)(?![a-zA-Z]))")
+_TIME = re.compile(
+    r"\b(?:in|after|during|over|within)\s+(?:the |those |these |just |only |about )?\d[\d.,]{0,12}\s?"
+    r"(?:second|minute|hour|day|week|month|year)s?\b",
+    re.IGNORECASE,
+)
+"""A time that may be the answer, or only say in what time: a person decides where another number stands before it."""
 _NAMED_VALUE = re.compile(r"\s*\\?[a-zA-Z](?:_\{?\w\}?)?\s*=[^=]+")
 
 
 def last_quantity(text: str) -> tuple[str | None, Method]:
     """The last number or expression in a tidy text, as written, and what it is; None where there is neither."""
-    text = _CALCULATOR.sub("", text[-_TAIL:])
-    bare = strip_markup(text) if len(text) <= 2 * MAX_ANSWER_CHARS else ""
-    if looks_like_math(bare) or strict_number(bare):
+    text = text[-_TAIL:]
+    s = strip_markup(text)
+    bare = s if len(text) <= 2 * MAX_ANSWER_CHARS else ""
+    stated = last_stated(s)
+    if looks_like_math(bare) or (stated and strict_number(bare)):
         return _reduced(bare, listed=True, written=None, bare=True)
+    if stated is None:
+        return None, "last-number"
     span = next(iter(deque(_SPAN.finditer(text), maxlen=1)), None)
-    if span and not any(ch.isdigit() for ch in text[span.end() :]):
+    if stated.text == s and span and not any(ch.isdigit() for ch in text[span.end() :]):
         inside = next(g for g in span.groups() if g is not None).strip()
         if any(ch.isdigit() for ch in inside) or looks_like_math(clean(inside)):
             return _reduced(strip_markup(inside), listed=True, written=None)
-    s = strip_markup(text)
-    number = last_number(s)
+    value, method = _around(stated)
+    return (f"{value} {stated.aside}" if value and stated.aside else value), method
+
+
+def _around(stated: Stated) -> tuple[str | None, Method]:
+    """The number with the expression that it belongs to."""
+    number, s, _ = stated
     if number is None:
         return None, "last-number"
-    begin = max(0, number.start() - _WINDOW)
-    window, place = s[begin : number.end() + _WINDOW], number.start() - begin
+    begin = max(0, number.start() - WINDOW)
+    window, place = s[begin : number.end() + WINDOW], number.start() - begin
     if (m := find_compound(window)) and m.start() <= place < m.end():
         return m.group().strip(), "expression"
+    if m := next((m for m in OUT_OF.finditer(window) if m.start() <= place < m.end()), None):
+        return m.group(), "expression"
+    if (time := _TIME.search(window, max(0, place - 30))) and time.start() <= place < time.end():
+        sentence = max((m.end() for m in SENTENCE_END.finditer(window, 0, place)), default=0)
+        if (earlier := last_number(window[sentence : time.start()])) is not None:
+            return window[sentence + earlier.start("number") : time.end()], "expression"
     written = with_unit(s, number)
     run = next((m for m in _RUN.finditer(window) if m.start() <= place < m.end()), None)
     if run is None:
@@ -89,6 +111,7 @@ def _reduced(expression: str, *, listed: bool, written: str | None, bare: bool =
         written: The last number in it, with its unit, as written in the text.
         bare: It is the whole text, so that what follows a number belongs to it.
     """
+    expression = _ARROW.split(expression.rstrip(_EDGE))[-1]
     expression = _LOOSE_LETTERS.sub("", expression.strip(_EDGE)).strip(_EDGE)
     pieces = _pieces(expression)
     named = len(pieces) > 1 and all(map(_NAMED_VALUE.fullmatch, pieces))

@@ -16,6 +16,7 @@ Decisions that are matters of taste, made once here:
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -117,8 +118,21 @@ _JOINED = re.compile(
     rf"|[-~:,/&×(])?\s*\$?(?=-?\.?\d)",
     re.IGNORECASE,
 )
+OUT_OF = re.compile(
+    r"(?<![\w.,/])(\d{1,9})"
+    r"(?: out of(?: every| the)? | of (?:the |these |those |every |all )?| in (?=\d{1,9}(?: ?[.,;:!)]|$)))"
+    r"(\d{1,9})(?![\w/,.]*\d)(?! ?%)(?=[ ,.;:!)]|$)",
+    re.IGNORECASE,
+)
+"""Some of a number of things: their count or their share ("3 out of 5")."""
+BOUND = re.compile(
+    r"(?:(?<!no )(?<!not )(?<!n't )\b(?:less|fewer|more|greater|higher|lower|larger|smaller|bigger)\s+than"
+    r"|(?<![不])(?:少于|小于|低于|多于|大于|高于|超过)|不到)\s*$",
+    re.IGNORECASE,
+)
+"""What makes the number behind it a bound and no answer; "no more than 48" may be one."""
 _COMMA = re.compile(
-    r"(?P<sign>-?)(?P<whole>\d{1,3}(?:(?P<dots>\.)\d{3}(?:\.\d{3}){0,9})"
+    r"(?P<sign>-?)(?P<whole>\d{1,3}(?:(?P<dots>[. '])\d{3}(?:(?P=dots)\d{3}){0,9})"
     r"|\d{1,12})(?:,(?P<comma>\d{1,12}))?(?P<rest>\D{0,40})"
 )
 
@@ -198,8 +212,9 @@ def _strict(s: str) -> Number | None:
     start = _PREFIX.match(s)
     m = _STRICT.match(s, start.end() if start else 0)
     if not m:
-        spelt = number_word(s)
-        number = None if spelt is None else Number(spelt, 0 if spelt.denominator == 1 else None)
+        percent = s.startswith("百分之")
+        spelt = number_word(s.removeprefix("百分之"))
+        number = None if spelt is None else Number(spelt, 0 if spelt.denominator == 1 else None, percent)
     else:
         number = _with_unit(m, s[m.end() :].strip())
     return replace(number, value=-number.value) if number and below and number.value > 0 else number
@@ -225,6 +240,8 @@ def readings(text: str) -> tuple[Number, ...]:
     s = clean(text)
     if quantity := compound(s):
         return (Number(quantity[0], unit=quantity[1]),)
+    if (part := OUT_OF.fullmatch(s)) and int(part[2]):
+        return (Number(Fraction(int(part[1]), int(part[2])), perhaps=Fraction(int(part[1]))),)
     inside = s[1:-1] if s[:1] in "([{" and s[-1:] in ")]}" and "," not in s else ""
     for candidate in (s, inside, after_equals(s), re.sub(r"\([^()]*\)", " ", s).strip()):
         number = _strict(clean(candidate)) if candidate else None
@@ -232,7 +249,9 @@ def readings(text: str) -> tuple[Number, ...]:
             return (number,)
     if looks_like_math(s) or is_negated(s) or _OPERATOR.search(s):
         return ()
-    return all_numbers(s)
+    found = all_numbers(s)
+    first = re.search(r"[-+]?\d", s)
+    return () if len(found) == 1 and first and BOUND.search(s, 0, first.start()) else found
 
 
 def all_numbers(s: str) -> tuple[Number, ...]:
@@ -247,7 +266,7 @@ def decimal_comma(text: str) -> Fraction | None:
         return None
     if m["comma"] and len(m["comma"]) == 3 and not m["dots"]:
         return None  # thousands
-    whole = m["whole"].replace(".", "")
+    whole = re.sub(r"\D", "", m["whole"])
     return (-1 if m["sign"] == "-" else 1) * Fraction(f"{whole}.{m['comma'] or 0}")
 
 
@@ -276,13 +295,14 @@ def _sides(s: str) -> list[str]:
     return [*parts, s[start:]]
 
 
+def last_numbers(s: str, most: int) -> list[re.Match[str]]:
+    """The last numbers (group "number") in running text without markup. Linear in the length of `s`."""
+    return list(deque((m for m in _SCAN.finditer(s) if m["number"]), maxlen=most))
+
+
 def last_number(s: str) -> re.Match[str] | None:
-    """The last number (group "number") in running text without markup. Linear in the length of `s`."""
-    last = None
-    for m in _SCAN.finditer(s):
-        if m["number"]:
-            last = m
-    return last
+    """The last one of them."""
+    return next(iter(last_numbers(s, 1)), None)
 
 
 def several_numbers(s: str) -> bool:

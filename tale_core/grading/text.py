@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from contextlib import suppress
+from datetime import datetime
 from functools import cache
 
 _VULGAR = re.compile(r"(?<=\d)(?=[¼½¾⅐-⅞])")
@@ -23,6 +25,15 @@ _INVISIBLE = re.compile(
 _MAX_MARKS = 30
 """Combining marks kept in a row, as in Unicode's stream-safe format: NFKC sorts them in quadratic time."""
 
+_MOMENTS = (
+    "%Y-%m-%d", "%Y/%m/%d", "%Y年%m月%d日", "%B %d %Y", "%b %d %Y", "%d %B %Y", "%d %b %Y",
+    "%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M%p", "%I %p", "%I%p",
+)  # fmt: skip
+"""Dates and times of day that can be read in one way alone; 05/03/2021 is none."""
+_MAX_MOMENT = 40
+_BESIDE_MOMENT = re.compile(
+    r"(?<=\d)(?:st|nd|rd|th)\b|,|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|\b(?:at|on|of|the)\b"
+)
 _NEGATIONS = frozenset(
     ("not", "no", "never", "neither", "nor", "isnt", "arent", "wasnt", "werent", "dont", "doesnt", "didnt", "cannot")
 ) | {"cant", "wont"}
@@ -111,7 +122,8 @@ def _is_symbol(word: str, most: int) -> bool:
 def same_text(given: str, gold: str) -> bool | None:
     """Whether two free-text answers say the same; None when a person must look.
 
-    True when their words are the same, or when a yes/no answer begins with the known one. None when one contains the
+    True when their words are the same, when they are the same date or time of day, or when a yes/no answer begins with
+    the known one. None when one contains the
     other, word for word and without a negation ("Paris, France" for "Paris", "Newton" for "Isaac Newton"). False
     otherwise: a known answer inside other words ("yes" in "yesterday") counts for nothing.
     """
@@ -123,9 +135,23 @@ def same_text(given: str, gold: str) -> bool | None:
     truth = _polarity(given, gold)
     if truth is not None:
         return truth
+    if (moment := _moment(gold)) is not None and _moment(given) == moment:
+        return True
     if is_negated(given) != is_negated(gold) or _operators(a) != _operators(b):
         return False
     return None if a and (_contains(a, b) or _contains(b, a)) else False
+
+
+def _moment(text: str) -> datetime | None:
+    """The date or the time of day that a text is; None where it is none."""
+    if len(text) > _MAX_MOMENT or not any(ch.isdigit() for ch in text):
+        return None
+    folded = _BESIDE_MOMENT.sub(" ", tidy(text).casefold().replace(".m", "m").strip(" .。"))
+    plain = " ".join(folded.replace("m.", "m").split())
+    for form in _MOMENTS:
+        with suppress(ValueError):
+            return datetime.strptime(plain, form)
+    return None
 
 
 def _operators(found: tuple[str, ...]) -> list[str]:

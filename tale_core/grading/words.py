@@ -57,7 +57,7 @@ _CHINESE = re.compile(
 
 
 def number_word(text: str) -> Fraction | None:
-    """The number that `text` spells, with a unit or without; None when it spells none. "百分之" is not read here."""
+    """The number that `text` spells, with a unit or without; None when it spells none. "百分之" is the caller's."""
     text = text.strip()
     if m := _CHINESE.fullmatch(text):
         return None if m["below"] in ("百", "100") else _chinese_number(m)

@@ -307,6 +307,12 @@ _UNITS = {
     "quantities": "1 m ",
     "lists": "x = 1, ",
     "number words": "two ",
+    "denials": "not 1, ",
+    "lists of denied": "not 1 or ",
+    "results": "= 1 in ",
+    "asides": " 1 (in 2",
+    "labels": "step 2 ",
+    "shares": "1 out of 2 ",
 }
 
 
