@@ -36,6 +36,13 @@ _DENIED = re.compile(
 _IT_IS = re.compile(
     r"(?:so |but |therefore )?(?:it(?:'s| is| must be| should be)|but|rather|是|而是|应该是)\s*", re.IGNORECASE
 )
+_NAMED_IN_BRACKETS = re.compile(r"(?:\b(?:is|be|say|choose|pick)|:)\s*[*_]*\(([A-Z])\)|[^)]\s\(([A-Z])\)[\s.*]*$")
+_FAULT = re.compile(r"\b(?:not|never|wrong|incorrect|false|except|worst|n't)\b|不|错", re.IGNORECASE)
+_ITEM = re.compile(
+    r"(?:^|[\n.;,，。；])[ \t*-]*\(?(?P<letter>[A-Z])\)?[*]*\s?[.):：-]\s*(?P<said>[^\n]{0,200}?)(?=$|\n|[.;](?:\s|$))"
+)
+_SAID_RIGHT = re.compile(r"(?:\b(?:yes|right|correct|true)|[✓✔✅]|正确|对)[\s.!*)]*$", re.IGNORECASE)
+_SAID_WRONG = re.compile(r"(?:\b(?:no|wrong|incorrect|false)|[✗✘❌]|错误?|不对|不正确)[\s.!*)]*$", re.IGNORECASE)
 _REASONS = r"because|since|as|which|where|given|due|with|and it|is (?:the )?(?:correct|right|best)|due to"
 
 
@@ -47,6 +54,21 @@ def last_letter(options: tuple[str, ...]) -> str:
 def undenied(s: str) -> str:
     """The text without the letters that it denies ("选A，不选B", "not A but D"); the very text when none is left."""
     return _DENIED.sub(" ", s).strip()
+
+
+def judged_right(text: str, options: tuple[str, ...]) -> str | None:
+    """The letter that a list of judged options calls right, as in "A: no. B: yes." does.
+
+    "" where it calls none or several right; None where the text is no such list.
+    """
+    if any(_SAID_RIGHT.search(option) or _SAID_WRONG.search(option) for option in options):
+        return None  # Options that are "yes" and "no" judge nothing.
+    said = {m["letter"]: m["said"] for m in _ITEM.finditer(text[-10 * _MAX_CHARS :])}
+    wrong = [letter for letter, words_ in said.items() if _SAID_WRONG.search(words_)]
+    right = [letter for letter, words_ in said.items() if letter not in wrong and _SAID_RIGHT.search(words_)]
+    if len(right) + len(wrong) < 2:
+        return None
+    return right[0] if len(right) == 1 else ""
 
 
 def chosen(answer: str, options: tuple[str, ...], *, leads: int = 2) -> str | None:
@@ -68,7 +90,7 @@ def chosen(answer: str, options: tuple[str, ...], *, leads: int = 2) -> str | No
         or _by_text(s, options)
         or _letter_first(s, options)
         or (chosen(rest, options, leads=leads - 1) if rest and leads else None)
-        or None
+        or _in_brackets(s, options)
     )
 
 
@@ -98,6 +120,13 @@ def _letter_first(s: str, options: tuple[str, ...]) -> str | None:
     """A capital before other words ("B Paris"); an "A" or "I" before a small letter is a word of its own."""
     m = re.match(rf"([A-{last_letter(options)}])(?=\s+[^\W_])(?!\s+[A-Z]\b)(?!(?<=[AI])\s+[a-z])", s)
     return m.group(1) if m else None
+
+
+def _in_brackets(s: str, options: tuple[str, ...]) -> str | None:
+    """A letter in brackets that the answer leads to ("I think it is (B) London") or ends with ("London (B)")."""
+    found = {m[1] or m[2] for m in _NAMED_IN_BRACKETS.finditer(s)}
+    letter = found.pop() if len(found) == 1 else None
+    return letter if letter and letter <= last_letter(options) and not _FAULT.search(s) else None
 
 
 def _by_text(s: str, options: tuple[str, ...]) -> str | None:

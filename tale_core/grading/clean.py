@@ -30,6 +30,9 @@ _REPLACED = tuple(
         (r"[ \t]{2,}", " "),
     )
 )
+_ZH_FRACTION = re.compile(r"(?<![\d.百])(?P<below>(?!100 ?分)\d{1,9}) ?分之 ?(?P<above>\d{1,9})(?![\d.])")
+_ZH_PLACES = re.compile(r"(?<![\d.])(?:\d{1,4}[亿万千百十]){2,6}(?<!千(?=[克米瓦卡帕焦赫伏牛]))(?![\d.%])")
+"""Digits between Chinese places: 2万5千 is 25000."""
 _LEFT_EDGE = " \t\n\"'“”‘’「」《》,;:!?。、"
 _RIGHT_EDGE = _LEFT_EDGE + "."
 _FACTORIAL = re.compile(r"(?:\d|[)}]|(?<![a-zA-Z])[a-z])!$")
@@ -44,7 +47,8 @@ _FUNCTIONS = "arcsin|arccos|arctan|sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp"
 _NAMES = re.compile(rf"\\[a-zA-Z]+|(?<![a-zA-Z])(?:{_FUNCTIONS}|pi|inf|infty|infinity|and|or)(?![a-zA-Z])")
 _PRODUCT = re.compile(r"(?<=[\d)^*+/=-])[abcnxyz]{2,3}(?![a-zA-Z])")
 _SIGN = re.compile(
-    r"[±]|[\d)}]!|[\w)}]\s*(?:!=|<|>)\s*[\w(\\-]|\\[a-zA-Z{]|[\^√π∞≤≥<>∪∩×÷]|[\w)}\]]\s*[-+*/=]\s*[\w({\\]|,"
+    rf"(?<![a-zA-Z])(?:{_FUNCTIONS})(?![a-zA-Z])\s?[\d(\\]|"
+    r"[-+]\s?\(\s?[-+\d]|[±]|[\d)}]!|[\w)}]\s*(?:!=|<|>)\s*[\w(\\-]|\\[a-zA-Z{]|[\^√π∞≤≥<>∪∩×÷]|[\w)}\]]\s*[-+*/=]\s*[\w({\\]|,"
     r"|\d[a-z]|\d [a-z](?![a-zA-Z])|(?<![a-zA-Z])(?:sqrt|pi|inf(?:ty|inity)?)(?![a-zA-Z])"
     r"|\d\s{1,3}(?:or|and)\s{1,3}[-\d]"
 )
@@ -83,7 +87,7 @@ def strip_markup(text: str) -> str:
     s = _WRAPPED.sub(r" \1 ", text)
     for pattern, by in _REPLACED:
         s = pattern.sub(by, s)
-    s = _stripped(s)
+    s = _stripped(_ZH_PLACES.sub(_in_digits, _ZH_FRACTION.sub(r"\g<above>/\g<below>", s)))
     box = _BOX.match(s)
     if box and s.endswith("}"):
         s = s[box.end() : -1].strip()
@@ -92,6 +96,16 @@ def strip_markup(text: str) -> str:
     if s.startswith("[[") and s.endswith("]]"):
         s = s[2:-2].strip()
     return s
+
+
+def _in_digits(m: re.Match[str]) -> str:
+    total = section = 0
+    for digits, place in re.findall(r"(\d+)([亿万千百十])", m.group()):
+        if place in "亿万":
+            total, section = total + (section + int(digits)) * (10**4 if place == "万" else 10**8), 0
+        else:
+            section += int(digits) * {"千": 1000, "百": 100, "十": 10}[place]
+    return str(total + section)
 
 
 def _stripped(s: str) -> str:

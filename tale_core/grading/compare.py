@@ -133,7 +133,10 @@ def _assigned(s: str) -> list[tuple[str, str]]:
 
 
 def _unnamed(s: str) -> str:
-    """A list of values of one name without the name: "x = 3 or x = -2" is "3, -2"."""
+    """A list of values of one name without the name: "x = 3 or x = -2" is "3, -2", as is "x = 3 or -2"."""
+    first, *rest = _parts(s) or [""]
+    if rest and (m := _NAMED.fullmatch(first)) and not any("=" in part for part in rest):
+        return ", ".join([m["value"].strip(), *rest])
     named = _assigned(s)
     bases = {re.sub(r"_.*", "", name) for name, _ in named}
     return ", ".join(value for _, value in named) if len(named) > 1 and len(bases) == 1 else s

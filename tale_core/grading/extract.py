@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from typing import NamedTuple
 
-from tale_core.grading.choice import chosen
+from tale_core.grading.choice import chosen, judged_right
 from tale_core.grading.clean import clean, looks_like_math
 from tale_core.grading.last import last_quantity
 from tale_core.grading.numbers import MAX_ANSWER_CHARS, OUT_OF, leading_number, readings, several_numbers, strict_number
@@ -97,7 +97,8 @@ _CLAUSE_END = re.compile(
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 _LETTER_IS_RIGHT = re.compile(
-    r"(?i:\b(?:go(?:ing)? with|went with|settle on|opt for|therefore|thus|hence|so|it(?:'s| is| must be"
+    r"(?i:\b(?:go(?:ing)? with|went with|settle on|opt for|i(?:'d| would)? say"
+    r"|(?:i think|i believe)(?: it(?:'s| is))?|my (?:guess|pick|choice) is|therefore|thus|hence|so|it(?:'s| is| must be"
     r"| has to be|'d be)"
     r"|answer\s?[-—]))\s*[:,]?\s*(?:option |answer |choice )?[*_]{0,2}\(?([A-Z])\)?(?=[.,;:!*]|\s*$|\s+(?:here"
     r"|because|since)\b)"
@@ -112,6 +113,16 @@ _OPTION_LINE = re.compile(r"\s*\(?[B-Z][.):]\s")
 _CONFIRMED = re.compile(
     r"\b(?:correct|right|checks? out|confirm(?:s|ed)|consistent|matches)\b|正确|无误|没错", re.IGNORECASE
 )
+
+
+_LETTER_ALONE = re.compile(r"[\s*_]*\(?[A-Z]\)?[\s.*_]*")
+_OTHER_ALONE = re.compile(
+    r"\s*(?:(?:but|oh|no|hmm|sorry)[,.!]?\s+)*(?:wait|hold on|actually|hmm)[,.!: -]{1,4}"
+    r"(?:no[,.]?\s+)?(?:it(?:'s| is)\s+)?"
+    r"[*_]*\(?([A-Z](?![a-zA-Z])|[$€£¥-]?\d[\d.,]*)\)?[\s.!*_]*",
+    re.IGNORECASE,
+)
+"""Another answer and nothing else: "Wait, B." """
 
 
 class _Found(NamedTuple):
@@ -153,12 +164,14 @@ def _extract(text: str, kind: AnswerKind, options: tuple[str, ...]) -> Extractio
     if (start := taken_back(tail)) is not None:
         return _extract(tail[start:], kind, options)
     if (start := reconsidered(tail)) is not None:
-        return _after_check(extraction, _extract(tail[start:], kind, options), tail[start:])
+        return _after_check(extraction, _extract(tail[start:], kind, options), tail[start:], kind)
     return extraction
 
 
-def _after_check(before: Extraction, after: Extraction, tail: str) -> Extraction:
+def _after_check(before: Extraction, after: Extraction, tail: str, kind: AnswerKind) -> Extraction:
     """The answer where the text checks it: a new one if it is announced, none if another number merely stands there."""
+    if (other := _OTHER_ALONE.fullmatch(tail)) and (kind == "choice" or strict_number(other[1])):
+        return Extraction(other[1], "letter" if kind == "choice" else "last-number")
     if after.value is None or after.method == "whole":
         return before
     if not after.last_resort and after.method != "letter":
@@ -356,6 +369,9 @@ def _last_resort(text: str, kind: AnswerKind, options: tuple[str, ...]) -> Extra
     if kind == "text":
         return Extraction(sentence, "whole")
     lines = text.strip().splitlines()
+    judged = None if _LETTER_ALONE.fullmatch(lines[-1]) else judged_right(text, options)
+    if judged is not None:
+        return Extraction(judged, "letter") if judged else NOTHING
     # A first line decides where it is no part of the options, written down again.
     first = "" if any(_OPTION_LINE.match(line) for line in lines[1:30]) else lines[0].strip()
     for value in (lines[-1].strip(), sentence, first):

@@ -115,6 +115,8 @@ def _reduced(expression: str, *, listed: bool, written: str | None, bare: bool =
     expression = _LOOSE_LETTERS.sub("", expression.strip(_EDGE)).strip(_EDGE)
     pieces = _pieces(expression)
     named = len(pieces) > 1 and all(map(_NAMED_VALUE.fullmatch, pieces))
+    # "x = 2 or 3" are two values of one name.
+    named = named or (bare and bool(_NAMED_VALUE.fullmatch(pieces[0])) and not any("=" in p for p in pieces[1:]))
     plain = all("=" not in piece for piece in pieces)
     if len(pieces) > 1 and not named and not (listed and plain):
         expression = pieces[-1].strip(_EDGE)

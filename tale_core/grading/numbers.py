@@ -112,6 +112,7 @@ _UNIT_BEHIND = re.compile(
     r"(?P<first>[ -]?(?:(?:square|cubic|sq\.?) )?°?[^\W\d_]{1,13}(?:\^\{?-?\d\}?)?)(?:(?: ?/ ?"
     r"| per )[^\W\d_]{1,13}(?:\^\{?-?\d\}?)?)?"
 )
+_AND_A_HALF = re.compile(r"(?P<unit>个|小时|分钟|天|年|米|公里|斤|公斤|吨|升|块|倍)半")
 _NO_UNIT = r"(?!(?:in|for|per|of|out|over|after|on|at|by|from|with|when|if|is|are|was|which|that|since|as|each|than)\b)"
 _JOINED = re.compile(
     rf"\s*(?:{_NO_UNIT}[^\W\d_]{{1,12}}\.?\s*)?(?:(?:,\s*)?(?:to|or|and|through|by|x|至|到|或|和|与|零|又)"
@@ -212,8 +213,10 @@ def _strict(s: str) -> Number | None:
     start = _PREFIX.match(s)
     m = _STRICT.match(s, start.end() if start else 0)
     if not m:
-        percent = s.startswith("百分之")
-        spelt = number_word(s.removeprefix("百分之"))
+        spelling = s[start.end() :] if start else s
+        percent = spelling.startswith("百分之")
+        spelt = number_word(spelling.removeprefix("百分之"))
+        spelt = number_word(s) if spelt is None else spelt
         number = None if spelt is None else Number(spelt, 0 if spelt.denominator == 1 else None, percent)
     else:
         number = _with_unit(m, s[m.end() :].strip())
@@ -224,12 +227,16 @@ def _with_unit(m: re.Match[str], rest: str) -> Number | None:
     """The number of a match, if what follows it is a unit and nothing else."""
     if rest.startswith("(") and rest.endswith(")"):
         rest = rest[1:-1].strip()
+    half = _AND_A_HALF.match(rest)
+    rest = half["unit"] + rest[half.end() :] if half else rest
     unit = parse_unit(rest)
     if rest in _SYMBOLS and m.string[m.end() : m.end() + 1] == " ":
         rest = ""
     if rest and not _UNIT.fullmatch(rest) and not (unit and unit.known):
         return None
     number = _number(m)
+    if number and half:
+        number = replace(number, value=number.value + Fraction(1, 2), places=None)
     return replace(number, unit=unit) if number else None
 
 

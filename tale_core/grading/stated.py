@@ -58,7 +58,7 @@ _FOR_WHAT = re.compile(
 )
 """Between the result of a calculation and a number that only says for what: "= 119 pies in 7 days"."""
 _WORDS_OR_SUM = re.compile(
-    r"(?!(?:arcsin|arccos|arctan|sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp|pi)(?![a-zA-Z]))[^\W\d_]{2}"
+    r"(?!(?:arcsin|arccos|arctan|sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp|pi)(?![a-zA-Z]))[^\W\d_]{2}|[㐀-鿿]"
     r"|\d\s*[-+*/×÷=]\s*\d"
 )
 _OPERATORS = "-+*/=^×÷,(<>≤≥"
@@ -132,11 +132,11 @@ def _end_without(before: str, behind: str) -> int | None:
 
 def _is_aside(before: str, inside: str, behind: str) -> bool:
     """Whether brackets at the end of a sentence add words or a calculation to the number before them."""
-    ended = re.match(r"[^()]*\)[\s*.!]*(?:$|\n|(?<=[.!])\s)", behind) if ")" in behind else True
+    ended = re.match(r"[^()]*\)[\s*.!。！]*(?:$|\n|(?<=[.!。！]))", behind) if ")" in behind else True
     return bool(
         ended
         and ")" not in inside
-        and before[-1:].isspace()
+        and (before[-1:].isspace() or before[-1:] >= "㐀")  # Chinese sets no space before brackets.
         and before.rstrip()[-1:] not in _OPERATORS
         and _WORDS_OR_SUM.search(inside)
         and last_number(before)

@@ -313,6 +313,9 @@ _UNITS = {
     "asides": " 1 (in 2",
     "labels": "step 2 ",
     "shares": "1 out of 2 ",
+    "judged": "A: no. ",
+    "places": "1万2千",
+    "waits": "Wait, no, ",
 }
 
 
