@@ -338,6 +338,8 @@ def with_unit(s: str, m: re.Match[str]) -> str:
     behind = _UNIT_BEHIND.match(s, m.end())
     for text in (behind.group(), behind["first"]) if behind else ():
         unit = parse_unit(text)
+        if text.strip() == "in" and re.match(r" [a-z]", s[m.end() + len(text) :]):
+            continue  # "108 in all" is no length.
         if unit and unit.known:
             number = f"{number}{text}"
             break
