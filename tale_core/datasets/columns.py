@@ -19,13 +19,13 @@ ANSWER_IS = "answer_is"
 """Of a mapping, and no column: what a whole number in the place of the answer means; see `answers.COUNTED`."""
 USUAL: dict[str, tuple[tuple[str, ...], ...]] = {
     "question": (
-        ("question", "problem", "prompt", "input", "text"),
+        ("question", "problem", "prompt", "input", "text", "question_stem", "question_text", "squestion"),
         ("ctx", "goal", "sentence", "query", "instruction"),
     ),
     "answer": (
         ("answer", "gold", "label", "target", "solution", "final_answer", "final_ans", "answer_number", "answerkey",
          "answer_key", "correct", "correct_answer", "correct answer", "correct_option", "cop", "ground_truth",
-         "ground truth", "known_answer", "expected_answer", "ideal"),
+         "ground truth", "known_answer", "expected_answer", "ideal", "answers", "answers_spans", "lsolutions"),
     ),
     "options": (("options", "choices", "endings", "answer_choices", "mc1_targets"),),
     "id": (("id", "question_id", "uid"),),

@@ -38,6 +38,7 @@ _SHUFFLE_SEED = "tale-gpqa-1"
 _LETTER = re.compile(r"[(\[]{0,2}([A-Za-z])[)\]]{0,2}[.:、]?")
 _LETTERED = re.compile(r"\(?([A-Z])(?:\)|[.:、])\s*(.+)", re.DOTALL)
 _OPTION_LETTER = re.compile(r"\s*\(?([A-Za-z])\s?[).:、]\s*(?=\S)")
+_LETTER_BEFORE = re.compile(r"(?:(?<=^)|(?<=[,;\n])|(?<=[,;] ))\s*\(?([A-Za-z])\s?[).:]\s+(?=\S)")
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")
 
 Layout = Literal["table", "gpqa"]
@@ -74,13 +75,17 @@ def to_question(
     Raises:
         BadRow: With the reason.
     """
-    values = _flat(values, columns)
+    options_in = [values.get(c) for c in columns.options]
+    inside = values.get(columns.question)
+    if isinstance(inside, Mapping) and "stem" in inside:
+        # AI2's sets put the question and its options into one object: {"stem": …, "choices": […]}.
+        values, options_in = values | {columns.question: inside["stem"]}, [inside.get("choices")]
     answer: str | None = None
     text = _with_context(_text(values.get(columns.question), "question"), values, columns)
     if columns.wrong or columns.marked:
         options, answer = _shuffled(text, *_sorted_out(values, columns))
     else:
-        options, labels = options_of([values.get(c) for c in columns.options])
+        options, labels = options_of(options_in)
         if columns.answer:
             answer = _answer(values.get(columns.answer), options, labels, columns, meaning or Meaning())
     if len(text) + sum(map(len, options)) > MAX_TEXT:
@@ -99,14 +104,6 @@ def to_question(
     )
 
 
-def _flat(values: dict[str, object], columns: Columns) -> dict[str, object]:
-    """AI2's sets put the question and its options into one object: {"stem": …, "choices": […]}."""
-    inside = values.get(columns.question)
-    if isinstance(inside, Mapping) and "stem" in inside:
-        return values | {columns.question: inside["stem"], **{c: inside.get("choices") for c in columns.options}}
-    return values
-
-
 def _with_context(text: str, values: Mapping[str, object], columns: Columns) -> str:
     """The question behind what has to be read first (SVAMP's `Body`, BoolQ's `passage`)."""
     cell = values.get(columns.context) if columns.context else None
@@ -122,6 +119,8 @@ def _answer(cell: object, options: tuple[str, ...], labels: tuple[str, ...], col
     Raises:
         BadRow: There is none, or it is none of the options.
     """
+    if isinstance(cell, Mapping):  # TriviaQA's, SQuAD's and DROP's: with other ways to write it, or where it stands.
+        cell = next((cell[name] for name in ("value", "text", "spans") if name in cell), cell)
     if isinstance(cell, list):
         cell = _only(cell)
     if options:
@@ -313,7 +312,7 @@ def options_of(cells: Sequence[object]) -> tuple[tuple[str, ...], tuple[str, ...
     """
     if not any(cell is not None and cell != "" for cell in cells):
         return (), ()
-    found: Any = _list_in(cells[0]) if len(cells) == 1 else list(cells)
+    found: Any = _lettered_in(_list_in(cells[0])) if len(cells) == 1 else list(cells)
     labels: list[object] = []
     if isinstance(found, Mapping) and isinstance(found.get("text"), list) and isinstance(found.get("label"), list):
         found, labels = found["text"], found["label"]
@@ -351,6 +350,17 @@ def _list_in(cell: object) -> object:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError) as e:
         raise BadRow(t("the options are broken JSON")) from e
+
+
+def _lettered_in(cell: object) -> object:
+    """The options of a cell that names each with its letter ("a ) 38 , b ) 27"); any other cell as it is."""
+    found = list(_LETTER_BEFORE.finditer(cell[: 2 * MAX_TEXT])) if isinstance(cell, str) else []
+    if not isinstance(cell, str) or len(found) < 2 or found[0].start() > 0:
+        return cell
+    if [m[1].upper() for m in found] != [chr(ord("A") + i) for i in range(len(found))]:
+        return cell
+    ends = [*(m.start() for m in found[1:]), len(cell)]
+    return [cell[m.end() : end].strip(" ,;\n") for m, end in zip(found, ends, strict=True)]
 
 
 def _unlettered(options: tuple[str, ...]) -> tuple[str, ...]:
