@@ -127,7 +127,8 @@ OUT_OF = re.compile(
 )
 """Some of a number of things: their count or their share ("3 out of 5")."""
 BOUND = re.compile(
-    r"(?:(?<!no )(?<!not )(?<!n't )\b(?:less|fewer|more|greater|higher|lower|larger|smaller|bigger)\s+than"
+    r"(?:(?<!no )(?<!not )(?<!n't )(?<!not be )(?<!n't be )"
+    r"\b(?:less|fewer|more|greater|higher|lower|larger|smaller|bigger)\s+than"
     r"|(?<![不])(?:少于|小于|低于|多于|大于|高于|超过)|不到)\s*$",
     re.IGNORECASE,
 )

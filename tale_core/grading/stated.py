@@ -43,12 +43,14 @@ _CALLED_WRONG = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(
-    r"(?:\b(?:step|table|figure|fig\.?|eq\.?|equation|section|method|approach|case|example|note|reference|ref\.?)"
-    r"\s*[#(]?|(?:步骤|方法|表|图|式|第)\s?)$",
+    r"(?:\b(?:step|table|figure|fig\.?|eq\.?|equation|section|reference|ref\.?)\s?[#(]?|(?:步骤|方法|表|图|式|第)\s?)$",
     re.IGNORECASE,
 )
 _STEP_BEHIND = re.compile(r"\s?(?:步|种方法|题)")
 _REASON = re.compile(r",?\s+(?:because|(?<=, )(?:since|as))\b|因为", re.IGNORECASE)
+_CONCLUSION = re.compile(
+    r"\b(?:therefore|thus|hence|so|then|gives?|yields?|implies|means)\b|所以|因此|故|得", re.IGNORECASE
+)
 _RESULT = re.compile(r"[=≈]\s*\$?(?=-?[\d.])")
 _FOR_WHAT = re.compile(
     r"(?!.*(?:[,;:=≈]|\bround|\btotal|\bmean))[^\n]*"
@@ -121,13 +123,15 @@ def _end_without(before: str, behind: str) -> int | None:
         earlier = last_number(before[: denied.start()])
         contrasted = earlier and _CONTRASTED.fullmatch(before, earlier.end(), denied.start())
         return denied.start() if contrasted else _NOWHERE
-    if (reason := _REASON.search(before)) and last_number(before[: reason.start()]):
+    reason = _REASON.search(before)
+    if reason and not _CONCLUSION.search(before, reason.end()) and last_number(before[: reason.start()]):
         return reason.start()
-    signs = [m.end() for m in _RESULT.finditer(before)]
-    result = last_number(before[: signs[-1] + 40]) if signs else None
-    if result and result.start("number") >= signs[-1] and (rest := _FOR_WHAT.fullmatch(before, result.end())):
-        return rest.start("for")
-    return None
+    sign = max((m.end() for m in _RESULT.finditer(before)), default=None)
+    result = next(iter(last_numbers(before[sign:], _MOST_PASSED_OVER)), None) if sign is not None else None
+    if sign is None or result is None or before[sign : sign + result.start("number")].strip():
+        return None
+    rest = _FOR_WHAT.fullmatch(before, sign + result.end())
+    return rest.start("for") if rest else None
 
 
 def _is_aside(before: str, inside: str, behind: str) -> bool:
