@@ -1,9 +1,10 @@
 r"""Where a model's thinking ends and its answer begins, in text that holds both.
 
 Models mark their thoughts in the text itself when no server has taken them out: `<think>…</think>` and its relatives,
-`[THINK]…[/THINK]` (Mistral), `◁think▷` (Kimi), `<|channel|>analysis<|message|>…` (gpt-oss), `<|begin_of_thought|>`,
-`<|START_THINKING|>` (Command), `<|channel>thought … <channel|>` (Gemma). A template may have written the opening mark
-itself, so that the text begins inside of a thought. A mark that is quoted (`` `<think>` ``) is talked about, not used.
+`[THINK]…[/THINK]` (Mistral), `◁think▷` (Kimi), `<|channel|>analysis<|message|>…` (gpt-oss), `<|begin_of_thought|>` and
+its relatives, `<|channel>thought … <channel|>` (Gemma), `<details type="reasoning">` (Open WebUI). A template may have
+written the opening mark itself, so that the text begins inside of a thought. A mark that is quoted (`` `<think>` ``) is
+talked about, not used.
 
 Linear in the length of the text; never raises.
 """
@@ -14,16 +15,18 @@ import re
 from typing import NamedTuple
 
 _NAME = (
-    r"(?:[a-z0-9]{1,20}[:_])?(?:think(?:ing)?|thoughts?|reasoning|reason|reflection|scratchpad|analysis"
-    r"|inner_monologue)"
+    r"(?:[a-z0-9]{1,20}[:_])?(?:(?:re)?think(?:ing)?|thoughts?|reasoning|reason|reflection|scratchpad|analysis|cot"
+    r"|internal|inner_monologue)(?:_[a-z]{1,12})?"
 )
+_THOUGHT = r"(?:think(?:ing)?|thought|reasoning)"
 # The first character stands apart, so that the search jumps from one to the next.
 _MARK = re.compile(
-    rf"[<\[◁](?:(?<=<)(?P<close>/?)(?P<tag>{_NAME})(?:\s[^<>\n]{{0,80}})?>"
+    rf"[<\[◁](?:(?<=<)\s?(?P<close>/?)\s?(?P<tag>{_NAME})(?:\s[^<>\n]{{0,80}})?>"
     r"|(?<=\[)(?P<sq>/?)think(?:ing)?\]"
     r"|(?<=◁)(?P<kimi>/?)think▷"
-    r"|(?<=<)\|(?P<word>begin_of_thought|end_of_thought|start_thinking|end_thinking|thinking_start|thinking_end"
-    r"|begin_of_solution|end_of_solution|start_response|end_response)\|>"
+    rf"|(?<=<)[|｜](?:(?P<opens>(?:begin|start)[_▁](?:of[_▁])?{_THOUGHT}|{_THOUGHT}[_▁](?:start|begin)|{_THOUGHT}"
+    rf"|inner_prefix)|(?P<closes>(?:end|stop)[_▁](?:of[_▁])?{_THOUGHT}|{_THOUGHT}[_▁](?:end|stop)|/{_THOUGHT}"
+    r"|inner_suffix)|(?P<word>(?:begin|end)_of_solution|(?:start|end)_response))[|｜]>"
     r"|(?<=<)\|channel\|>(?P<channel>[a-z_]{1,20})[^<>\n]{0,80}(?:<\|[a-z_]{1,20}\|>[^<>\n]{0,80}){0,3}?<\|message\|>"
     r"|(?<=<)\|(?P<turn>end|return|call)\|>|(?<=<)\|start\|>(?:[a-z_]{1,20})?"
     r"|(?<=<)\|channel>(?P<gemma>[a-z_]{1,20})\n?|(?P<gemma_end>(?<=<)channel\|>))",
@@ -34,15 +37,16 @@ _STRIPPED = re.compile(r"\s*analysis(?=[^a-z\s:,])(?P<thought>.*?)assistant\s{0,
 _GRANITE = re.compile(
     r"\s*Here(?: is|'s) my (?:thought|reasoning) process:(?P<thought>.*?)Here(?: is|'s) my response:", re.DOTALL
 )
+_OPEN_WEBUI = re.compile(
+    r"\s*<details type=[\"']reasoning[\"'][^<>]{0,200}>(?P<thought>.*?)(?:</details>|\Z)", re.DOTALL
+)
 _MAY_BEGIN = re.compile(r"[<\[◁]")
 _BEGUN = re.compile(
     rf"<\|channel\|?>(?:(?!<\|message\|>)[^\n]){{0,200}}$|</?{_NAME}\s[^<>\n]{{0,80}}$"
-    r"|<[/|]?[a-z0-9:_|]{0,40}$|\[/?[a-z]{0,8}$|◁/?[a-z]{0,5}$",
+    r"|<[/|｜]?\s?/?\s?[a-z0-9:_▁|｜]{0,40}$|\[/?[a-z]{0,8}$|◁/?[a-z]{0,5}$",
     re.IGNORECASE,
 )
 """Text at the end that may be the beginning of a mark."""
-_OPENS = frozenset({"begin_of_thought", "start_thinking", "thinking_start"})
-_CLOSES = frozenset({"end_of_thought", "end_thinking", "thinking_end"})
 _QUOTES = "`'\"“‘«"
 
 
@@ -65,7 +69,7 @@ def split_thinking(text: str) -> Parts:
 
     A closing mark without an opening one makes everything before it a thought: the prompt's template had opened it.
     """
-    for form in (_GRANITE, _STRIPPED):
+    for form in (_GRANITE, _STRIPPED, _OPEN_WEBUI):
         if m := form.match(text):
             return Parts(m["thought"].strip(), text[m.end() :].strip())
     thought: list[str] = []
@@ -149,21 +153,15 @@ def _quoted(text: str, m: re.Match[str], *, shift: int = 0) -> bool:
 
 
 def _closes(m: re.Match[str]) -> bool:
-    return (
-        m["close"] == "/"
-        or m["sq"] == "/"
-        or m["kimi"] == "/"
-        or (m["word"] or "").lower() in _CLOSES
-        or bool(m["gemma_end"])
-    )
+    return m["close"] == "/" or m["sq"] == "/" or m["kimi"] == "/" or bool(m["closes"]) or bool(m["gemma_end"])
 
 
 def _after(m: re.Match[str], inside: bool) -> bool:
     """Whether the text behind a mark is a thought."""
     if m["tag"] or m["sq"] is not None or m["kimi"] is not None:
         return not _closes(m)
-    if m["word"]:
-        return m["word"].lower() in _OPENS
+    if m["opens"] or m["closes"] or m["word"]:
+        return bool(m["opens"])
     if channel := m["channel"] or m["gemma"]:
         return channel.lower() not in ("final", "response", "answer")
     if m["gemma_end"]:
