@@ -6,7 +6,11 @@ import re
 from collections.abc import AsyncGenerator
 from typing import NamedTuple, Protocol
 
+from tale_core.grading.clean import clean
+from tale_core.grading.numbers import strict_number
+from tale_core.grading.text import tidy
 from tale_core.grading.thinking import split_thinking
+from tale_core.grading.words import number_word
 from tale_core.i18n import t
 from tale_core.types import Client, Delta, Estimate, Question, Sampling
 
@@ -18,11 +22,21 @@ MAX_BUDGET = 20_000
 """Tokens above which an estimate is called absurd: no vanilla answer in the paper comes near a tenth of it."""
 
 # Possessive quantifiers, and numbers that are taken whole: a text of any shape is read in one pass.
-_NUMBER = r"\d[\d,]*+(?:\.\d++)?"
-_BRACKETS = re.compile(rf"\[\[\s*+(?:budget\s*+[:=]\s*+)?([-−–]?\s*+{_NUMBER})\s*+(?:tokens?)?\s*+\]\]", re.IGNORECASE)
-_LABELLED = re.compile(rf"budget\W{{0,6}}([-−–]?{_NUMBER})", re.IGNORECASE)
-_TOKENS = re.compile(rf"([-−–]?{_NUMBER})(\s*+tokens?\b)?", re.IGNORECASE)
-_BARE = re.compile(rf"\s*+([-−–]?{_NUMBER})\s*+\.?\s*+")
+_NUMBER = r"-?\d[\d,]*+(?:\.\d++)?"
+_TOKENS = r"(?:tokens?\b|个?(?:词元|标记|令牌))"
+_BRACKETS = re.compile(r"\[\[([^\[\]]{1,80})\]\]|\\boxed ?\{([^{}]{1,80})\}")
+_LABELLED = re.compile(
+    r"(?:budget|预算|(?:number|amount) of tokens|tokens? (?:needed|required))"
+    r"(?:\s?(?:\b(?:is|are|of|would be|should be|about|approximately|around|at (?:least|most))\b|[是为约≈~])){0,4}"
+    rf"[^\w-]{{0,6}}({_NUMBER})",
+    re.IGNORECASE,
+)
+_COUNTED = re.compile(rf"({_NUMBER})(\s?+{_TOKENS})?", re.IGNORECASE)
+_AROUND = re.compile(
+    rf"\bbudget\s?[:=]|{_TOKENS}|\b(?:at most|up to|about|approximately|around|no more than|less than)\b|[≤≈~<+]",
+    re.IGNORECASE,
+)
+_OTHER_UNIT = re.compile(r"[^\W\d_]{2}")
 
 
 class ParsedBudget(NamedTuple):
@@ -33,29 +47,40 @@ class ParsedBudget(NamedTuple):
 
 
 def parse_budget(raw: str) -> ParsedBudget:
-    """Read a budget from a model's answer: `[[12]]` first, then "Budget: 12", "12 tokens", or a bare number.
+    """Read a budget from a model's answer: `[[12]]` or a box first, then "Budget: 12", "12 tokens", or a bare number.
 
     What it thinks before it answers names no budget.
 
     Returns:
         A positive budget up to MAX_BUDGET, or the reason in words why the text cannot be used.
     """
-    text = split_thinking(raw).answer[:10_000]
-    found = _BRACKETS.findall(text) or _LABELLED.findall(text)
-    found = found or [number for number, unit in _TOKENS.findall(text) if unit]
-    if not found and (bare := _BARE.fullmatch(text)):
-        found = [bare.group(1)]
+    text = tidy(split_thinking(raw).answer[:10_000]).replace("*", "").replace("$", "")
+    found = [named for m in _BRACKETS.finditer(text) if (named := _number(m[1] or m[2])) is not None]
+    if not found:
+        counted = (written for written, unit in _COUNTED.findall(text) if unit)
+        found = [float(written.replace(",", "")) for written in _LABELLED.findall(text) or counted]
+    if not found and len(text) < 80 and (bare := _number(text.strip(" []{}().\n"))) is not None:
+        found = [bare]
     if not found:
         return ParsedBudget(None, t("the model named no number of tokens"))
-    number = re.sub(r"[\s,]", "", found[-1]).replace("−", "-").replace("–", "-")
-    if len(number) > 12 or float(number) > MAX_BUDGET:
-        shown = number if len(number) <= 12 else f"{number[:12]}…"
+    number = found[-1]
+    shown = f"{number:.0f}" if number % 1 == 0 else f"{number:g}"
+    if number > MAX_BUDGET:
+        shown = shown if len(shown) <= 12 else f"{shown[:12]}…"
         absurd = t("the model's estimate of {n} tokens is absurd (more than {most:,})", n=shown, most=MAX_BUDGET)
         return ParsedBudget(None, absurd)
-    value = int(float(number))
-    if value < 1:
-        return ParsedBudget(None, t("the model's estimate of {n} tokens is not positive", n=number))
-    return ParsedBudget(value, None)
+    if number < 1:
+        return ParsedBudget(None, t("the model's estimate of {n} tokens is not positive", n=shown))
+    return ParsedBudget(int(number), None)
+
+
+def _number(words: str) -> float | None:
+    """The number in an answer's brackets, which may name tokens and no other unit."""
+    bare = clean(_AROUND.sub(" ", words))
+    number = strict_number(bare)
+    if number is None or (_OTHER_UNIT.search(bare) and number_word(bare) is None) or "word" in bare:
+        return None
+    return float(number.value)
 
 
 class Estimator(Protocol):
