@@ -23,6 +23,7 @@ from tale_core.grading.numbers import (
 )
 from tale_core.grading.text import words
 from tale_core.grading.units import Unit, conversion, parse_unit
+from tale_core.grading.words import with_symbols
 
 _MAX_SEVERAL = 3
 """Numbers in one answer up to which a person is asked which is meant; more is a list, and wrong."""
@@ -50,7 +51,7 @@ def same_quantity(given: str, gold: str) -> bool | None:
     """Whether an answer is the known number, expression, list, equation or matrix; None for a person to say."""
     if len(given) > MAX_ANSWER_CHARS or len(gold) > MAX_ANSWER_CHARS:
         return words(given) == words(gold)
-    left, right = (_unnamed(_MEMBER.sub("", clean(s))) for s in (given, gold))
+    left, right = (_unnamed(_MEMBER.sub("", with_symbols(clean(s)))) for s in (given, gold))
     if _squeezed(left) == _squeezed(right):
         return True
     for compare in (_same_matrix, _same_ratio, _same_list, _same_approximation, _same_relation):

@@ -31,6 +31,7 @@ from tale_core.grading.numbers import MAX_ANSWER_CHARS, OUT_OF, leading_number, 
 from tale_core.grading.tail import before_end, next_questions, reconsidered, taken_back, without_chatter
 from tale_core.grading.text import tidy, words
 from tale_core.grading.thinking import split_thinking
+from tale_core.grading.words import with_symbols
 from tale_core.types import AnswerKind, Extraction, ExtractionMethod
 
 MAX_TEXT = 24_000
@@ -123,6 +124,23 @@ _OTHER_ALONE = re.compile(
     re.IGNORECASE,
 )
 """Another answer and nothing else: "Wait, B." """
+
+
+_SUPPOSED = re.compile(
+    r"\b(?:if|whether|suppose|assum(?:e|ing)|(?:might|may|could|would|people|some) (?:think|say|guess|believe|answer))"
+    r"(?: that)?\s+(?:the |my |your |an? )?(?:\w{1,12} )?$|(?:如果|假设|假如)[^。，,]{0,6}$",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(r"\b(?:if|unless|without|but for)\b", re.IGNORECASE)
+_CALLED_WRONG = re.compile(
+    r"\(\s*(?:wrong|incorrect|错误?|不对)\s*\)|\b(?:is|was) (?:wrong|incorrect)\b", re.IGNORECASE
+)
+_CORRECTED = re.compile(
+    r"^[^,]{1,80},\s*(?:so|thus|therefore|i\.e\.,?|which (?:is|equals|rounds (?:up |down )?to)"
+    r"|rounded(?: up| down)?(?: to)?)\s+(?:about |approximately |exactly )?(?=[-$]?\d)",
+    re.IGNORECASE,
+)
+"""A first value of a clause that goes on to its final one: "48.3, so 48"."""
 
 
 class _Found(NamedTuple):
@@ -329,11 +347,15 @@ def _phrases(text: str, kind: AnswerKind, options: tuple[str, ...]) -> Iterator[
 
 def _announcement(text: str, m: re.Match[str], kind: AnswerKind, options: tuple[str, ...]) -> _Found | None:
     """The answer behind one cue, if the clause that follows it holds one."""
+    if _SUPPOSED.search(text, max(0, m.start() - 40), m.start()):
+        return None
     window = text[m.end() : m.end() + MAX_ANSWER_CHARS]
     if "\n" in m.group()[-7:]:
         window = re.sub(r"^[-•] ", "  ", window)  # a list's mark is no minus
     end = _CLAUSE_END.search(window)
     clause = (window[: end.start()] if end else window).strip(" \t*_`,:")
+    if "would" in m.group() and _CONDITION.search(clause):
+        return None
     value = _readable(clause, kind, options)
     before = text[max(0, m.start() - 8) : m.end()].lower()
     place = m.end() + (end.start() if end else len(window))
@@ -346,9 +368,14 @@ def _readable(clause: str, kind: AnswerKind, options: tuple[str, ...]) -> str | 
         return clause
     if kind == "choice":
         return clause if chosen(clause, options) else None
+    if _CALLED_WRONG.search(clause):
+        return None
+    clause = _CORRECTED.sub("", clause)
     kept = _IS_BUT_DENIED.sub("", clause, count=1).strip()
     clause = kept if re.search(r"\d", kept) else clause
     bare = clean(clause)
+    if (in_symbols := with_symbols(bare)) != bare and looks_like_math(in_symbols):
+        return clause
     if "=" in clause or looks_like_math(bare):
         return clause if readings(clause) or looks_like_math(bare) else None
     if several_numbers(bare):

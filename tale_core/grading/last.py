@@ -24,6 +24,7 @@ from tale_core.grading.numbers import (
 )
 from tale_core.grading.stated import SENTENCE_END, WINDOW, Stated, last_stated
 from tale_core.grading.units import find_compound
+from tale_core.grading.words import operation_at
 
 Method = Literal["last-number", "expression"]
 
@@ -88,6 +89,8 @@ def _around(stated: Stated) -> tuple[str | None, Method]:
         return m.group().strip(), "expression"
     if m := next((m for m in OUT_OF.finditer(window) if m.start() <= place < m.end()), None):
         return m.group(), "expression"
+    if (operation := operation_at(window, place)) is not None:
+        return operation, "expression"
     if (time := _TIME.search(window, max(0, place - 30))) and time.start() <= place < time.end():
         sentence = max((m.end() for m in SENTENCE_END.finditer(window, 0, place)), default=0)
         if (earlier := last_number(window[sentence : time.start()])) is not None:

@@ -23,7 +23,7 @@ from fractions import Fraction
 from tale_core.grading.clean import clean, looks_like_math
 from tale_core.grading.text import is_negated
 from tale_core.grading.units import Unit, compound, conversion, parse_unit, relatives
-from tale_core.grading.words import PARTS, number_word
+from tale_core.grading.words import PARTS, number_word, with_symbols
 
 MAX_ANSWER_CHARS = 400
 """A longer string is no number and no expression, so only the scanner has to be linear."""
@@ -127,8 +127,9 @@ OUT_OF = re.compile(
 )
 """Some of a number of things: their count or their share ("3 out of 5")."""
 BOUND = re.compile(
-    r"(?:(?<!no )(?<!not )(?<!n't )(?<!not be )(?<!n't be )"
-    r"\b(?:less|fewer|more|greater|higher|lower|larger|smaller|bigger)\s+than"
+    r"(?:(?<!no )(?<!not )(?<!n't )(?<!not be )(?<!n't be )(?<!\d )"
+    r"\b(?:(?:less|fewer|more|greater|higher|lower|larger|smaller|bigger)\s+than|under|below|above|beyond"
+    r"|exceed(?:s|ed|ing)?|(?:(?:is|are|was|were)\s+|^)(?:well |just )?over)"
     r"|(?<![不])(?:少于|小于|低于|多于|大于|高于|超过)|不到)\s*$",
     re.IGNORECASE,
 )
@@ -205,7 +206,7 @@ _STRICT = re.compile(_NUMBER, re.VERBOSE)
 
 def strict_number(text: str) -> Number | None:
     """The number that `text` is, alone or with a unit ("$1,000", "5 apples", "18 km/h"); None when it is not one."""
-    return _strict(clean(text)) if len(text) <= MAX_ANSWER_CHARS else None
+    return _strict(with_symbols(clean(text))) if len(text) <= MAX_ANSWER_CHARS else None
 
 
 def _strict(s: str) -> Number | None:
@@ -245,7 +246,7 @@ def readings(text: str) -> tuple[Number, ...]:
     """Every number that the answer `text` may mean: one when it is clear, none when it is no number, else several."""
     if len(text) > MAX_ANSWER_CHARS:
         return ()
-    s = clean(text)
+    s = with_symbols(clean(text))
     if quantity := compound(s):
         return (Number(quantity[0], unit=quantity[1]),)
     if (part := OUT_OF.fullmatch(s)) and int(part[2]):

@@ -39,14 +39,15 @@ _CALLED_WRONG = re.compile(
     r"\s*(?:[^\W\d_]{1,20}\s+){0,2}"
     rf"(?:(?:is|are|was|were|would be|seems?|looks?)\s+(?:not\s+{_RIGHT}|wrong|incorrect|false|impossible|too\s)"
     rf"|(?:(?:is|are|was|were|would)n't|can(?:not|'t))\s+(?:be\s+)?{_RIGHT})"
-    r"|\s*(?:个|元)?(?:是|就)?(?:不对|不正确|错误|错的|错了|不可能)",
+    r"|\s*\(\s*(?:wrong|incorrect)\b|\s*(?:个|元)?(?:是|就)?(?:不对|不正确|错误|错的|错了|不可能)",
     re.IGNORECASE,
 )
 _LABEL = re.compile(
-    r"(?:\b(?:step|table|figure|fig\.?|eq\.?|equation|section|reference|ref\.?)\s?[#(]?|(?:步骤|方法|表|图|式|第)\s?)$",
+    r"(?:\b(?:step|table|figure|fig\.?|eq\.?|equation|section|reference|ref\.?)\s?[#(]?|(?P<zh>步骤|方法|表|图|式|第)\s?)$",
     re.IGNORECASE,
 )
-_STEP_BEHIND = re.compile(r"\s?(?:步|种方法|题)")
+_BEHIND_ZH_LABEL = re.compile(r"\s?(?:步|题|所示|中|[。，,.;；:：)]|$)")
+"""Else the word before a number is what is counted: 手表 3 块."""
 _REASON = re.compile(r",?\s+(?:because|(?<=, )(?:since|as))\b|因为", re.IGNORECASE)
 _CONCLUSION = re.compile(
     r"\b(?:therefore|thus|hence|so|then|gives?|yields?|implies|means)\b|所以|因此|故|得", re.IGNORECASE
@@ -81,7 +82,7 @@ class Stated(NamedTuple):
 
 def last_stated(s: str) -> Stated | None:
     """The last number that a text without markup states; None where it states none of those it holds."""
-    aside, numbers = "", last_numbers(s, _MOST_PASSED_OVER)
+    whole, aside, names_alone, numbers = s, "", True, last_numbers(s, _MOST_PASSED_OVER)
     if not numbers:
         return Stated(None, s)
     for number in reversed(numbers):
@@ -90,6 +91,11 @@ def last_stated(s: str) -> Stated | None:
         at = number.start("number")
         begin = max([m.end() for m in SENTENCE_END.finditer(s, max(0, at - WINDOW), at)] or [max(0, at - WINDOW)])
         before, behind = s[begin:at].rstrip("$€£¥-+ "), s[number.end() : number.end() + WINDOW]
+        label = _LABEL.search(before)
+        if label and (not label["zh"] or _BEHIND_ZH_LABEL.match(behind)):
+            s, aside = s[: begin + label.start()], ""
+            continue
+        names_alone = False
         end = _end_without(before, behind)
         if end == _NOWHERE:
             return None
@@ -102,7 +108,8 @@ def last_stated(s: str) -> Stated | None:
             return Stated(number, s, aside)
         aside = f"({inside.strip()})" if len(all_numbers(inside)) == 1 else ""
         s = s[: begin + opened]
-    return None
+    # Where names are all there is ("table 5"), one of them may be what was asked for.
+    return Stated(numbers[-1], whole) if names_alone else None
 
 
 def _end_without(before: str, behind: str) -> int | None:
@@ -114,9 +121,6 @@ def _end_without(before: str, behind: str) -> int | None:
         before: The sentence before the number.
         behind: What follows it.
     """
-    label = _LABEL.search(before)
-    if label and (label.group()[0] != "第" or _STEP_BEHIND.match(behind)):
-        return label.start()
     if BOUND.search(before) or _CALLED_WRONG.match(behind):
         return _NOWHERE
     if denied := _DENIED.search(before):

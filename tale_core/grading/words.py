@@ -1,4 +1,4 @@
-"""Numbers written in words, English and Chinese ("twenty-one apples", "two thirds", "十八个", "三分之二").
+"""Numbers and operations in words, English and Chinese ("twenty-one apples", "三分之二", "half of 48", "6 乘 8").
 
 A phrase that holds anything but a number and a short unit is no number.
 """
@@ -54,6 +54,65 @@ _CHINESE = re.compile(
     rf"(?P<below>{_ZH_NUMBER}{{1,20}}?|\d{{1,9}})分之(?P<above>{_ZH_NUMBER}{{1,20}}|\d{{1,9}})"
     rf"|(?P<half>一半)|(?P<number>{_ZH_NUMBER}{{1,20}}?)(?:点(?P<places>[零〇一二三四五六七八九]{{1,20}}))?){_ZH_UNITS}"
 )
+
+
+_N = r"-?\$?\d[\d,]{0,15}(?:\.\d{1,12})?"
+_PARTS_OF = {
+    "half": "1/2", "a third": "1/3", "one third": "1/3", "two thirds": "2/3", "a quarter": "1/4", "one quarter": "1/4",
+    "three quarters": "3/4", "a fifth": "1/5", "a tenth": "1/10", "twice": "2", "double": "2", "triple": "3",
+}  # fmt: skip
+_WRITTEN = {
+    "plus": "+", "minus": "-", "times": "*", "multiplied by": "*", "divided by": "/", "added to": "+",
+    "加": "+", "减": "-", "乘": "*", "乘以": "*", "除以": "/",
+}  # fmt: skip
+_OPERATIONS = re.compile(
+    rf"(?:the )?(?P<named>sum|product|difference|quotient) (?:of|between) (?P<na>{_N}) and (?P<nb>{_N})"
+    rf"|(?:the )?square root of (?P<root>{_N})"
+    rf"|(?P<part>{'|'.join(_PARTS_OF)})(?: of)?(?: the)? (?P<whole>{_N})"
+    rf"|(?P<percent>{_N}) ?(?:%|percent) of (?:the )?(?P<base>{_N})"
+    rf"|(?P<times>{_N}|two|three|four|five|six|seven|eight|nine|ten) times as [a-z]{{3,8}} as (?P<as>{_N})"
+    rf"|(?P<more>{_N}) (?P<which>more|less|fewer) than (?P<than>{_N})"
+    rf"|(?P<a>{_N}) ?(?P<op>{'|'.join(sorted(_WRITTEN, key=len, reverse=True))}) ?(?P<b>{_N})"
+    rf"|(?P<power>{_N}) (?P<to>squared|cubed)\b|(?P<zh>{_N}) ?的 ?(?:(?P<zhn>{_N}) ?倍|(?P<zhhalf>一半))",
+    re.IGNORECASE,
+)
+
+
+def operation_at(text: str, place: int) -> str | None:
+    """The operation in words that the character at `place` belongs to, as written."""
+    return next((m.group() for m in _OPERATIONS.finditer(text) if m.start() <= place < m.end()), None)
+
+
+def with_symbols(text: str) -> str:
+    """The text with operations on numbers written in symbols: "half of 48" is "(1/2*48)"."""
+    return _OPERATIONS.sub(_in_symbols, text) if any(ch.isdigit() for ch in text) else text
+
+
+def _in_symbols(m: re.Match[str]) -> str:
+    g = {name: value.lower().lstrip("$") if value else "" for name, value in m.groupdict().items()}
+    if g["named"]:
+        sign = {"sum": "+", "product": "*", "quotient": "/"}.get(g["named"])
+        both = (g["na"], g["nb"])
+        return f"({sign.join(both)})" if sign else "(" + "-".join(sorted(both, key=_plain, reverse=True)) + ")"
+    if g["root"]:
+        return f"sqrt({g['root']})"
+    if g["part"]:
+        return f"({_PARTS_OF[g['part']]}*{g['whole']})"
+    if g["percent"]:
+        return f"({g['percent']}/100*{g['base']})"
+    if g["times"]:
+        return f"({_SMALL.get(g['times'], g['times'])}*{g['as']})"
+    if g["more"]:
+        return f"({g['than']}{'+' if g['which'] == 'more' else '-'}{g['more']})"
+    if g["power"]:
+        return f"{g['power']}^{2 if g['to'] == 'squared' else 3}"
+    if g["zh"]:
+        return f"({g['zh']}*{g['zhn'] or '1/2'})"
+    return f"{g['a']}{_WRITTEN[g['op']]}{g['b']}"
+
+
+def _plain(number: str) -> float:
+    return float(number.replace(",", ""))
 
 
 def number_word(text: str) -> Fraction | None:

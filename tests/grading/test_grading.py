@@ -316,6 +316,8 @@ _UNITS = {
     "judged": "A: no. ",
     "places": "1万2千",
     "waits": "Wait, no, ",
+    "operations": "half of 1 times 2 more than ",
+    "supposed": "if the answer is 1, so 2 ",
 }
 
 
