@@ -28,6 +28,7 @@ from tale_core.grading.choice import chosen, judged_right
 from tale_core.grading.clean import clean, looks_like_math
 from tale_core.grading.last import last_quantity
 from tale_core.grading.numbers import MAX_ANSWER_CHARS, OUT_OF, leading_number, readings, several_numbers, strict_number
+from tale_core.grading.stated import CALLED_WRONG
 from tale_core.grading.tail import before_end, next_questions, reconsidered, taken_back, without_chatter
 from tale_core.grading.text import tidy, words
 from tale_core.grading.thinking import split_thinking
@@ -127,14 +128,13 @@ _OTHER_ALONE = re.compile(
 
 
 _SUPPOSED = re.compile(
-    r"\b(?:if|whether|suppose|assum(?:e|ing)|(?:might|may|could|would|people|some) (?:think|say|guess|believe|answer))"
-    r"(?: that)?\s+(?:the |my |your |an? )?(?:\w{1,12} )?$|(?:如果|假设|假如)[^。，,]{0,6}$",
+    r"(?:\b(?:if|whether|suppose|assum(?:e|ing)|doubt"
+    r"|(?:might|may|could|would|people|some) (?:think|say|guess|believe|answer))|(?:\bnot|n't) (?:think|say|believe))"
+    r"(?: that)?\s+(?:the |my |your |an? )?(?:\w{1,12} )?$"
+    r"|(?:如果|假设|假如)[^。，,]{0,6}$",
     re.IGNORECASE,
 )
 _CONDITION = re.compile(r"\b(?:if|unless|without|but for)\b", re.IGNORECASE)
-_CALLED_WRONG = re.compile(
-    r"\(\s*(?:wrong|incorrect|错误?|不对)\s*\)|\b(?:is|was) (?:wrong|incorrect)\b", re.IGNORECASE
-)
 _CORRECTED = re.compile(
     r"^[^,]{1,80},\s*(?:so|thus|therefore|i\.e\.,?|which (?:is|equals|rounds (?:up |down )?to)"
     r"|rounded(?: up| down)?(?: to)?)\s+(?:about |approximately |exactly )?(?=[-$]?\d)",
@@ -368,7 +368,8 @@ def _readable(clause: str, kind: AnswerKind, options: tuple[str, ...]) -> str | 
         return clause
     if kind == "choice":
         return clause if chosen(clause, options) else None
-    if _CALLED_WRONG.search(clause):
+    number = re.search(r"\d[\d.,]*", clause)
+    if number and CALLED_WRONG.match(clause, number.end()):
         return None
     clause = _CORRECTED.sub("", clause)
     kept = _IS_BUT_DENIED.sub("", clause, count=1).strip()

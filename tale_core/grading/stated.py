@@ -35,13 +35,15 @@ _DENIED = re.compile(
 )
 _CONTRASTED = re.compile(r"\s?(?:[^\W\d_]{1,20}\s?){0,2}[\s,;:-]*")
 """What may stand between an answer and the number that it is not: a unit and a comma."""
-_CALLED_WRONG = re.compile(
+CALLED_WRONG = re.compile(
     r"\s*(?:[^\W\d_]{1,20}\s+){0,2}"
     rf"(?:(?:is|are|was|were|would be|seems?|looks?)\s+(?:not\s+{_RIGHT}|wrong|incorrect|false|impossible|too\s)"
     rf"|(?:(?:is|are|was|were|would)n't|can(?:not|'t))\s+(?:be\s+)?{_RIGHT})"
+    r"|,?\s*(?:but|which)\s+(?:(?:it|that|this)\s+)?(?:is not|isn't|is wrong)\b"
     r"|\s*\(\s*(?:wrong|incorrect)\b|\s*(?:个|元)?(?:是|就)?(?:不对|不正确|错误|错的|错了|不可能)",
     re.IGNORECASE,
 )
+"""What may follow a number that the text calls wrong."""
 _LABEL = re.compile(
     r"(?:\b(?:step|table|figure|fig\.?|eq\.?|equation|section|reference|ref\.?)\s?[#(]?|(?P<zh>步骤|方法|表|图|式|第)\s?)$",
     re.IGNORECASE,
@@ -121,7 +123,7 @@ def _end_without(before: str, behind: str) -> int | None:
         before: The sentence before the number.
         behind: What follows it.
     """
-    if BOUND.search(before) or _CALLED_WRONG.match(behind):
+    if BOUND.search(before) or CALLED_WRONG.match(behind):
         return _NOWHERE
     if denied := _DENIED.search(before):
         earlier = last_number(before[: denied.start()])

@@ -182,6 +182,25 @@ _CHANGEABLE = st.one_of(
 )
 
 
+_NOT_SAID = (
+    "It is not {n}.", "The answer isn't {n}.", "The answer cannot be {n}.", "I don't think the answer is {n}.",
+    "It is {other}, not {n}.", "It is {other} rather than {n}.", "They get {other} pens instead of {n}.",
+    "I get {other} (not {n}).", "So {n} is wrong.", "{n} pens is too many.", "It is more than {n}.", "It exceeds {n}.",
+    "The answer is less than {n}.", "If the answer is {n}, then 1 = 2.", "Some think the answer is {n}, but it is not.",
+    "{other} is left because {n} > {other}", "That is {n} plus {other}.", "It is half of {n}.", "Twice {n}",
+    "They keep {other} pens (of {n}, see step {n}).", "答案不是{n}，而是{other}。", "不是 {n} 个。",
+    "多于{n}", "{n} 的一半",
+)  # fmt: skip
+
+
+@quick
+@given(st.integers(3, 10**6), st.integers(10**6 + 1, 10**7), st.sampled_from(_NOT_SAID))
+def test_a_number_that_the_text_does_not_give_as_the_answer_is_never_right(n: int, other: int, way: str) -> None:
+    text = way.format(n=n, other=other)
+    result = grade(text, Question("?", answer=str(n), kind="number"), finish_reason="stop")
+    assert result.outcome is not Outcome.CORRECT, (text, result)
+
+
 @quick
 @given(_CHANGEABLE, st.data())
 def test_an_answer_with_another_sign_operator_digit_or_power_is_never_right(gold: str, data: st.DataObject) -> None:
