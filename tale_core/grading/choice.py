@@ -30,8 +30,10 @@ _A_LETTER = r"\(?\b[A-Z]\)?(?![\w'])"
 _DENIED = re.compile(
     rf"[,;、]?\s*{_NOT}\s*(?:the )?(?:option |choice |answer |选项)?{_A_LETTER}"
     rf"(?:\s*(?:,|/|、|or|nor|and|和|或)\s*(?:option |choice )?{_A_LETTER})*[,;、.]?"
-    rf"|\(?\b[A-Z]\)?\s*(?:(?:is|are|seems|looks)\s*(?:not|n't|wrong|incorrect|false|too)\b[^,;.]{{0,40}}[,;.]?"
-    rf"|(?:选项|项)?(?:不对|不正确|错误|错|不成立|不符合)[^,;。]{{0,20}}[,;。]?)",
+    r"|\(?\b[A-Z]\)?\s*(?:(?:is|are|seems|looks)\s*(?:not|n't|wrong|incorrect|false|too|out|impossible|unlikely)\b"
+    r"|(?:is|are|does|do|ca|wo|could|would)n't\b|cannot\b|(?:can|do|does|could|would) not\b"
+    r"|(?:fails?|contradicts?|violates?)\b|[-:]\s*(?:no|false|wrong|incorrect)\b|\s?[✗✘❌])[^,;.]{0,40}[,;.]?"
+    r"|\(?\b[A-Z]\)?\s?(?:选项|项)?也?(?:不对|不正确|错误|错|不成立|不符合)[^,;。]{0,20}[,;。]?",
 )
 _IT_IS = re.compile(
     r"(?:so |but |therefore )?(?:it(?:'s| is| must be| should be)|but|rather|是|而是|应该是)\s*", re.IGNORECASE

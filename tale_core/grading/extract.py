@@ -339,9 +339,9 @@ def _phrases(text: str, kind: AnswerKind, options: tuple[str, ...]) -> Iterator[
     cues = deque(_PHRASE[kind].finditer(text), maxlen=_MAX_CUES)
     letters = deque(_LETTER_IS_RIGHT.finditer(text) if kind == "choice" else (), maxlen=_MAX_CUES)
     for m in sorted((*cues, *letters), key=lambda m: m.end(), reverse=True):
-        if m.re is _LETTER_IS_RIGHT:
+        if m.re is _LETTER_IS_RIGHT and not _SUPPOSED.search(text, max(0, m.start() - 40), m.start()):
             yield _Found(next(filter(None, m.groups())), m.end())
-        elif found := _announcement(text, m, kind, options):
+        elif m.re is not _LETTER_IS_RIGHT and (found := _announcement(text, m, kind, options)):
             yield found
 
 
