@@ -206,8 +206,9 @@ def test_a_number_that_the_text_does_not_give_as_the_answer_is_never_right(n: in
     [
         "The answer is not B.", "I doubt the answer is B.", "I don't think it is B.", "B is wrong.",
         "B can't be right.", "B cannot be the answer.", "Option B fails.", "Option B is out.", "B does not work.",
-        "B contradicts the text.", "B - no", "B: false", "Anything but B", "If B, then A.", "Some say B.", "Either B or C.", "neither B nor C",
-        "A rather than B", "The answer is B. Actually, A.", "B? No, A.", "不选B", "A不对，B也不对", "答案不可能是B",
+        "B contradicts the text.", "B - no", "B: false", "Anything but B", "If B, then A.", "Some say B.",
+        "Either B or C.", "neither B nor C", "A rather than B", "The answer is B. Actually, A.", "B? No, A.",
+        "不选B", "A不对，B也不对", "答案不可能是B",
         "London is wrong", "It isn't London.", "The answer is not London.", "London? No, Paris.",
     ],
 )  # fmt: skip
