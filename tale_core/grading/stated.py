@@ -39,7 +39,7 @@ CALLED_WRONG = re.compile(
     r"\s*(?:[^\W\d_]{1,20}\s+){0,2}"
     rf"(?:(?:is|are|was|were|would be|seems?|looks?)\s+(?:not\s+{_RIGHT}|wrong|incorrect|false|impossible|too\s)"
     rf"|(?:(?:is|are|was|were|would)n't|can(?:not|'t))\s+(?:be\s+)?{_RIGHT})"
-    r"|,?\s*(?:but|which)\s+(?:(?:it|that|this)\s+)?(?:is not|isn't|is wrong)\b"
+    r"|,?\s*(?:but|which)\s+(?:(?:it|that|this)\s+)?(?:is not|isn't|is wrong)(?=\s*(?:[.!,;]|$|so\b|right|correct))"
     r"|\s*\(\s*(?:wrong|incorrect)\b|\s*(?:个|元)?(?:是|就)?(?:不对|不正确|错误|错的|错了|不可能)",
     re.IGNORECASE,
 )

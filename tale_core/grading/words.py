@@ -56,7 +56,7 @@ _CHINESE = re.compile(
 )
 
 
-_N = r"-?\$?\d[\d,]{0,15}(?:\.\d{1,12})?"
+_N = r"-?\d[\d,]{0,15}(?:\.\d{1,12})?"
 _PARTS_OF = {
     "half": "1/2", "a third": "1/3", "one third": "1/3", "two thirds": "2/3", "a quarter": "1/4", "one quarter": "1/4",
     "three quarters": "3/4", "a fifth": "1/5", "a tenth": "1/10", "twice": "2", "double": "2", "triple": "3",
@@ -68,7 +68,7 @@ _WRITTEN = {
 _OPERATIONS = re.compile(
     rf"(?:the )?(?P<named>sum|product|difference|quotient) (?:of|between) (?P<na>{_N}) and (?P<nb>{_N})"
     rf"|(?:the )?square root of (?P<root>{_N})"
-    rf"|(?P<part>{'|'.join(_PARTS_OF)})(?: of)?(?: the)? (?P<whole>{_N})"
+    rf"|\b(?P<part>{'|'.join(_PARTS_OF)})(?: of)?(?: the)? (?P<whole>{_N})"
     rf"|(?P<percent>{_N}) ?(?:%|percent) of (?:the )?(?P<base>{_N})"
     rf"|(?P<times>{_N}|two|three|four|five|six|seven|eight|nine|ten) times as [a-z]{{3,8}} as (?P<as>{_N})"
     rf"|(?P<more>{_N}) (?P<which>more|less|fewer) than (?P<than>{_N})"
@@ -89,7 +89,7 @@ def with_symbols(text: str) -> str:
 
 
 def _in_symbols(m: re.Match[str]) -> str:
-    g = {name: value.lower().lstrip("$") if value else "" for name, value in m.groupdict().items()}
+    g = {name: value.lower() if value else "" for name, value in m.groupdict().items()}
     if g["named"]:
         sign = {"sum": "+", "product": "*", "quotient": "/"}.get(g["named"])
         both = (g["na"], g["nb"])
