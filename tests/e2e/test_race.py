@@ -198,9 +198,9 @@ def _tokens(lane: dict[str, Any]) -> int | None:
 def _check_growth(
     paced: PacedEndpoint, question: str, role: AnswerRole, lanes: list[tuple[float, dict[str, Any]]], axis: int
 ) -> None:
-    """Never ahead of the endpoint, never back, never far behind; line and text are at most one tick behind the number.
+    """Never ahead of the endpoint, never back, never far behind; line and text lie between this number and the last.
 
-    A browser may draw between the number of a tick and its text.
+    A browser may draw between the number of a tick and its text, and pass over a tick before it.
     """
     before, last, scaled = 0, 0, False
     for at, lane in lanes:
@@ -212,7 +212,7 @@ def _check_growth(
         before, last = (last, shown) if shown > last else (before, last)
         assert before <= len(re.findall(rf"{WORD.strip()}\b|\[\[", lane["text"])) <= shown, lane
         budget = BUDGET if role == "budgeted" else None
-        drawn = {drawing.lane(role, n, axis, budget=budget) for n in (before, shown)}
+        drawn = {drawing.lane(role, n, axis, budget=budget) for n in range(before, shown + 1)}
         letters = {re.sub(r":\w+\[|\]", "", line) for line in drawn}
         unknown = "─" * drawing.LANE_LETTERS
         assert lane["bar"] in (letters if scaled else {*letters, unknown}), lane
