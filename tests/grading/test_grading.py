@@ -426,3 +426,14 @@ def test_every_worked_solution_of_gsm8k_is_right_by_its_own_hashes() -> None:
         gold = row["answer"].rpartition("####")[2].strip()
         result = grade(row["answer"], Question(row["question"], answer=gold), finish_reason="stop")
         assert (result.outcome, result.extraction.method) == (Outcome.CORRECT, "hashes"), row["answer"]
+
+
+@pytest.mark.skipif(not GSM8K.exists(), reason="the public data set is not at hand")
+def test_of_worked_solutions_without_their_hashes_few_are_read_wrong() -> None:
+    """People write what a result is for behind it ("= 119 pies in 7 days"); a few of them only say it before."""
+    rows = [json.loads(line) for line in GSM8K.with_name("gsm8k_train.jsonl").read_text(encoding="utf-8").splitlines()]
+    texts = [row["answer"].rpartition("####") for row in rows[:2000]]
+    asked = [(text, Question("?", answer=gold.strip(), kind="number")) for text, _, gold in texts]
+    graded = [grade(text, question, finish_reason="stop") for text, question in asked]
+    share = {outcome: sum(one.outcome is outcome for one in graded) / len(texts) for outcome in Outcome}
+    assert share[Outcome.CORRECT] > 0.985 and share[Outcome.WRONG] < 0.01, share
