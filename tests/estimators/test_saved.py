@@ -2,6 +2,7 @@ import io
 import json
 import pickle
 import zipfile
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -139,13 +140,18 @@ def test_a_file_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(packed
     refused(packed, "unpacks to more")
 
 
+@pytest.fixture(scope="module")
+def boosted():
+    """A fitted boosting, which takes most of the time of each test that has one of its own."""
+    boosting = CANDIDATES["boosting"]
+    return boosting.fit(Data.of(rows(40)), boosting.settings[0])
+
+
 @pytest.mark.parametrize("nested", [False, True], ids=["of-budgets", "of-lengths"])
 @pytest.mark.parametrize(("column", "value"), [("left", 1_000_000), ("right", 0), ("feature_idx", 999)])
-def test_a_tree_that_points_outside_of_itself_is_refused_before_it_is_walked(regressed, column, value, nested):
-    boosting = CANDIDATES["boosting"]
-    state = boosting.fit(Data.of(rows(40)), boosting.settings[0])
+def test_a_tree_that_points_outside_of_itself_is_refused_before_it_is_walked(regressed, boosted, column, value, nested):
+    state = deepcopy(boosted) | {"length": deepcopy(boosted)}
     metadata = replace(regressed.metadata, candidate="boosting", length="boosting")
-    state |= {"length": boosting.fit(Data.of(rows(40)), boosting.settings[0])}
     metadata = replace(metadata, probes=probe_values(metadata, state))
     damaged = state["length"] if nested else state
     damaged["median"]._predictors[0][0].nodes[column][0] = value
