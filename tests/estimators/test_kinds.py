@@ -73,15 +73,13 @@ def test_the_estimators_page_offers_every_kind_that_can_be_trained(newcomers):
     assert at.radio(key="est_kind").options == [how.title for how in trainings().values()]
 
 
-def test_a_newcomer_is_trained_saved_and_offered(newcomers):
-    saved.save(train("line", rows(24), model=MODEL, template=TEMPLATE))
+def test_a_newcomer_is_trained_saved_and_offered_and_refused_where_its_kind_is_not_known(newcomers, monkeypatch):
+    trained = train("line", rows(24), model=MODEL, template=TEMPLATE)
+    saved.save(trained)
     assert "line" in offered(model=MODEL, template=TEMPLATE)
     assert estimator("line", model=MODEL, template=TEMPLATE).name.startswith("line:")
     assert estimator("twice:30").budget == 60
-
-
-def test_a_file_of_a_kind_that_is_not_known_is_refused(newcomers, monkeypatch):
-    content = archive.to_bytes(train("line", rows(24), model=MODEL, template=TEMPLATE))
+    content = archive.to_bytes(trained)
     monkeypatch.delitem(KINDS, "line")
     with pytest.raises(EstimatorFileError, match="its metadata is wrong at kind"):
         archive.from_bytes(content, where="line.skops")
