@@ -36,6 +36,8 @@ _AROUND = re.compile(
     rf"\bbudget\s?[:=]|{_TOKENS}|\b(?:at most|up to|about|approximately|around|no more than|less than)\b|[≤≈~<+]",
     re.IGNORECASE,
 )
+_FLOAT = 10**300
+"""A model may write 10^999, which is no float."""
 _OTHER_UNIT = re.compile(r"[^\W\d_]{2}")
 
 
@@ -58,7 +60,7 @@ def parse_budget(raw: str) -> ParsedBudget:
     found = [named for m in _BRACKETS.finditer(text) if (named := _number(m[1] or m[2])) is not None]
     if not found:
         counted = (written for written, unit in _COUNTED.findall(text) if unit)
-        found = [float(written.replace(",", "")) for written in _LABELLED.findall(text) or counted]
+        found = [min(float(written.replace(",", "")), float(_FLOAT)) for written in _LABELLED.findall(text) or counted]
     if not found and len(text) < 80 and (bare := _number(text.strip(" []{}().\n"))) is not None:
         found = [bare]
     if not found:
@@ -80,7 +82,8 @@ def _number(words: str) -> float | None:
     number = strict_number(bare)
     if number is None or (_OTHER_UNIT.search(bare) and number_word(bare) is None) or "word" in bare:
         return None
-    return float(number.value)
+    value = number.value
+    return float(value) if abs(value) < _FLOAT else float(_FLOAT if value > 0 else -_FLOAT)
 
 
 class Estimator(Protocol):
