@@ -30,6 +30,8 @@ GRACE_S = 2.0
 """The worker stops itself at the limit; after this much more it is killed."""
 _START_LIMIT_S = 60.0
 _MAX_FAILED_STARTS = 3
+_MOST_VERDICTS = 1000
+"""Samples of one question give the same answers again and again; these verdicts are remembered."""
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +122,7 @@ class MathChecker:
         self._worker: _Worker | None = None
         self._jobs = 0
         self._failed_starts = 0
+        self._verdicts: dict[tuple[str, str], bool] = {}
 
     @property
     def worker_pid(self) -> int | None:
@@ -130,12 +133,18 @@ class MathChecker:
     def same(self, gold: str, given: str) -> bool | None:
         """Whether two LaTeX expressions are equal; None when that could not be decided.
 
-        The first call starts the process (1 to 4 s), later ones take about a millisecond. Blocks; call it from a thread
-        when an event loop is running.
+        The first call starts the process (1 to 4 s), later ones take about a millisecond, none for a pair decided
+        before. Blocks; call it from a thread when an event loop is running.
         """
         with self._lock:
-            verdict = self._verdict(gold, given)
-        return {"same": True, "different": False}.get(verdict)
+            if (gold, given) in self._verdicts:
+                return self._verdicts[gold, given]
+            decided = {"same": True, "different": False}.get(self._verdict(gold, given))
+            if decided is not None:
+                if len(self._verdicts) >= _MOST_VERDICTS:
+                    self._verdicts.clear()
+                self._verdicts[gold, given] = decided
+            return decided
 
     def _verdict(self, gold: str, given: str) -> str:
         for _ in range(2):  # a worker that was killed while idle is replaced unnoticed; a deadly job is tried twice
