@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tale_core.drawing.text import PIECE, shortened, width, wrapped
 from tale_core.i18n import t, use_language
+from ui.common.charts import wide_table
 from ui.common.text import MAX_SHOWN, answer_text, as_numbers, literal, sanitize, whole
 
 HOSTILE = [
@@ -87,3 +88,13 @@ def test_a_stored_sentence_has_its_shares_as_the_pages_write_them():
 def test_a_cell_of_a_table_has_no_place_to_break():
     assert whole("a b") == "a\u00a0b" and whole("tale-zero") == "tale-\u2060zero"
     assert "\u2060".join("正确率") in whole("正确率 n") and " " not in whole("正确率 n")
+
+
+def test_of_a_wide_table_only_the_names_break_and_no_line_of_one_is_long():
+    drawn = {}
+    name = "Fine-tuned: lines, vote of 3, evaluated by a calculator"
+    wide_table({"Strategy": [name, "", "TALE"], "Right [95 %]": ["57.7 %, n = 300"] * 3}, alt="", place=drawn.update)
+    strategy, right = (column for key, column in drawn.items() if key not in {"border", "alt"})
+    lines = strategy[0].replace("\u00a0", "_").replace("\u2060", "").replace("\\", "").split(" ")
+    assert " ".join(lines).replace("_", " ") == name and max(map(len, lines)) <= 22 and len(lines) == 3
+    assert " " not in right[0] and strategy[1] == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -39,10 +40,16 @@ def chart_config(name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+_NAME_LINE = 22
+"""Letters of a line in a column of names: with it and a column of numbers a phone is full."""
+
+
 def wide_table(
     cells: Mapping[str, Sequence[str]], *, alt: str, limit: int = 300, place: Callable[..., object] = st.table
 ) -> None:
-    """A table whose cells do not wrap, so that a narrow screen scrolls it instead of breaking the numbers.
+    """A table whose numbers do not wrap, so that a narrow screen scrolls it instead of breaking them.
+
+    The names in its first column do, into lines of a few words: on a phone the numbers would begin off the screen.
 
     Args:
         cells: The columns by their names.
@@ -51,4 +58,9 @@ def wide_table(
         place: Draws it.
     """
     shown = {whole(name): [whole(literal(cell, limit)) for cell in column] for name, column in cells.items()}
+    for first, column in list(cells.items())[:1]:
+        lines = [
+            wrap(literal(cell, limit), _NAME_LINE, break_long_words=False, break_on_hyphens=False) for cell in column
+        ]
+        shown[whole(first)] = [" ".join(map(whole, words)) for words in lines]
     place(shown, border="horizontal", alt=alt)
