@@ -17,15 +17,20 @@ from tale_core.i18n import joined, t
 FIELDS = ("question", "answer", "options", "id", "topic", "context")
 ANSWER_IS = "answer_is"
 """Of a mapping, and no column: what a whole number in the place of the answer means; see `answers.COUNTED`."""
+_CHATS = ("messages", "conversations", "conversation")
+"""Columns of whole chats (see `chats`): the user's message is the question, the model's the known answer."""
 USUAL: dict[str, tuple[tuple[str, ...], ...]] = {
     "question": (
         ("question", "problem", "prompt", "input", "text", "question_stem", "question_text", "squestion"),
         ("ctx", "goal", "sentence", "query", "instruction"),
+        _CHATS,
     ),
     "answer": (
         ("answer", "gold", "label", "target", "solution", "final_answer", "final_ans", "answer_number", "answerkey",
          "answer_key", "correct", "correct_answer", "correct answer", "correct_option", "cop", "ground_truth",
          "ground truth", "known_answer", "expected_answer", "ideal", "answers", "answers_spans", "lsolutions"),
+        ("reward_model",),
+        _CHATS,
     ),
     "options": (("options", "choices", "endings", "answer_choices", "mc1_targets"),),
     "id": (("id", "question_id", "uid"),),

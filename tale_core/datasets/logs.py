@@ -25,6 +25,7 @@ from itertools import chain, islice
 from typing import Any, Literal
 
 from tale_core.datasets.answers import Meaning
+from tale_core.datasets.chats import as_list, last_user, whole_prompt, written
 from tale_core.datasets.columns import USUAL, find_columns
 from tale_core.datasets.log_archive import Member, read_members
 from tale_core.datasets.results import Row, RowProblem
@@ -50,7 +51,6 @@ _TEMPLATE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _EXPECTED = (*USUAL["answer"][0], "expected", "expected_output", "reference", "reference_answer", "__expected")
 _MAX_MODEL = 80
 _ATTACHED = "attachment://"
-_TEXTS = ("text", "output_text", "input_text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,8 +182,8 @@ def _lm_eval(items: Iterable[Item]) -> Iterator[Sample | RowProblem]:
 
 
 def _lm_eval_sample(line: int, row: Mapping[str, Any]) -> Sample | RowProblem:
-    asked = _list(row.get("resps")) or [_list(row.get("filtered_resps"))]
-    responses = _list(asked[0])
+    asked = as_list(row.get("resps")) or [as_list(row.get("filtered_resps"))]
+    responses = as_list(asked[0])
     if len(asked) > 1 or any(isinstance(one, list) for one in responses):
         return RowProblem(line, t("it was scored by the likelihood of its options: there is no written answer"))
     if not responses:
@@ -197,7 +197,7 @@ def _lm_eval_sample(line: int, row: Mapping[str, Any]) -> Sample | RowProblem:
         answer=row.get("target"),
         options=options,
         meaning=Meaning("0"),  # doc_to_target gives an option's place, counted from 0
-        text=_written(responses[0]),
+        text=written(responses[0]),
         prompt=prompt,
         more=len(responses) - 1,
     )
@@ -208,7 +208,7 @@ def _lm_eval_prompt(arguments: object) -> str:
     first = next(iter(arguments.values()), None) if isinstance(arguments, Mapping) else arguments
     while isinstance(first, list | Mapping) and first:
         first = first.get("arg_0") if isinstance(first, Mapping) else first[0]
-    return _written(first)
+    return written(first)
 
 
 def _from_doc(doc: Mapping[str, Any]) -> tuple[object, object]:
@@ -236,16 +236,16 @@ def _inspect_archive(data: bytes) -> Log:
 
 
 def _inspect(evaluation: Mapping[str, Any], members: Iterable[Member | RowProblem]) -> Log:
-    task = _written(evaluation.get("task")).rpartition("/")[2]
+    task = written(evaluation.get("task")).rpartition("/")[2]
     samples = (one if isinstance(one, RowProblem) else _inspect_sample(one.number, one.value) for one in members)
-    return Log("inspect", _written(evaluation.get("model")), task, samples)
+    return Log("inspect", written(evaluation.get("model")), task, samples)
 
 
 def _inspect_sample(number: int, sample: object) -> Sample | RowProblem:
     if not isinstance(sample, Mapping):
         return RowProblem(number, t("not a JSON object with named fields"))
     output: Mapping[str, Any] = sample["output"] if isinstance(sample.get("output"), Mapping) else {}
-    choices = [one for one in _list(output.get("choices")) if isinstance(one, Mapping)]
+    choices = [one for one in as_list(output.get("choices")) if isinstance(one, Mapping)]
     if sample.get("error") or not (choices or "completion" in output):
         return RowProblem(number, t("the sample failed: it has no whole answer"))
     attached: Mapping[str, Any] = sample["attachments"] if isinstance(sample.get("attachments"), Mapping) else {}
@@ -259,8 +259,8 @@ def _inspect_sample(number: int, sample: object) -> Sample | RowProblem:
         question=_resolved(last_user(asked), attached),
         answer=sample.get("target"),
         options=sample.get("choices"),
-        text=_resolved(_written(said), attached) or "",
-        prompt=_resolved(_prompt(asked), attached) or "",
+        text=_resolved(written(said), attached) or "",
+        prompt=_resolved(whole_prompt(asked), attached) or "",
         more=max(0, len(choices) - 1),
         tokens=usage.get("output_tokens"),
         prompt_tokens=sum(int(n) for n in parts if isinstance(n, int)) if isinstance(parts[0], int) else None,
@@ -296,7 +296,7 @@ def _promptfoo(results: Sequence[tuple[int, object]], problems: Sequence[RowProb
 def _provider(row: Mapping[str, Any]) -> str:
     provider = row.get("provider")
     found = (provider.get("label") or provider.get("id")) if isinstance(provider, Mapping) else provider
-    return _written(found)
+    return written(found)
 
 
 def _index(row: Mapping[str, Any]) -> int:
@@ -320,8 +320,8 @@ def _promptfoo_sample(line: int, row: Mapping[str, Any], way: str) -> Sample | R
         question=question if question is not None else last_user(asked),
         answer=_promptfoo_known(row, given),
         options=options,
-        text=_written(output),
-        prompt=_prompt(asked),
+        text=written(output),
+        prompt=whole_prompt(asked),
         way=way,
         tokens=usage.get("completion"),
         prompt_tokens=usage.get("prompt"),
@@ -341,7 +341,7 @@ def _from_vars(given: Mapping[str, Any]) -> tuple[object, object]:
 def _promptfoo_known(row: Mapping[str, Any], given: Mapping[str, Any]) -> object:
     """What the test asks to be equal to, else a variable with a usual name; None when neither is there."""
     test: Mapping[str, Any] = row["testCase"] if isinstance(row.get("testCase"), Mapping) else {}
-    for one in _list(test.get("assert")):
+    for one in as_list(test.get("assert")):
         if isinstance(one, Mapping) and one.get("type") == "equals":
             value = one.get("value")
             named = _TEMPLATE.fullmatch(value.strip()) if isinstance(value, str) else None
@@ -378,12 +378,10 @@ def _openai_evals(items: Iterable[Item]) -> Log:
         elif "final_report" not in item.values:
             _take_event(found, item.line, item.values)
     named = [str(one.sampling["model"]) for one in found.values() if one.sampling and one.sampling.get("model")]
-    functions = [str(one) for one in _list(spec.get("completion_fns"))] or _list(spec.get("model_names"))
-    model = named[0] if named else ", ".join(map(str, functions)) or _written(spec.get("model_name"))
+    functions = [str(one) for one in as_list(spec.get("completion_fns"))] or as_list(spec.get("model_names"))
+    model = named[0] if named else ", ".join(map(str, functions)) or written(spec.get("model_name"))
     samples = (_openai_sample(one) for one in found.values())
-    return Log(
-        "openai-evals", model, _written(spec.get("base_eval") or spec.get("eval_name")), chain(problems, samples)
-    )
+    return Log("openai-evals", model, written(spec.get("base_eval") or spec.get("eval_name")), chain(problems, samples))
 
 
 def _take_event(found: dict[str, _Asked], line: int, event: Mapping[str, Any]) -> None:
@@ -414,57 +412,9 @@ def _openai_sample(one: _Asked) -> Sample | RowProblem:
         line=one.line,
         question=last_user(prompt),
         answer=one.expected,
-        text=_written(responses[0]),
-        prompt=_prompt(prompt),
+        text=written(responses[0]),
+        prompt=whole_prompt(prompt),
         more=one.more + len(responses) - 1,
         tokens=counts.get("completion_tokens"),
         prompt_tokens=counts.get("prompt_tokens"),
     )
-
-
-# What they share
-
-
-def last_user(asked: object) -> str | None:
-    """What was asked: of a chat the last message of the user, else the text itself; None where it is not text alone."""
-    messages = _messages(asked)
-    said = [m for m in messages if m.get("role") == "user"] or messages
-    content = said[-1].get("content") if said else asked
-    kinds = [one.get("type") for one in _list(content) if isinstance(one, Mapping)]
-    return _written(content) if all(kind in (None, *_TEXTS, "reasoning") for kind in kinds) else None
-
-
-def _prompt(asked: object) -> str:
-    """Everything that the model was given, as one text."""
-    messages = _messages(asked)
-    return "\n\n".join(_written(m.get("content")) for m in messages) if messages else _written(asked)
-
-
-def _messages(asked: object) -> list[Mapping[str, Any]]:
-    """The messages of a chat, also when they stand as JSON in a text; none for a plain text."""
-    if isinstance(asked, str) and asked.lstrip().startswith("[{"):
-        try:
-            asked = json.loads(asked)
-        except (ValueError, RecursionError):
-            return []
-    found = [m for m in _list(asked) if isinstance(m, Mapping) and "content" in m]
-    return found if found and len(found) == len(_list(asked)) else []
-
-
-def _written(value: object) -> str:
-    """A value as text: of a message's parts the texts, without thinking; of any other structure its JSON."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    parts = [one for one in _list(value) if isinstance(one, Mapping) and "type" in one]
-    if parts and len(parts) == len(_list(value)):
-        return "".join(str(one.get("text") or "") for one in parts if one.get("type") in _TEXTS)
-    try:
-        return json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError):
-        return str(value)
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []

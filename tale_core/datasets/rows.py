@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from tale_core.datasets.answers import COUNTED, Meaning, Unclear, last_box, place, whole, with_point, without_box
+from tale_core.datasets.chats import messages, said_by
 from tale_core.datasets.columns import WORKED, Columns, is_marked
 from tale_core.datasets.ours import language_of
 from tale_core.grading import equivalent, infer_kind, known_answer
@@ -81,7 +82,11 @@ def to_question(
         # AI2's sets put the question and its options into one object: {"stem": …, "choices": […]}.
         values, options_in = values | {columns.question: inside["stem"]}, [inside.get("choices")]
     answer: str | None = None
-    text = _with_context(_text(values.get(columns.question), "question"), values, columns)
+    chat = messages(inside)
+    if columns.answer == columns.question and not chat:
+        raise BadRow(t("there is no list of messages"))
+    asked = _asked(chat) if chat else _text(values.get(columns.question), "question")
+    text = _with_context(asked, values, columns)
     if columns.wrong or columns.marked:
         options, answer = _shuffled(text, *_sorted_out(values, columns))
     else:
@@ -104,6 +109,18 @@ def to_question(
     )
 
 
+def _asked(chat: list[Mapping[str, Any]]) -> str:
+    """What the one message of a user asks, behind what the system was told.
+
+    Raises:
+        BadRow: The chat has no such message, or several: what the model said between them is part of the question.
+    """
+    asked = said_by("user", chat)
+    if len(asked) != 1:
+        raise BadRow(t("the chat has {n} messages of the user; one can be asked", n=len(asked)))
+    return "\n\n".join(_text(one, "question") for one in (*filter(None, said_by("system", chat)), *asked))
+
+
 def _with_context(text: str, values: Mapping[str, object], columns: Columns) -> str:
     """The question behind what has to be read first (SVAMP's `Body`, BoolQ's `passage`)."""
     cell = values.get(columns.context) if columns.context else None
@@ -119,8 +136,7 @@ def _answer(cell: object, options: tuple[str, ...], labels: tuple[str, ...], col
     Raises:
         BadRow: There is none, or it is none of the options.
     """
-    if isinstance(cell, Mapping):  # TriviaQA's, SQuAD's and DROP's: with other ways to write it, or where it stands.
-        cell = next((cell[name] for name in ("value", "text", "spans") if name in cell), cell)
+    cell = _unwrapped(cell)
     if isinstance(cell, list):
         cell = _only(cell)
     if options:
@@ -138,6 +154,14 @@ def _answer(cell: object, options: tuple[str, ...], labels: tuple[str, ...], col
         return with_point(text, meaning)
     except Unclear as e:
         raise BadRow(t("the answer can be read in two ways: {why}", why=str(e))) from e
+
+
+def _unwrapped(cell: object) -> object:
+    """An answer without its chat, its place or other ways to write it (TriviaQA, SQuAD, DROP, verl)."""
+    if isinstance(cell, Mapping):
+        cell = next((cell[name] for name in ("value", "text", "spans", "ground_truth") if name in cell), cell)
+    chat = messages(cell)
+    return next(reversed(said_by("assistant", chat)), None) if chat else cell
 
 
 def _is_short(text: str) -> bool:
@@ -241,7 +265,7 @@ def to_labelled_question(values: dict[str, object], *, source: str) -> Question:
 
 def worked_solution(values: dict[str, object], columns: Columns) -> str | None:
     """What leads to a row's answer: before `####` (GSM8K's way of writing one), or around a box; None without."""
-    cell = values.get(columns.answer) if columns.answer else None
+    cell = _unwrapped(values.get(columns.answer)) if columns.answer else None
     if not isinstance(cell, str):
         return None
     worked, marks, _ = cell.rpartition("####")

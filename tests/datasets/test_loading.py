@@ -315,6 +315,9 @@ def test_a_box_in_a_worked_solution_leaves_the_way_to_it_as_the_solution():
     rows = lines({"problem": "a?", "solution": "Twice 4 is $\\boxed{8}$."}, {"problem": "b?", "solution": "\\boxed{9}"})
     loaded = read_upload("set.jsonl", rows.encode())
     assert [loaded.solutions.get(str(q.id)) for q in loaded.questions] == ["Twice 4 is $8$.", None]
+    said = [("user", "a?"), ("assistant", "Twice 4 is $\\boxed{8}$.")]
+    chat = lines({"messages": [{"role": role, "content": content} for role, content in said]})
+    assert list(read_upload("set.jsonl", chat.encode()).solutions.values()) == ["Twice 4 is $8$."]
 
 
 def test_limit_and_offset_count_good_rows(here):

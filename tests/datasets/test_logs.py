@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tale_core.datasets import log_archive
-from tale_core.datasets.logs import last_user
+from tale_core.datasets.chats import last_user
 from tale_core.datasets.predictions import Predictions, read_predictions
 from tale_core.errors import InputError
 from tests.support import log_files as logs
