@@ -73,11 +73,12 @@ def _asks_for_a_number(text: str) -> bool:
 
 
 def known_answer(question: Question) -> str | None:
-    r"""The known answer without the worked solution around it (`####` or `\boxed`); None when there is none."""
+    r"""The known answer without what leads to it (`####`, `\boxed`, "The answer is …"); None when there is none."""
     answer = (question.answer or "").rpartition("####")[2].strip()
     if "boxed" in answer or "fbox" in answer:
         answer = boxed_answer(answer) or answer
-    return answer or None
+    announced = extract(answer, "text", question.options)
+    return (announced.value if announced.method == "phrase" else answer) or None
 
 
 def equivalent(given: str, gold: str, kind: AnswerKind, options: tuple[str, ...] = ()) -> bool | None:
