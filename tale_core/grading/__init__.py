@@ -21,15 +21,17 @@ from tale_core.grading.compare import same_quantity, without_unit
 from tale_core.grading.expressions import WouldWaitError, at_once
 from tale_core.grading.extract import NOTHING, boxed_answer, extract, is_one_sentence
 from tale_core.grading.numbers import after_equals, strict_number
-from tale_core.grading.text import same_text
+from tale_core.grading.text import nothing_there, same_text
 from tale_core.grading.thinking import split_thinking
+from tale_core.grading.units import compound
+from tale_core.grading.words import is_number_alone
 from tale_core.types import AnswerKind, Extraction, FinishReason, Grade, Outcome, Question
 
 Reader = Callable[[str, AnswerKind, tuple[str, ...]], Extraction]
 """Finds the final answer in a text, as `extract` does."""
 _SHORT = 4_000
 """Characters of an answer that is graded within three milliseconds."""
-_LETTER = re.compile(r"\(?[A-E]\)?")
+_LETTER = re.compile(r"(?:(?i:option|choice|answer)\s|选项\s?)?\(?[A-E]\)?")
 _ASKS_FOR_A_NUMBER = re.compile(
     r"\bhow (?:many|much|far|long|old|tall|fast|often)\b|\bwhat (?:percent|fraction|number)|"
     r"\b(?:calculate|compute|evaluate)\b|"
@@ -61,8 +63,12 @@ def _inferred(question: Question) -> AnswerKind:
     if _LETTER.fullmatch(bare):
         return "choice"
     value = after_equals(bare) or bare
-    number = has_digit and (strict_number(value) or strict_number(value.strip("()[]{} ")))
-    return "number" if number or any(map(looks_like_math, (bare, value, without_unit(value)[0]))) else "text"
+    number = has_digit and (strict_number(value) or strict_number(value.strip("()[]{} ")) or compound(value))
+    return (
+        "number"
+        if number or is_number_alone(value) or any(map(looks_like_math, (bare, value, without_unit(value)[0])))
+        else "text"
+    )
 
 
 def _asks_for_a_number(text: str) -> bool:
@@ -87,6 +93,8 @@ def equivalent(given: str, gold: str, kind: AnswerKind, options: tuple[str, ...]
     Numbers are compared exactly (rules: `numbers`), other mathematics by math-verify, choices by letter or
     option text, free text word for word (rules: `text.same_text`).
     """
+    if kind != "choice" and nothing_there(given) and nothing_there(given) == nothing_there(gold):
+        return True
     if kind == "number":
         return same_quantity(given, gold)
     if kind == "choice":

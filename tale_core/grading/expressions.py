@@ -35,7 +35,7 @@ _MOST_VERDICTS = 1000
 
 log = logging.getLogger(__name__)
 
-Verdict = Literal["same", "different", "timeout", "unreadable"]
+Verdict = Literal["same", "different", "rounded", "timeout", "unreadable"]
 
 
 class _WorkerGoneError(Exception):

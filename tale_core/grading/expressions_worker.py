@@ -2,7 +2,8 @@
 
 Runs alone, as a script: it imports nothing of the project and nothing of its parent process. It reads one JSON object a
 line on standard input ({"id", "gold", "given", "limit_s"}) and answers each with one line ({"id", "verdict"}). The
-verdict is "same", "different", "timeout", or "unreadable" when one side is no mathematics to math-verify.
+verdict is "same", "different", "timeout", "rounded" when one side is the other in few decimals, or "unreadable" when
+one side is no mathematics to math-verify.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import faulthandler
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import warnings
@@ -57,7 +59,7 @@ def _timed(compare: Callable[[str, str], str], gold: str, given: str, limit_s: f
 def _comparer() -> Callable[[str, str], str]:
     from latex2sympy2_extended.latex2sympy2 import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse, verify
-    from sympy import Eq, simplify
+    from sympy import Eq, Expr, Rational, simplify
 
     # Its way with units takes the "c" of "5 - 5c" for cents; units are taken off before an expression comes here.
     normalization = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all")
@@ -74,6 +76,13 @@ def _comparer() -> Callable[[str, str], str]:
         ratio = simplify(left[0] / right[0])
         return bool(ratio.is_number and ratio != 0)
 
+    def rounds_to(exact: Any, written: str) -> bool:
+        """Whether a decimal number as written is the rounding of an exact value: "1.41" of the square root of 2."""
+        decimal = re.fullmatch(r"\s*-?\d{1,9}\.(\d{2,9})\s*", written)
+        if decimal is None or not isinstance(exact, Expr) or not exact.is_number:
+            return False
+        return bool(abs(exact - Rational(written.strip())) <= Rational(1, 2 * 10 ** len(decimal[1])))
+
     def compare(gold: str, given: str) -> str:
         try:
             a, b = read(gold), read(given)
@@ -81,6 +90,8 @@ def _comparer() -> Callable[[str, str], str]:
                 return "unreadable"
             # verify() simplifies assignments on one side only, so both directions are asked.
             same = verify(a, b, timeout_seconds=None) or verify(b, a, timeout_seconds=None) or same_solutions(a, b)
+            if not same and (rounds_to(b[0], gold) or rounds_to(a[0], given)):
+                return "rounded"
         except (Exception, MemoryError, RecursionError):
             return "unreadable"
         return "same" if same else "different"

@@ -35,6 +35,21 @@ _BESIDE_MOMENT = re.compile(
     r"(?<=\d)(?:st|nd|rd|th)\b|,|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|\b(?:at|on|of|the)\b"
 )
 _MOST_WORDS = 12
+_CARDINALS = "zero one two three four five six seven eight nine ten eleven twelve"
+_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
+_AS_DIGITS = {word: str(i) for i, word in enumerate(_CARDINALS.split())} | {
+    word: f"{i}{({1: 'st', 2: 'nd', 3: 'rd'}).get(i, 'th')}" for i, word in enumerate(_ORDINALS.split(), start=1)
+}
+"""Numbers in words -> in figures: "World War Two" is "World War 2"."""
+_NOTHING = (
+    dict.fromkeys(
+        ("no solution", "no solutions", "empty set", "∅", r"\emptyset", r"\varnothing", "{}", "无解", "空集"), 1
+    )
+    | dict.fromkeys(("does not exist", "doesn't exist", "dne", "不存在"), 2)
+    | dict.fromkeys(("undefined", "not defined", "未定义", "无定义", "无意义"), 3)
+)
+"""Ways to say that there is nothing to find -> which of them say the same."""
+_BEFORE_NOTHING = re.compile(r"(?:there (?:is|are)|it is|the)\s+|[\s.$。]+$")
 _SEPARATOR = re.compile(r"\s*(?:,\s*and\b|[,;、和与]|\band\b)\s*")
 _NEGATIONS = frozenset(
     ("not", "no", "never", "neither", "nor", "isnt", "arent", "wasnt", "werent", "dont", "doesnt", "didnt", "cannot")
@@ -93,7 +108,7 @@ def words(text: str) -> tuple[str, ...]:
             continue
         if word in _PUNCTUATION and not _operates(folded, found, i):
             continue
-        kept.append(word)
+        kept.append(_AS_DIGITS.get(word, word))
     return tuple(kept) or tuple(m.group() for m in found if m.group() not in _OPERATORS)
 
 
@@ -147,6 +162,11 @@ def same_text(given: str, gold: str) -> bool | None:
     if len(b) > _MOST_WORDS:
         return None  # So long an answer can be given in other words.
     return None if a and (_contains(a, b) or _contains(b, a)) else False
+
+
+def nothing_there(text: str) -> int:
+    """Which way of saying that there is no answer a text is ("no solution", "DNE" …); 0 where it is none."""
+    return _NOTHING.get(_BEFORE_NOTHING.sub("", tidy(text[:40]).casefold().strip(" $")), 0)
 
 
 def _moment(text: str) -> datetime | None:

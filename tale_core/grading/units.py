@@ -58,6 +58,8 @@ _KNOWN: dict[str, tuple[str, Fraction]] = {
     for symbol, (factor, others) in members.items()
     for name in (symbol, *others.split())
 }
+_DEGREES = frozenset({"celsius", "fahrenheit"})
+""""5 degrees" may be said of either."""
 _MONEY = frozenset({"dollars", "yuan"})
 """Said of a day, a piece or a person as people like; that says nothing of the amount."""
 _COMPOUND = {"mph": "mi/h", "kph": "km/h", "kmph": "km/h", "km/hr": "km/h", "sqft": "ft^2", "cc": "cm^3"}
@@ -148,6 +150,8 @@ def conversion(given: Unit | None, gold: Unit | None) -> Fraction | None:
     if given.powers == gold.powers:
         return given.factor / gold.factor if given.known and gold.known else Fraction(1)
     a, b = dict(given.powers), dict(gold.powers)
+    if {*a, *b} - _DEGREES == {"angle"} and "angle" not in a.keys() & b.keys():
+        return Fraction(1)
     if given.known and gold.known and not (_MONEY & a.keys() & b.keys()):
         return None
     return None if any(a[name] != b[name] for name in a.keys() & b.keys()) else Fraction(1)

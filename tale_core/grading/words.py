@@ -39,6 +39,10 @@ _ARTICLE = re.compile(
     r"|billion|dozen)"
 )
 _MAX_UNIT_WORDS = 2
+_ALONE = re.compile(
+    rf"(?:an? )?(?:(?:{'|'.join([*_SMALL, *_TENS, *_SCALES, *PARTS, *_MINUS, 'hundred', 'and', 'a'])})\b[\s-]*)+"
+    "|[负零〇一二两三四五六七八九十百千万亿点分之又半]+"
+)
 
 _ZH_DIGITS = {ch: value for value, ch in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _ZH_PLACES = {"十": 10, "百": 100, "千": 1000}
@@ -121,6 +125,11 @@ def number_word(text: str) -> Fraction | None:
     if m := _CHINESE.fullmatch(text):
         return None if m["below"] in ("百", "100") else _chinese_number(m)
     return _english_number(text.lower())
+
+
+def is_number_alone(text: str) -> bool:
+    """Whether a text is a number in words and nothing else: "sixty-five" and "a third", and no "Seven Samurai"."""
+    return bool(_ALONE.fullmatch(text.strip().lower())) and number_word(text) is not None
 
 
 def _english_number(text: str) -> Fraction | None:
