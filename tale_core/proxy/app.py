@@ -43,6 +43,8 @@ CHAT = "/v1/chat/completions"
 COUNTED = {CHAT: "", "/v1/responses": "responses", "/v1/completions": "completions", "/v1/embeddings": "embeddings"}
 """Paths whose requests are counted, and why those of a path are left as they are: only chat completions are changed."""
 STRATEGY, BUDGET, FALLBACK, UNCHANGED = "x-tale-strategy", "x-tale-budget", "x-tale-fallback", "x-tale-unchanged"
+_CHANGE_AT_FAULT = frozenset((400, 404, 422))
+"""Refusals that the plain request may not meet; a limit, a wrong key or an outage it would meet as well."""
 _HOP = frozenset(("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
                   "transfer-encoding", "upgrade", "host", "content-length", "accept-encoding"))  # fmt: skip
 _WRONG = "invalid_request_error"
@@ -129,7 +131,8 @@ class Proxy:
         sent = self._headers(headers)
         path = scope["path"]
         if path not in COUNTED or scope["method"] != "POST":
-            asked = self.request(scope["method"], path, scope["query_string"], sent, body)
+            as_written = scope["raw_path"].decode("ascii")  # a%2Fb is no a/b.
+            asked = self.request(scope["method"], as_written, scope["query_string"], sent, body)
             await _Through(send).of(asked, self.open)
             return
         document = _document(body)
@@ -190,7 +193,9 @@ class Proxy:
         except (httpx2.HTTPError, ResponseTooLongError):
             return None
         model = str(body.get("model", ""))
-        return read(answer.content, streamed=False, model=model) if answer.status_code == 200 else None
+        if answer.status_code != 200:
+            return None
+        return read(answer.content, streamed=False, model=model, upstream=self.plan.upstream)
 
 
 class _Request:
@@ -201,7 +206,7 @@ class _Request:
         headers: list[tuple[bytes, bytes]], query: bytes,
     ) -> None:  # fmt: skip
         self._proxy, self._path, self._wish, self._headers, self._query = proxy, path, wished, headers, query
-        renamed = document and document.get("model") != wished.model
+        renamed = wished.model and document.get("model") != wished.model
         self._plain = {**document, "model": wished.model} if renamed else document
         self._body = json.dumps(self._plain).encode() if renamed else body
         self._streamed = document.get("stream") is True
@@ -254,9 +259,9 @@ class _Request:
         return changed
 
     async def _or_plain(self, request: httpx2.Request) -> httpx2.Response:
-        """Send the changed request; where the upstream refuses it, the plain one."""
+        """Send the changed request; where the upstream refuses what was changed, the plain one."""
         answer = await self._proxy.open(request)
-        if answer.status_code < 400:
+        if answer.status_code not in _CHANGE_AT_FAULT:
             return answer
         await answer.aclose()
         self._fallback = self._told[FALLBACK] = "refused"
@@ -274,12 +279,15 @@ class _Request:
     async def _over(self, status: int | None, raw: bytes, kind: str) -> None:
         """The upstream has answered, or broken off (status None): write it down, and perhaps ask once more."""
         streamed = kind.startswith("text/event-stream")
-        answer = read(raw, streamed=streamed, model=self._wish.model)
+        answer = self._read(raw, streamed=streamed)
         if status is None or status >= 400:
             await self._proxy.book.end(self._row(answer, status, "broken" if status is None else "refused"))
             return
         await self._proxy.book.end(self._row(answer, status, "done", 0, self._fallback))
         self._offer(answer, plain=answer if self._fallback else None, fallback=self._fallback)
+
+    def _read(self, raw: bytes, *, streamed: bool = False) -> Read:
+        return read(raw, streamed=streamed, model=self._wish.model, upstream=self._proxy.plan.upstream)
 
     def _row(self, answer: Read, status: int | None, ended: str, dropped: int = 0, fallback: str = "") -> Passed:
         return self._ended(
@@ -299,14 +307,16 @@ class _Request:
         assert self._how is not None
         try:
             answer = await self._proxy.whole(body, self._headers, self._query)
-            found = read(answer.content, streamed=False, model=self._wish.model)
-            why = "refused" if answer.status_code >= 400 else broken(self._plain, found, self._how)
+            found = self._read(answer.content)
+            why = "refused" if answer.status_code in _CHANGE_AT_FAULT else ""
+            if answer.status_code < 400:
+                why = broken(self._plain, found, self._how)
             dropped, plain = 0, None
             if why:
                 self._told[FALLBACK] = why
                 dropped = found.completion_tokens or 0
                 answer = await self._proxy.whole(self._plain, self._headers, self._query)
-                found = plain = read(answer.content, streamed=False, model=self._wish.model)
+                found = plain = self._read(answer.content)
         except (httpx2.HTTPError, ResponseTooLongError):
             await self._proxy.book.end(self._ended("broken"))
             await _whole(send, _unanswered())
@@ -319,7 +329,9 @@ class _Request:
         await _whole(send, self._as_asked(answer))
 
     def _as_asked(self, answer: httpx2.Response) -> Response:
-        kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP} | self._told
+        # The content is unpacked by now.
+        dropped = _HOP | {"content-encoding"}
+        kept = {k: v for k, v in answer.headers.items() if k.lower() not in dropped} | self._told
         content, document = answer.content, _document(answer.content)
         if self._how is not None and self._how.doubtful and document and not self._plain.get("logprobs"):
             choices = document.get("choices")

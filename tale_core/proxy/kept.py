@@ -17,9 +17,7 @@ from tale_core.grading.extract import extract
 from tale_core.proxy.reading import Read
 from tale_core.store import Pair, Store, TrafficStore, new_session_id
 from tale_core.store.traffic import AGREE, TEMPLATE
-from tale_core.types import CallRecord, FinishReason, Message, Outcome, Question, Role, Sampling, SessionRecord
-
-_FINISHES: dict[str | None, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
+from tale_core.types import CallRecord, Message, Outcome, Question, Role, Sampling, SessionRecord
 
 
 def keep(store: Store, pair: Pair, question: Question, plain: Read, changed: Read) -> str:
@@ -32,7 +30,7 @@ def keep(store: Store, pair: Pair, question: Question, plain: Read, changed: Rea
             prompt_template=TEMPLATE, prompt_version=1, messages=(Message("user", question.text),),
             sampling=Sampling(None, None, None, None, knob=knob), requested_budget=budget, text=answer.text,
             prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens,
-            usage_estimated=answer.estimated, finish_reason=_FINISHES.get(answer.finish_reason, "other"),
+            usage_estimated=answer.estimated, finish_reason=answer.finish_reason or "other",
         )  # fmt: skip
 
     store.create_session(

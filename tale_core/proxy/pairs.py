@@ -236,7 +236,7 @@ def price_of(upstream: str, model: str) -> Price | None:
 def judge(question: Question, plain: str, changed: str) -> Verdict:
     """Whether two answers give the same result; "unread" where one has no result that a grader can find."""
     if plain.strip() == changed.strip():
-        return "agree"
+        return "agree" if plain.strip() else "unread"
     kind = infer_kind(question)
     first, second = extract(plain, kind, question.options), extract(changed, kind, question.options)
     if first.value is None or second.value is None or "whole" in (first.method, second.method):

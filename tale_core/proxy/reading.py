@@ -1,6 +1,6 @@
 """What an answer of an OpenAI-compatible endpoint holds, whole or as a stream, and a whole one turned into a stream.
 
-Read are chat completions, the older completions, embeddings and the Responses API: their tokens have several names.
+Read are chat completions, the older completions, embeddings and the Responses API.
 https://developers.openai.com/api/reference/resources/responses/streaming-events
 """
 
@@ -12,8 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tale_core.errors import ModelError
+from tale_core.models.client import usage
+from tale_core.models.client.answer import Answer, choices
+from tale_core.models.client.events import StreamedError
+from tale_core.models.endpoints import Endpoint, preset_at
 from tale_core.models.tokens import count
-from tale_core.stats import mean_if_all
+from tale_core.types import FinishReason
 
 DONE = b"[DONE]"
 _LAST = re.compile(rb'^data: ?\[DONE\]|^data:.*"type": ?"response\.(?:completed|incomplete|failed)".*\n', re.MULTILINE)
@@ -33,7 +38,7 @@ class Read:
     """
 
     text: str = ""
-    finish_reason: str | None = None
+    finish_reason: FinishReason | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     tools: bool = False
@@ -47,54 +52,58 @@ def ended(stream: bytearray, before: int) -> bool:
     return _LAST.search(stream, stream.rfind(b"\n", 0, before) + 1) is not None
 
 
-def read(body: bytes, *, streamed: bool, model: str) -> Read:
-    """What an answer holds; of one that is no answer, or was cut, what there is. Never raises."""
-    said: list[str] = []
-    thought: list[str] = []
-    finish, usage, tools, sure = None, None, False, None
+def read(body: bytes, *, streamed: bool, model: str, upstream: str = "") -> Read:
+    """What an answer holds; of one that is no answer, or was cut, what there is. Never raises.
+
+    Text, thinking and tokens are read as they are of any endpoint that is asked (`tale_core.models.client`).
+
+    Args:
+        body: As it came.
+        streamed: It is a stream of events.
+        model: Whose tokenizer counts where the endpoint does not.
+        upstream: Whose answer it is: some count thinking beside the completion.
+    """
+    known = preset_at(upstream)
+    endpoint = Endpoint(base_url=upstream, model=model.strip() or "unnamed", usage=known.usage if known else "inside")
+    answer, said, tools = Answer(started=0.0), [""], False
     for document in _events(body) if streamed else _whole(body):
-        response = _mapping(document.get("response"))  # In an event of the Responses API; else the answer is itself.
-        usage = document.get("usage") or response.get("usage") or usage
-        choices = document.get("choices")
-        first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
-        part = _mapping(first.get("delta") or first.get("message"))
-        said.append(_text(part.get("content") or first.get("text")))
-        thought.append(_text(part.get("reasoning_content") or part.get("reasoning")))
+        # In an event of the Responses API the answer's numbers stand within; else the answer is itself.
+        inner = _mapping(document.get("response"))
+        try:
+            answer.add(
+                document if "usage" in document or not inner else {**document, "usage": inner.get("usage")}, endpoint
+            )
+        except StreamedError:
+            continue
+        except ModelError:
+            break
         if document.get("type") == "response.output_text.delta":
             said.append(_text(document.get("delta")))
         said += _output(document)
-        tools = tools or bool(part.get("tool_calls") or part.get("function_call"))
-        finish = first.get("finish_reason") or finish
-        sure = _sure(first.get("logprobs")) if first.get("logprobs") else sure
-    prompt, completion, thinking = _counts(_mapping(usage))
-    text = "".join(said)
+        for choice in choices(document):
+            part = _mapping(choice.get("delta") or choice.get("message"))
+            tools = tools or bool(part.get("tool_calls") or part.get("function_call"))
+    answer.end()
+    reported = usage.read(answer.usage, beside=endpoint.usage == "beside")
+    text = answer.text + "".join(said)
+    # A total alone, as of embeddings, tells of no completion where there is none.
+    completion = reported.completion if reported.visible is not None or text else None
     estimated = completion is None
-    if completion is None and (text or any(thought)):
-        completion = count("".join(thought) + text, model)
-    finish = finish if isinstance(finish, str) else None
-    return Read(text, finish, prompt, completion, tools, sure, estimated, thinking)
-
-
-def _counts(usage: Mapping[str, Any]) -> tuple[int | None, int | None, int | None]:
-    """Tokens of the prompt and the completion, and how many of the latter nobody saw, by either API's names."""
-    details = _mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
-    found = (
-        usage.get("prompt_tokens", usage.get("input_tokens")),
-        usage.get("completion_tokens", usage.get("output_tokens")),
-        details.get("reasoning_tokens"),
-    )
-    prompt, completion, thinking = (n if isinstance(n, int) and 0 <= n < 10**12 else None for n in found)
-    return prompt, completion, thinking
+    if completion is None and (text or answer.reasoning):
+        completion = count(answer.reasoning + text, model)
+    finish = answer.finish_reason if answer.whole else None
+    return Read(text, finish, reported.prompt, completion, tools, answer.confidence, estimated, reported.reasoning)
 
 
 def _output(document: Mapping[str, Any]) -> list[str]:
     """The visible texts of a whole answer of the Responses API."""
-    output = document.get("output")
-    parts = [part for item in output if isinstance(item, Mapping) for part in item.get("content") or ()
-             ] if isinstance(output, list) else []  # fmt: skip
-    return [
-        _text(part.get("text")) for part in parts if isinstance(part, Mapping) and part.get("type") == "output_text"
-    ]
+    items = [_mapping(item).get("content") for item in _list(document.get("output"))]
+    parts = [_mapping(part) for content in items for part in _list(content)]
+    return [_text(part.get("text")) for part in parts if part.get("type") == "output_text"]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -103,17 +112,6 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _sure(logprobs: Any) -> float | None:
-    import math
-
-    content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
-    if not isinstance(content, list) or not content:
-        return None
-    values = [one.get("logprob") for one in content if isinstance(one, Mapping)]
-    mean = mean_if_all([v if isinstance(v, int | float) else None for v in values])
-    return None if mean is None else math.exp(min(0.0, mean))
 
 
 def _whole(body: bytes) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from typing import Any
 
 import httpx2
@@ -14,6 +15,7 @@ import pytest
 from tale_core.proxy import app as proxy_app
 from tale_core.proxy.change import change
 from tale_core.proxy.reading import ended, read
+from tale_core.settings import get_settings
 from tale_core.store import TrafficStore, open_store
 from tests.proxy.conftest import Start
 from tests.support.upstream import Answer, Upstream, serving
@@ -203,6 +205,43 @@ def test_a_changed_answer_that_does_not_do_is_asked_for_plainly_and_both_are_cou
     assert [(row.fallback, row.completion_tokens, row.dropped_tokens) for row in reversed(rows)] == [
         ("format", 90, 4), ("format", 90, 4), ("refused", 90, 0)
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [401, 429, 503])
+@pytest.mark.parametrize("asked", [ASKED, STREAM], ids=["checked", "streamed"])
+def test_a_limit_or_an_outage_that_a_changed_request_meets_is_passed_on_and_not_doubled(
+    started: Start, status: int, asked: dict[str, Any]
+) -> None:
+    with started(lambda body: Answer(status=status, raw=REFUSED, headers=(("retry-after", "5"),))) as on:
+        answer = post(on.url, asked, x_tale="budget=60")
+        bodies, (row,) = on.upstream.bodies, on.traffic.requests()
+    assert (answer.status_code, answer.content, answer.headers["retry-after"]) == (status, REFUSED, "5")
+    assert len(bodies) == 1 and "x-tale-fallback" not in answer.headers
+    assert (row.status, row.http_status, row.fallback) == ("refused", status, "")
+
+
+def test_a_model_that_is_silent_longer_than_our_own_time_limit_is_waited_for(
+    started: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TALE_REQUEST_TIMEOUT_S", "1")
+    get_settings.cache_clear()
+
+    def reply(body: dict[str, Any]) -> Answer:
+        time.sleep(1.5)
+        return Answer("[[42]]")
+
+    with started(reply) as on:
+        assert post(on.url, ASKED).status_code == 200
+
+
+def test_what_a_path_and_a_body_leave_open_is_not_filled_in(started: Start) -> None:
+    with started() as on:
+        with httpx2.Client(trust_env=False, timeout=30) as client:
+            client.get(f"{on.url}/models/a%2Fb%3Fc")
+            client.post(f"{on.url}/chat/completions", json={"messages": []})
+        seen = on.upstream.seen
+    assert seen[0][1].endswith("/models/a/b?c")  # The upstream takes the escapes off; a "?" within is no query.
+    assert json.loads(seen[1][3]) == {"messages": []}
 
 
 def test_a_cascade_counts_where_the_model_was_sure(started: Start) -> None:

@@ -142,6 +142,10 @@ def connect(
     return Connection(sdk, http, endpoint, loop)
 
 
+_SILENT_S = 600.0
+"""A model that thinks is silent for minutes; whoever asked leaves when they like (OpenAI's client after 10 minutes)."""
+
+
 def passing(base_url: str, settings: Settings, *, connections: int, pools: int = 1) -> list[httpx2.AsyncClient]:
     """Clients for requests of other programs, which go on as they are: no header of ours, no redirect followed.
 
@@ -165,7 +169,7 @@ def _passing(base_url: str, settings: Settings, connections: int, trust: ssl.SSL
     client = httpx2.AsyncClient(
         transport=loopback_transport(max_connections=connections, kept_alive=connections) if plain else None,
         verify=trust,
-        timeout=httpx2.Timeout(settings.request_timeout_s, connect=settings.connect_timeout_s),
+        timeout=httpx2.Timeout(max(settings.request_timeout_s, _SILENT_S), connect=settings.connect_timeout_s),
         limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
         follow_redirects=False,
         trust_env=not is_loopback_host(urlsplit(base_url).hostname or ""),

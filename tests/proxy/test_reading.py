@@ -1,0 +1,91 @@
+"""What the drop-in endpoint reads in an upstream's answer is what the project's own client reads there."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tale_core.proxy.pairs import judge
+from tale_core.proxy.reading import read
+from tale_core.types import Question
+
+WITHIN = {"prompt_tokens": 18, "completion_tokens": 311, "total_tokens": 329}
+BESIDE = {"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135,
+          "completion_tokens_details": {"reasoning_tokens": 94}}  # fmt: skip
+CACHED = {"input_tokens": 20, "cache_creation_input_tokens": 100, "cache_read_input_tokens": 300, "output_tokens": 11}
+PARTS = [
+    {"type": "thinking", "thinking": [{"type": "text", "text": "Six sevens."}]},
+    {"type": "text", "text": "[[42]]"},
+]
+
+
+def whole(content: Any = "[[42]]", **more: Any) -> bytes:
+    return json.dumps({"choices": [{"message": {"content": content}, "finish_reason": "stop"}], **more}).encode()
+
+
+def stream(*documents: dict[str, Any]) -> bytes:
+    return b"".join(f"data: {json.dumps(one)}\n\n".encode() for one in documents) + b"data: [DONE]\n\n"
+
+
+PIECE = {"choices": [{"index": 0, "delta": {"content": "[[42]]"}}]}
+END = {"index": 0, "delta": {}, "finish_reason": "stop"}
+
+
+@pytest.mark.parametrize(
+    ("body", "tokens"),
+    [
+        (whole(usage=BESIDE), (32, 103, 94)),
+        (whole(usage={"prompt_tokens": 30, "completion_tokens": 14, "total_tokens": 444}), (30, 414, 400)),
+        (whole(usage=CACHED), (420, 11, None)),
+        (stream(PIECE, {"choices": [END], "x_groq": {"usage": WITHIN}}), (18, 311, None)),
+        (stream(PIECE, {"choices": [END | {"usage": WITHIN}]}), (18, 311, None)),
+        (stream(PIECE, {"choices": [END], "usage": WITHIN}, {"choices": [], "usage": None}), (18, 311, None)),
+    ],
+    ids=["beside", "in the total", "through a cache", "groq's corner", "in the choice", "then null"],
+)
+def test_tokens_are_read_by_every_name_and_thinking_is_counted(body: bytes, tokens: tuple[Any, ...]) -> None:
+    found = read(body, streamed=body.startswith(b"data"), model="m")
+    assert (found.prompt_tokens, found.completion_tokens, found.thinking_tokens) == tokens
+    assert (found.text, found.finish_reason, found.estimated) == ("[[42]]", "stop", False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        whole(PARTS), whole("<think>6 x 7</think>[[42]]"),
+        stream({"choices": [{"index": 0, "delta": {"content": PARTS}}]}, {"choices": [END]}),
+    ],
+    ids=["parts", "marks", "streamed parts"],
+)  # fmt: skip
+def test_thinking_is_no_text_and_is_counted_where_the_endpoint_does_not(body: bytes) -> None:
+    found = read(body, streamed=body.startswith(b"data"), model="m")
+    assert found.text == "[[42]]" and found.estimated and (found.completion_tokens or 0) > 6
+
+
+def test_two_answers_without_a_text_do_not_agree() -> None:
+    assert judge(Question("What is 6 x 7?"), "", " ") == "unread"
+    assert judge(Question("Why?"), "Since.", "Since.") == "agree"
+
+
+NAMES = (
+    "choices message delta content usage prompt_tokens completion_tokens response type output text tool_calls error "
+    "logprobs finish_reason index x_groq"
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 10**13) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES.split()), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(ANYTHING, max_size=3), st.sampled_from(["", " ", "m"]))
+def test_whatever_an_upstream_sends_is_read_and_never_raises(documents: list[Any], model: str) -> None:
+    lines = b"".join(f"data: {json.dumps(one)}\n\n".encode() for one in documents)
+    read(lines, streamed=True, model=model, upstream="https://api.x.ai/v1")
+    for one in documents:
+        read(json.dumps(one).encode(), streamed=False, model=model)
