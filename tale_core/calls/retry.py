@@ -81,7 +81,8 @@ class RetryPolicy:
             return None
         # Half of it at random, so that calls that failed together do not come back together.
         backoff = min(cap_s, self.base_s * 2.0 ** min(tries - 1, 30)) * random.uniform(0.5, 1.0)
-        wait = asked if asked is not None else backoff
+        # "Wait 0 s", or until a moment that is over by our clock, must not become a loop without a pause.
+        wait = asked if asked is not None and asked >= self.base_s else max(asked or 0.0, backoff)
         return wait if waited_s + wait <= total_s else None
 
 

@@ -110,10 +110,10 @@ async def _check(client: OpenAIClient, endpoint: Endpoint) -> ConnectionReport:
     models: tuple[str, ...] = ()
     try:
         models = await client.models()
-    except (ConnectionFailedError, ModelTimeoutError, AuthenticationFailedError) as e:
+    except (ConnectionFailedError, ModelTimeoutError) as e:
         return _failed(e, models)
     except ModelError:
-        pass  # many servers have no such list; the call below decides
+        pass  # many servers have no such list, or not for this key; the call below decides
     started = time.monotonic()
     try:
         await _few_tokens(client, reasoning=endpoint.reasoning)

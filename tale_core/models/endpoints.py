@@ -21,7 +21,7 @@ from tale_core.access.who import asking
 from tale_core.budgets.native import NativeKnob
 from tale_core.errors import AuthenticationFailedError, InputError, SettingsError, UnknownModelError
 from tale_core.i18n import t
-from tale_core.models.endpoint_url import deployment, is_azure, validate_base_url
+from tale_core.models.endpoint_url import deployment, is_azure, is_loopback_host, validate_base_url
 from tale_core.settings import APP_ROOT, DATA_ROOT
 from tale_core.types import Price, ReasoningEffort
 
@@ -202,12 +202,17 @@ class Preset(Strict):
         return next((m for m in self.models if m.name == name), None)
 
     def is_at(self, address: str) -> bool:
-        """Whether this normalised address is the preset's; each of Azure's customers has one of their own."""
+        """Whether this address is the preset's, however spelt; each of Azure's customers has one of their own."""
         if PLACEHOLDER not in self.base_url:
-            return address == self.base_url
+            return _place(address) == _place(self.base_url)
         home, there = urlsplit(self.base_url), urlsplit(address)
         domain = (home.hostname or "").removeprefix(PLACEHOLDER)
         return there.scheme == home.scheme and (there.hostname or "").endswith(domain) and is_azure(address)
+
+    @property
+    def anywhere(self) -> bool:
+        """It describes a server that people run themselves (vLLM, llama.cpp …): it speaks so at any address."""
+        return is_loopback_host(urlsplit(self.base_url).hostname or "")
 
     def knobs_of(self, name: str) -> tuple[NativeKnob, ...]:
         """The knobs of a model; one that the file does not know may have all that the endpoint has."""
@@ -289,6 +294,14 @@ def preset(name: str) -> Preset:
     )
 
 
+def _place(address: str) -> tuple[object, ...]:
+    """What two spellings of one address have in common: the machine's own name, the usual port and /v1 go unsaid."""
+    parts = urlsplit(address)
+    host = "localhost" if is_loopback_host(parts.hostname or "") else parts.hostname
+    usual = {"https": 443, "http": 80}.get(parts.scheme)
+    return parts.scheme, host, parts.port or usual, parts.path.rstrip("/").removesuffix("/v1"), parts.query
+
+
 def preset_at(base_url: str) -> Preset | None:
     """The preset of this normalised address, or None."""
     return next((one for one in endpoints() if one.is_at(base_url)), None)
@@ -362,6 +375,7 @@ def resolve(
         )
     name = model or deployment(target) or (chosen.models[0].name if chosen and chosen.models else "")
     known = chosen.model(name) if chosen and home else None
+    kind = chosen if chosen and (home or chosen.anywhere) else None
     return Endpoint(
         base_url=target,
         model=name,
@@ -369,10 +383,10 @@ def resolve(
         price=known.price if known else None,
         reasoning=known.reasoning if known else False,
         tokenizer=chosen.tokenizer if chosen else "tiktoken",
-        continues=chosen.continues if chosen and home else None,
-        knobs=chosen.knobs_of(name) if chosen and home else (),
-        ignored=chosen.ignored if chosen and home else (),
-        usage=chosen.usage if chosen and home else "inside",
+        continues=kind.continues if kind else None,
+        knobs=kind.knobs_of(name) if kind else (),
+        ignored=kind.ignored if kind else (),
+        usage=kind.usage if kind else "inside",
         guarded=guarded,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tale_core import errors
+from tale_core.calls import retry as calls_retry
 from tale_core.models.client.retry import Retry, RetryPolicy, retry_after
 from tests.models.test_client import WHOLE, Sleeps, ask, client_for, fails
 from tests.support.bad_endpoint import BadEndpoint
@@ -110,3 +111,14 @@ async def test_silence_before_the_first_token_is_tried_twice(bad: BadEndpoint, m
     assert bad.count(model) == 2
     assert error.partial is None and "0.3 s" in error.message
     assert bad.wait_for(lambda: bad.disconnects.count(model) == 2)
+
+
+def test_an_endpoint_that_says_wait_no_time_is_not_asked_without_a_pause() -> None:
+    assert all((RetryPolicy().wait_s(n, asked_s=0.0, waited_s=0.0) or 0) > 0 for n in (1, 2, 3))
+    policy, waited, tries = calls_retry.RetryPolicy(), 0.0, 0
+    limit = errors.RateLimitedError("slow down", "", retry_after_s=0.0)
+    while (wait := policy.wait_s(limit, tries=tries + 1, waited_s=waited)) is not None:
+        waited, tries = waited + wait, tries + 1
+    assert tries < 60 and waited <= policy.total_s
+    asked = errors.RateLimitedError("slow down", "", retry_after_s=7.0)
+    assert policy.wait_s(asked, tries=5, waited_s=0.0) == 7.0

@@ -132,10 +132,13 @@ async def test_tls_trouble_is_told_as_such(bad: BadEndpoint) -> None:
     assert not found.ok and "TLS" in found.detail
 
 
-async def test_a_refused_key_is_told_before_any_model_is_asked(bad: BadEndpoint) -> None:
+async def test_a_refused_key_is_told_and_one_that_may_not_list_models_still_works(bad: BadEndpoint) -> None:
+    bad.models_status = 403
+    assert (await report(bad.base_url)).ok
     bad.models_status = 401
-    found = await report(bad.base_url)
-    assert found.headline == "Access refused: check the key" and bad.count("ok") == 0
+    refusal = {"status": 401, "body": {"error": {"message": "Incorrect API key provided"}}}
+    bad.scripts["locked"] = [refusal]
+    assert (await report(bad.base_url, "locked")).headline == "Access refused: check the key"
 
 
 async def test_a_reasoning_model_gets_room_to_think(bad: BadEndpoint) -> None:

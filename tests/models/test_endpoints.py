@@ -238,6 +238,21 @@ def test_an_endpoint_is_found_by_model_preset_or_address(monkeypatch: pytest.Mon
         e.resolve("m", preset_name="no-such-preset")
 
 
+def test_a_preset_is_known_however_its_address_is_spelt_and_a_server_of_ones_own_at_any(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-1")
+    for address in ("https://api.deepseek.com/v1", "https://api.deepseek.com:443", "https://api.deepseek.com/"):
+        assert e.resolve("deepseek-chat", base_url=address).secret == "sk-1"
+    for address in ("http://api.deepseek.com", "https://api.deepseek.com.evil.example", "https://api.deepseek.com/x"):
+        assert e.preset_at(address) is None
+    usual = e.resolve("m", preset_name="vllm")
+    for address in ("http://localhost:8000/v1", "http://10.0.0.5:8000/v1"):
+        there = e.resolve("m", preset_name="vllm", base_url=address)
+        assert (there.knobs, there.continues, there.usage) == (usual.knobs, usual.continues, usual.usage)
+    assert e.resolve("m", preset_name="deepseek", base_url="http://10.0.0.5:8000/v1").knobs == ()
+
+
 def test_a_presets_key_goes_to_the_presets_address_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     elsewhere = e.resolve("gpt-4o-mini", base_url="https://example.com/v1")

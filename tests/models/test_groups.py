@@ -335,9 +335,11 @@ def described(endpoints: list[CountingEndpoint]) -> str:
     )
 
 
-async def test_one_that_came_back_is_noticed_and_asked_again(
-    file: Callable[[str], Path], three: list[CountingEndpoint], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("listing", [{"data": [{"id": "counted"}]}, [{"id": "counted"}], {"error": "not for you"}])
+async def test_one_that_came_back_is_noticed_and_asked_again_whatever_it_lists(
+    file: Callable[[str], Path], three: list[CountingEndpoint], monkeypatch: pytest.MonkeyPatch, listing: object
 ) -> None:
+    three[0].models = listing
     monkeypatch.setattr(group_state, "FIRST_S", 0.05)
     await asyncio.to_thread(file, described(three))
     client = await open_client(choice_from_flags(model="lab", base_url=None, api_key_env=None), retry=NO_RETRY)

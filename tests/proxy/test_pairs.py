@@ -66,7 +66,7 @@ def test_a_sample_is_asked_both_ways_and_the_client_sees_nothing_of_it(started: 
     assert (one["requests"], one["left_alone"]) == (41, {"tools": 1})
     # The request with tools counts among all output tokens, and nothing can be saved of it.
     assert one["changes"][0]["saving_of_all"] < found.saving.mean
-    assert "38" not in lines(document(on.traffic))[0]
+    assert "38" not in lines(document(on.traffic))[0].partition(on.direct)[2]
 
 
 @pytest.mark.parametrize(

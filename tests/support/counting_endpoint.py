@@ -37,7 +37,7 @@ class Reply:
 class CountingEndpoint:
     """The server; `counts` by (prompt, seed), `open` and `most_open` requests at the same time.
 
-    `sent`: what was answered in full, as (prompt, seed), and when, by the monotonic clock.
+    `models`: what it lists. `sent`: what was answered in full, as (prompt, seed), and when, by the monotonic clock.
 
     Args:
         reply: What to answer to a prompt.
@@ -51,6 +51,7 @@ class CountingEndpoint:
         self.counts: Counter[tuple[str, int | None]] = Counter()
         self.sent: list[tuple[tuple[str, int | None], float]] = []
         self.open = self.most_open = 0
+        self.models: object = {"object": "list", "data": [{"id": "counted", "object": "model"}]}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -97,7 +98,8 @@ class CountingEndpoint:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
                 if head.startswith("get "):
-                    writer.write(_MODELS)
+                    listed = json.dumps(self.models).encode()
+                    writer.write(_MODELS % (len(listed), listed))
                     continue
                 length = int(head.split("content-length:")[1].split("\r\n")[0])
                 await self._answer(json.loads(await reader.readexactly(length)), writer)
@@ -126,8 +128,7 @@ class CountingEndpoint:
             self.open -= 1
 
 
-_BODY = b'{"object": "list", "data": [{"id": "counted", "object": "model"}]}'
-_MODELS = b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
+_MODELS = b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 
 
 def _response(reply: Reply) -> bytes:

@@ -79,11 +79,12 @@ class Connection:
         Raises:
             Exception: Anything the SDK raises.
         """
-        page = await self.sdk.models.list()
-        data = getattr(page, "data", None)
+        body = await self.sdk.get("/models", cast_to=object)
+        data = body.get("data") if isinstance(body, dict) else body  # Together sends the list alone.
         if not isinstance(data, list):
             return None
-        return tuple(safe_text(name) for m in data if isinstance(name := getattr(m, "id", None), str))
+        named = (m.get("id") for m in data if isinstance(m, dict))
+        return tuple(safe_text(name) for name in named if isinstance(name, str))
 
     async def close(self) -> None:
         """Close every connection; those of a loop that has ended are gone already."""

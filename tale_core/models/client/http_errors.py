@@ -48,11 +48,16 @@ _CONTEXT = re.compile(
 )
 _KEY = re.compile(
     r"invalid.?api.?key|api.?key.{0,12}(?:not valid|invalid|incorrect|expired|missing|required)|incorrect api key|"
-    r"no api key|authentication|unauthori[sz]ed|invalid.{0,10}(?:token|credential)s?\b"
+    r"no api key|authentication|unauthori[sz]ed|"
+    r"invalid.{0,10}(?<![a-z_])(?:token|credentials?)\b"
 )
 _FILTER = re.compile(
-    r"content_filter|content management policy|content_policy_violation|responsibleaipolicy|data_inspection_failed"
+    r"content_filter|content management policy|content_policy_violation|responsibleaipolicy|data_inspection_failed|"
+    r"requires moderation|(?:input|prompt|content|output|question)s?\b.{0,30}(?:flagged|violat|moderat)|"
+    r"violat\w*.{0,20}(?:usage|content|safety|acceptable.use).{0,10}(?:polic|guideline)"
 )
+_ACCOUNT = re.compile(r"\b(?:account|organi[sz]ation|project|user)\b.{0,40}(?:flagged|suspended|violat|banned)")
+"""Said of whoever asks, and not of what was asked."""
 _PATH = re.compile(
     r"unexpected endpoint|unknown (?:request )?(?:url|endpoint|path)|invalid url|no route|cannot post|"
     r"(?:route|path|url|endpoint).{0,40} (?:not found|does not exist|is not found)|404 page not found"
@@ -97,7 +102,7 @@ def classify(
     said = read_error(body)
     wait = _first(retry_after(headers), said.wait_s, reset_after(headers) if status == 429 else None)
     number = t(" ({status})", status=status) if sent else ""
-    seen = _Seen(status, number, said.words, plain(said.message, endpoint.secret), wait)
+    seen = _Seen(status, number, said.words, plain(said.message, endpoint.secret), wait, said.param)
     loading = (status >= 500 or status == 425) and seen.loading
     may_help = (status in RETRY_STATUS or status >= 500) and not seen.useless
     orders = retry_order(headers)
@@ -109,7 +114,7 @@ def classify(
         param=said.param,
         words=said.words,
         loading=loading,
-        filtered=status < 500 and _FILTER.search(said.words) is not None,
+        filtered=status < 500 and bool(_FILTER.search(said.words)) and not _ACCOUNT.search(said.words),
     )
 
 
@@ -119,13 +124,18 @@ def _first(*values: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """An error as it came: its kind, its number for a sentence, the endpoint's words, and the wait it asks for."""
+    """An error as it came: its kind, its number for a sentence, the endpoint's words, the wait and what it names."""
 
     status: int
     number: str
     words: str
     message: str
     wait: float | None
+    param: str | None
+
+    @property
+    def about_key(self) -> bool:
+        return bool(_KEY.search(self.words)) and (self.param is None or "key" in self.param)
 
     @property
     def quote(self) -> str:
@@ -163,7 +173,7 @@ def _by_status(seen: _Seen, endpoint: Endpoint, headers: Mapping[str, str]) -> M
     if seen.no_credit:
         message = t("The account at {endpoint} has no credit left.", endpoint=who)
         return QuotaExhaustedError(joined(message, quote), t("Add credit; waiting is no help."))
-    if status in (401, 403) or (status == 400 and _KEY.search(words)):
+    if status in (401, 403) or (status == 400 and seen.about_key):
         return _refused(seen, endpoint)
     if status in (400, 404, 405, 422) and NOT_CHAT.search(words):
         message = t("{model} at {endpoint} does not answer chat completions.", model=endpoint.model, endpoint=who)
@@ -194,6 +204,12 @@ def _sent_elsewhere(status: int, endpoint: Endpoint, headers: Mapping[str, str])
 
 def _refused(seen: _Seen, endpoint: Endpoint) -> ModelError:
     said = {"endpoint": endpoint.label, "number": seen.number}
+    if seen.status == 403 and not seen.about_key:
+        # A firewall, a region, a plan, a right that the key lacks: what it is, its words say.
+        message = t("{endpoint} refused access{number}.", **said)
+        return AuthenticationFailedError(
+            joined(message, seen.quote), t("Check what the key may use, and whether something stands in between.")
+        )
     if endpoint.secret:
         message = t("{endpoint} refused access{number}: the key was refused.", **said)
     else:

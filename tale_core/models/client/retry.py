@@ -50,7 +50,7 @@ class RetryPolicy:
         if attempt >= self.attempts or (asked_s is not None and asked_s > self.cap_s):
             return None
         backoff = random.uniform(0, min(self.cap_s, self.base_s * 2 ** (attempt - 1)))
-        wait = asked_s if asked_s is not None else backoff
+        wait = asked_s or backoff  # "Wait 0 s" is no reason to ask four times at once.
         return wait if waited_s + wait <= self.total_s else None
 
 

@@ -54,7 +54,7 @@ class Reported:
         cached: The part of `prompt` that came out of a cache.
         written: The part of `prompt` that was put into one.
         visible: What the endpoint calls the completion; a cap on tokens may be about this alone.
-        adds_up: Its total is the sum of its parts.
+        adds_up: Its total is the sum of its parts; None where it names no total.
     """
 
     prompt: int | None = None
@@ -63,7 +63,7 @@ class Reported:
     cached: int | None = None
     written: int | None = None
     visible: int | None = None
-    adds_up: bool = False
+    adds_up: bool | None = False
 
 
 def read(raw: Any, *, beside: bool = False) -> Reported:
@@ -111,6 +111,8 @@ def _with_total(found: Reported, total: int | None) -> Reported:
         return replace(found, prompt=prompt, completion=completion)
     found = replace(found, prompt=prompt, completion=completion)
     rest = (total or 0) - prompt - completion
+    if total is None:
+        found = replace(found, adds_up=None)
     if total is None or rest < 0:
         # Thinking that is more than the completion cannot be a part of it.
         beside = thinking is not None and thinking > completion and total is None
@@ -154,8 +156,8 @@ async def settle(
     prompt, prompt_ours = await _credible(
         reported.prompt, "\n".join(m.content for m in messages), len(messages) * _PER_MESSAGE, _HIDDEN_PROMPT, count
     )
-    # Numbers that add up within the cap that was sent are believed: tokens that nobody sees explain them.
-    fits = reported.adds_up and cap is not None and (reported.visible or 0) <= cap
+    # Numbers that add up are believed within the cap that was sent: tokens that nobody sees explain them.
+    fits = reported.adds_up is not False and (reported.visible or 0) <= (cap or _MOST_HIDDEN)
     slack = float("inf") if hides or fits else (reported.reasoning or 0) + 10 * ABSURD
     completion, completion_ours = await _credible(reported.completion, text + reasoning, 0, slack, count)
     thinking, ours = reported.reasoning, False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
@@ -280,9 +280,11 @@ class GroupClient:
 async def _is_there(client: object) -> bool:
     if not isinstance(client, OpenAIClient):
         return True  # It cannot be asked for its models; the next call tells.
-    with suppress(ModelError, TimeoutError):
+    try:
         async with asyncio.timeout(LOOK_S):
-            with suppress(ModelNotFoundError):  # It has no such list, and it is there.
-                await client.models()
-            return True
-    return False
+            await client.models()
+    except (ConnectionFailedError, ModelTimeoutError, ServerDiedError, ServerFailedError, TimeoutError):
+        return False
+    except ModelError:
+        pass  # It has no such list, or not for this key or not now, and it is there.
+    return True
