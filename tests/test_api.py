@@ -161,11 +161,28 @@ def test_any_endpoint_is_asked_and_its_failure_is_raised_with_what_there_is() ->
         (lambda: tale.plot(tale.load_dataset("shipped", limit=1)), "Loaded has no chart"),
         (lambda: tale.plot(tale.run([Question("q")], ["vanilla"], model=simulated())), "nothing to draw"),
         (lambda: tale.table(5), "int has no table"),
+        (lambda: tale.ask(5, budget=5, model=simulated()), "not int"),
+        (lambda: tale.ask("q", answer=["5"], budget=5, model=simulated()), "text or a number, not list"),
+        (lambda: tale.sweep("q", budgets=[10.5], model=simulated()), "10.5 is no budget"),
+        (lambda: tale.sweep("q", budgets=["10"], model=simulated()), "'10' is no budget"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_sent(call: Any, told: str) -> None:
     with pytest.raises(InputError, match=re.escape(told)):
         call()
+
+
+def test_what_a_notebook_holds_is_taken_as_it_is_meant() -> None:
+    frame = pandas.DataFrame({"q": ["What is 23 + 48?", "Why?"], "a": [71.0, float("nan")]})
+    found = tale.run([Question(q, answer=a) for q, a in zip(frame.q, frame.a, strict=True)], ["vanilla"],
+                     model=simulated())  # fmt: skip
+    assert found.status == "done"
+    assert tale.run(["What is 23 + 48?"], ["vanilla"], model=simulated()).status == "done"
+    missing = pandas.array([None], dtype="Int64")[0]
+    assert tale.ask("Why?", answer=missing, budget=50, model=simulated()).status == "done"
+    budgets = pandas.Series([20.0, 80.0]).astype("int32")
+    swept = tale.sweep("What is 23 + 48?", answer=71, budgets=budgets, repeats=1, model=simulated())
+    assert {p.budget for p in swept.result.points} >= {20, 80} and swept.plan.question.answer == "71"
 
 
 def test_stopping_a_waiting_call_stops_the_spending_and_the_session_says_so() -> None:

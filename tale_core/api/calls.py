@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial, wraps
+from numbers import Real
 from typing import Any, ParamSpec, TypeVar, cast
 
 from tale_core.api.model import Asked, asked_of
@@ -237,7 +240,7 @@ async def sweep_async(
         question=_question(question, answer),
         knob=knob,
         levels=_levels(knob, levels),
-        budgets=tuple(budgets),
+        budgets=_budgets(budgets),
         points=points,
         lowest=lowest,
         repeats=repeats,
@@ -251,7 +254,7 @@ async def sweep_async(
 
 
 async def run_async(
-    dataset: str | Loaded | Iterable[Question],
+    dataset: str | Loaded | Iterable[Question | str],
     strategies: Sequence[str] = USUAL,
     *,
     limit: int | None = None,
@@ -368,13 +371,38 @@ def _levels(knob: str, levels: Sequence[str]) -> tuple[str, ...]:
 
 def _question(question: str | Question, answer: str | None) -> Question:
     if isinstance(question, str):
-        return Question(question.strip(), answer=answer, language=language_of(question), source="Python")
+        return Question(question.strip(), answer=_answer(answer), language=language_of(question), source="Python")
+    if not isinstance(question, Question):
+        raise InputError(
+            t("A question is text or a Question, not {kind}.", kind=type(question).__name__), t("Give its text.")
+        )
     if answer is not None:
         raise InputError(t("A Question and an answer were given."), t("Put the answer into the Question."))
-    return question
+    return replace(question, answer=_answer(question.answer))
 
 
-def _loaded(dataset: str | Loaded | Iterable[Question], limit: int | None, offset: int) -> Loaded:
+def _answer(given: object) -> str | None:
+    """A known answer as text: notebooks have numbers, and pandas' NaN and NA where there is none."""
+    if given is None or isinstance(given, str):
+        return given
+    if type(given).__name__ == "NAType" or (isinstance(given, float) and math.isnan(given)):
+        return None
+    if isinstance(given, Real) and not isinstance(given, bool):
+        return str(math.floor(given)) if given == math.floor(given) else str(float(given))
+    raise InputError(
+        t("A known answer is text or a number, not {kind}.", kind=type(given).__name__), t("Write it as text.")
+    )
+
+
+def _budgets(given: Iterable[int]) -> tuple[int, ...]:
+    """Budgets as whole numbers, of whatever type a notebook has them."""
+    found = tuple(given)
+    if wrong := [one for one in found if not isinstance(one, Real) or one != math.floor(one)]:
+        raise InputError(t("{given!r} is no budget.", given=wrong[0]), t("Budgets are whole numbers of tokens."))
+    return tuple(map(int, found))
+
+
+def _loaded(dataset: str | Loaded | Iterable[Question | str], limit: int | None, offset: int) -> Loaded:
     if isinstance(dataset, str):
         found = load(dataset, limit=limit, offset=offset)
         if found.problems:
@@ -388,7 +416,7 @@ def _loaded(dataset: str | Loaded | Iterable[Question], limit: int | None, offse
         )
     if isinstance(dataset, Loaded):
         return dataset
-    questions = tuple(dataset)
+    questions = tuple(_question(one, None) for one in dataset)
     return Loaded("questions", questions, (), "Python", fingerprint(questions))
 
 

@@ -135,6 +135,7 @@ class Caller:
             budget=step.budget,
             repeat=repeat,
             phase=step.phase,
+            sample=step.sample,
         )
 
     @asynccontextmanager

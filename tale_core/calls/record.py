@@ -45,6 +45,7 @@ class Step:
         budget: Tokens that the prompt asks for; None when it asks for none.
         phase: For the probes of a search, the part of the search that asks.
         cap: Completion tokens at which the answer can no longer win; it is cut there. None lets it end by itself.
+        sample: Which of several that are drawn for one question, from 0.
     """
 
     role: Role
@@ -54,6 +55,7 @@ class Step:
     budget: int | None = None
     phase: ProbePhase | None = None
     cap: int | None = None
+    sample: int = 0
 
 
 def check_asked(question: Question, sampling: Sampling) -> None:
@@ -128,6 +130,7 @@ def begun_call(
     budget: int | None = None,
     repeat: int = 0,
     phase: ProbePhase | None = None,
+    sample: int = 0,
 ) -> CallRecord:
     """The record of a call that is about to be sent."""
     return CallRecord(
@@ -143,14 +146,14 @@ def begun_call(
         requested_budget=budget,
         repeat_index=repeat,
         phase=phase,
-        cache_key=fingerprint(request, client, repeat=repeat),
+        cache_key=fingerprint(request, client, repeat=repeat, sample=sample),
         price=client.price,
         usage_estimated=True,  # Until the endpoint reports: a kill leaves our own count behind.
         created_at=datetime.now(UTC),
     )
 
 
-def fingerprint(request: Request, client: Client, *, repeat: int = 0) -> str:
+def fingerprint(request: Request, client: Client, *, repeat: int = 0, sample: int = 0) -> str:
     """What makes two answers the same measurement: model, adapter, endpoint, prompt, sampling, repeat (64 hex digits).
 
     max_tokens is left out: an answer that ended by itself is the same under any cap that it stayed below.
@@ -163,6 +166,8 @@ def fingerprint(request: Request, client: Client, *, repeat: int = 0) -> str:
     # Without any of these the fingerprint is what it always was.
     more: list[object] = [request.adapter] if request.adapter or request.stop or request.logprobs else []
     more += [*request.stop, *([True] if request.logprobs else [])]
+    # Samples of one question have seeds of their own, unless nobody gave a seed.
+    more += [["sample", sample]] if sample and said.seed is None else []
     parts = json.dumps(
         [client.model, client.endpoint, prompt, sampling, repeat, *more], sort_keys=True, ensure_ascii=True
     )

@@ -22,11 +22,13 @@ MAX_BUDGET = 20_000
 """Tokens above which an estimate is called absurd: no vanilla answer in the paper comes near a tenth of it."""
 
 # Possessive quantifiers, and numbers that are taken whole: a text of any shape is read in one pass.
-_NUMBER = r"-?\d[\d,]*+(?:\.\d++)?"
-_TOKENS = r"(?:tokens?\b|个?(?:词元|标记|令牌))"
+# A dash behind a figure is no sign: of a range ("50-100 tokens") the larger end counts.
+_TO = r"(?<=\d)\s?(?:-|~|\bto\b|[至到])\s?(?=\d)"
+_NUMBER = rf"(?:(?<!\d)-)?(?:\d{{1,3}}(?: \d{{3}})++(?!\d)|\d[\d,]*+(?:\.\d++)?)(?:{_TO}\d[\d,]*+)?"
+_TOKENS = r"(?:个?(?:\s?tokens?\b|词元|标记|令牌))"
 _BRACKETS = re.compile(r"\[\[([^\[\]]{1,80})\]\]|\\boxed ?\{([^{}]{1,80})\}")
 _LABELLED = re.compile(
-    r"(?:budget|预算|(?:number|amount) of tokens|tokens? (?:needed|required))"
+    r"(?:budget|预算|estimated? tokens?|(?:number|amount) of tokens|tokens? (?:needed|required))"
     r"(?:\s?(?:\b(?:is|are|of|would be|should be|about|approximately|around|at (?:least|most))\b|[是为约≈~])){0,4}"
     rf"[^\w-]{{0,6}}({_NUMBER})",
     re.IGNORECASE,
@@ -60,7 +62,8 @@ def parse_budget(raw: str) -> ParsedBudget:
     found = [named for m in _BRACKETS.finditer(text) if (named := _number(m[1] or m[2])) is not None]
     if not found:
         counted = (written for written, unit in _COUNTED.findall(text) if unit)
-        found = [min(float(written.replace(",", "")), float(_FLOAT)) for written in _LABELLED.findall(text) or counted]
+        ends = (re.sub(r"[ ,]", "", _end(written)) for written in _LABELLED.findall(text) or counted)
+        found = [min(float(end), float(_FLOAT)) for end in ends]
     if not found and len(text) < 80 and (bare := _number(text.strip(" []{}().\n"))) is not None:
         found = [bare]
     if not found:
@@ -76,9 +79,14 @@ def parse_budget(raw: str) -> ParsedBudget:
     return ParsedBudget(int(number), None)
 
 
+def _end(words: str) -> str:
+    """The larger end of a range; anything else as it is."""
+    return re.split(_TO, words)[-1]
+
+
 def _number(words: str) -> float | None:
     """The number in an answer's brackets, which may name tokens and no other unit."""
-    bare = clean(_AROUND.sub(" ", words))
+    bare = clean(_AROUND.sub(" ", _end(words)))
     number = strict_number(bare)
     if number is None or (_OTHER_UNIT.search(bare) and number_word(bare) is None) or "word" in bare:
         return None

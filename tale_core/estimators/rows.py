@@ -124,6 +124,11 @@ def rows_from_sessions(sessions: Iterable[SessionRecord]) -> list[TrainingRow]:
     return sorted(rows, key=lambda r: (r.model, r.template, r.question.text, r.question.options))
 
 
+def stopped_early(done: Mapping[str, Any]) -> bool:
+    """Whether a limit ended a search: the best budget that it had found by then is no optimum."""
+    return str(done.get("stop_reason")).startswith("limit-")
+
+
 def _own_estimate(session: SessionRecord) -> int | None:
     """What the model itself said; not what an estimator made of it or fell back to."""
     return parse_budget(session.budget_raw).budget if session.kind == "ask" and session.budget_raw else None
@@ -136,7 +141,7 @@ def _row(session: SessionRecord) -> TrainingRow | None:
     budget, tokens, vanilla = (_positive(done.get(n)) for n in ("optimal_budget", "optimal_tokens", "vanilla_tokens"))
     if not (budget and tokens and vanilla) or round(budget) > MAX_BUDGET:
         return None
-    if done.get("knob", "asked") != "asked":
+    if stopped_early(done) or done.get("knob", "asked") != "asked":
         return None  # Another kind of budget tells nothing about what to ask for.
     mode = session.plan.get("mode")
     return TrainingRow(

@@ -15,6 +15,7 @@ from tale_core.calls.run import Common
 from tale_core.elasticity.engine import SweepPlan, SweepResult
 from tale_core.elasticity.view import SweepView
 from tale_core.errors import StoreError
+from tale_core.estimators.rows import stopped_early
 from tale_core.i18n import t
 from tale_core.search.engine import SearchPlan, SearchResult, SearchStep
 from tale_core.search.plan import CheckedSearch
@@ -89,7 +90,7 @@ def informed(plan: CheckedSearch, store: Store, model: str) -> CheckedSearch:
     shares = []
     for result in store.search_results(model=model, template=plan.template, limit=EARLIER):
         done = result.get("done") or {}
-        if done.get("knob", ASKED.NAME) != plan.knob:
+        if stopped_early(done) or done.get("knob", ASKED.NAME) != plan.knob:
             continue
         budget, vanilla = done.get("optimal_budget"), done.get("vanilla_tokens")
         if isinstance(budget, int) and isinstance(vanilla, int | float) and 0 < budget <= vanilla:

@@ -11,7 +11,6 @@ import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any, Literal, Protocol
 
 from tale_core.budgets.kinds import ASKED
@@ -172,8 +171,13 @@ async def search(
         ledger=Ledger(plan.limits, client.price, plan.sampling.max_tokens, above=shared),
         slots=plan.slots,
     )
-    # Words may be more than the endpoint has: those it refuses are passed over.
-    course = Course(plan, partial(prober.answers, refusals=not plan.kind.NUMBERS))
+
+    def answers(*probes: Probe) -> AsyncGenerator[CallEvent, None]:
+        # Words may be more than the endpoint has: those it refuses are passed over, and the vanilla answer is not.
+        words = not plan.kind.NUMBERS and all(p.key.role == "probe" for p in probes)
+        return prober.answers(*probes, refusals=words)
+
+    course = Course(plan, answers)
     try:
         async with aclosing(course.run()) as events:
             async for event in events:

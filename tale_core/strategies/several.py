@@ -190,4 +190,5 @@ def _sample(first: Step, place: int) -> Step:
     sampling = first.request.sampling
     warm = None if sampling.temperature is None else max(VOTE_TEMPERATURE, sampling.temperature)
     seed = None if sampling.seed is None else sampling.seed + 1000 * place
-    return replace(first, request=replace(first.request, sampling=replace(sampling, temperature=warm, seed=seed)))
+    request = replace(first.request, sampling=replace(sampling, temperature=warm, seed=seed))
+    return replace(first, request=request, sample=place)

@@ -55,7 +55,8 @@ def test_an_estimate_that_was_fallen_back_to_is_not_the_models_own():
 @pytest.mark.parametrize(
     "done",
     [None, {}, FOUND | {"optimal_budget": None}, FOUND | {"optimal_budget": 0}, FOUND | {"optimal_tokens": "30"},
-     FOUND | {"optimal_budget": True}, FOUND | {"vanilla_tokens": float("nan")}, FOUND | {"optimal_budget": 10**9}],
+     FOUND | {"optimal_budget": True}, FOUND | {"vanilla_tokens": float("nan")}, FOUND | {"optimal_budget": 10**9},
+     FOUND | {"stop_reason": "limit-calls"}, FOUND | {"stop_reason": "limit-cost"}],
 )  # fmt: skip
 def test_a_search_without_an_optimum_is_no_row(done):
     assert rows_from_sessions([search(done=done)]) == []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tale_core.calls.budget_ledger import Limits
 from tale_core.calls.events import CallFinished, CallStarted
-from tale_core.errors import InputError, ModelError, ServerFailedError, WorkerLostError
+from tale_core.errors import InputError, ModelError, RequestRejectedError, ServerFailedError, WorkerLostError
 from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.models.testing.simulated import SimulatedClient, SimulatedModel
 from tale_core.search.engine import SearchDone, SearchPlan, SearchResult, SearchStep, search
@@ -225,3 +225,10 @@ async def test_every_answer_is_announced_before_it_ends():
     events, _ = await run(PLAN, simulated(SimulatedModel.monotone()))
     announced = [e.key for e in events if isinstance(e, CallStarted)]
     assert announced == [e.key for e in events if isinstance(e, CallFinished)]
+
+
+@pytest.mark.parametrize(("knob", "levels"), [("asked", ()), ("effort", ("low", "high"))])
+async def test_a_vanilla_request_that_is_refused_says_why_whatever_the_kind_of_budget(knob, levels):
+    client = ScriptedClient(lambda request: RequestRejectedError("The prompt is too long.", "Shorten it."))
+    with pytest.raises(RequestRejectedError, match="too long"):
+        await run(replace(PLAN, knob=knob, levels=levels), client)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tale_core.calls.record import booked_call, graded_call
+from tale_core.calls.record import booked_call, fingerprint, graded_call
 from tale_core.cli.main import main
 from tale_core.errors import InputError
 from tale_core.estimators.base import FALLBACK_BUDGET, MAX_BUDGET
-from tale_core.models.testing.scripted import count
+from tale_core.models.testing.scripted import ScriptedClient, count
 from tale_core.models.testing.simulated import SimulatedClient, SimulatedModel
 from tale_core.strategies import (
     KINDS,
@@ -271,6 +271,10 @@ async def test_the_samples_of_a_vote_differ_in_their_seeds_and_the_first_is_that
     caller = Asked(votes("1", "2", "3"), sampling=left_to_endpoint)
     await strategy("lines-vote:3").answer(SUM, caller)
     assert {s.request.sampling for s in caller.steps} == {left_to_endpoint}
+    # Without a seed nothing in the request tells one from another: none may be served as another.
+    client = ScriptedClient(lambda request: "")
+    keys = {fingerprint(s.request, client, sample=s.sample) for s in caller.steps[:3]}
+    assert len(keys) == 3 and fingerprint(first, client) == fingerprint(first, client, sample=2)
 
 
 @pytest.mark.parametrize(
