@@ -28,6 +28,8 @@ AGREE: Final = 2
 FORCED = N_("the answer was stopped and forced out")
 _SPARE = 16
 """Tokens that the closing words take, with room to spare."""
+RESERVE: Final = FORCED_TOKENS + _SPARE
+"""Tokens that an answer keeps below its cap to be forced out in."""
 _WORDS = ("\n\nFinal answer: [[", "\n\n最终答案：[[")
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _END = "]]"
@@ -47,6 +49,11 @@ class Close:
 
     at: int | None = None
     every: int | None = None
+
+    @property
+    def stops(self) -> bool:
+        """Whether it ever stops an answer by itself."""
+        return self.at is not None or self.every is not None
 
 
 class Now:
@@ -120,9 +127,9 @@ def same_answer(one: str, other: str) -> bool:
 
 def prompt_bound(close: Close | None, prompt: int, cap: int | None) -> int:
     """Prompt tokens that all requests of an answer take at most, for limits that hold before a call."""
-    if close is None or (close.at is None and close.every is None):
+    if close is None or not close.stops:
         return prompt
-    most = cap or 0
+    most = cap if cap is not None else close.at or 0
     if close.every is None:
         return 2 * prompt + min(most, close.at or most) + _SPARE
     parts = -(-most // close.every)
@@ -164,7 +171,7 @@ class _Closed:
     def __init__(self, client: Client, request: Request, close: Close, now: Now) -> None:
         self._client, self._close, self._now = client, close, now
         # One that only a person may stop is sent as it is: with its cap, and with a provider's knob.
-        self._stops = close.at is not None or close.every is not None
+        self._stops = close.stops
         self._request = replace(request, sampling=replace(request.sampling, knob=None)) if self._stops else request
         self._words = closing_words(request)
         self._made: list[Completion] = []
@@ -269,7 +276,7 @@ class _Closed:
         """Tokens that the next part may take, so that all of it stays within the request's cap; None for no cap."""
         most = self._request.sampling.max_tokens
         used = sum(one.usage.completion_tokens for one in self._made)
-        return None if most is None else most - used - FORCED_TOKENS - _SPARE
+        return None if most is None else most - used - RESERVE
 
     async def _stopped(self, request: Request, text: str, reasoning: str, seconds: float) -> Completion:
         """What was written of a request that we closed; nobody reports its tokens, so they are our own count."""

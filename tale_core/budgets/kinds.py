@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, cast, get_args
 
-from tale_core.budgets.forcing import Close
+from tale_core.budgets.forcing import RESERVE, Close
 from tale_core.budgets.native import OFF, NativeKnob
 from tale_core.errors import InputError
 from tale_core.i18n import N_, t
@@ -55,6 +55,11 @@ class Kind:
     def close(self, level: Level) -> Close | None:
         """When generation is stopped and the answer forced out; None for kinds that let it end by itself."""
         return None
+
+    def least_cap(self, level: Level) -> int | None:
+        """Tokens that a cap sent along has to leave, or the budget would not be this one; None where any will do."""
+        stops = self.close(level)
+        return None if stops is None else (stops.at or stops.every or 0) + RESERVE
 
     def read(self, text: str, native: NativeKnob | None = None) -> Level:
         """The level that a person wrote.
@@ -210,6 +215,10 @@ class Thinking(Kind):
         """The thinking alone."""
         return call.thinking_tokens
 
+    def least_cap(self, level: Level) -> int | None:
+        """More than the thinking: providers refuse a cap that is not above it. Any will do without thinking."""
+        return int(level) + 1 if level else None
+
 
 @dataclass(frozen=True, slots=True)
 class Enforced(Kind):
@@ -297,3 +306,9 @@ def close_of(sampling: Sampling) -> Close | None:
     """When an answer of this sampling is stopped and forced out; None for never."""
     carried = set_in(sampling)
     return carried[0].close(carried[1]) if carried else None
+
+
+def least_cap(sampling: Sampling) -> int | None:
+    """See `Kind.least_cap`."""
+    carried = set_in(sampling)
+    return carried[0].least_cap(carried[1]) if carried else None

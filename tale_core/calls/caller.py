@@ -14,19 +14,23 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from tale_core.budgets.forcing import FORCED, Now, answered, prompt_bound
-from tale_core.budgets.kinds import close_of
+from tale_core.budgets.forcing import FORCED, Close, Now, answered, prompt_bound
+from tale_core.budgets.kinds import close_of, least_cap
 from tale_core.calls.budget_ledger import Ledger, Meter, Room, Spent
 from tale_core.calls.cache import AnswerCache, RecentAnswers, reused_call, tells
 from tale_core.calls.concurrency import Throttle
 from tale_core.calls.events import CallAnswered, CallDelta, CallEvent, CallFinished, CallStarted, RateLimited
 from tale_core.calls.record import Step, begun_call, booked_call, failed_call, graded_call, stopped_call
 from tale_core.calls.retry import LOST_WORKERS, OVERLOAD, RetryPolicy
-from tale_core.errors import LimitReachedError, ModelError
+from tale_core.errors import LimitReachedError, ModelError, RequestRejectedError
+from tale_core.i18n import t
 from tale_core.types import CallRecord, Client, Completion, Found, Question, Sampling
 
 REMEMBERED = 1024
 """Latest answers kept in memory: those of the questions in work, with room to spare."""
+
+MOST_UNTOLD = 2048
+"""Completion tokens of an early exit under a limit where nobody gave a cap: its bound grows with the square of them."""
 
 
 class RunStoppedError(Exception):
@@ -217,16 +221,18 @@ class Caller:
             try:
                 if self.stopping:
                     raise RunStoppedError
-                room = await self._room(flight, step, prompt)
+                close = close_of(step.request.sampling)
+                room = await self._room(flight, step, prompt, close)
                 request = replace(step.request, sampling=replace(step.request.sampling, max_tokens=room.max_tokens))
                 call = replace(call, sampling=request.sampling, created_at=datetime.now(UTC))
                 yield CallStarted(key, call)
                 text: list[str] = []
                 reasoning: list[str] = []
+                if step.cap is not None and (room.max_tokens is None or step.cap < room.max_tokens):
+                    room = Room(step.cap, "cut")  # It was not sent: the stream is closed there.
                 meter = None if room.max_tokens is None else Meter(room.max_tokens, self._client)
                 done: Completion | None = None
                 now = self._now[key] = Now() if self._watched else None
-                close = close_of(request.sampling)
                 async with aclosing(answered(self._client, request, close, now=now)) as stream:
                     async for item in stream:
                         if isinstance(item, Completion):
@@ -264,12 +270,30 @@ class Caller:
         if call.cut and room.why != "cut":
             raise LimitReachedError(room.why)
 
-    async def _room(self, flight: Hashable, step: Step, prompt: int) -> Room:
-        caps = [cap for cap in (step.cap, step.request.sampling.max_tokens) if cap is not None]
-        prompt = prompt_bound(close_of(step.request.sampling), prompt, min(caps, default=None))
-        room = await self._ledger.room(flight, prompt=prompt, cap=min(caps, default=None))
-        # A cap of the request's own (an estimate's, say) is part of the plan, not a cut.
-        return room._replace(why="plan") if room.why == "cut" and room.max_tokens != step.cap else room
+    async def _room(self, flight: Hashable, step: Step, prompt: int, close: Close | None) -> Room:
+        """The cap to send.
+
+        A kind of budget that decides by itself where an answer ends is never sent the caller's own cap: an enforced
+        answer would be forced out before its level, and a provider wants its thinking budget below max_tokens.
+        """
+        said = step.request.sampling
+        least, cap = least_cap(said), said.max_tokens
+        if least is None:
+            caps = [one for one in (step.cap, cap) if one is not None]
+            room = await self._ledger.room(flight, prompt=prompt, cap=min(caps, default=None))
+            # A cap of the request's own (an estimate's, say) is part of the plan, not a cut.
+            return room._replace(why="plan") if room.why == "cut" and room.max_tokens != step.cap else room
+        if close is not None and cap is None and self._ledger.counting:
+            cap = MOST_UNTOLD if close.at is None else least
+        if close is not None and cap is not None and cap < least:
+            raise RequestRejectedError(
+                t("A budget of {level} does not fit below a cap of {cap:,} tokens.", level=said.knob, cap=cap),
+                t("Raise the cap on tokens (--max-tokens), or ask for less."),
+            )
+        room = await self._ledger.room(flight, prompt=prompt_bound(close, prompt, cap), cap=cap)
+        if room.max_tokens is not None and room.max_tokens < least:
+            raise LimitReachedError(room.why)
+        return room._replace(why="plan") if room.why == "cut" else room
 
     def _went_well(self, call: CallRecord, begun: int) -> None:
         self._answered = True

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 
 from tale_core.budgets.forcing import whole_text
-from tale_core.budgets.kinds import ASKED, Kind
+from tale_core.budgets.kinds import ASKED, Kind, close_of
 from tale_core.errors import InputError, ModelError
 from tale_core.grading import graded
 from tale_core.grading.lines import TEMPLATE as ASSIGNMENTS
@@ -166,6 +166,8 @@ def fingerprint(request: Request, client: Client, *, repeat: int = 0, sample: in
     # Without any of these the fingerprint is what it always was.
     more: list[object] = [request.adapter] if request.adapter or request.stop or request.logprobs else []
     more += [*request.stop, *([True] if request.logprobs else [])]
+    # Answers that were forced out before their level, below the cap of a search, are known by the key without this.
+    more += ["whole"] if close_of(said) else []
     # Samples of one question have seeds of their own, unless nobody gave a seed.
     more += [["sample", sample]] if sample and said.seed is None else []
     parts = json.dumps(

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 import random
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tale_core.calls.budget_ledger import Limits
+from tale_core.calls.budget_ledger import Ledger, Limits
+from tale_core.calls.caller import Caller
 from tale_core.calls.events import CallFinished, CallStarted
-from tale_core.errors import InputError, ModelError, RequestRejectedError, ServerFailedError, WorkerLostError
+from tale_core.calls.record import Step, answer_step
+from tale_core.errors import (
+    InputError,
+    LimitReachedError,
+    ModelError,
+    RequestRejectedError,
+    ServerFailedError,
+    WorkerLostError,
+)
 from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.models.testing.simulated import SimulatedClient, SimulatedModel
 from tale_core.search.engine import SearchDone, SearchPlan, SearchResult, SearchStep, search
@@ -232,3 +241,64 @@ async def test_a_vanilla_request_that_is_refused_says_why_whatever_the_kind_of_b
     client = ScriptedClient(lambda request: RequestRejectedError("The prompt is too long.", "Shorten it."))
     with pytest.raises(RequestRejectedError, match="too long"):
         await run(replace(PLAN, knob=knob, levels=levels), client)
+
+
+def enforceable(words: int, right_from: int) -> ScriptedClient:
+    """Writes words, then its answer; one that is forced out is right once enough of them were written."""
+
+    def script(request):
+        begun = request.messages[-1].content if request.continued else ""
+        if "Final answer" in begun:
+            return "42" if begun.count(" so") >= right_from else "13"
+        return " so" * (words - begun.count(" so")) + " [[42]]"
+
+    return ScriptedClient(script, continues=True)
+
+
+@pytest.mark.parametrize("mode", ["tale", "paper"])
+async def test_what_a_search_could_still_save_is_no_cap_on_a_budget_that_stops_by_itself(mode):
+    client = enforceable(90, right_from=30)
+    events, result = await run(replace(PLAN, knob="enforced", mode=mode), client)
+    assert 30 <= result.optimal_budget <= 34
+    for step in steps(events)[1:]:
+        assert step.outcome is (Outcome.CORRECT if step.budget > 30 else Outcome.WRONG)
+        assert step.tokens == step.budget + 1 and not step.cut
+
+
+async def test_a_provider_that_wants_its_thinking_below_max_tokens_gets_it_there():
+    def script(request):
+        level, cap = request.sampling.level, request.sampling.max_tokens
+        if level is not None and cap is not None and cap <= level:
+            return RequestRejectedError("max_tokens must be greater than thinking.budget_tokens", "")
+        thought = 900 if level is None else min(900, int(level * 0.4))
+        return Reply("[[42]]" if thought > 70 else "[[13]]", reasoning="so " * thought)
+
+    plan = replace(PLAN, knob="thinking", sampling=Sampling(max_tokens=1600))
+    _, result = await run(plan, ScriptedClient(script))
+    assert result.optimal_budget is not None and result.optimal_budget < 900
+
+
+def vanilla(sampling: Sampling) -> Step:
+    return answer_step("vanilla", QUESTION, template="paper", sampling=sampling)
+
+
+@pytest.mark.parametrize("cap", [None, 400, 2048])
+@pytest.mark.parametrize("limit", [100, 400, 1782, 9000])
+async def test_limits_hold_whatever_stops_an_answer_and_whether_or_not_it_has_a_cap(cap, limit):
+    client = enforceable(300, right_from=10**6)
+    for knob in ("enforced:60", "enforced:250", "early-exit:32"):
+        sampling = Sampling(max_tokens=cap, knob=knob)
+        caller = Caller(client, Ledger(Limits(max_tokens=limit), client.price, cap), session_id="s")
+        with suppress(LimitReachedError):
+            async for _ in caller.stream("a", vanilla(sampling), QUESTION):
+                pass
+        assert caller.spent.tokens <= limit
+
+
+async def test_a_budget_that_does_not_fit_below_the_plans_cap_is_refused_and_never_given_short():
+    client = enforceable(300, right_from=1)
+    caller = Caller(client, Ledger(Limits(), client.price, 220), session_id="s")
+    with pytest.raises(RequestRejectedError, match="enforced:200 does not fit below a cap of 220"):
+        async for _ in caller.stream("a", vanilla(Sampling(max_tokens=220, knob="enforced:200")), QUESTION):
+            pass
+    assert client.requests == []
