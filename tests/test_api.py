@@ -17,11 +17,14 @@ import pytest
 
 import tale_core as tale
 from tale_core.errors import InputError, ModelError, SessionFailedError
+from tale_core.experiments import ExperimentPlan
+from tale_core.experiments.estimate import cost_estimate
 from tale_core.i18n import use_language
 from tale_core.models import choice as choices
+from tale_core.models.testing.scripted import ScriptedClient, count
 from tale_core.models.testing.simulated import SimulatedClient, SimulatedModel
 from tale_core.settings import REPO_ROOT
-from tale_core.types import Client, Outcome, Question
+from tale_core.types import Client, Outcome, Price, Question, Request, Sampling
 from tests.support.counting_endpoint import CountingEndpoint, Reply
 
 DOCUMENT = (REPO_ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -183,6 +186,22 @@ def test_what_a_notebook_holds_is_taken_as_it_is_meant() -> None:
     budgets = pandas.Series([20.0, 80.0]).astype("int32")
     swept = tale.sweep("What is 23 + 48?", answer=71, budgets=budgets, repeats=1, model=simulated())
     assert {p.budget for p in swept.result.points} >= {20, 80} and swept.plan.question.answer == "71"
+
+
+@pytest.mark.parametrize("name", ["enforced:60", "early-exit"])
+def test_what_is_told_to_be_the_most_bounds_every_request_of_an_answer_that_is_forced_out(name: str) -> None:
+    def script(request: Request) -> str:
+        begun = request.messages[-1].content if request.continued else ""
+        return str(begun.count("so")) if "Final answer" in begun else "so " * (300 - begun.count("so"))
+
+    price = Price(3.0, 15.0, "2026-01-01")
+    client = ScriptedClient(script, continues=True, price=price)
+    told = ExperimentPlan(
+        questions=(Question("What is 6 x 7?"),), strategies=(name,), sampling=Sampling(max_tokens=400)
+    )
+    most = cost_estimate(told.checked(), count=count, price=price)
+    ran = tale.run([Question("What is 6 x 7?")], [name], model=client, sampling=Sampling(max_tokens=400))
+    assert len(client.requests) > 1 and ran.results.spent.tokens <= (most.tokens_worst or 0)
 
 
 def test_stopping_a_waiting_call_stops_the_spending_and_the_session_says_so() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import NamedTuple
 
+from tale_core.budgets.forcing import prompt_bound
 from tale_core.calls.comparison import tokens_per_second
 from tale_core.elasticity.plan import SweepPlan
 from tale_core.prompts import messages as prompts
@@ -79,7 +80,11 @@ def cost_estimate(
     worst = None if cap is None else answers * cap
     if plan.limits.max_calls is not None and cap is not None:
         worst = min(answers, plan.limits.max_calls) * cap
-    bound = _bounded(prompt_tokens, worst, plan.limits.max_tokens)
+    # Whoever is stopped and forced out reads the prompt, and what was written, once more.
+    forced = [plan.kind.close(level) for level in budgets]
+    each = prompt_tokens // (answers or 1)
+    more = plan.repeats * sum(prompt_bound(close, each, cap) - each for close in forced if close)
+    bound = _bounded(prompt_tokens + more, worst, plan.limits.max_tokens)
     return CostEstimate(
         budgets=budgets,
         answers=answers,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from tale_core.budgets.forcing import prompt_bound
 from tale_core.elasticity.estimate import ASSUMED_VANILLA
 from tale_core.experiments.plan import CheckedExperiment, ExperimentPlan
 from tale_core.grading import known_answer
@@ -60,18 +61,21 @@ def cost_estimate(plan: CheckedExperiment, *, count: Callable[[str], int], price
     each = len(plan.questions) * plan.repeats
     bare = fmean(count(question_block(q)) for q in plan.questions[:SAMPLE]) + INSTRUCTION
     prompts = {name: bare + _worked(s, plan, count) for name, s in found.items()}
-    prompt = max(prompts.values())
+    cap = plan.sampling.max_tokens
+    most = {name: prompt_bound(s.close, round(prompts[name]), cap) for name, s in found.items()}
+    prompt = max(most.values())
     low, high = (each * sum(s.calls[i] for s in found.values()) for i in (0, 1))
     limits = plan.limits
     if limits.max_calls is not None:
         low, high = min(low, limits.max_calls), min(high, limits.max_calls)
     about = each * sum(_about(s, prompts[name]) for name, s in found.items())
-    cap = plan.sampling.max_tokens
-    worst = None if cap is None else round(high * (prompt + cap))
+    by_strategy = each * sum(s.calls[1] * most[name] for name, s in found.items())
+    spent = min(high * prompt, by_strategy)
+    worst = None if cap is None else round(spent + high * cap)
     if limits.max_tokens is not None:
         worst = limits.max_tokens if worst is None else min(worst, limits.max_tokens)
     tokens_about = round(about) if worst is None else min(round(about), worst)
-    return CostEstimate(len(found) * each, low, high, tokens_about, worst, _cost(high * prompt, worst, price, plan))
+    return CostEstimate(len(found) * each, low, high, tokens_about, worst, _cost(spent, worst, price, plan))
 
 
 def estimate_words(one: CostEstimate) -> str:

@@ -19,6 +19,7 @@ EXAMPLE = N_("An address looks like https://api.openai.com/v1 or http://127.0.0.
 _PASTED_TAILS = ("/chat/completions", "/completions", "/models", "/responses")
 _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com", ".azure-api.net",
                 ".openai.azure.us", ".openai.azure.cn")  # fmt: skip
+_FOUNDRY = ".services.ai.azure.com"
 _API_VERSION = re.compile(r"api-version=[A-Za-z0-9.\-]{1,40}")
 _DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)$")
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
@@ -127,6 +128,8 @@ def _as_connected(host: str) -> str:
 def _normal(parts: SplitResult, host: str) -> str:
     path = parts.path.rstrip("/")
     for tail in _PASTED_TAILS:
+        if path == "/models" and host.endswith(_FOUNDRY):
+            break  # There it is the address's own: …/models/chat/completions.
         path = path.removesuffix(tail).rstrip("/")
     # Servers print 0.0.0.0 as the address they listen on; as a target it means this machine.
     host = "127.0.0.1" if host == "0.0.0.0" else host

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from tale_core.budgets import kinds as budgets
+from tale_core.budgets.forcing import Close
 from tale_core.budgets.kinds import Kind
 from tale_core.calls.record import Step, answer_step
 from tale_core.grading.lines import evaluated
@@ -139,6 +140,7 @@ class Strategy:
         needs_answer: The known answer is used; without it the strategy makes no sense.
         worded: Its prompt follows the run's template, so another template can be asked for.
         assumed_tokens: Of its answer, before anybody has seen one; None for as many as a vanilla answer takes.
+        close: When its answers are stopped and forced out; None lets them end by themselves.
     """
 
     argument: str = ""
@@ -155,6 +157,7 @@ class Strategy:
     needs_answer: ClassVar[bool] = False
     worded: ClassVar[bool] = True
     assumed_tokens: ClassVar[int | None] = None
+    close: ClassVar[Close | None] = None
 
     @classmethod
     def head(cls) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import cast, get_args
 
 from tale_core.budgets import kinds as budgets
-from tale_core.budgets.forcing import FORCED_TOKENS
+from tale_core.budgets.forcing import FORCED_TOKENS, Close
 from tale_core.errors import InputError
 from tale_core.estimators import estimator
 from tale_core.i18n import N_, t
@@ -63,6 +63,11 @@ class Enforced(Strategy):
     def assumed_tokens(self) -> int:  # type: ignore[override]
         """The budget, and the answer that is forced out."""
         return int(self.argument) + FORCED_TOKENS
+
+    @property
+    def close(self) -> Close | None:  # type: ignore[override]
+        """At the budget, where it is ours to stop it."""
+        return budgets.kind(self.head()).close(int(self.argument))
 
     async def ask(self, question: Question, caller: QuestionCaller) -> Attempt:
         """One call, of two requests where the budget is reached."""
@@ -144,6 +149,7 @@ class EarlyExit(Strategy):
         "The vanilla prompt; on the way the model is asked again and again what it would answer now, and stopped once "
         "that stays the same. Every request counts."
     )
+    close = budgets.EARLY_EXIT.close(PROBE_TOKENS)
 
     async def ask(self, question: Question, caller: QuestionCaller) -> Attempt:
         """One call, of as many requests as it takes."""

@@ -73,6 +73,7 @@ def test_an_unknown_price_is_none_and_never_zero() -> None:
         ("http://vllm:8000/v1", "http://vllm:8000/v1"),
         ("https://host", "https://host"),
         ("https://api.openai.com/v1/responses", "https://api.openai.com/v1"),
+        ("https://x.services.ai.azure.com/models/chat/completions", "https://x.services.ai.azure.com/models"),
         ("https://lab.openai.azure.com/openai/v1/", "https://lab.openai.azure.com/openai/v1"),
         (
             "https://lab.openai.azure.com/openai/deployments/my-gpt/chat/completions?api-version=2024-10-21",

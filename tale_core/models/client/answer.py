@@ -75,6 +75,7 @@ class Channel:
         self._count = 0
         self._half = ""
         self._before = ""
+        self._added = False
 
     @property
     def text(self) -> str:
@@ -93,6 +94,7 @@ class Channel:
         piece = self._joined(piece)
         if not piece:
             return self.settle() if last else ""
+        self._added = True
         if self._mode == "whole":
             return self._keep(self._beyond(piece))
         if self._mode == "new":
@@ -100,10 +102,13 @@ class Channel:
         return self._first(piece, last)
 
     def whole(self, text: str) -> str:
-        """Take a whole message; what is new in it."""
+        """Take a whole message; what is new in it. A stream of nothing but messages may hold a piece in each."""
         text = whole_characters(text)
         held = self.settle()
-        return held + (self._keep(text[len(self.text) :]) if text.startswith(self.text) else "")
+        if text.startswith(self.text):
+            return held + self._keep(text[len(self.text) :])
+        repeats = self._added or self.text.strip().startswith(text.strip())
+        return held + ("" if repeats else self._keep(text))
 
     def settle(self) -> str:
         """Nothing more comes: what had been held back, as it is best understood."""

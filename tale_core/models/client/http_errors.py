@@ -58,6 +58,9 @@ _FILTER = re.compile(
 )
 _ACCOUNT = re.compile(r"\b(?:account|organi[sz]ation|project|user)\b.{0,40}(?:flagged|suspended|violat|banned)")
 """Said of whoever asks, and not of what was asked."""
+_NO_MODEL = re.compile(
+    r"\bmodel\b.{0,3}not.{0,3}exist|(?:invalid|unknown|not a valid) model(?: id| name)?\b(?!_)|no such model"
+)
 _PATH = re.compile(
     r"unexpected endpoint|unknown (?:request )?(?:url|endpoint|path)|invalid url|no route|cannot post|"
     r"(?:route|path|url|endpoint).{0,40} (?:not found|does not exist|is not found)|404 page not found"
@@ -178,7 +181,7 @@ def _by_status(seen: _Seen, endpoint: Endpoint, headers: Mapping[str, str]) -> M
     if status in (400, 404, 405, 422) and NOT_CHAT.search(words):
         message = t("{model} at {endpoint} does not answer chat completions.", model=endpoint.model, endpoint=who)
         return RequestRejectedError(joined(message, quote), t("Choose a model for chat."))
-    if status in (404, 405):
+    if status in (404, 405) or (status == 400 and _NO_MODEL.search(words)):
         return _not_found(seen, endpoint)
     if status == 429:
         return _too_many(seen, endpoint)
