@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 from hypothesis import assume, given, settings
@@ -13,13 +14,23 @@ from tale_core import stats
 
 @settings(deadline=None)
 @given(values=st.lists(st.integers(1, 3000), min_size=1, max_size=50))
-def test_a_bootstrap_interval_contains_the_mean_and_stays_within_the_values(values: list[int]) -> None:
+def test_an_interval_contains_the_mean_is_not_below_0_and_with_many_values_stays_within_them(values: list[int]) -> None:
     found = stats.mean_interval(tuple(values))
     assert found is not None
     assert found.mean == pytest.approx(sum(values) / len(values))
-    assert min(values) <= found.low <= found.mean <= found.high <= max(values)
+    assert 0 <= found.low <= found.mean <= found.high
+    if len(values) >= 30:
+        assert min(values) <= found.low and found.high <= max(values)
     if len(set(values)) == 1:
         assert found.low == found.high == values[0]
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 12, 29, 40])
+def test_an_interval_holds_the_mean_as_often_as_it_says_however_few_values_there_are(n: int) -> None:
+    rng = random.Random(n)
+    found = [stats.mean_interval(tuple(rng.gauss(200, 40) for _ in range(n))) for _ in range(600)]
+    held = sum(one is not None and one.low <= 200 <= one.high for one in found)
+    assert 0.92 <= held / 600 <= 0.98
 
 
 def test_a_bootstrap_interval_is_the_same_every_time_and_near_the_textbook() -> None:

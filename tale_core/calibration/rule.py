@@ -79,7 +79,7 @@ class LevelFigures:
         n: Answers that count; truncated, unparsed and refused ones are not right and are shown in `outcomes`.
         refused: Answers that a content filter refused; among `outcomes` they are errors.
         accuracy: Right answers over n with a Wilson 95 % interval; None when nothing could be judged.
-        tokens: Mean answer tokens with a 95 % bootstrap interval; None without an answer.
+        tokens: Mean answer tokens with a 95 % interval; None without an answer.
         all_in: Mean of prompt and answer tokens.
         within: Share of answers within their budget; None without a budget.
     """
@@ -105,7 +105,7 @@ class TemplateFigures:
         budgeted: Under all budgets together; its interval takes answers to one question as independent.
         curve: How the length follows the budget (see the rule); None on fewer than LEAST_QUESTIONS questions.
         difference: Share of right answers under the budgets minus the reference's without one, paired by question,
-            with a 95 % bootstrap interval over questions; None when no question was judged under both.
+            with a 95 % interval over questions; None when no question was judged under both.
         worse_p: How often chance alone gives a difference as low (exact, one-sided); None with it.
         qualifies: Right enough by the rule.
         dropped_after: Questions after which it was dropped; None when it was measured to the end.

@@ -276,7 +276,7 @@ class _Drawing:
         if len(points) < 2 or all(low == high for low, high in zip(lows, highs, strict=True)):
             return
         up = [(high or p.tokens_mean or 0) / unit for high, p in zip(highs, points, strict=True)]
-        down = [(low or p.tokens_mean or 0) / unit for low, p in zip(lows, points, strict=True)]
+        down = [(p.tokens_mean or 0 if low is None else low) / unit for low, p in zip(lows, points, strict=True)]
         self._figure.add_trace(
             graph_objects().Scatter(
                 x=[*xs, *reversed(xs)], y=[*up, *reversed(down)], fill="toself", mode="lines", line={"width": 0},

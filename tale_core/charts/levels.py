@@ -70,7 +70,9 @@ def _bars(figure: Figure, names: Sequence[str], points: Sequence[SweepPoint], co
             error_y={
                 "type": "data", "symmetric": False, "width": 4, "thickness": 1.6, "color": colors.text,
                 "array": [(p.tokens_high or m) - m for p, m in zip(points, means, strict=True)],
-                "arrayminus": [m - (p.tokens_low or m) for p, m in zip(points, means, strict=True)],
+                "arrayminus": [
+                    0 if p.tokens_low is None else m - p.tokens_low for p, m in zip(points, means, strict=True)
+                ],
             },
         ),
         row=1, col=1,

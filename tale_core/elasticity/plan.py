@@ -15,7 +15,7 @@ from tale_core.calls.record import check_asked
 from tale_core.errors import InputError
 from tale_core.i18n import N_, t
 from tale_core.prompts import messages as prompts
-from tale_core.stats import geometric_grid
+from tale_core.stats import geometric_grid, mean_interval
 from tale_core.text import SEPARATORS
 from tale_core.types import Level, Outcome, Question, Sampling, Source
 
@@ -165,7 +165,7 @@ class SweepPoint:
         tokens: Actual completion tokens of each repeat, in order (failed answers, and those that a limit of the sweep
             cut, left out); of truncated answers a lower bound of what they would have cost.
         tokens_mean: Their mean; None before the first.
-        tokens_low: 95 % bootstrap interval of the mean (one value: the value itself).
+        tokens_low: 95 % interval of the mean (one value: the value itself).
         outcomes: How many of each outcome.
         graded: Answers that count for `accuracy` (see `tale_core.types.judged`): truncated, unparsed and refused ones
             are not right but are shown apart; failed and ungraded ones are left out.
@@ -273,7 +273,11 @@ class SweepResult:
 
 def _point_from(document: dict[str, Any]) -> SweepPoint:
     outcomes = {Outcome(name): n for name, n in document["outcomes"].items()}
-    return SweepPoint(**document | {"tokens": tuple(document["tokens"]), "outcomes": outcomes})
+    tokens = tuple(document["tokens"])
+    # Its tokens are stored, so that the interval is today's: of few values it was once too narrow.
+    mean = mean_interval(tokens)
+    band = {"tokens_low": mean and mean.low, "tokens_high": mean and mean.high}
+    return SweepPoint(**document | {"tokens": tokens, "outcomes": outcomes} | band)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class ProfilePoint:
         questions: Questions with a budget in the bin.
         answers: Answers with a token count in it.
         share: Actual tokens over the question's mean vanilla tokens: mean over questions, each counted once.
-        share_low: 95 % bootstrap interval over questions.
+        share_low: 95 % interval over questions.
         graded: Answers that could be judged, over all questions.
         accuracy: Right answers over `graded`, with a Wilson 95 % interval (it takes answers to one question as
             independent); None when nothing was graded.

@@ -79,7 +79,7 @@ class StrategyRow:
         accuracy: Right over graded, with a Wilson interval; of repeats the questions alone count as independent.
         accuracy_decided: Right over correct and wrong alone.
         output_tokens: Completion tokens of the answer (of a vote or a cascade: of all its answers), mean with a
-            bootstrap interval over questions.
+            interval over questions.
         visible_tokens: The part of them that is the answer itself, mean; None when it is unknown of an answer.
         thinking_tokens: The part that is thinking, likewise.
         all_in_tokens: Prompt and completion tokens of every call it took, likewise.

@@ -142,7 +142,7 @@ def test_a_finished_sweep_says_its_finding_first_then_curve_table_and_files() ->
         assert word in notes
     assert "Budget asked for, tokens" in json.dumps(chart, ensure_ascii=False)
     table = text.replace("\xa0", " ").replace("\u2060", "")
-    assert "157 [133–181]" in table and "33 % [6 %–79 %], n = 3" in table and "1 right, 2 wrong" in table
+    assert "157 [97–217]" in table and "33 % [6 %–79 %], n = 3" in table and "1 right, 2 wrong" in table
     assert "Save as CSV" in text and "Save as JSON" in text and "camera" in text
     assert "Resume" not in text
 
