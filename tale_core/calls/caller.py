@@ -31,6 +31,8 @@ REMEMBERED = 1024
 
 MOST_UNTOLD = 2048
 """Completion tokens of an early exit under a limit where nobody gave a cap: its bound grows with the square of them."""
+MOST_ENDLESS = 32_768
+"""The same without a limit."""
 
 
 class RunStoppedError(Exception):
@@ -283,8 +285,9 @@ class Caller:
             room = await self._ledger.room(flight, prompt=prompt, cap=min(caps, default=None))
             # A cap of the request's own (an estimate's, say) is part of the plan, not a cut.
             return room._replace(why="plan") if room.why == "cut" and room.max_tokens != step.cap else room
-        if close is not None and cap is None and self._ledger.counting:
-            cap = MOST_UNTOLD if close.at is None else least
+        if close is not None and cap is None:
+            # Without a cap a model that never stops would be asked for parts for ever.
+            cap = least if close.at is not None else MOST_UNTOLD if self._ledger.counting else MOST_ENDLESS
         if close is not None and cap is not None and cap < least:
             raise RequestRejectedError(
                 t("A budget of {level} does not fit below a cap of {cap:,} tokens.", level=said.knob, cap=cap),

@@ -6,11 +6,13 @@ import json
 import random
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from itertools import count
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tale_core.calls import caller as caller_module
 from tale_core.calls.budget_ledger import Ledger, Limits
 from tale_core.calls.caller import Caller
 from tale_core.calls.events import CallFinished, CallStarted
@@ -302,3 +304,15 @@ async def test_a_budget_that_does_not_fit_below_the_plans_cap_is_refused_and_nev
         async for _ in caller.stream("a", vanilla(Sampling(max_tokens=220, knob="enforced:200")), QUESTION):
             pass
     assert client.requests == []
+
+
+async def test_an_early_exit_of_a_model_that_never_stops_ends_without_a_cap_too(monkeypatch):
+    monkeypatch.setattr(caller_module, "MOST_ENDLESS", 600)
+    place = count()
+    client = ScriptedClient(
+        lambda r: str(next(place)) if r.continued and "Final" in r.messages[-1].content else " so" * 500, continues=True
+    )
+    caller = Caller(client, Ledger(Limits(), client.price, None), session_id="s")
+    async for event in caller.stream("a", vanilla(Sampling(max_tokens=None, knob="early-exit:32")), QUESTION):
+        last = event
+    assert last.call.status == "done" and 500 < last.call.completion_tokens <= 600
