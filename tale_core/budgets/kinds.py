@@ -312,3 +312,17 @@ def least_cap(sampling: Sampling) -> int | None:
     """See `Kind.least_cap`."""
     carried = set_in(sampling)
     return carried[0].least_cap(carried[1]) if carried else None
+
+
+def bounded(sampling: Sampling) -> tuple[Close | None, int | None]:
+    """When an answer is forced out, and the cap on all of its requests.
+
+    The cap of a plan is one on what the model writes by itself: what is forced out comes on top. A level above it is
+    never reached, so that the cap ends such an answer as it ends any other.
+    """
+    close, cap = close_of(sampling), sampling.max_tokens
+    if close is None or cap is None or not close.stops:
+        return close, cap
+    if (close.at or close.every or 0) > cap:
+        return None, cap
+    return close, max(cap, least_cap(sampling) or 0)

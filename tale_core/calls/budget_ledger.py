@@ -199,20 +199,21 @@ class Ledger:
         if self._above is not None:
             await self._above.free(key)
 
-    async def room(self, key: Hashable, *, prompt: int, cap: int | None) -> Room:
+    async def room(self, key: Hashable, *, prompt: int, cap: int | None, own: bool = False) -> Room:
         """What this call may use; waits for calls in flight while they may still leave more.
 
         Args:
             key: Names the call until `free`.
             prompt: Its prompt's tokens as we count them, without what a chat template adds.
             cap: Completion tokens that the caller wants at most.
+            own: That is the plan's own cap for such a call, and not to be less than the plan's for others.
 
         Raises:
             LimitReachedError: It could break a limit.
         """
         async with self._freed:
             while True:
-                room = self._within(prompt + self._slack, self._wanted(cap))
+                room = self._within(prompt + self._slack, Room(cap, "plan") if own else self._wanted(cap))
                 if room.why in ("plan", "cut") or not self._in_flight:
                     break
                 await self._freed.wait()
@@ -222,7 +223,7 @@ class Ledger:
         if self._above is None:
             return room
         try:
-            over = await self._above.room(key, prompt=prompt, cap=room.max_tokens)
+            over = await self._above.room(key, prompt=prompt, cap=room.max_tokens, own=own)
         except BaseException:
             await self.free(key)
             raise

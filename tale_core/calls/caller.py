@@ -14,16 +14,15 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from tale_core.budgets.forcing import FORCED, Close, Now, answered, prompt_bound
-from tale_core.budgets.kinds import close_of, least_cap
+from tale_core.budgets.forcing import FORCED, Now, answered, prompt_bound
+from tale_core.budgets.kinds import bounded, least_cap
 from tale_core.calls.budget_ledger import Ledger, Meter, Room, Spent
 from tale_core.calls.cache import AnswerCache, RecentAnswers, reused_call, tells
 from tale_core.calls.concurrency import Throttle
 from tale_core.calls.events import CallAnswered, CallDelta, CallEvent, CallFinished, CallStarted, RateLimited
 from tale_core.calls.record import Step, begun_call, booked_call, failed_call, graded_call, stopped_call
 from tale_core.calls.retry import LOST_WORKERS, OVERLOAD, RetryPolicy
-from tale_core.errors import LimitReachedError, ModelError, RequestRejectedError
-from tale_core.i18n import t
+from tale_core.errors import LimitReachedError, ModelError
 from tale_core.types import CallRecord, Client, Completion, Found, Question, Sampling
 
 REMEMBERED = 1024
@@ -158,8 +157,10 @@ class Caller:
 
     async def _cached(self, call: CallRecord, step: Step) -> Found | None:
         """This call as it was made before, or None when it has to be paid for."""
-        caps = (step.request.sampling.max_tokens, self._ledger.max_tokens)
-        max_tokens = min((cap for cap in caps if cap is not None), default=None)
+        close, max_tokens = bounded(step.request.sampling)
+        if close is None:
+            caps = (max_tokens, self._ledger.max_tokens)
+            max_tokens = min((cap for cap in caps if cap is not None), default=None)
         # The cache first: the very step that asks may have ended before a stop.
         found = await self._cache.find(call) if self._cache is not None else None
         found = found or await self._recent.find(call)
@@ -223,8 +224,7 @@ class Caller:
             try:
                 if self.stopping:
                     raise RunStoppedError
-                close = close_of(step.request.sampling)
-                room = await self._room(flight, step, prompt, close)
+                room = await self._room(flight, step, prompt)
                 request = replace(step.request, sampling=replace(step.request.sampling, max_tokens=room.max_tokens))
                 call = replace(call, sampling=request.sampling, created_at=datetime.now(UTC))
                 yield CallStarted(key, call)
@@ -235,6 +235,7 @@ class Caller:
                 meter = None if room.max_tokens is None else Meter(room.max_tokens, self._client)
                 done: Completion | None = None
                 now = self._now[key] = Now() if self._watched else None
+                close, _ = bounded(step.request.sampling)
                 async with aclosing(answered(self._client, request, close, now=now)) as stream:
                     async for item in stream:
                         if isinstance(item, Completion):
@@ -272,31 +273,27 @@ class Caller:
         if call.cut and room.why != "cut":
             raise LimitReachedError(room.why)
 
-    async def _room(self, flight: Hashable, step: Step, prompt: int, close: Close | None) -> Room:
+    async def _room(self, flight: Hashable, step: Step, prompt: int) -> Room:
         """The cap to send.
 
         A kind of budget that decides by itself where an answer ends is never sent the caller's own cap: an enforced
         answer would be forced out before its level, and a provider wants its thinking budget below max_tokens.
         """
         said = step.request.sampling
-        least, cap = least_cap(said), said.max_tokens
+        least = least_cap(said)
         if least is None:
-            caps = [one for one in (step.cap, cap) if one is not None]
+            caps = [one for one in (step.cap, said.max_tokens) if one is not None]
             room = await self._ledger.room(flight, prompt=prompt, cap=min(caps, default=None))
             # A cap of the request's own (an estimate's, say) is part of the plan, not a cut.
             return room._replace(why="plan") if room.why == "cut" and room.max_tokens != step.cap else room
+        close, cap = bounded(said)
         if close is not None and cap is None:
             # Without a cap a model that never stops would be asked for parts for ever.
             cap = least if close.at is not None else MOST_UNTOLD if self._ledger.counting else MOST_ENDLESS
-        if close is not None and cap is not None and cap < least:
-            raise RequestRejectedError(
-                t("A budget of {level} does not fit below a cap of {cap:,} tokens.", level=said.knob, cap=cap),
-                t("Raise the cap on tokens (--max-tokens), or ask for less."),
-            )
-        room = await self._ledger.room(flight, prompt=prompt_bound(close, prompt, cap), cap=cap)
-        if room.max_tokens is not None and room.max_tokens < least:
+        room = await self._ledger.room(flight, prompt=prompt_bound(close, prompt, cap), cap=cap, own=True)
+        if room.why != "plan" and room.max_tokens is not None and room.max_tokens < least:
             raise LimitReachedError(room.why)
-        return room._replace(why="plan") if room.why == "cut" else room
+        return room
 
     def _went_well(self, call: CallRecord, begun: int) -> None:
         self._answered = True

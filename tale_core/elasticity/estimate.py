@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import NamedTuple
 
-from tale_core.budgets.forcing import prompt_bound
+from tale_core.budgets.forcing import RESERVE, prompt_bound
 from tale_core.calls.comparison import tokens_per_second
 from tale_core.elasticity.plan import SweepPlan
 from tale_core.prompts import messages as prompts
@@ -77,11 +77,12 @@ def cost_estimate(
     levels = (vanilla, *asked, min(asked, default=0))
     cap = plan.sampling.max_tokens
     kept = plan.repeats * sum(tokens if cap is None else min(tokens, cap) for tokens in levels)
-    worst = None if cap is None else answers * cap
-    if plan.limits.max_calls is not None and cap is not None:
-        worst = min(answers, plan.limits.max_calls) * cap
-    # Whoever is stopped and forced out reads the prompt, and what was written, once more.
+    # Whoever is forced out reads the prompt, and what was written, once more, and answers on top of the cap.
     forced = [plan.kind.close(level) for level in budgets]
+    longest = (cap or 0) + (RESERVE if any(forced) else 0)
+    worst = None if cap is None else answers * longest
+    if plan.limits.max_calls is not None and cap is not None:
+        worst = min(answers, plan.limits.max_calls) * longest
     each = prompt_tokens // (answers or 1)
     more = plan.repeats * sum(prompt_bound(close, each, cap) - each for close in forced if close)
     bound = _bounded(prompt_tokens + more, worst, plan.limits.max_tokens)

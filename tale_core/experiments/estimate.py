@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from tale_core.budgets.forcing import prompt_bound
+from tale_core.budgets.forcing import RESERVE, prompt_bound
+from tale_core.budgets.kinds import kind
 from tale_core.elasticity.estimate import ASSUMED_VANILLA
 from tale_core.experiments.plan import CheckedExperiment, ExperimentPlan
 from tale_core.grading import known_answer
@@ -62,7 +63,9 @@ def cost_estimate(plan: CheckedExperiment, *, count: Callable[[str], int], price
     bare = fmean(count(question_block(q)) for q in plan.questions[:SAMPLE]) + INSTRUCTION
     prompts = {name: bare + _worked(s, plan, count) for name, s in found.items()}
     cap = plan.sampling.max_tokens
-    most = {name: prompt_bound(s.close, round(prompts[name]), cap) for name, s in found.items()}
+    # A budget of the run's kind is at most the cap: a level above it is never reached.
+    close = {name: s.close or kind(plan.knob).close(cap or 0) for name, s in found.items()}
+    most = {name: prompt_bound(close[name], round(prompts[name]), cap) for name in found}
     prompt = max(most.values())
     low, high = (each * sum(s.calls[i] for s in found.values()) for i in (0, 1))
     limits = plan.limits
@@ -71,7 +74,8 @@ def cost_estimate(plan: CheckedExperiment, *, count: Callable[[str], int], price
     about = each * sum(_about(s, prompts[name]) for name, s in found.items())
     by_strategy = each * sum(s.calls[1] * most[name] for name, s in found.items())
     spent = min(high * prompt, by_strategy)
-    worst = None if cap is None else round(spent + high * cap)
+    longest = (cap or 0) + (RESERVE if any(close.values()) else 0)
+    worst = None if cap is None else round(spent + high * longest)
     if limits.max_tokens is not None:
         worst = limits.max_tokens if worst is None else min(worst, limits.max_tokens)
     tokens_about = round(about) if worst is None else min(round(about), worst)

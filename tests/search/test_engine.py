@@ -297,13 +297,35 @@ async def test_limits_hold_whatever_stops_an_answer_and_whether_or_not_it_has_a_
         assert caller.spent.tokens <= limit
 
 
-async def test_a_budget_that_does_not_fit_below_the_plans_cap_is_refused_and_never_given_short():
+@pytest.mark.parametrize("level", [100, 200, 220])
+async def test_an_enforced_level_up_to_the_plans_cap_is_given_whole_and_its_forced_answer_comes_on_top(level):
     client = enforceable(300, right_from=1)
-    caller = Caller(client, Ledger(Limits(), client.price, 220), session_id="s")
-    with pytest.raises(RequestRejectedError, match="enforced:200 does not fit below a cap of 220"):
-        async for _ in caller.stream("a", vanilla(Sampling(max_tokens=220, knob="enforced:200")), QUESTION):
-            pass
-    assert client.requests == []
+    call = await asked(client, Sampling(max_tokens=220, knob=f"enforced:{level}"))
+    assert call.outcome is Outcome.CORRECT and call.completion_tokens == level + 1
+    assert client.requests[0].sampling.max_tokens == level
+
+
+async def test_a_level_above_the_plans_cap_is_never_reached_and_the_cap_ends_the_answer_as_any_other():
+    client = enforceable(300, right_from=1)
+    call = await asked(client, Sampling(max_tokens=220, knob="enforced:221"))
+    assert (call.outcome, call.finish_reason, call.completion_tokens) == (Outcome.TRUNCATED, "length", 220)
+    assert not call.cut and len(client.requests) == 1
+    thinking = await asked(client, Sampling(max_tokens=220, knob="thinking:1024"))
+    assert (thinking.outcome, thinking.cut) == (Outcome.TRUNCATED, False), "the plan's cap is no limit of the run"
+
+
+@pytest.mark.parametrize("mode", ["tale", "paper", "reference"])
+async def test_a_vanilla_answer_nearly_as_long_as_the_cap_is_searched_like_any(mode):
+    plan = replace(PLAN, knob="enforced", mode=mode, sampling=Sampling(max_tokens=600))
+    _, result = await run(plan, enforceable(593, right_from=560))
+    assert result.optimal_budget is None or 560 <= result.optimal_budget < 595
+
+
+async def asked(client, sampling):
+    caller = Caller(client, Ledger(Limits(), client.price, sampling.max_tokens), session_id="s")
+    async for event in caller.stream("a", vanilla(sampling), QUESTION):
+        last = event
+    return last.call
 
 
 async def test_an_early_exit_of_a_model_that_never_stops_ends_without_a_cap_too(monkeypatch):
