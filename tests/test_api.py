@@ -5,17 +5,22 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import math
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pandas
 import pytest
 
 import tale_core as tale
+from tale_core import Limits
 from tale_core.errors import InputError, ModelError, SessionFailedError
 from tale_core.experiments import ExperimentPlan
 from tale_core.experiments.estimate import cost_estimate
@@ -165,7 +170,17 @@ def test_any_endpoint_is_asked_and_its_failure_is_raised_with_what_there_is() ->
         (lambda: tale.plot(tale.run([Question("q")], ["vanilla"], model=simulated())), "nothing to draw"),
         (lambda: tale.table(5), "int has no table"),
         (lambda: tale.ask(5, budget=5, model=simulated()), "not int"),
-        (lambda: tale.ask("q", answer=["5"], budget=5, model=simulated()), "text or a number, not list"),
+        (lambda: tale.ask("q", answer=["5"], budget=5, model=simulated()), "text or a number, not ['5']"),
+        (lambda: tale.ask("q", answer=math.inf, budget=5, model=simulated()), "text or a number, not inf"),
+        (lambda: tale.ask("q", budget=1.5, model=simulated()), "budget is 1.5. Give a whole number."),
+        (lambda: tale.run(["q"], ["vanilla"], repeats="2", model=simulated()), "repeats is '2'. Give a whole"),
+        (lambda: tale.run(["q"], ["vanilla"], limits=Limits(max_calls=2.5), model=simulated()), "max_calls is 2.5."),
+        (lambda: tale.ask("q", sampling=Sampling(temperature=math.nan), model=simulated()), "temperature is nan."),
+        (lambda: tale.run({"question": "q"}, model=simulated()), "not dict"),
+        (lambda: tale.run(pandas.DataFrame({"a": [1], "b": [2]}), model=simulated()), "column"),
+        (lambda: tale.load_dataset("shipped", limit=1.5), "A limit of 1.5"),
+        (lambda: tale.sweep("q", budgets=[math.nan], model=simulated()), "nan is no budget"),
+        (lambda: tale.sweep("q", budgets=[math.inf], model=simulated()), "inf is no budget"),
         (lambda: tale.sweep("q", budgets=[10.5], model=simulated()), "10.5 is no budget"),
         (lambda: tale.sweep("q", budgets=["10"], model=simulated()), "'10' is no budget"),
     ],
@@ -186,6 +201,40 @@ def test_what_a_notebook_holds_is_taken_as_it_is_meant() -> None:
     budgets = pandas.Series([20.0, 80.0]).astype("int32")
     swept = tale.sweep("What is 23 + 48?", answer=71, budgets=budgets, repeats=1, model=simulated())
     assert {p.budget for p in swept.result.points} >= {20, 80} and swept.plan.question.answer == "71"
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        (numpy.float32(0.1), "0.1"), (numpy.float16(2.5), "2.5"), (numpy.float64(71.0), "71"), (numpy.int8(-3), "-3"),
+        (Decimal("0.10"), "0.10"), (Fraction(1, 3), "1/3"), (1e22, str(10**22)), (numpy.float32("nan"), None),
+        (Decimal("nan"), None), (pandas.NaT, None), (pandas.NA, None), ("1e3", "1e3"),
+    ],
+)  # fmt: skip
+def test_a_known_answer_has_the_digits_that_its_own_type_shows(given: Any, known: str | None) -> None:
+    assert tale.sweep("q", answer=given, points=2, repeats=1, model=simulated()).plan.question.answer == known
+
+
+def test_numbers_of_numpy_are_stored_as_any_wherever_one_is_given() -> None:
+    two, warm = numpy.int64(2), numpy.float32(0.7)
+    limits = Limits(max_calls=numpy.int64(20), max_tokens=5e5)
+    sampling = Sampling(temperature=warm, seed=numpy.int32(7), max_tokens=numpy.uint16(900))
+    found = tale.run(["What is 23 + 48?"], ["vanilla"], repeats=two, limits=limits, concurrency=2.0,
+                     sampling=sampling, reuse=numpy.bool_(False), model=simulated())  # fmt: skip
+    assert (found.results.rows[0].n, found.plan.sampling) == (2, Sampling(0.7, seed=7, max_tokens=900))
+    swept = tale.sweep("What is 23 + 48?", points=two, lowest=numpy.int64(20), repeats=two, model=simulated())
+    assert tale.open_session(swept.session_id).plan == swept.plan
+    searched = tale.search("What is 23 + 48?", answer=71, samples=two, start=numpy.int64(30), worth=numpy.float32(0.1),
+                           model=simulated())  # fmt: skip
+    assert tale.open_session(searched.session_id).plan == searched.plan and searched.plan.worth == 0.1
+
+
+def test_a_pandas_table_is_a_data_set_with_its_columns_found_as_those_of_a_file() -> None:
+    frame = pandas.DataFrame({"question": ["What is 23 + 48?", "Half of 1?", "Why?"], "answer": [71.0, 0.5, None]})
+    found = tale.run(frame.head(2), ["vanilla"], model=simulated())
+    assert [q.answer for q in found.plan.questions] == ["71", "0.5"]
+    single = frame.astype({"answer": "float32"}).assign(answer=lambda f: f.answer + 0.1)
+    assert tale.run(single[1:2], ["vanilla"], model=simulated()).plan.questions[0].answer == "0.6"
 
 
 @pytest.mark.parametrize("name", ["enforced:60", "early-exit"])

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from functools import partial, wraps
-from numbers import Real
 from typing import Any, ParamSpec, TypeVar, cast
 
+from tale_core.api.given import budgets_of, question_of, questions_of, taken
 from tale_core.api.model import Asked, asked_of
 from tale_core.api.records import View
 from tale_core.ask.plan import AskPlan
@@ -20,8 +18,7 @@ from tale_core.budgets.kinds import word_kind
 from tale_core.budgets.native import native
 from tale_core.calibration.saved import usual_template
 from tale_core.calls.budget_ledger import Limits
-from tale_core.datasets import Loaded, language_of, load
-from tale_core.datasets.results import fingerprint
+from tale_core.datasets import Loaded, load
 from tale_core.elasticity.engine import SweepPlan
 from tale_core.elasticity.view import SweepView
 from tale_core.errors import InputError, SessionFailedError
@@ -60,6 +57,7 @@ def _waiting(work: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
     return waited
 
 
+@taken
 async def ask_async(
     question: str | Question,
     *,
@@ -106,7 +104,7 @@ async def ask_async(
     asked = asked_of(model, base_url, api_key)
     template = template or usual_template(asked.model, get_settings())
     plan = AskPlan(
-        question=_question(question, answer),
+        question=question_of(question, answer),
         estimator=chosen_estimator(estimator, budget, model=asked.model, template=template),
         template=template,
         sampling=sampling or Sampling(),
@@ -117,6 +115,7 @@ async def ask_async(
     return await _ran(partial(AskRun, plan.checked(model=asked.model)), asked, store)
 
 
+@taken
 async def search_async(
     question: str | Question,
     *,
@@ -170,7 +169,7 @@ async def search_async(
     """
     asked = asked_of(model, base_url, api_key)
     plan = SearchPlan(
-        question=_question(question, answer),
+        question=question_of(question, answer),
         knob=knob,
         levels=(words := _levels(knob, levels)),
         lowest=lowest,
@@ -188,6 +187,7 @@ async def search_async(
     return cast(SearchView, await _studied(plan, asked, store))
 
 
+@taken
 async def sweep_async(
     question: str | Question,
     *,
@@ -237,10 +237,10 @@ async def sweep_async(
     """
     asked = asked_of(model, base_url, api_key)
     plan = SweepPlan(
-        question=_question(question, answer),
+        question=question_of(question, answer),
         knob=knob,
         levels=_levels(knob, levels),
-        budgets=_budgets(budgets),
+        budgets=budgets_of(budgets),
         points=points,
         lowest=lowest,
         repeats=repeats,
@@ -253,6 +253,7 @@ async def sweep_async(
     return cast(SweepView, await _studied(plan, asked, store))
 
 
+@taken
 async def run_async(
     dataset: str | Loaded | Iterable[Question | str],
     strategies: Sequence[str] = USUAL,
@@ -273,7 +274,7 @@ async def run_async(
     """Answer a data set with several strategies and compare them. Run again, it asks only for what is missing.
 
     Args:
-        dataset: A name (shipped, gsm8k, …), a file, what `load_dataset` returned, or questions.
+        dataset: A name (shipped, gsm8k, …), a file, what `load_dataset` returned, questions, or a pandas table.
         strategies: As on the command line: direct, vanilla, tale-zero-shot, fixed:50, tuned:NAME, …
         limit: Questions to take.
         offset: Questions to pass over first.
@@ -316,6 +317,7 @@ async def run_async(
     return await _ran(partial(ExperimentRun, plan.checked(), tables=False), asked, store)
 
 
+@taken
 async def estimate_async(
     question: str | Question,
     *,
@@ -348,7 +350,7 @@ async def estimate_async(
     how = estimator_named(name, model=asked.model, template=template)
     client = await asked.open()
     try:
-        async with aclosing(how.estimate(_question(question, None), client)) as stream:
+        async with aclosing(how.estimate(question_of(question, None), client)) as stream:
             async for item in stream:
                 if isinstance(item, Estimate):
                     return item
@@ -369,39 +371,6 @@ def _levels(knob: str, levels: Sequence[str]) -> tuple[str, ...]:
     return tuple(levels) if kind is None else kind.listed(",".join(levels), native((), knob))
 
 
-def _question(question: str | Question, answer: str | None) -> Question:
-    if isinstance(question, str):
-        return Question(question.strip(), answer=_answer(answer), language=language_of(question), source="Python")
-    if not isinstance(question, Question):
-        raise InputError(
-            t("A question is text or a Question, not {kind}.", kind=type(question).__name__), t("Give its text.")
-        )
-    if answer is not None:
-        raise InputError(t("A Question and an answer were given."), t("Put the answer into the Question."))
-    return replace(question, answer=_answer(question.answer))
-
-
-def _answer(given: object) -> str | None:
-    """A known answer as text: notebooks have numbers, and pandas' NaN and NA where there is none."""
-    if given is None or isinstance(given, str):
-        return given
-    if type(given).__name__ == "NAType" or (isinstance(given, float) and math.isnan(given)):
-        return None
-    if isinstance(given, Real) and not isinstance(given, bool):
-        return str(math.floor(given)) if given == math.floor(given) else str(float(given))
-    raise InputError(
-        t("A known answer is text or a number, not {kind}.", kind=type(given).__name__), t("Write it as text.")
-    )
-
-
-def _budgets(given: Iterable[int]) -> tuple[int, ...]:
-    """Budgets as whole numbers, of whatever type a notebook has them."""
-    found = tuple(given)
-    if wrong := [one for one in found if not isinstance(one, Real) or one != math.floor(one)]:
-        raise InputError(t("{given!r} is no budget.", given=wrong[0]), t("Budgets are whole numbers of tokens."))
-    return tuple(map(int, found))
-
-
 def _loaded(dataset: str | Loaded | Iterable[Question | str], limit: int | None, offset: int) -> Loaded:
     if isinstance(dataset, str):
         found = load(dataset, limit=limit, offset=offset)
@@ -416,8 +385,7 @@ def _loaded(dataset: str | Loaded | Iterable[Question | str], limit: int | None,
         )
     if isinstance(dataset, Loaded):
         return dataset
-    questions = tuple(_question(one, None) for one in dataset)
-    return Loaded("questions", questions, (), "Python", fingerprint(questions))
+    return questions_of(dataset)
 
 
 async def _studied(plan: SearchPlan | SweepPlan, asked: Asked, store: Store | None) -> SearchView | SweepView:

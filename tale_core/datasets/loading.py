@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
@@ -100,9 +101,9 @@ def _printable(name: str) -> str:
 
 
 def _check_numbers(limit: int | None, offset: int) -> None:
-    if limit is not None and limit < 1:
+    if limit is not None and (not isinstance(limit, Integral) or limit < 1):
         raise InputError(t("A limit of {limit} was given.", limit=limit), t("A limit is a whole number from 1."))
-    if offset < 0:
+    if not isinstance(offset, Integral) or offset < 0:
         raise InputError(t("An offset of {offset} was given.", offset=offset), t("An offset is a whole number from 0."))
 
 
