@@ -10,7 +10,7 @@ import streamlit as st
 from tale_core.charts.theme import graph_objects
 from tale_core.i18n import joined, t, tn
 from tale_core.lessons.guesses import Bin, histogram, middle
-from ui.common.theme import palette
+from ui.common.charts import palette
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

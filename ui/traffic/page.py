@@ -20,8 +20,8 @@ from tale_core.proxy.report import ModelLine, advice, model_lines, verdict_text,
 from tale_core.settings import PROGRAM
 from tale_core.store import Pair, TrafficStore
 from tale_core.strategies import title_of
-from ui.common import state, theme
-from ui.common.charts import draw_chart, wide_table
+from ui.common import state
+from ui.common.charts import draw_chart, palette, wide_table
 from ui.common.nav import ASK, LABEL, SETUP
 from ui.common.text import literal
 from ui.shell import page
@@ -87,7 +87,7 @@ def _finding(found: Sequence[Finding], models: Sequence[ModelLine]) -> None:
 
 
 def _changes(found: Sequence[Finding]) -> None:
-    figure = traffic_chart(found, colors=theme.palette())
+    figure = traffic_chart(found, colors=palette())
     draw_chart(figure, name="tale-traffic", key="traffic_chart", alt=unescaped(figure.layout.meta["title"]))
     st.caption(
         t(
