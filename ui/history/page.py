@@ -84,7 +84,7 @@ def _list(asked: Filters) -> None:
     history_trash.draw()
     if listing is None:
         return
-    _actions(listing, asked, count_words(listing.count, filtered=bool(asked.many)))
+    _actions(listing, count_words(listing.count, filtered=bool(asked.many)))
     if not listing.entries:
         st.info(t("No session fits."), icon=":material/search_off:")
         st.button(t("Show all sessions"), key="hist_all", on_click=history_filters.clear)
@@ -154,7 +154,7 @@ def _chosen() -> dict[str, str]:
     return found
 
 
-def _actions(listing: Listing, asked: Filters, count: str) -> None:
+def _actions(listing: Listing, count: str) -> None:
     """How many there are, and what can be done with the chosen ones. Always there, so that no row moves."""
     mine = _chosen()
     with st.container(horizontal=True, vertical_alignment="center", key="hist_actions"):
