@@ -9,8 +9,7 @@ from streamlit import App
 
 from ui.access import middleware, opening
 from ui.ask.page import draw
-from ui.first_frame import routes
-from ui.headers import StrictHeaders
+from ui.headers import StrictHeaders, routes
 from ui.shell import show
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
@@ -48,6 +48,12 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def rows_sha256(rows: Iterable[object]) -> str:
+    """sha256 over every value of every row, whatever their order."""
+    lines = sorted(json.dumps(row, ensure_ascii=True, sort_keys=True) for row in rows)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def file_sha256(path: Path, *, each: Callable[[int], None] = lambda read: None) -> str:

@@ -8,10 +8,13 @@ it is.
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tale_core.i18n import t
@@ -202,6 +205,20 @@ def safe_cell(value: Any) -> Any:
     if not isinstance(value, str) or not value.startswith(_FORMULA) or _NUMBER.fullmatch(value):
         return value
     return f"'{value}"
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """A table as CSV, none of whose cells a spreadsheet takes for a formula."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows({name: safe_cell(value) for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def json_lines(rows: Iterable[object]) -> str:
+    """JSON Lines, a line each."""
+    return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
 
 
 def seconds_left(*, finished: int, planned: int, timed: int, elapsed_s: float) -> float | None:

@@ -42,7 +42,7 @@ def levels_chart(view: SweepView, *, colors: Palette = LIGHT) -> Figure:
     _references(figure, sweep, names, colors)
     if graded:
         _right(figure, names, points, colors)
-    _layout(figure, sweep, points, colors, graded=graded)
+    _layout(figure, sweep, colors, graded=graded)
     return figure
 
 
@@ -119,7 +119,7 @@ def _right(figure: Figure, names: Sequence[str], points: Sequence[SweepPoint], c
     )  # fmt: skip
 
 
-def _layout(figure: Figure, sweep: Sweep, points: Sequence[SweepPoint], colors: Palette, *, graded: bool) -> None:
+def _layout(figure: Figure, sweep: Sweep, colors: Palette, *, graded: bool) -> None:
     style: dict[str, Any] = axis(colors)
     highest = max([*((p.tokens_high or p.tokens_mean or 0) for p in sweep.result.points), 1])
     figure.update_xaxes(type="category", **style)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tale_core.calls.budget_ledger import apart_words
 from tale_core.calls.outcomes import OUTCOMES
+from tale_core.charts.curves import with_alpha
 from tale_core.charts.theme import LIGHT, TOKEN_TICKS, Palette, graph_objects
 from tale_core.i18n import t
 from tale_core.search.engine import SearchStep
@@ -110,16 +111,11 @@ def _band(figure: Figure, steps: Sequence[SearchStep], colors: Palette) -> None:
         y=[max(0, s.high - s.low) for s in steps],
         base=[s.low for s in steps],
         width=1,
-        marker={"color": _faded(colors.budgeted), "line": {"width": 0}},
+        marker={"color": with_alpha(colors.budgeted, 0.17), "line": {"width": 0}},
         name=t("Still possible"),
         hovertemplate=f"{t('still possible: {low} to {high}', low='%{base}', high='%{customdata}')}<extra></extra>",
         customdata=[s.high for s in steps],
     )
-
-
-def _faded(color: str) -> str:
-    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.17)"
 
 
 def _budgets(

@@ -36,23 +36,9 @@ from tale_core.cli.output import FAILED, INTERRUPTED, WRONG_INPUT, say
 from tale_core.errors import InputError, TaleError
 
 COMMANDS = (
-    ask,
-    study,
-    run,
-    import_predictions,
-    train_estimator,
-    tune,
-    label,
-    models,
-    serve,
-    proxy,
-    app,
-    accounts,
-    archive,
-    record,
-    db,
-    health,
-)
+    ask, study, run, import_predictions, train_estimator, tune, label, models, serve, proxy, app, accounts, archive,
+    record, db, health,
+)  # fmt: skip
 """In the order of `--help`. Each has `register`, which adds its parser, and loads what it needs when it runs."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
 import json
 import os
 import sys
@@ -17,6 +16,7 @@ from tale_core.cli import flags
 from tale_core.cli.output import OK, emit, say
 from tale_core.cli.serve import LOOPBACK, place
 from tale_core.errors import InputError
+from tale_core.text import csv_text, json_lines
 
 if TYPE_CHECKING:
     import socket
@@ -183,9 +183,7 @@ def report(args: argparse.Namespace) -> int:
     if args.questions is not None:
         rows = known_questions(traffic)
         try:  # What people asked is for the owner of the file alone.
-            write_whole(
-                args.questions, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows), private=True
-            )
+            write_whole(args.questions, json_lines(rows), private=True)
         except OSError as e:
             raise InputError(f"{args.questions} cannot be written: {e.strerror}.", "Give another file.") from e
         say(f"tale: {args.questions}: {len(rows):,} questions", file=sys.stderr)
@@ -196,9 +194,6 @@ def report(args: argparse.Namespace) -> int:
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
     try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            out = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])
-            out.writeheader()
-            out.writerows(rows)
+        path.write_text(csv_text(list(rows[0]) if rows else [], rows), encoding="utf-8", newline="")
     except OSError as e:
         raise InputError(f"{path} cannot be written: {e.strerror}.", "Give another file.") from e

@@ -8,19 +8,12 @@ A row that cannot be used is passed over and reported with its line and a reason
 must not be spread (GPQA), and a file that somebody sent may hold anything.
 """
 
-from tale_core.datasets.collect import MAX_ROWS
-from tale_core.datasets.loading import MAX_BYTES, SUFFIXES, load, read_upload
+from tale_core.datasets.loading import SUFFIXES, load, read_upload
 from tale_core.datasets.named import describe
-from tale_core.datasets.ours import FEATURED, SHIPPED, featured, language_of, read_questions, shipped
+from tale_core.datasets.ours import featured, language_of, shipped
 from tale_core.datasets.results import DatasetInfo, Loaded, RowProblem
-from tale_core.datasets.rows import MAX_TEXT
 
 __all__ = [
-    "FEATURED",
-    "MAX_BYTES",
-    "MAX_ROWS",
-    "MAX_TEXT",
-    "SHIPPED",
     "SUFFIXES",
     "DatasetInfo",
     "Loaded",
@@ -29,7 +22,6 @@ __all__ = [
     "featured",
     "language_of",
     "load",
-    "read_questions",
     "read_upload",
     "shipped",
 ]

@@ -2,7 +2,7 @@
 
 A sweep asks one question under a grid of budgets, k repeats each, with the vanilla and the direct answer as reference
 lines. Pure over the client protocol. Its plan, levels and events are in `plan`, the statistics in `tale_core.stats`,
-the sentence for people in `finding`, several sweeps of one model together in `profile`.
+the sentence for people in `finding`.
 Source: arXiv 2412.18547, section 3.
 """
 
@@ -33,7 +33,6 @@ from tale_core.elasticity.plan import (
     SweepProgress,
     SweepResult,
 )
-from tale_core.elasticity.profile import Profile, ProfilePoint, profile
 from tale_core.errors import LimitReachedError
 from tale_core.grading import infer_kind, known_answer
 from tale_core.i18n import SOURCE, use_language
@@ -44,8 +43,6 @@ __all__ = [
     "MAX_BUDGET",
     "MAX_LEVELS",
     "MAX_REPEATS",
-    "Profile",
-    "ProfilePoint",
     "Rebound",
     "SweepDone",
     "SweepEvent",
@@ -53,7 +50,6 @@ __all__ = [
     "SweepPoint",
     "SweepProgress",
     "SweepResult",
-    "profile",
     "so_far",
     "sweep",
 ]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tale_core.errors import EstimatorFileError, InputError, TaleError
 from tale_core.estimators.base import FALLBACK_BUDGET, MAX_BUDGET, Estimator, parse_budget
-from tale_core.estimators.kinds import KINDS, Fixed, patterns
+from tale_core.estimators.kinds import KINDS, patterns
 from tale_core.estimators.predictor import TrainedEstimator
 from tale_core.estimators.zero_shot import ZeroShot
 from tale_core.i18n import t
@@ -28,8 +28,6 @@ __all__ = [
     "KINDS",
     "MAX_BUDGET",
     "Estimator",
-    "Fixed",
-    "Saved",
     "TrainedEstimator",
     "ZeroShot",
     "chosen_estimator",

@@ -6,8 +6,6 @@ never rows: their best number is no optimum.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from tale_core.errors import TrainingError
 from tale_core.estimators.base import MAX_BUDGET, parse_budget
+from tale_core.files import rows_sha256
 from tale_core.i18n import N_, joined, t, tn
 from tale_core.prompts import messages as prompts
 from tale_core.types import Question, SessionRecord
@@ -230,8 +229,7 @@ def available(rows: Iterable[TrainingRow]) -> Counter[tuple[str, str]]:
 
 def fingerprint(rows: Iterable[TrainingRow]) -> str:
     """Which data it was: sha256 over every value that training reads, whatever the order of the rows."""
-    lines = sorted(json.dumps(_facts(row), ensure_ascii=True, sort_keys=True) for row in rows)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return rows_sha256(map(_facts, rows))
 
 
 def _facts(row: TrainingRow) -> list[Any]:

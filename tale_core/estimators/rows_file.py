@@ -7,7 +7,6 @@ earlier searches of the same question).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import cache
@@ -18,6 +17,7 @@ from tale_core.errors import InputError
 from tale_core.estimators.base import MAX_BUDGET
 from tale_core.estimators.rows import MAX_EARLIER, MAX_ROWS, TrainingRow
 from tale_core.i18n import t
+from tale_core.text import json_lines
 
 MAX_BYTES = 64_000_000
 MAX_TEXT = 20_000
@@ -26,7 +26,7 @@ MAX_TEXT = 20_000
 
 def rows_to_jsonl(rows: Iterable[TrainingRow]) -> str:
     """The rows as JSON Lines; what is not known is left out, and so is the session of this machine's database."""
-    return "".join(json.dumps(_document(row), ensure_ascii=False) + "\n" for row in rows)
+    return json_lines(map(_document, rows))
 
 
 def _document(row: TrainingRow) -> dict[str, Any]:

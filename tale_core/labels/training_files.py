@@ -6,19 +6,17 @@ Rows for estimators are searches that found an optimum (`tale_core.estimators.ro
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from tale_core.estimators.rows import fingerprint, rows_from_store
 from tale_core.estimators.rows_file import rows_to_jsonl
+from tale_core.files import rows_sha256
 from tale_core.labels.marks import in_sentences
 from tale_core.store import ExportedLabel, Store, exported_labels
-from tale_core.text import safe_cell
+from tale_core.text import csv_text, json_lines
 
 Kind = Literal["estimators", "labels"]
 
@@ -76,8 +74,8 @@ def data_file(store: Store, kind: Kind, *, model: str | None = None) -> DataFile
         mark = fingerprint(searched)
         return DataFile(file_name(kind, mark), rows_to_jsonl(searched), len(searched), mark)
     rows = label_rows(store)
-    mark = fingerprint_of(rows)
-    return DataFile(file_name(kind, mark), _lines(rows), len(rows), mark, len(rows))
+    mark = rows_sha256(rows)
+    return DataFile(file_name(kind, mark), json_lines(rows), len(rows), mark, len(rows))
 
 
 def file_name(kind: str, mark: str) -> str:
@@ -85,22 +83,7 @@ def file_name(kind: str, mark: str) -> str:
     return f"tale-{kind}-{mark[:12]}.jsonl"
 
 
-def _lines(rows: Iterable[dict[str, Any]]) -> str:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
-def fingerprint_of(rows: Iterable[dict[str, Any]]) -> str:
-    """sha256 over every value of every row, whatever their order."""
-    lines = sorted(json.dumps(row, ensure_ascii=True, sort_keys=True) for row in rows)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
     """Rows as a table that no spreadsheet takes formulas from; lists are JSON in a cell."""
-    text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\r\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({k: safe_cell(json.dumps(v) if isinstance(v, list) else v) for k, v in row.items()})
-    return text.getvalue()
+    flat = ({k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows)
+    return csv_text(list(rows[0]), flat) if rows else ""

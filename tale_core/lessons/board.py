@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
 from tale_core.lessons.arc import Arc, answer_sentences, struck_by
 from tale_core.lessons.document import Guessed, guesses_html, heat_html
 from tale_core.lessons.room import LiveRoom
 from tale_core.store import SeatRecord
+from tale_core.text import json_lines
 
 
 def board(live: LiveRoom, arc: Arc) -> dict[str, str]:
@@ -57,4 +57,4 @@ def strike_labels(live: LiveRoom, arc: Arc) -> str:
         {**about, "sentence": at, "text": one.text.strip(), "struck_by": n, "after_settled": one.after}
         for at, (one, n) in enumerate(zip(parts, struck_by(len(parts), strikes), strict=True))
     )
-    return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+    return json_lines(rows)

@@ -5,20 +5,31 @@ Colours are classes of the lesson's style sheet.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from markupsafe import Markup
 
 from tale_core.calls.outcomes import TICKS, outcome_kind
 from tale_core.drawing.html import picture, tag, words
 from tale_core.i18n import t
-from tale_core.lessons.guesses import Bin
 from tale_core.lessons.ladder import Rung, counted, named
 
 WIDTH = 1200
 LETTER = 27
 """Height of a letter, in the picture's own units: as wide as a slide it is 24 pixels and more."""
 DOT = 15
+MOST_BINS = 10
+_NICE = (1, 2, 5, 10)
+
+
+class Bin(NamedTuple):
+    """Guesses from `low` to `high` tokens, both included."""
+
+    low: int
+    high: int
+    students: int
 
 
 def columns(found: Sequence[Rung], *, of: Sequence[Rung], height: int = 300) -> Markup:
@@ -83,3 +94,28 @@ def guesses(bins: Sequence[Bin], actual: int | None, *, height: int = 250) -> Ma
         t("{low} to {high} tokens: {n}", low=b.low, high=b.high, n=b.students) for b in bins if b.students
     )
     return picture(parts, t("Histogram of the guesses. {bins}.", bins=listing), width=WIDTH, height=height)
+
+
+def histogram(guesses: Sequence[int], *, actual: int | None = None) -> tuple[Bin, ...]:
+    """Bins of one nice width that hold every guess, and the actual number where it is known; empty without a guess.
+
+    Args:
+        guesses: Tokens, from 1.
+        actual: What it was, once revealed: it then lies within the bins.
+    """
+    if not guesses:
+        return ()
+    shown = [*guesses, *([actual] if actual is not None else [])]
+    low, high = min(shown), max(shown)
+    width = _width((high - low + 1) / MOST_BINS)
+    first, last = (low - 1) // width, (high - 1) // width
+    return tuple(
+        Bin(i * width + 1, (i + 1) * width, sum(i * width < g <= (i + 1) * width for g in guesses))
+        for i in range(first, last + 1)
+    )
+
+
+def _width(least: float) -> int:
+    """The smallest of 1, 2, 5, 10, 20, … that is at least this, so that edges are round and bins are few."""
+    decade = 10 ** max(0, math.floor(math.log10(least))) if least > 1 else 1
+    return next(int(nice * decade) for nice in _NICE if nice * decade >= least)

@@ -10,6 +10,7 @@ import base64
 import hashlib
 from functools import lru_cache
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
@@ -21,7 +22,7 @@ from tale_core.i18n import language, t, tn, use_language
 from tale_core.lessons import arc as lesson_arc
 from tale_core.lessons import charts, lesson
 from tale_core.lessons.arc import Arc
-from tale_core.lessons.guesses import histogram, middle
+from tale_core.lessons.charts import histogram
 from tale_core.lessons.ladder import Rung, counted
 from tale_core.lessons.replay import SPEEDS
 from tale_core.text import sanitize
@@ -77,7 +78,7 @@ def guesses_html(guesses: list[Guessed], *, students: int, actual: int | None) -
     bins = histogram(tokens, actual=actual)
     return render(
         asset("guesses.html"), guessed=len(guesses), students=students, actual=actual, nearest=nearest, best=best,
-        half=f"{middle(tokens):,.0f}" if tokens else "", chart=charts.guesses(bins, actual) if bins else "",
+        half=f"{median(tokens):,.0f}" if tokens else "", chart=charts.guesses(bins, actual) if bins else "",
     )  # fmt: skip
 
 

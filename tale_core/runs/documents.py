@@ -5,9 +5,7 @@ Keys stay; more may be added; an unknown value is null in JSON and empty in CSV.
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import wraps
 from typing import Any, TypeVar
@@ -24,7 +22,7 @@ from tale_core.i18n import SOURCE, in_english, use_language
 from tale_core.search.engine import SearchStep
 from tale_core.search.text import finding, step_words
 from tale_core.search.view import SearchView
-from tale_core.text import safe_cell
+from tale_core.text import csv_text
 from tale_core.types import CallRecord, Level, Outcome
 
 _NOTHING = SweepPoint("budget", None, 0, (), None, None, None, {}, 0, None, None, None, None)
@@ -109,7 +107,7 @@ def sweep_csv(view: SweepView) -> str:
     """One row a level, with the model and the question beside it so that files of several sweeps can be joined."""
     named = {"session": view.session_id, "model": view.model, "template": view.plan.template}
     rows = [_row(named | {"question": view.question.text}, p) for p in (view.result.points if view.result else ())]
-    return _csv(list(_row({**named, "question": ""}, _NOTHING)), rows)
+    return csv_text(list(_row({**named, "question": ""}, _NOTHING)), rows)
 
 
 def _row(named: dict[str, Any], point: SweepPoint) -> dict[str, Any]:
@@ -302,12 +300,4 @@ def search_csv(view: SearchView) -> str:
     named = {"session": view.session_id, "model": view.model, "question": view.question.text, "mode": view.plan.mode}
     rows = [named | {"step": s.index} | step_document(s) | {"meaning": step_words(s)} for s in view.steps]
     columns = [*named, "step", *(step_document(_NO_STEP)), "meaning"]
-    return _csv(columns, rows)
-
-
-def _csv(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\r\n")
-    writer.writeheader()
-    writer.writerows({name: safe_cell(value) for name, value in row.items()} for row in rows)
-    return text.getvalue()
+    return csv_text(columns, rows)

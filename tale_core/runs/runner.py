@@ -260,7 +260,6 @@ class Runner:
 
 
 AskJob = Job[AskView]
-ExperimentJob = Job[ExperimentView]
 
 
 class Starter(Protocol[P_contra, V_co]):

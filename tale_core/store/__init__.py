@@ -6,33 +6,28 @@ inside. SQLite is the default; `TALE_DATABASE_URL` may name a PostgreSQL databas
 
 from tale_core.store.answers import MarkedAnswer, StoredAnswer, answering_models, marked_answers, stored_answers
 from tale_core.store.archive.copying import TableSum, copy_database, table_sums
-from tale_core.store.archive.format import Manifest
 from tale_core.store.archive.importing import Contents, Existing, Imported, import_archive, look
 from tale_core.store.archive.reading import Archive
-from tale_core.store.archive.trash import UNDO_FOR, Deleted, Refused, Trash
-from tale_core.store.archive.writing import Exported, export_archive
-from tale_core.store.audit import Deed, Spent, deeds, spent
-from tale_core.store.calls import CallStore, UnitRecord, UnitStatus
+from tale_core.store.archive.trash import UNDO_FOR, Deleted, Trash
+from tale_core.store.archive.writing import export_archive
+from tale_core.store.audit import deeds, spent
+from tale_core.store.calls import CallStore, UnitRecord
 from tale_core.store.database.opening import open_store, tidy
 from tale_core.store.database.reconnect import through_outage
-from tale_core.store.experiments import ExperimentStore, SpentSums, UnitFigures
+from tale_core.store.experiments import ExperimentStore, UnitFigures
 from tale_core.store.history import COUNTED, Entry, History, Listing, Place, SessionFilter
 from tale_core.store.kept_keys import KeptKeys
 from tale_core.store.labels.export import ExportedLabel, exported_labels
-from tale_core.store.labels.keys import annotator_key, answer_key, mark_target, marked_answer, normalised, question_key
+from tale_core.store.labels.keys import annotator_key, answer_key, mark_target, normalised, question_key
 from tale_core.store.labels.queue import LabelQueue
 from tale_core.store.labels.store import LabelStore
 from tale_core.store.labels.types import (
-    MAX_GOLD,
     MAX_NAME,
     SETTLED,
     AccuracyMoved,
-    AnnotatorCounts,
-    AnnotatorLabel,
     AnswerGroup,
     Change,
     Graded,
-    Grades,
     GradesNeeded,
     LabelKind,
     LabelTarget,
@@ -40,41 +35,33 @@ from tale_core.store.labels.types import (
     QueueCounts,
     QueueFilter,
     QueueKind,
-    ReadAnswer,
     Rederived,
-    Share,
     ToGrade,
     Verdict,
 )
-from tale_core.store.records import SessionFields, SessionSummary, new_session_id
+from tale_core.store.records import new_session_id
 from tale_core.store.repository import Belonging, Store, Try
 from tale_core.store.rooms import RoomChanges, RoomRecord, RoomStore, SeatRecord, SeatSpent
 from tale_core.store.traffic import ModelTraffic, Pair, Passed, TrafficStore
 
 __all__ = [
     "COUNTED",
-    "MAX_GOLD",
     "MAX_NAME",
     "SETTLED",
     "UNDO_FOR",
     "AccuracyMoved",
-    "AnnotatorCounts",
-    "AnnotatorLabel",
     "AnswerGroup",
     "Archive",
     "Belonging",
     "CallStore",
     "Change",
     "Contents",
-    "Deed",
     "Deleted",
     "Entry",
     "Existing",
     "ExperimentStore",
-    "Exported",
     "ExportedLabel",
     "Graded",
-    "Grades",
     "GradesNeeded",
     "History",
     "Imported",
@@ -84,7 +71,6 @@ __all__ = [
     "LabelStore",
     "LabelTarget",
     "Listing",
-    "Manifest",
     "MarkedAnswer",
     "ModelTraffic",
     "Moved",
@@ -94,20 +80,13 @@ __all__ = [
     "QueueCounts",
     "QueueFilter",
     "QueueKind",
-    "ReadAnswer",
     "Rederived",
-    "Refused",
     "RoomChanges",
     "RoomRecord",
     "RoomStore",
     "SeatRecord",
     "SeatSpent",
-    "SessionFields",
     "SessionFilter",
-    "SessionSummary",
-    "Share",
-    "Spent",
-    "SpentSums",
     "Store",
     "StoredAnswer",
     "TableSum",
@@ -117,7 +96,6 @@ __all__ = [
     "Try",
     "UnitFigures",
     "UnitRecord",
-    "UnitStatus",
     "Verdict",
     "annotator_key",
     "answer_key",
@@ -129,7 +107,6 @@ __all__ = [
     "import_archive",
     "look",
     "mark_target",
-    "marked_answer",
     "marked_answers",
     "new_session_id",
     "normalised",

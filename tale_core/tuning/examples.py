@@ -2,7 +2,7 @@
 
 An example's target is a right, complete answer under the searched optimum: of a search the answer under the budget that
 it found, of an experiment the cheapest right answer among the budgets and templates that it tried; where a person has
-marked the sentence at which an answer is settled, also that answer up to there, closed (`tuning.marks`). For DPO the
+marked the sentence at which an answer is settled, also that answer up to there, closed (`tuning.data`). For DPO the
 rejected answer is the vanilla one. A question is always on one side of the split alone, and a set of questions that is
 kept for evaluation is never trained on.
 """

@@ -51,11 +51,7 @@ def start(plan: TunePlan, examples: Examples, *, measure_only: bool = False, pro
         InputError: The plan is wrong, or another training is running.
         TuningError: Its folder cannot be written.
     """
-    require()
-    if (other := running()) is not None:
-        raise InputError(
-            t("The training of {name!r} is running.", name=other.plan.name), t("Stop it first, or wait for its end.")
-        )
+    _check_free()
     run = runs.create(plan, examples, measure_only=measure_only)
     _spawn(run, processes)
     return run
@@ -69,11 +65,7 @@ def resume(run: TuneRun, *, processes: int = 1) -> TuneRun:
         InputError: It is running, or there is nothing left to do.
         TuningError: Its folder cannot be written.
     """
-    require()
-    if (other := running()) is not None:
-        raise InputError(
-            t("The training of {name!r} is running.", name=other.plan.name), t("Stop it first, or wait for its end.")
-        )
+    _check_free()
     state = run.state()
     if not can_go_on(state):
         raise InputError(t("The training {name!r} is finished.", name=run.id), t("Begin a new one."))
@@ -86,6 +78,14 @@ def resume(run: TuneRun, *, processes: int = 1) -> TuneRun:
     )
     _spawn(run, processes)
     return run
+
+
+def _check_free() -> None:
+    require()
+    if (other := running()) is not None:
+        raise InputError(
+            t("The training of {name!r} is running.", name=other.plan.name), t("Stop it first, or wait for its end.")
+        )
 
 
 def can_go_on(state: RunState) -> bool:

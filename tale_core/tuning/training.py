@@ -68,7 +68,7 @@ class Training:
         self.plan, self._hooks, self._folder = plan, hooks, folder
         self.precision, self.device = precision(), device()
         _set_threads(plan.settings)
-        tokenizer, network = _load(base, plan.settings, self.precision, parent)
+        tokenizer, network = _load(base, self.precision, parent)
         self._train, long = _rows(plan, examples.train, tokenizer)
         self._held_out, _ = _rows(plan, examples.held_out, tokenizer)
         self.left_out = long
@@ -201,7 +201,7 @@ def score_answers_alone() -> None:
         trl_utils._use_triton = lambda device: True
 
 
-def _load(base: Base, settings: TrainingSettings, arithmetic: str, parent: Path | None) -> tuple[Any, Any]:
+def _load(base: Base, arithmetic: str, parent: Path | None) -> tuple[Any, Any]:
     """Tokenizer and network; with `parent`, the network with that adapter to be trained on."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -19,10 +19,10 @@ from tale_core.elasticity.engine import SweepDone, SweepPlan, SweepResult, sweep
 from tale_core.elasticity.knob import KnobFinding, dead_zone, knob_finding, slopes
 from tale_core.errors import InputError, RequestRejectedError
 from tale_core.models.endpoints import Endpoint
-from tale_core.models.testing.knobs import KnobClient, Spending, ThinkingModel, at, nowhere
 from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.search.engine import SearchDone, SearchPlan, SearchResult, search
 from tale_core.types import Client, Completion, Delta, Message, Question, Request, Sampling
+from tests.support.knobs import KnobClient, Spending, ThinkingModel, at, nowhere
 
 QUESTION = Question("How many legs have 3 cats?", answer="42")
 WARM = Sampling(temperature=1.0, max_tokens=None)

@@ -15,7 +15,7 @@ from tale_core.elasticity.engine import SweepDone, SweepPlan, sweep
 from tale_core.elasticity.view import SweepView
 from tale_core.estimators.rows import rows_from_store
 from tale_core.labels import Labeling
-from tale_core.labels.rederive import KEPT, rederive
+from tale_core.labels.labeling import KEPT, rederive
 from tale_core.labels.text import moved_words
 from tale_core.models.testing.scripted import ScriptedClient
 from tale_core.models.testing.simulated import SimulatedClient, SimulatedModel

@@ -6,8 +6,8 @@ import tomllib
 
 import pytest
 
+from tale_core.charts.theme import DARK, LIGHT, Palette
 from tale_core.settings import REPO_ROOT
-from ui.common.theme import DARK, LIGHT, Palette
 
 
 @pytest.mark.parametrize(("name", "palette"), [("light", LIGHT), ("dark", DARK)])

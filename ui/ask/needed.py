@@ -1,4 +1,7 @@
-"""How much of an answer was needed: a button under each answer, and what closing it at its steps has shown."""
+"""How much of an answer was needed: a button under each answer, what closing it at its steps has shown, and a mark.
+
+The mark is the sentence at which a person finds the answer settled: a label that becomes a training example.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,20 @@ from tale_core.ask.settle import SettlePlan
 from tale_core.calls.outcomes import outcome_kind
 from tale_core.calls.settling import Settled
 from tale_core.charts.ask import settled_strip
+from tale_core.errors import InputError, StoreError
 from tale_core.grading.lines import evaluated
 from tale_core.i18n import joined, t
+from tale_core.labels import Labeling
+from tale_core.labels.marks import Markable, markable, suggested
+from tale_core.store import MAX_NAME, QueueFilter, annotator_key
 from tale_core.types import ANSWERS, AnswerRole, Outcome
-from ui.ask import mark
 from ui.ask.live import is_tuned, title_of
 from ui.common import state
-from ui.common.charts import wide_table
+from ui.common.charts import palette, wide_table
+from ui.common.marking import known_name, marked_words, sentence_box
 from ui.common.question_form import Request
 from ui.common.run_parts import model_of
 from ui.common.text import literal
-from ui.common.theme import palette
 
 
 def needed(view: AskView) -> Request | None:
@@ -37,7 +43,7 @@ def needed(view: AskView) -> Request | None:
                 elif role in roles and _button(view, role):
                     pressed = role
                 if role in roles:
-                    mark.draw(view, role)
+                    _mark(view, role)
     choice = model_of(view)
     if pressed is None or choice is None:
         return None
@@ -101,3 +107,62 @@ def _found(view: AskView, role: AnswerRole, found: Settled) -> None:
 
 def _outcome(outcome: Outcome) -> str:
     return "–" if outcome is Outcome.UNGRADED else t(outcome_kind(outcome).phrase)
+
+
+def _mark(view: AskView, role: AnswerRole) -> None:
+    """Mark the sentence at which an answer is settled; nothing where the answer has no two sentences."""
+    call = view.calls[role].record
+    answer = markable(call, view.question)
+    if answer is None:
+        return
+    labeling, name = Labeling(state.store()), known_name()
+    try:
+        said = labeling.queue.marks_said([answer.key]).get(answer.key, {}) if name else {}
+    except StoreError:
+        return  # What cannot be read is said above already.
+    before = int(said[who]) if (who := annotator_key(name)) in said else None
+    with st.expander(t("Mark where the answer is settled"), icon=":material/flag:", key=f"mark-{role}"):
+        key = f"mark_{role}_{view.session_id}"
+        chosen = sentence_box(
+            answer, suggestion=suggested(call, view.settled.get(role)), before=before, key=f"{key}_sentence"
+        )
+        if not name:
+            st.text_input(t("Your name"), key=f"{key}_name", max_chars=MAX_NAME, autocomplete="off", width=260)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(
+                t("Mark this sentence"), key=f"{key}_press", icon=":material/flag:", on_click=_put_mark,
+                args=(answer, key, chosen, name), disabled=chosen is None,
+            )  # fmt: skip
+            if before is not None:
+                st.caption(literal(marked_words(answer, before)), width="content")
+            if before is not None and (event := st.session_state.get(f"{key}_event")):
+                st.button(
+                    t("Take back"), key=f"{key}_undo", icon=":material/undo:", type="tertiary", on_click=_take_back,
+                    args=(key, name, event),
+                )  # fmt: skip
+        if problem := st.session_state.pop(f"{key}_problem", ""):
+            st.error(literal(problem, 400), icon=":material/error:")
+
+
+def _put_mark(answer: Markable, key: str, chosen: int, name: str) -> None:
+    labeling = Labeling(state.store())
+    try:
+        who = labeling.sit_down(name or str(st.session_state.get(f"{key}_name") or ""))
+        moved = labeling.mark(who, answer, chosen)
+        if moved.events:
+            st.session_state[f"{key}_event"] = labeling.queue.counts(who, QueueFilter(which="all", overlap=0)).last
+    except (InputError, StoreError) as e:
+        st.session_state[f"{key}_problem"] = str(e)
+        return
+    if not name:
+        st.session_state["label_annotator"] = str(st.session_state[f"{key}_name"]).strip()
+
+
+def _take_back(key: str, name: str, event: int) -> None:
+    """Only if it is this person's last deed still: Label takes back one after the other."""
+    labeling = Labeling(state.store())
+    try:
+        labeling.undo(labeling.sit_down(name), event=event)
+    except (InputError, StoreError) as e:
+        st.session_state[f"{key}_problem"] = str(e)
+    st.session_state.pop(f"{key}_event", None)

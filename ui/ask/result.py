@@ -43,13 +43,13 @@ from ui.ask.live import (
 )
 from ui.common import state
 from ui.common.answer import raw_switch
+from ui.common.charts import palette
 from ui.common.glossary import explain
 from ui.common.lines import draw_call, lines_answer
 from ui.common.nav import ELASTICITY, SEARCH
 from ui.common.outcome_badge import outcome_badge
 from ui.common.run_parts import finding_line, how_it_ended
 from ui.common.text import MAX_SHOWN, answer_text, literal
-from ui.common.theme import palette
 
 FINISH_WORDS = {
     "stop": N_("the model was done"),

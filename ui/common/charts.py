@@ -1,4 +1,4 @@
-"""What charts and tables have alike on all pages: the button that saves a picture, cells that do not wrap."""
+"""What charts and tables have alike on all pages: colours, the button that saves a picture, cells that do not wrap."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from tale_core.charts.theme import SAVED_WIDTH
+from tale_core.charts.theme import DARK, LIGHT, SAVED_WIDTH, Palette
 from tale_core.drawing.text import unescaped
 from ui.common.text import literal, whole
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
+
+
+def palette() -> Palette:
+    """The colours of the theme that the viewer has chosen."""
+    return DARK if st.context.theme.type == "dark" else LIGHT
 
 
 def draw_chart(figure: Figure, *, name: str, key: str, alt: str, **more: Any) -> None:

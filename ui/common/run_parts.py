@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
@@ -14,6 +16,7 @@ from tale_core.ask.run import AskView
 from tale_core.elasticity.view import SweepView
 from tale_core.experiments.run import ExperimentView
 from tale_core.history import text as history_words
+from tale_core.history.card import HIGH, WIDE, card_of, card_svg
 from tale_core.i18n import N_, joined, t
 from tale_core.models.choice import EMBEDDED, ModelChoice
 from tale_core.models.embedded.catalog import embedded_model
@@ -26,10 +29,10 @@ from tale_core.types import SessionKind, SessionRecord
 from ui.common import state
 from ui.common.nav import OF_KIND
 from ui.common.question_form import Request
-from ui.common.share import share
 from ui.common.text import finding, literal
 
 RESUMABLE = ("interrupted", "failed", "cancelled")
+_card = st.components.v2.component("tale_share", js=Path(__file__).with_name("share.js").read_text(encoding="utf-8"))
 RunView = AskView | SearchView | SweepView | ExperimentView
 
 
@@ -158,7 +161,7 @@ def provenance(view: RunView, *, template: str, sampling: str) -> None:
         model=view.model, endpoint=view.endpoint, template=template, sampling=sampling, created_at=view.created_at
     )
     if not isinstance(view, ExperimentView):
-        share(view, about=words)
+        _share(view, about=words)
     with st.container(key="provenance"):
         st.caption(literal(words, 600))
         if missing := _not_asked(view):
@@ -255,3 +258,33 @@ def resume_study(view: SearchView | SweepView, *, capped: bool = False) -> Reque
         pressed = st.button(t("Resume"), key="resume", icon=":material/resume:", disabled=choice is None)
         resume_caption(view, choice, joined(t("It goes on where it ended."), kept))
     return Request(resumed(view), choice) if pressed and choice is not None else None
+
+
+def _share(view: AskView | SearchView | SweepView, *, about: str) -> None:
+    """The card of an ended run, folded away; nothing where there is nothing to hand on.
+
+    Args:
+        view: Of it.
+        about: What its numbers are of: model, endpoint, template, sampling and date, in one line.
+    """
+    card = card_of(view, about=about, link=_link(view.session_id))
+    if card is None or getattr(view, "not_saved", None):
+        return
+    with st.container(key="card"), st.expander(t("Share"), icon=":material/share:"):
+        words = {"png": t("Save as PNG"), "svg": t("Save as SVG"), "link": t("Copy link")}
+        data = {
+            "svg": card_svg(card), "alt": card.finding, "link": card.link, "words": words, "name": view.session_id,
+            "width": WIDE, "height": HIGH,
+        }  # fmt: skip
+        _card(data=data, key=f"card_{view.session_id}")
+        st.caption(t("Whoever can open this address sees the result, and the form is set to how it was asked."))
+
+
+def _link(session_id: str) -> str:
+    """The whole address of this page with this session; "" where the browser told none."""
+    url = urlsplit(st.context.url or "")
+    return (
+        f"{url.scheme}://{url.netloc}{url.path or '/'}?{urlencode(state.address(session=session_id))}"
+        if url.netloc
+        else ""
+    )

@@ -12,7 +12,7 @@ from tale_core.drawing.text import WIDE, shortened, width, wrapped
 from tale_core.i18n import again
 from tale_core.text import sanitize
 
-__all__ = ["MAX_SHOWN", "answer_text", "clip", "literal", "sanitize", "shortened", "whole", "width", "wrapped"]
+__all__ = ["MAX_SHOWN", "answer_text", "literal", "sanitize", "shortened", "whole", "wrapped"]
 
 MAX_SHOWN = 20_000
 """Characters of one answer drawn in the page. The store keeps all of it, and the page offers it as a file."""

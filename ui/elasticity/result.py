@@ -23,12 +23,11 @@ from tale_core.elasticity.view import SweepView
 from tale_core.i18n import joined, t
 from tale_core.runs.documents import sweep_csv, sweep_document
 from ui.ask import beside
-from ui.common.charts import draw_chart, wide_table
+from ui.common.charts import draw_chart, palette, wide_table
 from ui.common.glossary import explain
 from ui.common.outcome_badge import labelled_note
 from ui.common.run_parts import Now, finding_line, how_it_ended, now_line
 from ui.common.text import literal
-from ui.common.theme import palette
 
 FINDING_HEIGHT = 120
 TABLE_HEIGHT = 330

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tale_core.charts.curves import ticks, with_alpha
-from tale_core.charts.theme import axis, graph_objects, layout
+from tale_core.charts.theme import Palette, axis, graph_objects, layout
 from tale_core.drawing.text import plain
 from tale_core.estimators.report import TrainingReport
 from tale_core.i18n import again, t
+from ui.common.charts import palette
 from ui.common.text import shortened
-from ui.common.theme import Palette, palette
 from ui.estimators import text as words
 
 if TYPE_CHECKING:

@@ -6,23 +6,28 @@ from dataclasses import replace
 
 import streamlit as st
 
-from tale_core.errors import TaleError
+from tale_core.calls.budget_ledger import worst_price
+from tale_core.elasticity.estimate import seen
+from tale_core.elasticity.plan import parse_grid
+from tale_core.errors import InputError, StoreError, TaleError
 from tale_core.estimators import trained_kinds
+from tale_core.experiments.estimate import CostEstimate, calls_words, cost_estimate, first_questions
 from tale_core.experiments.plan import MAX_CONCURRENCY, MAX_REPEATS, ExperimentPlan
 from tale_core.experiments.run import ExperimentView
 from tale_core.history.text import sampling_words
-from tale_core.i18n import joined, t
-from tale_core.models.choice import ModelChoice
+from tale_core.i18n import N_, joined, t
+from tale_core.models import tokens
+from tale_core.models.adapters import registry as adapters
+from tale_core.models.choice import EMBEDDED, ModelChoice, efforts
 from tale_core.prompts import messages as prompts
-from tale_core.strategies import Offer, trained_for, usual
+from tale_core.strategies import Offer, hint_of, offered, title_of, trained_for, usual
+from tale_core.text import duration
 from tale_core.types import Price, Sampling
 from ui.common import question_form, state
-from ui.common.question_form import Request, limits, price_of
-from ui.common.text import literal
+from ui.common.question_form import Request, cap_words, limits, price_of
+from ui.common.text import literal, sanitize
 from ui.experiments import example
 from ui.experiments.data import MOST_QUESTIONS, Chosen, data_box, local_sets
-from ui.experiments.estimate import draw_estimate
-from ui.experiments.strategies import NUMBERS, strategies_box
 
 DEFAULTS: dict[str, object] = {
     "exp_limit": 20,
@@ -32,6 +37,14 @@ DEFAULTS: dict[str, object] = {
     "exp_concurrency": 4,
     "exp_reuse": True,
 }
+NUMBERS = {
+    "fixed": N_("Fixed budgets, tokens"),
+    "enforced": N_("Enforced budgets, tokens"),
+    "thinking": N_("Limits on thinking, tokens"),
+}
+"""Strategies that are given numbers, with the title of the box that takes them."""
+LOOKED_AT = 4
+"""Earlier sessions of the model that are read for its speed."""
 
 
 def load(view: ExperimentView) -> None:
@@ -81,7 +94,7 @@ def form(*, running: bool, folded: bool) -> Request | None:
             data = data_box()
             question_form.model_box()
             choice = state.current_choice()
-            names = strategies_box(choice)
+            names = _strategies(choice)
             _numbers(choice)
         with right:
             plan = _estimate(data, names, choice)
@@ -148,7 +161,7 @@ def _estimate(data: Chosen, names: tuple[str, ...] | None, choice: ModelChoice) 
         return None
     try:
         plan = _plan(data, names, choice, price)
-        draw_estimate(plan, choice, price)
+        _draw_estimate(plan, choice, price)
     except TaleError as e:
         st.error(literal(str(e), 800), icon=":material/error:")
         return None
@@ -171,3 +184,114 @@ def _plan(data: Chosen, names: tuple[str, ...], choice: ModelChoice, price: Pric
         reuse=bool(now["exp_reuse"]),
     )
     return replace(plan, estimators=trained_for(names, choice.model, template))
+
+
+def _offer(choice: ModelChoice, template: str) -> Offer:
+    """What there is for a model and prompt template; only the embedded ones have adapters, and they know no effort."""
+    embedded = choice.kind == EMBEDDED
+    return Offer(
+        trained=trained_kinds(model=choice.model, template=template),
+        efforts=() if embedded else efforts(choice),
+        adapters=[a.name for a in adapters.of_base(choice.model)] if embedded and not choice.adapter else (),
+    )
+
+
+def _strategies(choice: ModelChoice) -> tuple[str, ...] | None:
+    """The strategies that were chosen; None when the list of budgets is wrong."""
+    names = offered(_offer(choice, str(st.session_state["exp_template"])))
+    # What a box does not offer it cannot hold: an opened experiment may name more than this model can do.
+    st.session_state["exp_strategies"] = [n for n in st.session_state["exp_strategies"] if n in names]
+    several, fixed = st.columns([2.4, 1], vertical_alignment="top")
+    with several:
+        st.multiselect(
+            t("Strategies"), names, key="exp_strategies", format_func=title_of, persist_state="session",
+            placeholder=t("Strategies"),
+        )  # fmt: skip
+    with fixed:
+        for kind, title in NUMBERS.items():
+            st.text_input(
+                t(title), key=f"exp_{kind}", persist_state="session", placeholder=t("none"),
+                help=t("Each number is a strategy of its own: the same budget for every question. Commas between."),
+            )  # fmt: skip
+    chosen = tuple(st.session_state["exp_strategies"])
+    st.caption(
+        "  \n".join(
+            literal(t("{strategy}: {hint}", strategy=title_of(name), hint=hint_of(name)), 400) for name in chosen
+        )
+    )
+    budgets: list[str] = []
+    for kind in NUMBERS:
+        typed = str(st.session_state.get(f"exp_{kind}") or "")
+        try:
+            budgets += [f"{kind}:{budget}" for budget in (parse_grid(typed) if typed.strip() else ())]
+        except InputError as e:
+            st.error(literal(str(e), 600), icon=":material/error:")
+            return None
+    return (*chosen, *budgets)
+
+
+def _draw_estimate(plan: ExperimentPlan, choice: ModelChoice, price: Price | None) -> None:
+    """The cost estimate of a plan as a table, with what was assumed below it.
+
+    Raises:
+        InputError: The plan cannot be run as it is.
+    """
+    one = cost_estimate(plan.checked(), count=lambda text: tokens.count(text, choice.model), price=price)
+    st.markdown(t("**Before it starts**"))
+    rows = {name: literal(value) for name, value in _rows(one, plan, choice, price).items()}
+    st.table(rows, border="horizontal", hide_header=True, alt=t("What this experiment will take"))
+    _first_questions(plan)
+    words = [t("About means: answers as long as the paper's, counted by tiktoken.")]
+    if (most := plan.sampling.max_tokens) is not None:
+        words.append(t("At most means that every answer runs to max_tokens ({most:,}), or to the cap.", most=most))
+    if plan.reuse:
+        words.append(t("Answers known already are not paid for again."))
+    st.caption(literal(joined(*words), 600))
+
+
+def _first_questions(plan: ExperimentPlan) -> None:
+    """How the known answers were understood, so that a file that was read wrong is seen before anything is spent."""
+    st.markdown(t("**The first questions, and their known answers as they were understood**"))
+    for text, known in first_questions(plan.questions):
+        st.text(sanitize(f"{text} → {known}"))
+
+
+def _rows(one: CostEstimate, plan: ExperimentPlan, choice: ModelChoice, price: Price | None) -> dict[str, str]:
+    questions, ways = len(plan.questions), len(plan.strategies)
+    answers = t("{n:,}: {questions:,} questions × {ways} strategies", n=one.units, questions=questions, ways=ways)
+    if plan.repeats > 1:
+        answers = t("{answers} × {n} repeats", answers=answers, n=plan.repeats)
+    worst = t("without an upper bound") if one.tokens_worst is None else t("at most {n:,}", n=one.tokens_worst)
+    return {
+        t("Answers"): answers,
+        t("Calls"): calls_words(one),
+        t("Tokens"): t("about {n:,}, {worst}", n=one.tokens_about, worst=worst),
+        t("Worst price"): worst_price(one.cost_worst, price),
+        t("Time"): _time(one, choice),
+        t("Hard cap"): cap_words(plan.limits),
+    }
+
+
+def _time(one: CostEstimate, choice: ModelChoice) -> str:
+    speed = _speed(choice)
+    if speed is None:
+        return t("unknown until the first answer")
+    about = duration(one.tokens_about / speed)
+    return t(
+        "about {time} at the {speed:.0f} tokens/s seen before, if calls went one after the other",
+        time=about,
+        speed=speed,
+    )
+
+
+def _speed(choice: ModelChoice) -> float | None:
+    """Tokens a second that the model wrote in its newest sessions; None when it has none."""
+    try:
+        # An experiment may hold thousands of calls: too many to read for this.
+        found = state.store().list_sessions(limit=60)
+        mine = [s for s in found if s.model == choice.model and s.status == "done" and s.kind != "experiment"]
+        read = [state.store().get_session(s.id) for s in mine[:LOOKED_AT]]
+    except StoreError:
+        return None
+    read = [s for s in read if s.endpoint == choice.endpoint]
+    return seen(read, read[0].question).tokens_per_s if read else None

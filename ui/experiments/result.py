@@ -26,12 +26,11 @@ from tale_core.prompts import messages as prompts
 from tale_core.strategies import title_of
 from tale_core.types import Language
 from ui.common import state
-from ui.common.charts import draw_chart, wide_table
+from ui.common.charts import draw_chart, palette, wide_table
 from ui.common.glossary import explain
 from ui.common.question_form import cap_words
 from ui.common.run_parts import Now, finding_line, how_it_ended, now_line
 from ui.common.text import literal
-from ui.common.theme import palette
 from ui.experiments import text as words
 from ui.experiments.upload import imported_note
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tale_core.charts.theme import graph_objects
+from tale_core.charts.theme import FONT, Palette, graph_objects
 from tale_core.i18n import t
 from tale_core.tuning.examples import Examples
 from tale_core.tuning.run_state import Loss
-from ui.common.theme import FONT, Palette, palette
+from ui.common.charts import palette
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -41,7 +41,7 @@ def draw(one: Adapter) -> None:
     elif _pending(one) is None:
         st.markdown(t("Nobody has compared it with its base yet."))
     if (running := _pending(one)) is not None:
-        st.fragment(_follow, run_every=2.0)(one, running)
+        st.fragment(_follow, run_every=2.0)(running)
     else:
         with st.expander(t("Compare it with its base"), icon=":material/compare:", expanded=not done):
             _form(one)
@@ -166,7 +166,7 @@ def _recorded(one: Adapter) -> Adapter:
     return one
 
 
-def _follow(one: Adapter, experiment: str) -> None:
+def _follow(experiment: str) -> None:
     job = jobs.runner().get(experiment)
     if job is None:
         st.rerun()

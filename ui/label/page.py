@@ -5,22 +5,24 @@ The annotator, the section and every filter are in the address: a refresh, a lin
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
 from tale_core.access.who import asking
 from tale_core.errors import InputError, StoreError
-from tale_core.i18n import N_, language, t
+from tale_core.i18n import N_, language, t, tn
 from tale_core.labels import Labeling
-from tale_core.store import MAX_NAME, normalised
-from ui.common import state
+from tale_core.labels.training_files import DataFile, as_csv, data_file, label_rows
+from tale_core.lessons.recorded import in_language
+from tale_core.store import MAX_NAME, LabelTarget, normalised
+from tale_core.tuning.data import training_file, training_table
+from ui.common import evidence, state
 from ui.common import url_params as address
 from ui.common.focus import focus
 from ui.common.text import literal
 from ui.label import agreement as label_agreement
-from ui.label import example
-from ui.label import export as label_export
+from ui.label import answer
 from ui.label import queue as label_queue
 from ui.label import upload as label_import
 from ui.shell import page
@@ -35,6 +37,25 @@ FORM_HEIGHT = 150
 """Of the box for a name with its button: what stands below does not move when they are there."""
 FOR_OWNERS = ("import", "export")
 """Sections about everybody's labels and questions at once."""
+What = Literal["fine-tuning", "estimators", "labels"]
+WHAT: dict[What, tuple[str, str]] = {
+    "fine-tuning": (
+        N_("For fine-tuning"),
+        N_(
+            "What a training learns from, by the rules of Fine-tune: of each question the shortest right, whole answer "
+            "that is shorter than the vanilla one, and right answers up to a marked sentence. The command tune train "
+            "takes the JSON Lines with --from."
+        ),
+    ),
+    "estimators": (
+        N_("For estimators"),
+        N_("Searches that found an optimal budget. One that failed, or whose answers people judged wrong, is none."),
+    ),
+    "labels": (
+        N_("The labels"),
+        N_("Every verdict, known answer and marked sentence that stands, with who gave it and when."),
+    ),
+}
 
 
 def draw() -> None:
@@ -61,7 +82,7 @@ def _draw(labeling: Labeling, section: str, who: str | None) -> None:
     elif section == "agreement":
         label_agreement.draw(labeling)
     else:
-        label_export.draw(labeling)
+        _export(labeling)
 
 
 def _heading(labeling: Labeling) -> str | None:
@@ -146,7 +167,7 @@ def _welcome(labeling: Labeling) -> None:
         st.rerun()
     names = [one.name for one in labeling.queue.annotators()]
     if not names:
-        example.draw(labeling)
+        _example(labeling)
     if names:
         st.caption(t("Or go on as"))
         with st.container(horizontal=True):
@@ -154,3 +175,59 @@ def _welcome(labeling: Labeling) -> None:
                 st.button(
                     literal(name, 40), key=f"label_as_{name}", icon=":material/person:", on_click=_sit, args=(name,)
                 )
+
+
+def _example(labeling: Labeling) -> None:
+    """A recorded answer as an annotator sees it, and what the keys do: of the first example, the vanilla one."""
+    try:
+        recording = in_language("ask")
+    except InputError as e:
+        st.error(literal(str(e), 800), icon=":material/error:")
+        return
+    session = recording.session
+    call = next(call for call in session.calls if call.role == "vanilla")
+    target = LabelTarget(
+        key=str(call.id), kind="answers", question_key=session.id, question=session.question, gold=None, call=call,
+        strategy="vanilla", extracted=call.extracted, extracted_by=call.extracted_by, outcome=call.outcome, copies=1,
+    )  # fmt: skip
+    with st.container(key="evidence"):
+        evidence.heading(evidence.mark(recording.made.model, recording.made.on.isoformat()))
+        st.caption(t("What you will see of each answer, one at a time: Y says that it is right, N that it is wrong."))
+        answer.draw(labeling, target, open_=False)
+
+
+def _export(labeling: Labeling) -> None:
+    """Draw one line for each kind of file."""
+    for kind, (title, meaning) in WHAT.items():
+        file = training_file(labeling.store) if kind == "fine-tuning" else data_file(labeling.store, kind)
+        st.markdown(f"#### {t(title)}", anchors=False)
+        st.caption(t(meaning))
+        _line(kind, file)
+
+
+def _line(kind: What, file: DataFile) -> None:
+    words = tn("**{n} row**", "**{n} rows**", file.rows)
+    if kind == "fine-tuning" and file.labelled:
+        words += " · " + t("{n:,} of them thanks to labels", n=file.labelled)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(words, width="content")
+        st.download_button(
+            t("JSON Lines"), file.text, file_name=file.name, mime="application/x-ndjson", on_click="ignore",
+            key=f"label_save_{kind}", icon=":material/download:", disabled=not file.rows,
+        )  # fmt: skip
+        if kind != "estimators":
+            table = _training_csv if kind == "fine-tuning" else _labels_csv
+            st.download_button(
+                t("CSV"), table, file_name=file.name.replace(".jsonl", ".csv"), mime="text/csv",
+                on_click="ignore", key=f"label_csv_{kind}", icon=":material/download:", disabled=not file.rows,
+            )  # fmt: skip
+        if file.rows:
+            st.caption(t("Fingerprint of the data: {mark}", mark=file.fingerprint[:16]), width="content")
+
+
+def _training_csv() -> str:
+    return as_csv(training_table(state.store()))
+
+
+def _labels_csv() -> str:
+    return as_csv(label_rows(state.store()))

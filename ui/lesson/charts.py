@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from tale_core.charts.theme import graph_objects
 from tale_core.i18n import joined, t, tn
-from tale_core.lessons.guesses import Bin, histogram, middle
-from ui.common.theme import palette
+from tale_core.lessons.charts import Bin, histogram
+from ui.common.charts import palette
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -41,7 +42,7 @@ def guesses(tokens: Sequence[int], *, actual: int | None, key: str) -> None:
 
 
 def _headline(tokens: Sequence[int], actual: int | None) -> str:
-    half = f"{middle(tokens):,.0f}"
+    half = f"{median(tokens):,.0f}"
     message = tn(
         "{n} guess, in the middle {half} tokens", "{n} guesses, in the middle {half} tokens", len(tokens), half=half
     )

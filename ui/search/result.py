@@ -36,11 +36,11 @@ from tale_core.search.view import SearchView
 from tale_core.types import Level, Outcome
 from ui.ask import beside
 from ui.common.answer import draw_answer
+from ui.common.charts import palette
 from ui.common.glossary import explain
 from ui.common.outcome_badge import labelled_note
 from ui.common.run_parts import Now, finding_line, how_it_ended, now_line
 from ui.common.text import answer_text, literal, whole, wrapped
-from ui.common.theme import palette
 
 PLAY_S = 1.6
 """Seconds a step stays while a search is replayed: long enough to read its sentence aloud."""

@@ -13,12 +13,14 @@ from tale_core.models.connection import ConnectionReport, check
 from tale_core.models.endpoints import endpoints
 from tale_core.prompts import messages as prompts
 from tale_core.runs import kept_keys
+from tale_core.runs.kept_keys import Kept
 from tale_core.runs.runner import runner
 from tale_core.settings import get_settings
+from tale_core.store import KeptKeys
 from tale_core.types import Question
 from ui.common import state
 from ui.common.text import literal, sanitize
-from ui.settings import files, kept
+from ui.settings import files
 from ui.settings import groups as settings_groups
 from ui.shell import page
 
@@ -36,7 +38,7 @@ def draw() -> None:
     st.markdown(f"### {t('Endpoint')}", anchors=False)
     _endpoint()
     if kept_keys.may_keep():
-        kept.draw()
+        _kept_keys()
     settings_groups.draw()
     if asking().sees_all:  # It is read from this machine's disk, and is then there for everybody.
         st.markdown(f"### {t('Model file')}", anchors=False)
@@ -210,3 +212,37 @@ def _measured(model: str) -> None:
     else:
         words = t("Measured for this release on {date} with {n} questions: {reason}", **values)
     st.caption(literal(words, 600))
+
+
+def _kept_keys() -> None:
+    """What is kept, a line each; nothing where nothing is."""
+    try:
+        if error := st.session_state.pop("kept_error", ""):
+            st.error(literal(str(error), 600), icon=":material/error:")
+        found = kept_keys.kept(state.store())
+    except TaleError as e:
+        st.error(literal(str(e), 600), icon=":material/error:")
+        return
+    if not found:
+        return
+    st.caption(t("Kept for your next sign-in, encrypted. Nobody but you can use them."))
+    for one in found:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            unreadable = t("A key that cannot be read any more: type it again.")
+            st.markdown(
+                f":material/key: {literal(one.choice.title, 120) if one.choice else unreadable}", width="content"
+            )
+            st.button(
+                t("Forget"), key=f"forget_{one.name}", icon=":material/delete:", type="tertiary", on_click=_forget,
+                args=(one,),
+            )  # fmt: skip
+
+
+def _forget(one: Kept) -> None:
+    try:
+        KeptKeys(state.store()).forget(one.name)
+    except TaleError as e:
+        st.session_state["kept_error"] = str(e)
+        return
+    if one.choice is not None:
+        state.session_keys().pop(one.choice.key, None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
@@ -20,8 +18,9 @@ from tale_core.proxy.report import ModelLine, advice, model_lines, verdict_text,
 from tale_core.settings import PROGRAM
 from tale_core.store import Pair, TrafficStore
 from tale_core.strategies import title_of
-from ui.common import state, theme
-from ui.common.charts import draw_chart, wide_table
+from tale_core.text import csv_text
+from ui.common import state
+from ui.common.charts import draw_chart, palette, wide_table
 from ui.common.nav import ASK, LABEL, SETUP
 from ui.common.text import literal
 from ui.shell import page
@@ -87,7 +86,7 @@ def _finding(found: Sequence[Finding], models: Sequence[ModelLine]) -> None:
 
 
 def _changes(found: Sequence[Finding]) -> None:
-    figure = traffic_chart(found, colors=theme.palette())
+    figure = traffic_chart(found, colors=palette())
     draw_chart(figure, name="tale-traffic", key="traffic_chart", alt=unescaped(figure.layout.meta["title"]))
     st.caption(
         t(
@@ -179,11 +178,7 @@ def _models(models: Sequence[ModelLine]) -> None:
 def _file(traffic: TrafficStore) -> None:
     def made() -> bytes:
         rows = [asdict(one) for one in traffic.requests()]
-        out = io.StringIO()
-        writer = csv.DictWriter(out, fieldnames=list(rows[0]) if rows else [])
-        writer.writeheader()
-        writer.writerows(rows)
-        return out.getvalue().encode()
+        return csv_text(list(rows[0]) if rows else [], rows).encode()
 
     st.download_button(t("Every request (CSV)"), made, "tale-traffic.csv", "text/csv", icon=":material/download:")
 

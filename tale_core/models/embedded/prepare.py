@@ -217,4 +217,4 @@ def forget_all() -> None:
         _all.clear()
 
 
-__all__ = ["Preparation", "Readiness", "State", "forget_all", "open_embedded", "preparation"]
+__all__ = ["Preparation", "Readiness", "forget_all", "open_embedded", "preparation"]

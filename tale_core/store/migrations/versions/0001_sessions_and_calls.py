@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "tale_0001"
 down_revision = None
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -89,8 +87,3 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_call_session_id_role_id"), "call", ["session_id", "role", "id"], unique=False)
-
-
-def downgrade() -> None:
-    op.drop_table("call")
-    op.drop_table("session")

@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "tale_0002"
 down_revision = "tale_0001"
-branch_labels = None
-depends_on = None
 
 
 # Plain ALTER TABLE, no batch: recreating the table would lose SQLite's AUTOINCREMENT.
@@ -18,10 +16,3 @@ def upgrade() -> None:
     op.add_column("call", sa.Column("cut", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("call", sa.Column("cache_key", sa.Text(), nullable=True))
     op.create_index(op.f("ix_call_cache_key"), "call", ["cache_key"], unique=False)
-
-
-def downgrade() -> None:
-    op.drop_index(op.f("ix_call_cache_key"), table_name="call")
-    for table, names in (("call", ("cache_key", "cut", "phase")), ("session", ("result", "plan", "kind"))):
-        for name in names:
-            op.drop_column(table, name)

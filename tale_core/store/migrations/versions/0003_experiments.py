@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "tale_0003"
 down_revision = "tale_0002"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -43,10 +41,3 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("session_id", "unit", name=op.f("pk_experiment_unit")),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("experiment_unit")
-    op.drop_table("experiment_question")
-    for name in ("step", "unit"):
-        op.drop_column("call", name)

@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "tale_0004"
 down_revision = "tale_0003"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -96,9 +94,3 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("target", "annotator", name=op.f("pk_label_claim")),
     )
-
-
-def downgrade() -> None:
-    for table in ("label_claim", "label", "label_event", "label_item", "label_question", "annotator"):
-        op.drop_table(table)
-    op.drop_column("call", "labelled")

@@ -10,8 +10,6 @@ from alembic import op
 
 revision = "tale_0005"
 down_revision = "tale_0004"
-branch_labels = None
-depends_on = None
 
 _FILTERS = ("kind", "model", "status", "source")
 _QUESTION = "coalesce({r}.question_text, '') || char(10) || coalesce({r}.model, '') || '  '"
@@ -133,22 +131,3 @@ def _answer_triggers() -> list[str]:
         f"CREATE TRIGGER fts_call_leave {of} WHEN {before} AND NOT ({after}) BEGIN {gone} END",
         f"CREATE TRIGGER fts_call_go AFTER DELETE ON call WHEN {before} BEGIN {gone} END",
     ]
-
-
-def downgrade() -> None:
-    if op.get_bind().dialect.name == "sqlite":
-        for table in ("session", "experiment_question"):
-            for when in ("come", "change", "go"):
-                op.execute(f"DROP TRIGGER fts_{table}_{when}")
-        for when in ("come", "end", "change", "leave", "go"):
-            op.execute(f"DROP TRIGGER fts_call_{when}")
-        for table in ("fts_question_terms", "fts_answer_terms", "fts_question", "fts_answer", "fts_key"):
-            op.execute(f"DROP TABLE {table}")
-        for view in ("fts_question_text", "fts_answer_text"):
-            op.execute(f"DROP VIEW {view}")
-    for table in ("import_row", "import_run", "trash"):
-        op.drop_table(table)
-    op.drop_index(op.f("ix_call_outcome_role_session_id"), table_name="call")
-    for name in _FILTERS:
-        op.drop_index(op.f(f"ix_session_{name}_created_at_id"), table_name="session")
-    op.create_index(op.f("ix_session_status"), "session", ["status"], unique=False)

@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "tale_0006"
 down_revision = "tale_0005"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -65,8 +63,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_room_call")),
     )
     op.create_index(op.f("ix_room_call_room_id"), "room_call", ["room_id"], unique=False)
-
-
-def downgrade() -> None:
-    for table in ("room_call", "room_guess", "room_seat", "room"):
-        op.drop_table(table)

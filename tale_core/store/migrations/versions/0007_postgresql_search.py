@@ -9,8 +9,6 @@ from alembic import op
 
 revision = "tale_0007"
 down_revision = "tale_0006"
-branch_labels = None
-depends_on = None
 
 _INDEXES = {
     "trgm_session_question": "session USING gin (question_text gin_trgm_ops)",
@@ -42,9 +40,3 @@ def _has_trigrams(connection) -> bool:
     except sa.exc.DBAPIError:  # Not ours to add.
         return False
     return True
-
-
-def downgrade() -> None:
-    if op.get_bind().dialect.name == "postgresql":
-        for name in _INDEXES:
-            op.execute(f"DROP INDEX IF EXISTS {name}")

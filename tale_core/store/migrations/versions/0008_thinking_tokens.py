@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "tale_0008"
 down_revision = "tale_0007"
-branch_labels = None
-depends_on = None
 
 _PRICES = ("price_cached_input_per_mtok", "price_cache_write_per_mtok")
 
@@ -17,8 +15,3 @@ def upgrade() -> None:
     op.add_column("call", sa.Column("reasoning_estimated", sa.Boolean(), nullable=False, server_default=sa.false()))
     for name in _PRICES:
         op.add_column("call", sa.Column(name, sa.Float(), nullable=True))
-
-
-def downgrade() -> None:
-    for name in (*_PRICES, "reasoning_estimated", "cached_prompt_tokens"):
-        op.drop_column("call", name)

@@ -5,14 +5,8 @@ from alembic import op
 
 revision = "tale_0010"
 down_revision = "tale_0009"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
     # Plain ALTER TABLE: SQLite's batch mode would make the table anew and lose the triggers of the search.
     op.add_column("call", sa.Column("confidence", sa.Float(), nullable=True))
-
-
-def downgrade() -> None:
-    op.drop_column("call", "confidence")

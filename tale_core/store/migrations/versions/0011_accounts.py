@@ -8,8 +8,6 @@ from alembic import op
 
 revision = "tale_0011"
 down_revision = "tale_0010"
-branch_labels = None
-depends_on = None
 
 _YES_OR_NO = {"nullable": False, "server_default": sa.false()}
 _ADDED = (
@@ -41,10 +39,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
     )
     op.create_index(op.f("ix_audit_at_id"), "audit", ["at", "id"])
-
-
-def downgrade() -> None:
-    op.drop_table("audit")
-    op.drop_index(op.f("ix_session_account_created_at_id"), "session")
-    for table, name, _, _ in reversed(_ADDED):
-        op.drop_column(table, name)

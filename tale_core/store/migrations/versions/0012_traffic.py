@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "tale_0012"
 down_revision = "tale_0011"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -58,8 +56,3 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_traffic_pair_upstream_at"), "traffic_pair", ["upstream", "at"])
     op.create_index(op.f("ix_traffic_pair_kept_until"), "traffic_pair", ["kept_until"])
-
-
-def downgrade() -> None:
-    op.drop_table("traffic_pair")
-    op.drop_table("traffic")

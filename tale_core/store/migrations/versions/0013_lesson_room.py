@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "tale_0013"
 down_revision = "tale_0012"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -24,8 +22,3 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("room_id", "recording", "seat_id", "sentence", name=op.f("pk_room_strike")),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("room_strike")
-    op.drop_column("room", "step")

@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "tale_0014"
 down_revision = "tale_0013"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -21,9 +19,3 @@ def upgrade() -> None:
         sa.Column("sealed", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("account", "name", name=op.f("pk_kept_key")),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("kept_key")
-    op.drop_column("room", "deleted_at")
-    op.drop_column("session", "shared_with")

@@ -5,14 +5,8 @@ from alembic import op
 
 revision = "tale_0015"
 down_revision = "tale_0014"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
     # Plain ALTER TABLE: SQLite's batch mode would make the table anew.
     op.add_column("traffic", sa.Column("thinking_tokens", sa.BigInteger(), nullable=True))
-
-
-def downgrade() -> None:
-    op.drop_column("traffic", "thinking_tokens")
