@@ -135,7 +135,8 @@ class _Drawing:
         found = main.result.ideal_range
         if found is None:
             return
-        low, high = found[0] / main.unit, found[1] / main.unit
+        # As `Curve.asked`: a logarithmic axis has no 0.
+        low, high = (max(1, end) / main.unit for end in found)
         edge = (self._frame.x1 / self._frame.x0) ** 0.012
         for row in (1, 2) if self._graded else (1,):
             self._figure.add_vrect(

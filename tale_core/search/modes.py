@@ -279,7 +279,7 @@ def _neighbour(rungs: list[int], tried: set[int], best: int) -> int | None:
 
 
 def _first(estimate: float, bounds: Bounds) -> int:
-    return min(max(1, round(estimate)), bounds.vanilla - 1)
+    return min(max(bounds.low + 1, round(estimate)), bounds.vanilla - 1)
 
 
 def _next(bounds: Bounds, options: Options) -> int | None:

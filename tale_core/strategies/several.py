@@ -16,7 +16,7 @@ from tale_core.grading.lines import evaluated
 from tale_core.i18n import N_, t
 from tale_core.prompts import messages as prompts
 from tale_core.strategies.base import Attempt, BudgetPredictor, Offer, QuestionCaller, Strategy, concise_step, run_step
-from tale_core.types import CallRecord, Question
+from tale_core.types import CallRecord, Outcome, Question
 
 SURE = 0.9
 """Confidence from which a brief answer counts, while nothing is known of the model."""
@@ -53,7 +53,7 @@ class Cascade(Strategy):
         threshold, why = sure_enough(await caller.sure_and_right(step.template))
         if brief.confidence is None:
             why = t("the endpoint gives no log-probabilities, so that every answer counts as unsure")
-        elif brief.confidence >= threshold and brief.finish_reason != "length" and brief.extracted is not None:
+        elif brief.confidence >= threshold and _said(brief) is not None:
             return Attempt(brief, problem=why)
         return Attempt(await caller.call(run_step("vanilla", question, caller)), (brief,), problem=why)
 
@@ -175,12 +175,15 @@ def threshold_document(rows: Sequence[tuple[float, bool]]) -> dict[str, object]:
     return {"confidence": threshold, "rows": len(rows), "right": right, "default": why is not None}
 
 
+def _said(call: CallRecord) -> str | None:
+    """What an answer says; None where it says nothing, was cut off or refused: what can be read then is no answer."""
+    return None if call.outcome in (Outcome.TRUNCATED, Outcome.ERROR) else call.extracted
+
+
 def _value(call: CallRecord, known: Sequence[str]) -> str | None:
     """What an answer says, in the words of the first that said the same; None where it says nothing."""
-    said = call.extracted
-    if said is None:
-        return None
-    return next((one for one in known if same_answer(one, said)), said)
+    said = _said(call)
+    return next((one for one in known if said is not None and same_answer(one, said)), said)
 
 
 def _sample(first: Step, place: int) -> Step:

@@ -29,6 +29,12 @@ def close(direct: float, *, low: float = 60) -> SweepView:
     return view(result(points, "Asked for less, it writes less.", ideal_range=(50, 50)))
 
 
+def down_to_nothing() -> SweepView:
+    """A limit on thinking may be 0 tokens, and the ideal range may begin there."""
+    points = [point("vanilla", 80), point(100, 79), point(25, 40), point(0, 20)]
+    return view(result(points, "Asked for less, it writes less.", ideal_range=(0, 25)))
+
+
 CASES: dict[str, Callable[[], SweepView]] = {
     "rebound": sweep_samples.rebound,
     "flat": sweep_samples.flat,
@@ -37,6 +43,7 @@ CASES: dict[str, Callable[[], SweepView]] = {
     "a little less": lambda: close(74),
     "the same": lambda: close(80),
     "overspent": lambda: close(60, low=120),
+    "from 0 on": down_to_nothing,
 }
 
 

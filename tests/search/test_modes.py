@@ -59,6 +59,11 @@ def table(rows: dict[int, tuple[int, bool]]) -> Answer:
     return rows.__getitem__
 
 
+def test_no_estimate_is_tried_where_the_endpoint_takes_no_budget_as_small():
+    planner = MODES["tale"](Bounds(200, floor=31), Options(belief=Belief(estimate=8.0)))
+    assert next(planner).budget == 32
+
+
 def test_the_seeds_procedure_worked_by_hand():
     """Vanilla takes 258 tokens, so left = 0 and right = 258.
 

@@ -32,7 +32,7 @@ from tale_core.strategies import (
     usual,
 )
 from tale_core.strategies.several import SURE, sure_enough
-from tale_core.types import CallRecord, Completion, Outcome, Question, Sampling, Usage
+from tale_core.types import CallRecord, Completion, FinishReason, Outcome, Question, Sampling, Usage
 from tests.tuning import samples
 
 SUM = Question("What is six times seven?", answer="42", kind="number")
@@ -50,6 +50,7 @@ class Asked:
     steps: list[Step] = field(default_factory=list)
     confidence: float | None = None
     sure: tuple[tuple[float, bool], ...] = ()
+    cut: tuple[int, ...] = ()
 
     async def sure_and_right(self, template: str) -> tuple[tuple[float, bool], ...]:
         return self.sure
@@ -62,7 +63,8 @@ class Asked:
             prompt_version=step.version, messages=step.request.messages, sampling=step.request.sampling,
             id=len(self.steps), requested_budget=step.budget, phase=step.phase,
         )  # fmt: skip
-        done = Completion(text, Usage(10, count(text)), "stop", 0.1, 0.2)
+        reason: FinishReason = "length" if len(self.steps) in self.cut else "stop"
+        done = Completion(text, Usage(10, count(text)), reason, 0.1, 0.2)
         done = replace(done, confidence=self.confidence if step.request.logprobs else None)
         return await graded_call(booked_call(call, done), SUM)
 
@@ -293,6 +295,13 @@ async def test_short_answers_are_voted_on_as_lines_are_and_end_once_they_agree(s
     assert "be concise" in caller.steps[0].request.messages[0].content
     assert attempt.answer.outcome is Outcome.CORRECT
     assert attempt.answer.role == ("vanilla" if calls == 5 else "budgeted")
+
+
+async def test_an_answer_that_was_cut_off_has_no_vote():
+    left = iter(["So [[41]] or", "So [[41]] or", "[[42]]"])
+    caller = Asked(lambda step: next(left) if step.template == "paper-concise" else "[[42]]", cut=(1, 2))
+    attempt = await strategy("vote:3").answer(SUM, caller)
+    assert attempt.answer.role == "vanilla" and len(attempt.extra) == 2
 
 
 KNOWN = tuple((0.5 + i / 100, i >= 20) for i in range(40))  # Right from a confidence of 0.7 on.
