@@ -28,7 +28,7 @@ RETRY := --reruns 2 -raR
 # A worker that a test kills is not replaced: xdist 3.8 then waits for ever (pytest-dev/pytest-xdist#784, #1378).
 # Files in the order of tests/conftest.py, the slow ones first, so that no worker ends long after the others. A browser's
 # tests share nothing but the app of their worker, and each takes as long as many files: whoever is free takes the next.
-FAST := -m "not model and not browser" -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
+FAST := --ignore=tests/e2e -m "not model and not browser" -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 BROWSER := tests/e2e -m "browser and not model" -n 2 --dist worksteal --max-worker-restart=0
 # Two servers of a thread each (tests/support/fixtures_model.py). The browser's files are the last, so that no test of
 # asyncio comes behind Playwright's event loop in a worker.

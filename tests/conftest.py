@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -129,3 +130,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: place for place, name in enumerate(SLOW_FIRST)}
     last = len(places)
     items.sort(key=lambda i: (i.get_closest_marker("browser") is not None, places.get(i.path.stem, last)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """The libraries and thousands of tests stay until the end: no collection has to look through them."""
+    gc.collect()
+    gc.freeze()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from streamlit.components.v2 import manifest_scanner
+from streamlit.testing.v1 import local_script_runner
 
 from tale_core.lessons import rooms
 from tale_core.models.client import params as client_params
@@ -20,6 +21,8 @@ from tests.support.bad_endpoint import ANSWER, BadEndpoint
 
 # Every AppTest looks through all installed packages for components, which takes longer than most pages.
 manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
+# AppTest asks a thousand times a second whether the page is drawn, and takes the processor from the thread that draws.
+local_script_runner.require_widgets_deltas = lambda runner, timeout: runner.join()
 
 
 @pytest.fixture(autouse=True)
