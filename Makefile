@@ -28,7 +28,9 @@ RETRY := --reruns 2 -raR
 # A worker that a test kills is not replaced: xdist 3.8 then waits for ever (pytest-dev/pytest-xdist#784, #1378).
 # Files in the order of tests/conftest.py, the slow ones first, so that no worker ends long after the others. A browser's
 # tests share nothing but the app of their worker, and each takes as long as many files: whoever is free takes the next.
-FAST := --ignore=tests/e2e -m "not model and not browser" -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
+ONCE := --ignore=tests/e2e -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
+FAST := $(ONCE) -m "not model and not browser and not program"
+PROGRAM := $(ONCE) -m "program and not model"
 BROWSER := tests/e2e -m "browser and not model" -n 2 --dist worksteal --max-worker-restart=0
 # Two servers of a thread each (tests/support/fixtures_model.py). The browser's files are the last, so that no test of
 # asyncio comes behind Playwright's event loop in a worker.
@@ -80,6 +82,7 @@ class: $(VENV)/.app  ## the same for a class: students of the network see the Cl
 test: $(VENV)/.dev  ## lint, types and every test
 	$(MAKE) --no-print-directory -j 2 -O lint types bytecode
 	$(BIN)/python -m pytest $(FAST) $(RETRY)
+	$(BIN)/python -m pytest $(PROGRAM) $(RETRY)
 	$(BIN)/python -m pytest $(BROWSER) $(RETRY)
 	$(BIN)/python -m pytest $(MODEL) $(RETRY)
 
@@ -90,7 +93,7 @@ test-extras: tune ray  ## what make test skips without make tune and make ray: t
 bytecode: $(VENV)/.dev
 	@$(BIN)/python -m pytest --collect-only -q >/dev/null || true
 
-test-fast: $(VENV)/.dev bytecode  ## the tests that need neither weights nor a browser
+test-fast: $(VENV)/.dev bytecode  ## the tests that need neither weights, a browser nor whole programs
 	$(BIN)/python -m pytest $(FAST) $(RETRY)
 
 lint: $(VENV)/.dev  ## ruff: style, imports, docstrings, formatting; import-linter: the floors of the house

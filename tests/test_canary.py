@@ -14,6 +14,8 @@ from tale_core.settings import REPO_ROOT
 from tale_core.store import open_store
 from tests.support.bad_endpoint import BadEndpoint
 
+pytestmark = pytest.mark.program
+
 CANARY = "sk-canary-3c8e51b7f09d4a62-MmNnPpQq"
 PIECES = (CANARY, CANARY[:16], CANARY[-14:])
 

@@ -25,7 +25,7 @@ from tale_core.settings import APP_ROOT, DATA_ROOT, REPO_ROOT
 from tests.support.counting_endpoint import CountingEndpoint, Reply
 from tests.support.waiting import free_port
 
-pytestmark = pytest.mark.sqlite_only("about a package")
+pytestmark = [pytest.mark.program, pytest.mark.sqlite_only("about a package")]
 IN_THE_PACKAGE = "tale_core/_app/"
 MOVED = ("ui/", "pages/", "data/", "app.py", ".streamlit/")
 

@@ -18,6 +18,8 @@ from tale_core.store import Store, open_store
 from tests.support.counting_endpoint import CountingEndpoint, Reply
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.program
+
 JOB = """
 import sys
 from tale_core.experiments import ExperimentPlan

@@ -10,10 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tale_core.experiments import ExperimentPlan, create_experiment, results
 from tale_core.store import ExperimentStore, Store, open_store
 from tale_core.types import Question
 from tests.support.counting_endpoint import CountingEndpoint, Reply
+
+pytestmark = pytest.mark.program
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 20

@@ -22,6 +22,8 @@ from tale_core.store.database import reconnect as outage
 from tests.faults import runs
 from tests.support.databases import Server
 
+pytestmark = pytest.mark.program
+
 
 @pytest.mark.parametrize("crash", [False, True], ids=["restarted", "crashed"])
 async def test_a_database_restarted_in_the_middle_of_a_run_costs_nothing(

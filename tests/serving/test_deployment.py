@@ -22,6 +22,8 @@ from tale_core.models.embedded.catalog import embedded_model
 from tale_core.models.groups.config import Group
 from tale_core.settings import REPO_ROOT, Settings
 
+pytestmark = pytest.mark.program
+
 PINNED = re.compile(r"^[^:@]+:(v?\d+\.\d+[.\w-]*|server-b\d+)(@sha256:[0-9a-f]{64})?$")
 
 

@@ -29,6 +29,8 @@ from tale_core.serving.haproxy import COOKIE, AppProcesses, command, haproxy_con
 from tale_core.settings import REPO_ROOT
 from tests.support.waiting import free_port, until
 
+pytestmark = pytest.mark.program
+
 needs_haproxy = pytest.mark.skipif(
     shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None and "CI" not in os.environ,
     reason="HAProxy is not installed: apt install haproxy",
