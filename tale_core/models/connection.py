@@ -153,13 +153,18 @@ def _worked(
 ) -> ConnectionReport:
     answered = {"model": endpoint.model, "endpoint": endpoint.label, "seconds": latency_s}
     notes = [t("{model} at {endpoint} answered in {seconds:.1f} s.", **answered)]
-    if models and endpoint.model not in models:
+    if models and not any(_same_name(endpoint.model, name) for name in models):
         listed = _some(models)
         notes.append(
             t("It is not in the endpoint's list ({models}), so another model may have answered.", models=listed)
         )
     notes += [t("Note: {what}.", what=t(words)) for words in adjustments]
     return ConnectionReport(True, t("Connected"), joined(*notes), latency_s=latency_s, models=models)
+
+
+def _same_name(one: str, other: str) -> bool:
+    """Google lists its models as paths, Ollama with a tag that may be left out."""
+    return one.removeprefix("models/").removesuffix(":latest") == other.removeprefix("models/").removesuffix(":latest")
 
 
 def _failed(error: ModelError, models: tuple[str, ...]) -> ConnectionReport:

@@ -16,7 +16,9 @@ from tale_core.errors import InputError
 from tale_core.i18n import N_, t
 
 EXAMPLE = N_("An address looks like https://api.openai.com/v1 or http://127.0.0.1:8000/v1.")
-_PASTED_TAILS = ("/chat/completions", "/completions", "/models", "/responses")
+_PASTED_TAILS = ("/chat/completions", "/completions", "/models", "/responses", "/messages", "/embeddings")
+_OLLAMAS_OWN = re.compile(r"/api/(?:chat|generate|tags|embed|embeddings|show)$")
+"""Ollama's own interface, which is no OpenAI's; that stands beside it."""
 _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com", ".azure-api.net",
                 ".openai.azure.us", ".openai.azure.cn")  # fmt: skip
 _FOUNDRY = ".services.ai.azure.com"
@@ -126,7 +128,7 @@ def _as_connected(host: str) -> str:
 
 
 def _normal(parts: SplitResult, host: str) -> str:
-    path = parts.path.rstrip("/")
+    path = _OLLAMAS_OWN.sub("/v1", parts.path.rstrip("/"))
     for tail in _PASTED_TAILS:
         if path == "/models" and host.endswith(_FOUNDRY):
             break  # There it is the address's own: …/models/chat/completions.

@@ -44,6 +44,16 @@ async def test_a_model_that_answers_but_is_not_listed_is_mentioned(
     assert found.ok and "not in the endpoint's list (something-else)" in found.detail
 
 
+@pytest.mark.parametrize(("listed", "model"), [("models/ok", "ok"), ("ok:latest", "ok"), ("ok", "models/ok")])
+async def test_a_path_or_a_tag_that_may_be_left_out_makes_no_other_model(
+    bad: BadEndpoint, monkeypatch: pytest.MonkeyPatch, listed: str, model: str
+) -> None:
+    monkeypatch.setattr(bad, "models", [listed])
+    bad.scripts[model] = [{"events": [{"say": "4"}, {"finish": "stop"}]}]
+    found = await report(bad.base_url, model)
+    assert found.ok and "not in the endpoint's list" not in found.detail
+
+
 async def test_what_the_endpoint_refuses_is_mentioned(bad: BadEndpoint) -> None:
     found = await report(bad.base_url, "no-temperature")
     assert found.ok and "temperature was not accepted" in found.detail

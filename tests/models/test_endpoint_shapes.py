@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,36 @@ async def test_a_parameter_that_may_not_be_sent_is_left_out_once_and_said(
     kept = first.keys() - {gone, "stream_options", "stream"}
     assert all(second[name] == first[name] for name in kept)
     assert (await Asked(bad, model, [ANSWER]).answer(request)).attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (403, "You are not allowed to request logprobs from this model"),
+        (400, "Logprobs is not enabled for models/gemini-2.5-flash"),
+        (400, "top_logprobs is not supported with this model"),
+    ],
+)
+async def test_probabilities_that_are_refused_are_left_out_together(
+    bad: BadEndpoint, status: int, message: str
+) -> None:
+    asked = Asked(bad, "m", [{"status": status, "body": {"error": {"message": message}}}, ANSWER])
+    done = await asked.answer(replace(ASK, logprobs=True))
+    assert (done.text, done.confidence) == ("[[42]]", None)
+    first, second = (seen.body for seen in bad.requests)
+    assert first.keys() - second.keys() == {"logprobs", "top_logprobs"}
+
+
+async def test_a_refused_key_is_asked_once_whatever_it_may_not(bad: BadEndpoint) -> None:
+    reply = {"status": 403, "body": {"error": {"message": "This key is not allowed to set temperature or seed"}}}
+    with pytest.raises(errors.AuthenticationFailedError):
+        await Asked(bad, "m", [reply]).answer(Request(ASK.messages, Sampling(temperature=0.5, seed=1)))
+    assert len(bad.requests) == 1
+
+
+async def test_a_model_that_thinks_unseen_in_empty_pieces_is_waited_for(bad: BadEndpoint) -> None:
+    asked = Asked(bad, "m", [{"events": [*[{"say": ""}] * 20_500, {"say": "[[42]]"}, {"finish": "stop"}]}])
+    assert (await asked.answer()).text == "[[42]]"
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,11 @@ def test_an_unknown_price_is_none_and_never_zero() -> None:
     [
         ("https://api.openai.com/v1/", "https://api.openai.com/v1"),
         (" https://API.OpenAI.com/v1/chat/completions ", "https://api.openai.com/v1"),
+        ("https://api.anthropic.com/v1/messages", "https://api.anthropic.com/v1"),
+        ("http://127.0.0.1:1234/v1/embeddings/", "http://127.0.0.1:1234/v1"),
+        ("http://127.0.0.1:11434/api/chat", "http://127.0.0.1:11434/v1"),
+        ("http://127.0.0.1:11434/api/generate", "http://127.0.0.1:11434/v1"),
+        ("http://127.0.0.1:3000/ollama/api/tags", "http://127.0.0.1:3000/ollama/v1"),
         ("http://localhost:8000/v1//", "http://localhost:8000/v1"),
         ("http://0.0.0.0:8000/v1", "http://127.0.0.1:8000/v1"),
         ("http://[::1]:8080/v1", "http://[::1]:8080/v1"),

@@ -25,8 +25,6 @@ from tale_core.types import Delta, FinishReason
 
 MAX_CHARS = 4_000_000
 """Longest answer that is kept, in characters; a model that never stops has no other end."""
-MAX_EMPTY = 20_000
-"""Chunks in a row without text: then the endpoint is not answering."""
 
 _THINKING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text", "reasoning_details", "thinking",
                     "thinking_blocks", "thinking_content", "thoughts", "thought")  # fmt: skip
@@ -210,7 +208,6 @@ class Answer:
     _index: object = None
     _went_on: bool = False
     _shaped: bool = False
-    _empty: int = 0
     _shown_text: KeyStream = field(init=False)
     _shown_thought: KeyStream = field(init=False)
 
@@ -266,8 +263,7 @@ class Answer:
         delta = self._words(choice) if choice is not None else None
         if choice is not None and choice.get("logprobs"):
             self.logprobs += logprobs(choice)
-        self._empty = 0 if delta else self._empty + 1
-        if self.chars > MAX_CHARS or self._empty > MAX_EMPTY:
+        if self.chars > MAX_CHARS:
             raise _endless(endpoint)
         return delta
 

@@ -186,7 +186,7 @@ def _joined(sentences: Iterable[str]) -> str:
 
 
 def _status(body: Mapping[Any, Any]) -> int | None:
-    for name in ("code", "status", "status_code", "raw_status_code"):
+    for name in ("code", "status", "status_code", "raw_status_code", "http_status_code"):
         value = body.get(name)
         number = int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 9 else value
         if isinstance(number, int) and not isinstance(number, bool) and 400 <= number < 600:

@@ -232,6 +232,14 @@ def incomplete(endpoint: Endpoint) -> ModelError:
     )
 
 
+def unreadable_part(endpoint: Endpoint) -> ModelError:
+    """The error for an answer that began well and holds a part that is no JSON."""
+    return IncompleteAnswerError(
+        t("The answer from {endpoint} broke off: a part of it cannot be read.", endpoint=endpoint.label),
+        t("What arrived is kept but not graded; ask again."),
+    )
+
+
 def broke_off(endpoint: Endpoint, reason: str) -> ModelError:
     """The error for an answer that the endpoint itself says it could not finish."""
     return IncompleteAnswerError(

@@ -26,7 +26,9 @@ from tale_core.models.endpoint_url import likely_address
 from tale_core.models.endpoints import Endpoint
 from tale_core.text import plain
 
-RETRY_STATUS = frozenset({408, 409, 425, 429})
+_BUSY = frozenset({409, 498})
+"""Below 500 and no fault of the request: a conflict, and Groq's word for a tier that has no capacity left."""
+RETRY_STATUS = frozenset({408, 425, 429}) | _BUSY
 _NO_CREDIT = re.compile(
     r"insufficient_quota|billing_hard_limit|credit balance|quota exhausted|"
     r"insufficient.{0,3}(?:balance|credits?|funds?)|no credits? (?:left|remaining)|out of credits?|"
@@ -44,7 +46,9 @@ _NOT_LOADED = re.compile(
 )
 _CONTEXT = re.compile(
     r"context_length_exceeded|exceed_context_size|maximum context|context (?:length|size|window)|"
-    r"prompt is too long|too many (?:input )?tokens"
+    r"(?:prompt|input) is too long|too many (?:input )?tokens|exceeds? (?:the )?context limit|model.{0,3} token limit|"
+    r"(?:maximum|max) (?:prompt|model|input) length|input (?:token count|length)\b.{0,30}exceed|range of input length|"
+    r"inputs\W{0,2} (?:tokens \+|must have less than)|reduce the length of|prompt.{0,3}超长"
 )
 _KEY = re.compile(
     r"invalid.?api.?key|api.?key.{0,12}(?:not valid|invalid|incorrect|expired|missing|required)|incorrect api key|"
@@ -59,7 +63,10 @@ _FILTER = re.compile(
 _ACCOUNT = re.compile(r"\b(?:account|organi[sz]ation|project|user)\b.{0,40}(?:flagged|suspended|violat|banned)")
 """Said of whoever asks, and not of what was asked."""
 _NO_MODEL = re.compile(
-    r"\bmodel\b.{0,3}not.{0,3}exist|(?:invalid|unknown|not a valid) model(?: id| name)?\b(?!_)|no such model"
+    r"\bmodel\b.{0,3}not.{0,3}exist|(?:invalid|unknown|not a valid) model(?: id| name)?\b(?!_)|no such model|"
+    r"no endpoints found for|model_(?:decommissioned|deprecated|retired|not_supported)|"
+    r"\bmodel\b[^.:]{0,80} (?:is|was|has been) (?:now )?(?:decommissioned|deprecated|retired|discontinued|shut down|"
+    r"no longer (?:available|supported|offered))"
 )
 _PATH = re.compile(
     r"unexpected endpoint|unknown (?:request )?(?:url|endpoint|path)|invalid url|no route|cannot post|"
@@ -79,7 +86,7 @@ _KINDS: tuple[tuple[re.Pattern[str], int], ...] = (
     (re.compile(r"model.?not.?found|no such model|does not exist"), 404),
     (re.compile(r"overloaded|server.?error|unavailable|internal"), 503),
     (_CONTEXT, 400),
-    (re.compile(r"invalid.?request|bad.?request|unsupported"), 400),
+    (re.compile(r"invalid.?request|bad.?request|unsupported|\bvalidation\b"), 400),
 )
 
 
@@ -158,7 +165,13 @@ class _Seen:
     @property
     def useless(self) -> bool:
         """Asking again is no use."""
-        return self.no_credit or self.per_day or self.not_loaded
+        return self.no_credit or self.per_day or self.not_loaded or self.too_long
+
+    @property
+    def too_long(self) -> bool:
+        """The question does not fit, with whatever number that is said: some relays take 403 or 500."""
+        other = self.status == 429 or self.loading or self.not_loaded
+        return not other and self.status not in (404, 405) and bool(_CONTEXT.search(self.words))
 
     @property
     def not_loaded(self) -> bool:
@@ -176,19 +189,24 @@ def _by_status(seen: _Seen, endpoint: Endpoint, headers: Mapping[str, str]) -> M
     if seen.no_credit:
         message = t("The account at {endpoint} has no credit left.", endpoint=who)
         return QuotaExhaustedError(joined(message, quote), t("Add credit; waiting is no help."))
+    if seen.too_long:
+        message = t("The question and the answer's cap do not fit into the context.")
+        return ContextTooLongError(
+            joined(message, quote), t("Shorten the question or lower the cap on tokens (--max-tokens).")
+        )
     if status in (401, 403) or (status == 400 and seen.about_key):
         return _refused(seen, endpoint)
     if status in (400, 404, 405, 422) and NOT_CHAT.search(words):
         message = t("{model} at {endpoint} does not answer chat completions.", model=endpoint.model, endpoint=who)
         return RequestRejectedError(joined(message, quote), t("Choose a model for chat."))
-    if status in (404, 405) or (status == 400 and _NO_MODEL.search(words)):
+    if status in (404, 405) or (status in (400, 410, 422) and _NO_MODEL.search(words)):
         return _not_found(seen, endpoint)
     if status == 429:
         return _too_many(seen, endpoint)
     if status == 408:
         message = t("{endpoint} gave up waiting{number}.", endpoint=who, number=seen.number)
         return ModelTimeoutError(joined(message, quote), t("Try again."))
-    if status >= 500 or status == 409:
+    if status >= 500 or status in _BUSY:
         return _failed(seen, endpoint)
     return _rejected(seen, endpoint)
 
@@ -246,11 +264,6 @@ def _failed(seen: _Seen, endpoint: Endpoint) -> ModelError:
 
 
 def _rejected(seen: _Seen, endpoint: Endpoint) -> ModelError:
-    if _CONTEXT.search(seen.words):
-        return ContextTooLongError(
-            joined(t("The question and the answer's cap do not fit into the context."), seen.quote),
-            t("Shorten the question or lower the cap on tokens (--max-tokens)."),
-        )
     message = t("{endpoint} rejected the request{number}.", endpoint=endpoint.label, number=seen.number)
     return RequestRejectedError(joined(message, seen.quote), t("Change the setting it names."))
 
@@ -260,7 +273,8 @@ def _not_found(seen: _Seen, endpoint: Endpoint) -> ModelNotFoundError:
     if "deployment" in seen.words:
         message = t("{endpoint} has no deployment called {model!r}.", endpoint=who, model=endpoint.model)
         return ModelNotFoundError(joined(message, seen.quote), t("Check the deployment's name in the portal."))
-    if "model" in seen.words and seen.status != 405 and not _PATH.search(seen.words):
+    named = "model" in seen.words and seen.status != 405 and not _PATH.search(seen.words)
+    if named or _NO_MODEL.search(seen.words):
         message = t("{endpoint} has no model called {model!r}.", endpoint=who, model=endpoint.model)
         return ModelNotFoundError(
             joined(message, seen.quote), t("Check the name; the connection test lists the models there are.")

@@ -21,7 +21,7 @@ from tale_core.i18n import joined, t
 from tale_core.models.client import params as client_params
 from tale_core.models.client import usage as client_usage
 from tale_core.models.client.answer import Answer
-from tale_core.models.client.errors import not_openai, timed_out, to_failure
+from tale_core.models.client.errors import not_openai, timed_out, to_failure, unreadable_part
 from tale_core.models.client.events import END, Events, Patience, StreamedError
 from tale_core.models.client.http import Connection, Pools
 from tale_core.models.client.retry import NO_RETRY, Failure, Retry, RetryPolicy
@@ -280,6 +280,8 @@ class OpenAIClient:
                         break
                     if isinstance(e, TimeoutError):
                         raise timed_out(self._endpoint, limit, answering=answer.begun) from None
+                    if isinstance(e, ValueError) and answer.begun:
+                        raise unreadable_part(self._endpoint) from None
                     raise
                 if chunk is END:
                     break

@@ -97,7 +97,9 @@ class Learnt:
             other = next(name for name in _CAPS if name != parameter)
             return replace(self, cap=other, refused_caps=self.refused_caps | {parameter})
         words = (_WORDS[parameter],) if parameter in _WORDS else ()
-        return replace(self, dropped=self.dropped | {parameter}, words=(*self.words, *words))
+        # Neither is of any use without the other, and most endpoints refuse one that comes alone.
+        gone = _LOGPROBS.keys() if parameter in _LOGPROBS else {parameter}
+        return replace(self, dropped=self.dropped | gone, words=(*self.words, *words))
 
 
 _learnt: dict[tuple[str, str], Learnt] = {}
@@ -276,10 +278,11 @@ def refused(
         return None
     if sent.get("stream") is True and (_STREAM.search(words) or (param == "stream" and _UNSUPPORTED.search(words))):
         return "stream"
-    if status in (400, 422, 501):
-        named = _named(sent, param, words, knobs)
-        return next((name for name in named if _is_refused(name, sent, words, known)), None)
-    return None
+    if status == 405:
+        return None
+    # A 403 is about the key, but for what only some may be told: OpenAI says so of a model's logprobs.
+    named = (name for name in _named(sent, param, words, knobs) if status != 403 or name in _LOGPROBS)
+    return next((name for name in named if _is_refused(name, sent, words, known)), None)
 
 
 def _is_refused(name: str, sent: dict[str, Any], words: str, known: Learnt) -> bool:
@@ -288,6 +291,8 @@ def _is_refused(name: str, sent: dict[str, Any], words: str, known: Learnt) -> b
         return bool(_UNSUPPORTED.search(words)) and other not in known.refused_caps
     if name in _KNOBS and re.search(r"unsupported[ _]value|supported values|invalid value", words):
         return False
+    if name in _LOGPROBS and re.search(r"not enabled|disabled", words):
+        return True
     if name in ("temperature", "top_p") and not _RANGE.search(words):
         if _BOTH.search(words):
             return name == "top_p" or "top_p" not in sent
