@@ -16,6 +16,7 @@ from tale_core.cli import flags
 from tale_core.cli.output import OK, emit, say
 from tale_core.cli.serve import LOOPBACK, place
 from tale_core.errors import InputError
+from tale_core.files import write_whole
 from tale_core.text import csv_text, json_lines
 
 if TYPE_CHECKING:
@@ -172,7 +173,6 @@ def run_replay(args: argparse.Namespace) -> int:
 
 def report(args: argparse.Namespace) -> int:
     """Say what went through."""
-    from tale_core.files import write_whole
     from tale_core.proxy.kept import known_questions
     from tale_core.proxy.report import document, lines
     from tale_core.store import TrafficStore, open_store
@@ -194,6 +194,6 @@ def report(args: argparse.Namespace) -> int:
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
     try:
-        path.write_text(csv_text(list(rows[0]) if rows else [], rows), encoding="utf-8", newline="")
+        write_whole(path, csv_text(list(rows[0]) if rows else [], rows).encode())
     except OSError as e:
         raise InputError(f"{path} cannot be written: {e.strerror}.", "Give another file.") from e

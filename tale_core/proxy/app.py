@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 import time
 import uuid
-from collections.abc import Mapping
+import zlib
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,10 +24,11 @@ from starlette.types import Receive, Scope, Send
 
 from tale_core.access.hosts import known_host, own_page
 from tale_core.errors import InputError
+from tale_core.models.client.bodies import read_error
 from tale_core.models.client.errors import ResponseTooLongError
-from tale_core.models.client.http import passing
+from tale_core.models.client.http import MAX_BYTES, key_header, passing
 from tale_core.models.embedded.gate import error
-from tale_core.models.endpoint_url import is_azure, split_version
+from tale_core.models.endpoint_url import split_version
 from tale_core.proxy.book import Book
 from tale_core.proxy.change import Change, Changed, applied, broken, demanded, left_alone
 from tale_core.proxy.pairs import Answered, Pairs
@@ -158,8 +161,8 @@ class Proxy:
         """The header with the upstream's key, where that is ours."""
         if not self._key:
             return []
-        azure = is_azure(self.plan.upstream)
-        return [(b"api-key", self._key.encode()) if azure else (b"authorization", f"Bearer {self._key}".encode())]
+        name, value = key_header(self.plan.upstream, self._key)
+        return [(name.lower().encode(), value.encode())]
 
     def request(
         self, method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes
@@ -195,7 +198,8 @@ class Proxy:
         model = str(body.get("model", ""))
         if answer.status_code != 200:
             return None
-        return read(answer.content, streamed=False, model=model, upstream=self.plan.upstream)
+        found = read(answer.content, model=model, upstream=self.plan.upstream)
+        return None if found.failed else found
 
 
 class _Request:
@@ -218,6 +222,7 @@ class _Request:
         )  # fmt: skip
         self._told: dict[str, str] = {}
         self._fallback = ""
+        self._added: frozenset[str] = frozenset()
         self._over_once = False
         self._began = time.monotonic()
         self._first: float | None = None
@@ -226,20 +231,22 @@ class _Request:
         """Answer it."""
         proxy = self._proxy
         changed = await self._changed()
-        await proxy.book.begin(self._passed)
+        through = _Through(send, self._told, self._over, self._note_first, streamed=self._streamed)
         try:
+            await proxy.book.begin(self._passed)
             if changed is None:
                 asked = proxy.request("POST", self._path, self._query, self._headers, self._body)
-                await _Through(send, self._told, self._over, self._note_first).of(asked, proxy.open)
+                await through.of(asked, proxy.open)
             elif not self._streamed or (self._how and self._how.doubtful) or demanded(self._plain) is not None:
                 await self._checked(changed.body, send)
             else:
                 body = json.dumps(changed.body).encode()
                 asked = proxy.request("POST", CHAT, self._query, self._headers, body)
-                await _Through(send, self._told, self._over, self._note_first).of(asked, self._or_plain)
-        except asyncio.CancelledError:
+                self._added = _added(changed.body, self._plain)
+                await through.of(asked, self._or_plain)
+        except BaseException as e:
             if not self._over_once:  # It may have had its whole answer, and gone before the connection was closed.
-                proxy.book.end_later(self._ended("left"))
+                proxy.book.end_later(self._ended("left" if isinstance(e, asyncio.CancelledError) else "broken"))
             raise
 
     async def _changed(self) -> Changed | None:
@@ -261,12 +268,25 @@ class _Request:
     async def _or_plain(self, request: httpx2.Request) -> httpx2.Response:
         """Send the changed request; where the upstream refuses what was changed, the plain one."""
         answer = await self._proxy.open(request)
-        if answer.status_code not in _CHANGE_AT_FAULT:
-            return answer
+        try:
+            if answer.status_code == 403:
+                await answer.aread()
+            if not self._at_fault(answer):
+                return answer
+        except BaseException:
+            await answer.aclose()
+            raise
         await answer.aclose()
         self._fallback = self._told[FALLBACK] = "refused"
         plain = self._proxy.request("POST", CHAT, self._query, self._headers, self._body)
         return await self._proxy.open(plain)
+
+    def _at_fault(self, answer: httpx2.Response) -> bool:
+        """Whether the upstream refuses what was changed; a 403, whose body has been read, where it names that."""
+        if answer.status_code != 403:
+            return answer.status_code in _CHANGE_AT_FAULT
+        said = read_error(_document(answer.content)).words
+        return any(re.search(rf"\b{re.escape(name)}\b", said) for name in self._added)
 
     def _note_first(self) -> None:
         self._first = self._first or time.monotonic() - self._began
@@ -276,18 +296,17 @@ class _Request:
         took = time.monotonic() - self._began
         return replace(self._passed, status=status, ttft_s=self._first, latency_s=took, **known)
 
-    async def _over(self, status: int | None, raw: bytes, kind: str) -> None:
+    async def _over(self, status: int | None, raw: bytes) -> None:
         """The upstream has answered, or broken off (status None): write it down, and perhaps ask once more."""
-        streamed = kind.startswith("text/event-stream")
-        answer = self._read(raw, streamed=streamed)
-        if status is None or status >= 400:
+        answer = self._read(raw)
+        if status is None or status >= 400 or answer.failed:
             await self._proxy.book.end(self._row(answer, status, "broken" if status is None else "refused"))
             return
         await self._proxy.book.end(self._row(answer, status, "done", 0, self._fallback))
         self._offer(answer, plain=answer if self._fallback else None, fallback=self._fallback)
 
-    def _read(self, raw: bytes, *, streamed: bool = False) -> Read:
-        return read(raw, streamed=streamed, model=self._wish.model, upstream=self._proxy.plan.upstream)
+    def _read(self, raw: bytes) -> Read:
+        return read(raw, model=self._wish.model, upstream=self._proxy.plan.upstream)
 
     def _row(self, answer: Read, status: int | None, ended: str, dropped: int = 0, fallback: str = "") -> Passed:
         return self._ended(
@@ -306,9 +325,10 @@ class _Request:
         """Ask whole with the change; where the answer does not do, ask plainly. Both are counted."""
         assert self._how is not None
         try:
+            self._added = _added(body, self._plain)
             answer = await self._proxy.whole(body, self._headers, self._query)
             found = self._read(answer.content)
-            why = "refused" if answer.status_code in _CHANGE_AT_FAULT else ""
+            why = "refused" if self._at_fault(answer) else ""
             if answer.status_code < 400:
                 why = broken(self._plain, found, self._how)
             dropped, plain = 0, None
@@ -322,7 +342,7 @@ class _Request:
             await _whole(send, _unanswered())
             return
         self._note_first()
-        ended = "refused" if answer.status_code >= 400 else "done"
+        ended = "refused" if answer.status_code >= 400 or found.failed else "done"
         await self._proxy.book.end(self._row(found, answer.status_code, ended, dropped, why))
         if ended == "done":
             self._offer(found, plain=plain, dropped=dropped, fallback=why)
@@ -346,21 +366,30 @@ class _Request:
         return Response(content, answer.status_code, headers=kept)
 
 
+def _added(changed: Mapping[str, Any], plain: Mapping[str, Any]) -> frozenset[str]:
+    """The parameters that a change set; messages are in every request, and named for other reasons too."""
+    return frozenset(k for k, v in changed.items() if k != "messages" and plain.get(k) != v)
+
+
 class _Through:
     """Hands an answer on as it comes."""
 
-    def __init__(self, send: Send, told: Mapping[str, str] | None = None, over: Any = None, first: Any = None) -> None:
-        self._send, self._told, self._over, self._first = send, told or {}, over, first
-        self._raw, self._closed = bytearray(), False
+    def __init__(
+        self, send: Send, told: Mapping[str, str] | None = None, over: Any = None, first: Any = None, *,
+        streamed: bool = False,
+    ) -> None:  # fmt: skip
+        self._send, self._told, self._over, self._first, self._streamed = send, told or {}, over, first, streamed
+        self._raw, self._closed, self._packed = bytearray(), False, ""
 
     async def of(self, request: httpx2.Request, open_: Any = None) -> None:
         """Send the request and hand its answer on."""
         try:
             answer = await open_(request)
         except httpx2.HTTPError:
-            await self._ended(None, "")
+            await self._ended(None)
             await _whole(self._send, _unanswered())
             return
+        self._packed = answer.headers.get("content-encoding", "")
         try:
             await self._pass(answer)
         finally:
@@ -368,8 +397,10 @@ class _Through:
 
     async def _pass(self, answer: httpx2.Response) -> None:
         kind, status = answer.headers.get("content-type", ""), answer.status_code
-        live = kind.startswith("text/event-stream") or self._over is None
-        headers = [(k.lower(), v) for k, v in answer.headers.raw if k.lower().decode("latin-1") not in _HOP]
+        # Some upstreams stream under another label.
+        live = kind.startswith("text/event-stream") or self._over is None or (self._streamed and status < 400)
+        dropped = _HOP | {"content-encoding"} if answer.is_stream_consumed else _HOP
+        headers = [(k.lower(), v) for k, v in answer.headers.raw if k.lower().decode("latin-1") not in dropped]
         headers += [(k.encode(), v.encode()) for k, v in self._told.items()]
         began = {"type": "http.response.start", "status": status, "headers": headers}
         try:
@@ -377,16 +408,16 @@ class _Through:
                 await self._send(began)
                 await self._pieces(answer)
             else:
-                self._raw += b"".join([piece async for piece in answer.aiter_raw()])
+                self._raw += b"".join([piece async for piece in _raw(answer)])
                 self._note_first()
         except (httpx2.HTTPError, ResponseTooLongError):
-            await self._ended(None, kind)
+            await self._ended(None)
             if live:
                 await self._send({"type": "http.response.body", "body": _BROKEN, "more_body": False})
             else:
                 await _whole(self._send, _unanswered())
             return
-        await self._ended(status, kind)
+        await self._ended(status)
         if not live:
             length = (b"content-length", str(len(self._raw)).encode())
             await self._send({**began, "headers": [*headers, length]})
@@ -394,24 +425,43 @@ class _Through:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _pieces(self, answer: httpx2.Response) -> None:
-        async for piece in answer.aiter_raw():
+        async for piece in _raw(answer):
             self._note_first()
             if self._over is not None:
                 self._raw += piece
                 # A picture is one line of megabytes in many pieces: only what can end a line is looked at.
                 last = b"\n" in piece or piece.endswith(b"]")
                 if last and not self._closed and ended(self._raw, len(self._raw) - len(piece)):
-                    await self._ended(answer.status_code, answer.headers.get("content-type", ""))
+                    await self._ended(answer.status_code)
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
     def _note_first(self) -> None:
         if self._first is not None:
             self._first()
 
-    async def _ended(self, status: int | None, kind: str) -> None:
+    async def _ended(self, status: int | None) -> None:
         if self._over is not None and not self._closed:
             self._closed = True
-            await self._over(status, bytes(self._raw), kind)
+            await self._over(status, _unpacked(bytes(self._raw), self._packed))
+
+
+async def _raw(answer: httpx2.Response) -> AsyncIterator[bytes]:
+    """What is left of an answer as it comes; the whole of one that has been read."""
+    if answer.is_stream_consumed:
+        yield answer.content
+        return
+    async for piece in answer.aiter_raw():
+        yield piece
+
+
+def _unpacked(raw: bytes, packed: str) -> bytes:
+    """What an upstream sent packed unasked, to be counted; as it is where that cannot be unpacked."""
+    if packed.lower() not in ("gzip", "x-gzip", "deflate"):
+        return raw
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(raw, MAX_BYTES)
+    except zlib.error:
+        return raw
 
 
 _SAID = "The upstream broke off or did not answer."

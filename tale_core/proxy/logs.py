@@ -109,7 +109,7 @@ def _logged(one: Any) -> Logged | None:
 
 def _answer(one: Mapping[str, Any], response: Any, messages: list[Any], model: str) -> Read | None:
     if isinstance(response, Mapping) and "choices" in response:
-        found = read(json.dumps(response).encode(), streamed=False, model=model)
+        found = read(json.dumps(response).encode(), model=model)
         return found if found.completion_tokens is not None else None
     said = _parsed(one["output"]) or one["output"] if "output" in one else None
     if said is None and messages and messages[-1].get("role") == "assistant":
@@ -121,7 +121,7 @@ def _answer(one: Mapping[str, Any], response: Any, messages: list[Any], model: s
     tokens = {"prompt_tokens": usage.get("input", usage.get("prompt_tokens")),
               "completion_tokens": usage.get("output", usage.get("completion_tokens"))}  # fmt: skip
     document = {"choices": [{"message": {"content": text}, "finish_reason": "stop"}], "usage": tokens}
-    return read(json.dumps(document).encode(), streamed=False, model=model)
+    return read(json.dumps(document).encode(), model=model)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

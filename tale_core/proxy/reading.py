@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from tale_core.errors import ModelError
 from tale_core.models.client import usage
 from tale_core.models.client.answer import Answer, choices
-from tale_core.models.client.events import StreamedError
+from tale_core.models.client.events import EventLines, StreamedError, WebPageError, documents
 from tale_core.models.endpoints import Endpoint, preset_at
 from tale_core.models.tokens import count
 from tale_core.types import FinishReason
 
-DONE = b"[DONE]"
 _LAST = re.compile(rb'^data: ?\[DONE\]|^data:.*"type": ?"response\.(?:completed|incomplete|failed)".*\n', re.MULTILINE)
 """The line that ends a stream: the mark of completions, or the last event of the Responses API."""
 
@@ -35,6 +35,7 @@ class Read:
         tools: It calls a tool.
         sure: The mean probability of its tokens; None where the endpoint tells none.
         estimated: The tokens are our count.
+        failed: It holds an error in an answer's place.
     """
 
     text: str = ""
@@ -45,6 +46,7 @@ class Read:
     sure: float | None = None
     estimated: bool = False
     thinking_tokens: int | None = None
+    failed: bool = False
 
 
 def ended(stream: bytearray, before: int) -> bool:
@@ -52,47 +54,69 @@ def ended(stream: bytearray, before: int) -> bool:
     return _LAST.search(stream, stream.rfind(b"\n", 0, before) + 1) is not None
 
 
-def read(body: bytes, *, streamed: bool, model: str, upstream: str = "") -> Read:
+def read(body: bytes, *, model: str, upstream: str = "") -> Read:
     """What an answer holds; of one that is no answer, or was cut, what there is. Never raises.
 
     Text, thinking and tokens are read as they are of any endpoint that is asked (`tale_core.models.client`).
 
     Args:
-        body: As it came.
-        streamed: It is a stream of events.
+        body: As it came, a whole document or a stream of events under whatever label.
         model: Whose tokenizer counts where the endpoint does not.
         upstream: Whose answer it is: some count thinking beside the completion.
     """
     known = preset_at(upstream)
     endpoint = Endpoint(base_url=upstream, model=model.strip() or "unnamed", usage=known.usage if known else "inside")
-    answer, said, tools = Answer(started=0.0), [""], False
-    for document in _events(body) if streamed else _whole(body):
+    answers, said, calls, tools, failed = {0: Answer(started=0.0)}, [""], [""], False, False
+    for document in _documents(body):
         # In an event of the Responses API the answer's numbers stand within; else the answer is itself.
         inner = _mapping(document.get("response"))
+        plain = document if "usage" in document or not inner else {**document, "usage": inner.get("usage")}
+        each = {choice.get("index") if isinstance(choice.get("index"), int) else 0: choice
+                for choice in reversed(list(choices(document)))}  # fmt: skip
         try:
-            answer.add(
-                document if "usage" in document or not inner else {**document, "usage": inner.get("usage")}, endpoint
-            )
+            for index, choice in each.items():
+                answers.setdefault(index, Answer(started=0.0)).add({**plain, "choices": [choice]}, endpoint)
+            for answer in () if each else answers.values():
+                answer.add(plain, endpoint)
         except StreamedError:
+            failed = True
             continue
         except ModelError:
             break
-        if document.get("type") == "response.output_text.delta":
+        kind = str(document.get("type"))
+        if kind == "response.output_text.delta":
             said.append(_text(document.get("delta")))
+        elif kind.startswith("response.") and kind.endswith("arguments.delta"):
+            calls.append(_text(document.get("delta")))
         said += _output(document)
         for choice in choices(document):
             part = _mapping(choice.get("delta") or choice.get("message"))
             tools = tools or bool(part.get("tool_calls") or part.get("function_call"))
-    answer.end()
-    reported = usage.read(answer.usage, beside=endpoint.usage == "beside")
+            calls += _calls(part)
+        calls += [_text(_mapping(item).get("arguments")) for item in _list(document.get("output"))]
+    for answer in answers.values():
+        answer.end()
+    answer = next((answers[index] for index in sorted(answers) if answers[index].begun), answers[0])
+    told = next((one.usage for one in answers.values() if one.usage is not None), None)
+    reported = usage.read(told, beside=endpoint.usage == "beside")
     text = answer.text + "".join(said)
+    written = "".join([*(one.reasoning + one.text for one in answers.values()), *said, *calls])
     # A total alone, as of embeddings, tells of no completion where there is none.
-    completion = reported.completion if reported.visible is not None or text else None
+    completion = reported.completion if reported.visible is not None or written else None
     estimated = completion is None
-    if completion is None and (text or answer.reasoning):
-        completion = count(answer.reasoning + text, model)
-    finish = answer.finish_reason if answer.whole else None
-    return Read(text, finish, reported.prompt, completion, tools, answer.confidence, estimated, reported.reasoning)
+    if completion is None and written:
+        completion = count(written, model)
+    return Read(
+        text, answer.finish_reason if answer.whole else None, reported.prompt, completion, tools,
+        answer.confidence, estimated, reported.reasoning, failed,
+    )  # fmt: skip
+
+
+def _calls(part: Mapping[str, Any]) -> list[str]:
+    """What the model wrote to call tools: their names and arguments."""
+    called = [_mapping(_mapping(call).get("function")) for call in _list(part.get("tool_calls"))]
+    called.append(_mapping(part.get("function_call")))
+    return [_text(one.get(name)) for one in called for name in ("name", "arguments")]
 
 
 def _output(document: Mapping[str, Any]) -> list[str]:
@@ -114,19 +138,24 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _whole(body: bytes) -> Iterator[dict[str, Any]]:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+def _documents(body: bytes) -> Iterator[dict[str, Any]]:
+    """The JSON that an answer holds; what of it cannot be read is passed over."""
+    with suppress(ValueError, RecursionError):
+        whole = json.loads(body)
+        yield from [whole] if isinstance(whole, dict) else []
         return
-    if isinstance(document, dict):
-        yield document
-
-
-def _events(body: bytes) -> Iterator[dict[str, Any]]:
-    for line in body.splitlines():
-        if line.startswith(b"data:") and (data := line[5:].strip()) != DONE:
-            yield from _whole(data)
+    lines = EventLines()
+    try:
+        events = [*lines.feed(body), *lines.rest()]
+    except WebPageError:
+        return
+    for data in events:
+        try:
+            yield from (found for found in documents(data) if isinstance(found, dict))
+        except StreamedError as e:
+            yield {"error": e.body}
+        except (ValueError, RecursionError):
+            continue
 
 
 def as_events(document: Mapping[str, Any], *, with_usage: bool) -> bytes:

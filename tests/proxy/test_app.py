@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import signal
 import subprocess
@@ -14,9 +15,10 @@ import pytest
 
 from tale_core.proxy import app as proxy_app
 from tale_core.proxy.change import change
+from tale_core.proxy.plan import ProxyPlan
 from tale_core.proxy.reading import ended, read
 from tale_core.settings import get_settings
-from tale_core.store import TrafficStore, open_store
+from tale_core.store import Passed, Store, TrafficStore, open_store
 from tests.proxy.conftest import Start
 from tests.support.upstream import Answer, Upstream, serving
 
@@ -137,7 +139,7 @@ def test_a_stream_has_ended_with_its_last_line_and_not_before_however_it_is_cut(
                 break
         assert over is not None
         assert over - size <= whole < over
-    assert read(EVENTS[:last], streamed=True, model="m").estimated
+    assert read(EVENTS[:last], model="m").estimated
 
 
 def test_a_client_that_leaves_stops_the_upstream_and_is_counted_as_gone(started: Start) -> None:
@@ -218,6 +220,92 @@ def test_a_limit_or_an_outage_that_a_changed_request_meets_is_passed_on_and_not_
     assert (answer.status_code, answer.content, answer.headers["retry-after"]) == (status, REFUSED, "5")
     assert len(bodies) == 1 and "x-tale-fallback" not in answer.headers
     assert (row.status, row.http_status, row.fallback) == ("refused", status, "")
+
+
+@pytest.mark.parametrize(
+    ("said", "asked_twice"),
+    [("You are not allowed to set reasoning_effort for this model", True), ("This key may not use this model", False)],
+)
+@pytest.mark.parametrize("asked", [ASKED, STREAM], ids=["checked", "streamed"])
+def test_a_right_that_is_lacking_for_the_change_alone_does_not_cost_the_answer(
+    started: Start, asked: dict[str, Any], said: str, asked_twice: bool
+) -> None:
+    refusal = json.dumps({"error": {"message": said}}).encode()
+
+    def reply(body: dict[str, Any]) -> Answer:
+        refused = "reasoning_effort" in body or not asked_twice
+        return Answer(status=403, raw=refusal) if refused else Answer("It is [[42]].")
+
+    with started(reply) as on:
+        answer = post(on.url, asked | {"messages": [{"role": "user", "content": "Why?"}]}, x_tale="effort=low")
+        (row,) = on.traffic.requests()
+    assert len(on.upstream.bodies) == 1 + asked_twice
+    assert (answer.status_code, answer.headers.get("x-tale-fallback")) == (
+        (200, "refused") if asked_twice else (403, None)
+    )
+    assert row.status == ("done" if asked_twice else "refused")
+    assert asked_twice or answer.content == refusal
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-ndjson", "text/event-stream"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_stream_under_any_label_goes_through_as_it_is_and_is_counted(started: Start, kind: str, packed: bool) -> None:
+    piece = {"choices": [{"index": 0, "delta": {"content": "[[42]]"}, "finish_reason": "stop"}]}
+    lines = [piece, {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 6, "total_tokens": 11}}]
+    mark = "" if kind == "application/x-ndjson" else "data: "
+    raw = "".join(f"{mark}{json.dumps(one)}\n\n" for one in lines).encode()
+    sent = gzip.compress(raw) if packed else raw
+    headers = (("content-encoding", "gzip"),) if packed else ()
+    with started(lambda body: Answer(raw=sent, kind=kind, headers=headers)) as on:
+        assert post(on.url, STREAM).content == raw
+        (row,) = on.traffic.requests()
+    assert (row.status, row.prompt_tokens, row.completion_tokens, row.estimated) == ("done", 5, 6, False)
+
+
+def test_an_error_within_a_200_is_no_answer_and_counted_as_refused(started: Start) -> None:
+    raw = b'{"error": {"message": "overloaded", "code": 503}}'
+    with started(lambda body: Answer(raw=raw), sample=1.0) as on:
+        assert post(on.url, ASKED).content == raw
+        (row,) = on.traffic.requests()
+        assert (row.status, row.http_status, on.traffic.pairs()) == ("refused", 200, [])
+
+
+@pytest.mark.parametrize("at", ["begin", "request"])
+def test_no_row_stays_open_however_a_request_ends(started: Start, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    with started() as on:
+        proxy = on.proxy
+
+        async def late(passed: Passed) -> None:
+            await whole(passed)
+            raise RuntimeError("the loop is closing")
+
+        def wrong(*args: Any) -> Any:
+            raise RuntimeError("no request can be made")
+
+        whole = proxy.book.begin
+        if at == "begin":
+            monkeypatch.setattr(proxy.book, "begin", late)
+        else:
+            monkeypatch.setattr(proxy, "request", wrong)
+        assert post(on.url, ASKED).status_code == 500
+        rows = on.traffic.requests()
+    assert [row.status for row in rows] == ["broken"]
+
+
+@pytest.mark.parametrize(
+    ("upstream", "key", "header"),
+    [
+        ("https://lab.openai.azure.com/openai/v1", "abc", (b"api-key", b"abc")),
+        ("https://lab.openai.azure.com/openai/v1", "eyJ0", (b"authorization", b"Bearer eyJ0")),
+        ("https://api.example.com/v1", "abc", (b"authorization", b"Bearer abc")),
+    ],
+)
+async def test_a_key_goes_into_the_header_that_the_client_uses(
+    store: Store, upstream: str, key: str, header: tuple[bytes, bytes]
+) -> None:
+    made = proxy_app.Proxy(ProxyPlan(upstream), TrafficStore(store), get_settings(), api_key=key)
+    assert made.own_headers() == [header]
+    await made.aclose()
 
 
 def test_a_model_that_is_silent_longer_than_our_own_time_limit_is_waited_for(

@@ -48,7 +48,7 @@ END = {"index": 0, "delta": {}, "finish_reason": "stop"}
     ids=["beside", "in the total", "through a cache", "groq's corner", "in the choice", "then null"],
 )
 def test_tokens_are_read_by_every_name_and_thinking_is_counted(body: bytes, tokens: tuple[Any, ...]) -> None:
-    found = read(body, streamed=body.startswith(b"data"), model="m")
+    found = read(body, model="m")
     assert (found.prompt_tokens, found.completion_tokens, found.thinking_tokens) == tokens
     assert (found.text, found.finish_reason, found.estimated) == ("[[42]]", "stop", False)
 
@@ -62,8 +62,60 @@ def test_tokens_are_read_by_every_name_and_thinking_is_counted(body: bytes, toke
     ids=["parts", "marks", "streamed parts"],
 )  # fmt: skip
 def test_thinking_is_no_text_and_is_counted_where_the_endpoint_does_not(body: bytes) -> None:
-    found = read(body, streamed=body.startswith(b"data"), model="m")
+    found = read(body, model="m")
     assert found.text == "[[42]]" and found.estimated and (found.completion_tokens or 0) > 6
+
+
+MANY_LINES = b'data: {"choices": [{"index": 0,\ndata: "delta": {"content": "[[42]]"}}]}\n\n'
+COUNTED = {"choices": [END], "usage": WITHIN}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xef\xbb\xbf" + stream(PIECE, COUNTED), stream(PIECE, COUNTED).replace(b"\n", b"\r\n"),
+        stream(PIECE, COUNTED).replace(b"\n", b"\r"), MANY_LINES + stream(COUNTED),
+        b"\n".join(json.dumps(one).encode() for one in (PIECE, COUNTED)),
+        b": keep-alive\n\nevent: message\n" + stream(PIECE, COUNTED),
+        whole(usage=WITHIN),
+    ],
+    ids=["a mark of its order", "CR LF", "CR", "data over lines", "a document a line", "keep-alives", "whole"],
+)  # fmt: skip
+def test_events_are_cut_as_the_client_cuts_them(body: bytes) -> None:
+    found = read(body, model="m")
+    assert (found.text, found.prompt_tokens, found.completion_tokens) == ("[[42]]", 18, 311)
+
+
+CALL = {"name": "add", "arguments": json.dumps({"numbers": list(range(40))})}
+SECOND = {"index": 1, "message": {"content": "forty-two " * 20}, "finish_reason": "stop"}
+
+
+@pytest.mark.parametrize(
+    ("body", "least"),
+    [
+        (whole(None, choices=[{"message": {"tool_calls": [{"function": CALL}]}, "finish_reason": "tool_calls"}]), 60),
+        (whole(None, choices=[{"message": {"function_call": CALL}, "finish_reason": "function_call"}]), 60),
+        (whole(choices=[{"index": 0, "message": {"content": "[[42]]"}, "finish_reason": "stop"}, SECOND]), 40),
+        (stream(PIECE, {"choices": [{"index": 1, "delta": {"content": "forty-two " * 20}}]}, {"choices": [END]}), 40),
+        (json.dumps({"output": [{"type": "function_call", **CALL}]}).encode(), 60),
+    ],
+    ids=["a tool", "a function", "a second choice", "a second choice in a stream", "a tool of the Responses API"],
+)
+def test_all_that_a_model_wrote_is_counted_where_the_endpoint_does_not(body: bytes, least: int) -> None:
+    found = read(body, model="m")
+    assert found.estimated and (found.completion_tokens or 0) > least
+    assert "forty-two" not in found.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": {"message": "overloaded", "code": 503}}', stream(PIECE, {"error": {"message": "overloaded"}}),
+        b"event: error\ndata: overloaded\n\n", b'{"detail": "Model is overloaded"}',
+    ],
+)  # fmt: skip
+def test_an_error_in_an_answers_place_is_no_answer(body: bytes) -> None:
+    assert read(body, model="m").failed and not read(stream(PIECE), model="m").failed
 
 
 def test_two_answers_without_a_text_do_not_agree() -> None:
@@ -86,6 +138,6 @@ ANYTHING = st.recursive(
 @given(st.lists(ANYTHING, max_size=3), st.sampled_from(["", " ", "m"]))
 def test_whatever_an_upstream_sends_is_read_and_never_raises(documents: list[Any], model: str) -> None:
     lines = b"".join(f"data: {json.dumps(one)}\n\n".encode() for one in documents)
-    read(lines, streamed=True, model=model, upstream="https://api.x.ai/v1")
+    read(lines, model=model, upstream="https://api.x.ai/v1")
     for one in documents:
-        read(json.dumps(one).encode(), streamed=False, model=model)
+        read(json.dumps(one).encode(), model=model)

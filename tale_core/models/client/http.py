@@ -197,6 +197,13 @@ def _is_plain(url: str) -> bool:
     return parts.scheme == "http" and is_loopback_host(parts.hostname or "")
 
 
+def key_header(base_url: str, key: str) -> tuple[str, str]:
+    """Name and value of the header with a key: Azure has one of its own; a bearer there is a token of Entra, a JWT."""
+    if is_azure(base_url) and not key.startswith("eyJ"):
+        return "api-key", key
+    return "Authorization", f"Bearer {key}"
+
+
 class _OnlyOurHeaders:
     """Sends the endpoint's own key or none.
 
@@ -212,20 +219,13 @@ class _OnlyOurHeaders:
 
         # In one pass: taking one header after the other out costs more than the rest of a request.
         sent = [(name, value) for name, value in request.headers.raw if self._may_stay(name.lower())]
-        if (header := self._key_header()) is not None:
-            key = self.endpoint.secret if header == "api-key" else f"Bearer {self.endpoint.secret}"
-            sent.append((header.encode(), key.encode()))
+        if self.endpoint.secret:
+            name, value = key_header(self.endpoint.base_url, self.endpoint.secret)
+            sent.append((name.encode(), value.encode()))
         request.headers = httpx2.Headers(sent)
 
     def _may_stay(self, name: bytes) -> bool:
         return name != b"authorization" and (self.is_openai or name.startswith(_KEPT_HEADERS))
-
-    def _key_header(self) -> str | None:
-        """Azure takes a key in a header of its own; a bearer there is a token of Entra, which is a JWT."""
-        if not self.endpoint.secret:
-            return None
-        is_token = self.endpoint.secret.startswith("eyJ")
-        return "api-key" if is_azure(self.endpoint.base_url) and not is_token else "Authorization"
 
 
 async def _cap(response: httpx2.Response) -> None:
