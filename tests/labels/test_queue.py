@@ -7,8 +7,11 @@ from collections import Counter
 
 import pytest
 
+from tale_core.access.who import Asker, asking_as
+from tale_core.errors import NotFoundError
 from tale_core.labels import Labeling
-from tale_core.store import QueueFilter, Store, open_store
+from tale_core.store import QueueFilter, Store, exported_labels, open_store
+from tale_core.store.labels.keys import question_key
 from tale_core.types import Outcome, Question
 from tests.labels import samples
 from tests.labels.test_labels import CATS, only, walk
@@ -151,3 +154,52 @@ def test_an_unsure_answer_goes_to_somebody_else(store: Store, labeling: Labeling
     labeling.judge(ada, only(labeling, ada, SHARED), "unsure")
     labeling.judge(ben, only(labeling, ben, SHARED), "wrong")
     assert labeling.next(eve, SHARED) is None
+
+
+ADA, BEN = Asker("member", "Ada"), Asker("member", "Ben")
+
+
+def test_nobody_is_shown_or_labels_what_stands_in_sessions_that_they_may_not_see(
+    store: Store, labeling: Labeling
+) -> None:
+    private = Question("What is the secret?", answer="7", topic="private")
+    with asking_as(ADA):
+        samples.asked(store, CATS, "[[13]]", "[[14]]", model="hers")
+        samples.asked(store, private, "[[7]]", "[[8]]", model="hers")
+    with asking_as(BEN):
+        samples.asked(store, CATS, "[[12]]", model="his")
+    labeling.sync()
+    ada, ben, cem = (labeling.sit_down(name) for name in ("Ada", "Ben", "Cem"))
+    with asking_as(ADA):
+        hers = {t.call.text: t for t in walk(labeling, ada, QueueFilter(which="all")) if t.call}
+        labeling.judge(cem, hers["[[13]]"], "wrong")
+        assert hers.keys() == {"[[13]]", "[[14]]", "[[7]]", "[[8]]"}
+    labeling.judge(ben, hers["[[13]]"], "right")  # An owner; what two people say of her answer is not his to settle.
+    with asking_as(BEN):
+        assert [t.call.text for t in walk(labeling, ben, QueueFilter(which="all")) if t.call] == ["[[12]]"]
+        assert labeling.queue.choices() == {"models": ["his"], "outcomes": ["correct"], "topics": []}
+        assert [one.extracted for one in labeling.queue.readings(hers["[[13]]"].question_key)] == ["12"]
+        assert labeling.next(ben, QueueFilter(which="disagree")) is None
+        assert labeling.next(ben, QueueFilter(kind="settle")) is None
+        assert labeling.queue.counts(ben, QueueFilter(kind="settle")).total == 0
+        assert labeling.queue.by_text([question_key(private.text)]) == {}
+        assert labeling.queue.stored_keys([hers["[[7]]"].key]) == {}
+        assert [one.answer for one in exported_labels(store)] == ["[[12]]"]
+        for refused in (
+            lambda: labeling.judge(ben, hers["[[7]]"], "wrong"),
+            lambda: labeling.give_answer(ben, hers["[[7]]"], "9"),
+        ):
+            with pytest.raises(NotFoundError):
+                refused()
+    assert len(list(exported_labels(store))) == 7, "an owner's file has all of them"
+
+
+def test_the_same_words_of_somebody_else_are_not_the_copy_that_is_shown(store: Store, labeling: Labeling) -> None:
+    with asking_as(ADA):
+        samples.asked(store, CATS, "[[12]]", model="hers", reasoning_text="Her own thought.")
+    with asking_as(BEN):
+        samples.asked(store, CATS, "[[12]]", model="his")
+        labeling.sync()
+        target = only(labeling, labeling.sit_down("Ben"))
+        assert target.call is not None
+        assert (target.call.model, target.call.reasoning_text, target.copies) == ("his", "", 1)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, func, select, true
 
-from tale_core.store.labels.index import question_of
-from tale_core.store.labels.keys import KEY_LENGTH, MARK, mark_target, marked_answer
+from tale_core.access.who import asking
+from tale_core.store.labels.index import ABOUT, label_seen, question_of, seen
+from tale_core.store.labels.keys import mark_target, marked_answer
 from tale_core.store.labels.tables import annotators, label_items, label_questions, labels
 from tale_core.store.repository import Store
 from tale_core.store.tables import calls
@@ -42,13 +43,10 @@ class ExportedLabel:
 
 
 def exported_labels(store: Store) -> Iterator[ExportedLabel]:
-    """Every verdict, known answer and mark that stands, in the order they were given."""
+    """Every verdict, known answer and mark that stands and whoever asks may see, in the order they were given."""
     item = label_items.c
-    first = select(item.answer_key, func.min(item.call_id).label("call_id")).group_by(item.answer_key).subquery()
-    # Of a mark, what is behind the key of its answer tells two thoughts of one text apart.
-    about = case(
-        (labels.c.kind == "mark", func.substr(labels.c.target, len(MARK) + 1, KEY_LENGTH)), else_=labels.c.target
-    )
+    call = func.min(item.call_id).label("call_id")
+    first = select(item.answer_key, call).where(seen()).group_by(item.answer_key).subquery()
     statement = (
         select(
             label_questions.c.question, calls.c.text, calls.c.reasoning_text, item.model, item.strategy, labels.c.kind,
@@ -57,11 +55,11 @@ def exported_labels(store: Store) -> Iterator[ExportedLabel]:
         .select_from(
             labels.join(label_questions, label_questions.c.key == labels.c.question_key)
             .join(annotators, annotators.c.id == labels.c.annotator)
-            .outerjoin(first, first.c.answer_key == about)
+            .outerjoin(first, first.c.answer_key == ABOUT)
             .outerjoin(calls, calls.c.id == first.c.call_id)
             .outerjoin(label_items, item.call_id == first.c.call_id)
         )
-        .where(labels.c.kind.in_(("verdict", "gold", "mark")))
+        .where(labels.c.kind.in_(("verdict", "gold", "mark")), true() if asking().sees_all else label_seen())
         .order_by(labels.c.event_id)
     )  # fmt: skip
     with store.reading() as connection:
@@ -89,5 +87,5 @@ def _thought(connection: Connection, row: Any) -> str:
     if row.kind != "mark" or mark_target(answer, thought) == row.target:
         return thought
     same = select(calls.c.reasoning_text).join(label_items, label_items.c.call_id == calls.c.id)
-    found = connection.execute(same.where(label_items.c.answer_key == answer).distinct()).scalars()
+    found = connection.execute(same.where(label_items.c.answer_key == answer, seen()).distinct()).scalars()
     return next((str(text) for text in found if mark_target(answer, text) == row.target), "")

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, insert, or_, select, true, tuple_, update
 
-from tale_core.store.labels.keys import answer_key, normalised, question_key, spot_of
-from tale_core.store.labels.tables import label_items, label_questions
+from tale_core.access.who import asking
+from tale_core.store import queries
+from tale_core.store.labels.keys import KEY_LENGTH, MARK, answer_key, normalised, question_key, spot_of
+from tale_core.store.labels.tables import label_items, label_questions, labels
 from tale_core.store.tables import calls, experiment_questions, sessions
 from tale_core.types import Outcome, Question
 
@@ -37,6 +39,28 @@ _NEW = (
     )
     .order_by(calls.c.id)
 )  # fmt: skip
+
+
+ABOUT = case((labels.c.kind == "mark", func.substr(labels.c.target, len(MARK) + 1, KEY_LENGTH)), else_=labels.c.target)
+"""The answer that a label is about: of a mark, what is behind its key tells two thoughts of one text apart."""
+
+
+def seen() -> ColumnElement[bool]:
+    """The answer of an item stands in a session that whoever asks may see."""
+    if asking().sees_all:
+        return true()
+    return label_items.c.call_id.in_(select(calls.c.id).where(queries.in_seen(calls.c.session_id)))
+
+
+def label_seen() -> ColumnElement[bool]:
+    """A label is about an answer, or a question with an answer, that whoever asks may see."""
+    item = label_items.c
+    return or_(
+        and_(
+            labels.c.target == labels.c.question_key, labels.c.question_key.in_(select(item.question_key).where(seen()))
+        ),
+        ABOUT.in_(select(item.answer_key).where(seen())),
+    )
 
 
 def has_new(connection: Connection) -> bool:

@@ -33,7 +33,7 @@ from sqlalchemy import (
 
 from tale_core.access.who import asking
 from tale_core.store import queries, records
-from tale_core.store.labels.index import question_of
+from tale_core.store.labels.index import label_seen, question_of, seen
 from tale_core.store.labels.keys import MARK, SPOTS, mark_target, marked_answer, order_of
 from tale_core.store.labels.store import LabelStore
 from tale_core.store.labels.tables import annotators, label_claims, label_events, label_items, label_questions, labels
@@ -116,7 +116,9 @@ class LabelQueue:
         with self._store.reading() as connection:
 
             def distinct(column: Any) -> list[str]:
-                return sorted(str(v) for v in connection.execute(select(column).distinct()).scalars() if v is not None)
+                of = _item.question_key == _question.key
+                rows = select(column).select_from(label_items.join(label_questions, of)).where(seen()).distinct()
+                return sorted(str(v) for v in connection.execute(rows).scalars() if v is not None)
 
             return {
                 "models": distinct(_item.model),
@@ -160,7 +162,7 @@ class LabelQueue:
         count = func.count()
         statement = (
             select(_item.extracted, count)
-            .where(_item.question_key == question_key)
+            .where(_item.question_key == question_key, seen())
             .group_by(_item.extracted)
             .order_by(count.desc(), _item.extracted)
             .limit(limit)
@@ -173,7 +175,7 @@ class LabelQueue:
 
         The target itself is among them, and first.
         """
-        same = (_item.question_key == target.question_key) & (_item.extracted == target.extracted)
+        same = and_(_item.question_key == target.question_key, _item.extracted == target.extracted, seen())
         judged = select(labels.c.target).where(labels.c.holder == annotator, labels.c.kind == "verdict")
         statement = select(_item.answer_key).where(same, _item.answer_key.not_in(judged)).distinct()
         with self._store.reading() as connection:
@@ -184,11 +186,12 @@ class LabelQueue:
         """Stored questions by the key of their text: key, question (with the answer it came with), people's answer."""
         found: dict[str, list[tuple[str, Question, str | None]]] = {}
         wanted = sorted(set(text_keys))
+        here = true() if asking().sees_all else _question.key.in_(select(_item.question_key).where(seen()))
         with self._store.reading() as connection:
             for start in range(0, len(wanted), 500):
                 part = wanted[start : start + 500]
                 columns = (_question.text_key, _question.key, _question.question, _question.known, _question.gold)
-                for row in connection.execute(select(*columns).where(_question.text_key.in_(part))):
+                for row in connection.execute(select(*columns).where(_question.text_key.in_(part), here)):
                     question = replace(question_of(row.question), answer=row.known)
                     found.setdefault(row.text_key, []).append((row.key, question, row.gold))
         return found
@@ -203,7 +206,7 @@ class LabelQueue:
         with self._store.reading() as connection:
             for start in range(0, len(wanted), 500):
                 part = _item.answer_key.in_(wanted[start : start + 500])
-                rows = connection.execute(select(_item.answer_key, _item.question_key).where(part).distinct())
+                rows = connection.execute(select(_item.answer_key, _item.question_key).where(part, seen()).distinct())
                 found |= {target: row[1] for row in rows for target in by_answer[row[0]]}
         return found
 
@@ -296,7 +299,7 @@ def _all(annotator: str, wanted: QueueFilter) -> Select[Any]:
     if wanted.kind == "settle":
         return _disagreements()
     statement = select(_item.answer_key.label("key"), func.min(_item.spot).label("spot")).group_by(_item.answer_key)
-    statement = statement.where(_seen())
+    statement = statement.where(seen())
     if wanted.models:
         statement = statement.where(_item.model.in_(wanted.models))
     if wanted.outcomes:
@@ -311,19 +314,13 @@ def _all(annotator: str, wanted: QueueFilter) -> Select[Any]:
     return statement
 
 
-def _seen() -> ColumnElement[bool]:
-    """The answer stands in a session that whoever asks may see."""
-    if asking().sees_all:
-        return true()
-    return _item.call_id.in_(select(calls.c.id).where(queries.in_seen(calls.c.session_id)))
-
-
 def _disputed() -> Select[Any]:
     """Questions whose answers are some right and some not, or, with none right, say different things."""
     right = func.sum(case((_item.outcome == Outcome.CORRECT.value, 1), else_=0))
     different = func.count(_item.extracted.distinct())
     return (
         select(_item.question_key)
+        .where(seen())
         .group_by(_item.question_key)
         .having(or_(and_(right > 0, right < func.count()), and_(right == 0, different > 1)))
     )
@@ -331,7 +328,7 @@ def _disputed() -> Select[Any]:
 
 def _questions(annotator: str, wanted: QueueFilter) -> Select[Any]:
     mine = select(labels.c.target).where(labels.c.holder == annotator)
-    answers = select(_item.question_key).where(_seen())
+    answers = select(_item.question_key).where(seen())
     if wanted.models:
         answers = answers.where(_item.model.in_(wanted.models))
     statement = select(_question.key.label("key"), _question.spot.label("spot")).where(
@@ -344,11 +341,10 @@ def _disagreements() -> Select[Any]:
     """Targets about which people who decided say different things, and which nobody has settled."""
     decided = or_(labels.c.kind.in_(("gold", "mark")), and_(labels.c.kind == "verdict", labels.c.value.in_(_DECIDED)))
     settled = select(labels.c.target).where(labels.c.holder == SETTLED)
-    of_seen = labels.c.question_key.in_(select(_item.question_key).where(_seen()))
     spot = func.min(labels.c.event_id).label("spot")
     return (
         select(labels.c.target.label("key"), spot)
-        .where(decided, labels.c.target.not_in(settled), of_seen)
+        .where(decided, labels.c.target.not_in(settled), label_seen())
         .group_by(labels.c.target)
         .having(func.min(labels.c.value) != func.max(labels.c.value))
     )
@@ -385,7 +381,7 @@ def _target(connection: Connection, key: str | None, annotator: str, kind: Queue
     if item is None:
         return found
     call = connection.execute(select(calls).where(calls.c.id == item["call_id"])).mappings().one()
-    same = _item.answer_key == item["answer_key"]
+    same = and_(_item.answer_key == item["answer_key"], seen())
     copies = connection.execute(select(func.count()).select_from(label_items).where(same))
     return replace(
         found,
@@ -400,7 +396,7 @@ def _target(connection: Connection, key: str | None, annotator: str, kind: Queue
 
 def _stored(connection: Connection, key: str) -> Any:
     """The first stored answer that a target is about; for a mark, with the very thought that was marked."""
-    of_answer = select(label_items).where(_item.answer_key == marked_answer(key)).order_by(_item.call_id)
+    of_answer = select(label_items).where(_item.answer_key == marked_answer(key), seen()).order_by(_item.call_id)
     if not key.startswith(MARK):
         return connection.execute(of_answer.limit(1)).mappings().first()
     thoughts = of_answer.add_columns(calls.c.reasoning_text).join(calls, calls.c.id == _item.call_id)

@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, case, delete, func, insert, or_, select, update
 
+from tale_core.access.who import asking
 from tale_core.errors import InputError
 from tale_core.i18n import t
 from tale_core.store import queries, records
-from tale_core.store.labels.index import question_of
+from tale_core.store.labels.index import question_of, seen
 from tale_core.store.labels.keys import marked_answer
 from tale_core.store.labels.tables import label_claims, label_events, label_items, label_questions, labels
 from tale_core.store.labels.types import (
@@ -82,9 +83,12 @@ class LabelWork:
         self._touch(change.kind, change.target, change.question_key)
 
     def _check(self, change: Change) -> None:
-        known = label_questions.c.key if change.target == change.question_key else label_items.c.answer_key
-        here = known == marked_answer(change.target)
-        if self._db.execute(select(known).where(here).limit(1)).first() is None:
+        of_question = change.target == change.question_key
+        known = label_items.c.question_key if of_question else label_items.c.answer_key
+        there = select(known).where(known == marked_answer(change.target), seen())
+        if of_question and asking().sees_all:  # Its answers may be gone.
+            there = select(label_questions.c.key).where(label_questions.c.key == change.target)
+        if self._db.execute(there.limit(1)).first() is None:
             raise no_target(change.target)
         if change.kind == "verdict" and change.value not in ("right", "wrong", "unsure"):
             raise InputError(t("There is no verdict {value!r}.", value=change.value), t("Say right, wrong or unsure."))
