@@ -138,13 +138,18 @@ def colleagues(folder: Path, account: str) -> tuple[str, ...]:
 _ROLES: dict[str, AccountRole] = {role: role for role in get_args(AccountRole)}
 
 
+def as_kept(typed: str) -> str:
+    """The spelling under which a name is kept, however it is typed."""
+    return " ".join(unicodedata.normalize("NFC", typed).split())
+
+
 def tidy_name(typed: str) -> str:
     """A name as it is kept: without spaces around it, its letters composed in one way.
 
     Raises:
         InputError: Nothing is left, it is too long, or holds what cannot be seen.
     """
-    name = " ".join(unicodedata.normalize("NFC", typed).split())
+    name = as_kept(typed)
     if not 1 <= len(name) <= MOST_LETTERS or not name.isprintable():
         raise InputError(
             t("The name {name} was given for an account.", name=repr(typed[:MOST_LETTERS])),

@@ -6,9 +6,11 @@ gives each browser a cookie that tells it from others. `Policy` says who may com
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
@@ -18,6 +20,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
+from tale_core.access.accounts import as_kept
 from tale_core.access.hosts import known_host, own_page
 from tale_core.access.keys import KEPT_S
 from tale_core.access.pages import refused_page, sign_in_page
@@ -57,7 +60,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request pass, or answer it."""
-        if scope["type"] not in ("http", "websocket") or scope["path"].endswith(_HEALTH):
+        if scope["type"] not in ("http", "websocket") or (scope["type"], scope["path"]) == ("http", _HEALTH):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -101,8 +104,8 @@ class Gate:
         if request.method != "POST":
             return HTMLResponse(sign_in_page(own_path(request.query_params.get("next", "/"))))
         form = await _form(request)
-        name, path = form.get("name", ""), own_path(form.get("next", "/"))
-        where = _address(request.scope) or ""
+        name, path = as_kept(form.get("name", "")), own_path(form.get("next", "/"))
+        where = _network(_address(request.scope) or "")
         if wait := self._tries.wait(where):
             problem = t("Too many wrong passwords. Try again in {s:.0f} s.", s=wait)
             return HTMLResponse(sign_in_page(path, name, problem), 429, {"Retry-After": f"{wait:.0f}"})
@@ -160,7 +163,7 @@ def _by_link(policy: Policy, scope: Scope, given: str) -> Response:
 def _stranger(policy: Policy, scope: Scope, method: str) -> Response:
     if scope["type"] == "http" and method == "GET" and "text/html" in Headers(scope=scope).get("accept", ""):
         query = scope["query_string"].decode("latin-1")
-        here = scope["path"] + (f"?{query}" if query else "")
+        here = own_path(scope["path"] + (f"?{query}" if query else ""))
         page = sign_in_page(here) if policy.mode == "team" else refused_page(_link_needed())
         return HTMLResponse(page, 401)
     return PlainTextResponse(_link_needed(), 401)
@@ -214,21 +217,37 @@ def _with_cookie(answer: Response, name: str, value: str, scope: Scope) -> Respo
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """A form's fields; one that is too long, or none, is empty."""
+    """A form's fields; one that is too long, has too many, or is none, is empty."""
     body = b""
     async for piece in request.stream():
         body += piece
         if len(body) > _MOST_FORM:
             return {}
-    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=10))
+    with suppress(ValueError):
+        return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=10))
+    return {}
 
 
 def own_path(path: str) -> str:
     """A path of this server; anything that leads elsewhere is its first page."""
-    parts = urlsplit(path)
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return "/"
     if parts.scheme or parts.netloc or not path.startswith("/") or path[1:2] in ("/", "\\"):
         return "/"
     return quote(path, safe="/?&=%+-._~:,;@!$'()*")
+
+
+def _network(address: str) -> str:
+    """Whom tries are counted for: of IPv6 a household or a server has a whole network of addresses to try from."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.IPv6Network((found, 64), strict=False))
 
 
 def _address(scope: Scope) -> str | None:

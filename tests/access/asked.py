@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from tale_core.access.gate import Gate, cookies
 from tale_core.access.policy import Policy, policy_for
@@ -47,13 +46,13 @@ class Server:
         self, path: str = "/", *, host: str = OWN, jar: dict[str, str] | None = None, websocket: bool = False,
         method: str = "GET", client: str = "127.0.0.1", body: str = "", **headers: str,
     ) -> Answer:  # fmt: skip
-        url = urlsplit(path)
+        where, _, query = path.partition("?")
         told = {"host": host, "accept": "text/html", **{k.replace("_", "-"): v for k, v in headers.items()}}
         if jar:
             told["cookie"] = "; ".join(f"{k}={v}" for k, v in jar.items())
         scope = {
-            "type": "websocket" if websocket else "http", "method": method, "path": url.path, "scheme": "http",
-            "query_string": url.query.encode(), "client": (client, 5), "server": ("127.0.0.1", 8501),
+            "type": "websocket" if websocket else "http", "method": method, "path": where, "scheme": "http",
+            "query_string": query.encode(), "client": (client, 5), "server": ("127.0.0.1", 8501),
             "headers": [(k.encode(), v.encode()) for k, v in told.items()],
         }  # fmt: skip
         answer = asyncio.run(_asked(self.gate, scope, body))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 from tale_core.access import hosts, policy
@@ -228,6 +230,47 @@ def test_the_tenth_wrong_password_from_an_address_is_the_last_for_five_minutes(t
     assert signed_in(team, "Ada", PASSWORD).status == 303
 
 
+@pytest.mark.parametrize(
+    ("tried", "asks", "status"),
+    [
+        ("2001:db8:1:2:{i:x}::1", "2001:db8:1:2:ffff::9", 429), ("2001:db8:1:2:{i:x}::1", "2001:db8:1:3::9", 303),
+        ("fe80::{i:x}%eth0", "fe80::ffff%eth1", 429), ("10.0.0.{i}", "10.0.0.99", 303),
+        ("::ffff:10.0.0.7", "10.0.0.7", 429),
+    ],
+)  # fmt: skip
+def test_a_network_of_addresses_is_no_network_of_tries(team, monkeypatch, tried, asks, status):
+    monkeypatch.setattr(Accounts, "is_password", lambda self, name, given: given == PASSWORD)
+    for i in range(TRIES):
+        assert signed_in(team, "Ada", "x", client=tried.format(i=i)).status == 403
+    assert signed_in(team, "Ada", PASSWORD, client=asks).status == status
+
+
+@pytest.mark.parametrize("typed", ["Zo\u00eb%20K.", "Zoe\u0308%20K.", "%20Zo\u00eb%20%20K.%20"])
+def test_a_name_is_the_same_however_its_letters_and_spaces_are_typed(team, typed):
+    team.policy.accounts.put("Zo\u00eb K.", "member", PASSWORD)
+    jar: dict[str, str] = {}
+    body = f"name={quote(typed, safe='%')}&password={quote(PASSWORD)}"
+    assert team.ask("/_tale/sign-in", method="POST", body=body, jar=jar).status == 303
+    assert team.policy.asker(jar, None).account == "Zo\u00eb K."
+
+
+@pytest.mark.parametrize("body", ["&".join(f"f{i}=1" for i in range(50)), "name=Ada&next=//[&password=x", "%00&&&="])
+def test_a_form_of_rubbish_signs_nobody_in_and_breaks_nothing(team, body):
+    assert team.ask("/_tale/sign-in", method="POST", body=body).status == 403
+
+
+@pytest.mark.parametrize("path", ["/_tale/sign-in?next=//[", "/x?next=//[&lang=zh", "//[", "///[x?a=[", "/[//["])
+def test_an_address_that_cannot_be_read_leads_to_the_first_page(team, path):
+    assert team.ask(path).status in (200, 401)
+
+
+@pytest.mark.parametrize("path", ["/x/_stcore/health", "/_stcore/health/", "/media/_stcore/health", "/_stcore/HEALTH"])
+def test_nothing_that_ends_like_a_look_at_the_health_passes_for_one(path):
+    server = Server(owner_token="on")
+    assert server.ask(path).status == 401 and server.ask(path, host="evil.example").status == 421
+    assert not server.ask("/_stcore/health", websocket=True).passed
+
+
 def test_a_form_of_another_site_signs_nobody_in(team):
     assert signed_in(team, "Ada", PASSWORD, origin="http://evil.example").status == 403
 
@@ -237,7 +280,9 @@ def test_signing_out_forgets_the_browser(team):
     assert answer.status == 303 and "max-age=0" in answer.header("set-cookie").lower()
 
 
-@pytest.mark.parametrize("path", ["//evil.example", "https://evil.example", "/\\evil.example", "x", "", "javascript:x"])
+@pytest.mark.parametrize(
+    "path", ["//evil.example", "https://evil.example", "/\\evil.example", "x", "", "javascript:x", "//[", "http://[x"]
+)
 def test_after_signing_in_nobody_is_sent_elsewhere(path):
     assert own_path(path) == "/"
 
