@@ -68,4 +68,4 @@ def _rows(figures: list[UnitFigures], names: Sequence[str]) -> tuple[StrategyRow
 
 def _difference(name: str, mine: list[UnitFigures], theirs: list[UnitFigures]) -> Difference:
     one, other = ([u for u in units if u.strategy == name] for units in (mine, theirs))
-    return against(one, other, 0)
+    return against(one, other)

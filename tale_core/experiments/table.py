@@ -53,7 +53,7 @@ class Difference:
         output_saving: Share of vanilla's output tokens that is saved; negative when it costs more. None at 0 tokens.
         all_in_saving: Likewise of all tokens.
         break_even: Questions after which what was paid once (training, searches) has come back in all-in tokens; None
-            when a question saves nothing.
+            when a question saves nothing, and where nobody said what was paid.
     """
 
     pairs: int
@@ -145,7 +145,7 @@ def rows_of(
         rows = [
             row
             if row.strategy == BASELINE
-            else replace(row, against_vanilla=against(by_name[row.strategy], base, once.get(row.strategy, 0)))
+            else replace(row, against_vanilla=against(by_name[row.strategy], base, once.get(row.strategy)))
             for row in rows
         ]
         rows = _adjusted(rows)
@@ -228,7 +228,7 @@ def _by_question(units: Iterable[UnitFigures], number: Number) -> dict[int, floa
     return {position: fmean(values) for position, values in found.items()}
 
 
-def against(units: list[UnitFigures], base: list[UnitFigures], paid_once: int) -> Difference:
+def against(units: list[UnitFigures], base: list[UnitFigures], paid_once: int | None = None) -> Difference:
     """One strategy minus another, in pairs of the same question and repeat; p-values not adjusted."""
     vanilla = {(u.position, u.repeat_index): u for u in base if u.status == "done"}
     pairs = [
@@ -251,7 +251,7 @@ def against(units: list[UnitFigures], base: list[UnitFigures], paid_once: int) -
         all_in_tokens=every,
         output_saving=_saving(pairs, output),
         all_in_saving=_saving(pairs, all_in),
-        break_even=break_even(paid_once, -every.mean) if every else None,
+        break_even=break_even(paid_once, -every.mean) if every and paid_once is not None else None,
     )
 
 

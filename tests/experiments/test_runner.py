@@ -33,10 +33,11 @@ from tale_core.experiments import (
     run_experiment,
     stored_plan,
 )
+from tale_core.experiments.results import results
 from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.models.testing.simulated import SimulatedClient, SimulatedModel
 from tale_core.store import ExperimentStore
-from tale_core.types import Outcome, Price, Question, Sampling
+from tale_core.types import Outcome, Price, Question, Sampling, Usage
 from tests.support.counting_endpoint import CountingEndpoint
 from tests.support.counting_endpoint import Reply as HttpReply
 
@@ -209,6 +210,20 @@ async def test_what_a_broken_answer_has_cost_is_booked_and_belongs_to_no_strateg
     row = done.results.rows[0]
     assert done.results.spent.completion_tokens == 7 and row.output_tokens.mean == 5
     assert row.all_in_tokens.mean == calls[1].prompt_tokens + 5
+
+
+@pytest.mark.parametrize("priced", [True, False])
+async def test_what_failed_counts_the_same_while_it_runs_and_when_it_is_read_again(store, priced):
+    def breaks(request):
+        prompt = request.messages[-1].content
+        return ServerFailedError("On fire.") if "number 2" in prompt else Reply("[[42]]", usage=Usage(20, 5))
+
+    client = ScriptedClient(breaks, price=Price(1.0, 2.0, "2026-11") if priced else None)
+    told = [e.spent for e in await events_of(plan(4), client, store) if isinstance(e, Progress)]
+    (experiment,) = store.list_sessions()
+    kept = results(store, experiment.id).spent
+    assert told[-1] == kept and kept.calls == 8 and not kept.estimated
+    assert (kept.cost_usd is not None) is priced
 
 
 async def test_only_what_failed_is_tried_again_by_a_resume(store):
