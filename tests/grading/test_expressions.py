@@ -33,15 +33,17 @@ def test_expressions_are_compared_and_a_time_out_is_not_taken_for_different(chec
     impatient = MathChecker(limit_s=0.3)
     try:
         assert impatient.same("5", "100000000!") is None
+        impatient.limit_s = 20
         assert impatient.same("x", "x") is True, "the same process answers the next question"
     finally:
         impatient.close()
 
 
 def test_a_verdict_is_remembered_and_a_time_out_is_not() -> None:
-    checker = MathChecker(limit_s=0.3)
+    checker = MathChecker(limit_s=20)  # On a busy machine the first comparison of a process takes its time.
     try:
         assert (checker.same("x+1", "1+x"), checker.same("x+1", "2+x")) == (True, False)
+        checker.limit_s = 0.3
         assert checker.same("5", "100000000!") is None
         checker.close()
         assert (checker.same("x+1", "1+x"), checker.same("x+1", "2+x"), checker.worker_pid) == (True, False, None)
