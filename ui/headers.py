@@ -51,6 +51,11 @@ _BELOW = f".stApp :has({_WAITING}) ~ *, .stApp {_WAITING} ~ * {{ visibility: hid
 _TAB = '.stTabs [role="tab"][aria-selected="true"] { color: inherit !important; }'
 # Streamlit leaves six rem above a page, for a bar that this one does not have.
 _TOP = ".stApp .stMainBlockContainer { padding-top: 4rem; }"
+# Whoever types on glass has no Ctrl; and words of several lines are read from the left.
+_BUTTON = (
+    "@media (hover: none) and (pointer: coarse) { .stApp button kbd { display: none; } } "
+    ".stApp button[kind=tertiary] p { text-align: start; }"
+)
 # A chart's title is text of the page, which breaks into lines by itself; it lies over the room that the chart keeps for
 # the title of the picture that it is saved as (`tale_core.charts.theme.layout`).
 _TITLED = "[class*=st-key-titled_]"
@@ -72,7 +77,7 @@ addEventListener("DOMContentLoaded", () => {
   }).observe(root, { childList: true });
 });
 </script>"""
-_STYLE = f"<style>{_HIDDEN} {_BELOW} {_QUESTION} {_TOP} {_CHART} {_TAB}</style>"
+_STYLE = f"<style>{_HIDDEN} {_BELOW} {_QUESTION} {_TOP} {_CHART} {_TAB} {_BUTTON}</style>"
 
 
 def routes() -> list[Route]:

@@ -28,6 +28,7 @@ def test_no_state_is_wider_than_the_screen_or_shuts_people_out(
     ) as viewer:
         shot = Looks(viewer, size, scheme)
         viewer.open()
+        expect(viewer.page.locator("button kbd").first).to_be_visible(visible=size == "desk")  # Glass has no Ctrl.
         shot("empty")
         add_models(viewer, bad)
         settings(viewer)
