@@ -19,7 +19,10 @@ from tale_core.i18n import joined, t
 Counted = Literal["0", "1", "text"]
 COUNTED: tuple[Counted, ...] = ("0", "1", "text")
 """What a whole number in the place of the right option is: its place counted from 0 or from 1, or its text."""
+Lettered = Literal["letter", "text"]
+"""What a letter in the place of the right option is, where options read like letters."""
 Decimal = Literal["comma", "point"]
+LETTER = re.compile(r"[(\[]{0,2}([A-Za-z])[)\]]{0,2}[.:、]?")
 _WHOLE = re.compile(r"(\d{1,2})(?:\.0)?")
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*")
 _TO_THE_END = re.compile(r"[^$\n]*")
@@ -50,6 +53,7 @@ class Meaning:
 
     Attributes:
         counted: What whole numbers are where options are given; None where there are none.
+        lettered: What letters are where an option reads like another's letter; None where no row shows it.
         decimal: Which sign its decimals have, of a file whose cells stand between semicolons; None when it shows none.
         semicolons: Its cells do, as spreadsheets write them where the comma is the decimal sign.
     """
@@ -57,6 +61,7 @@ class Meaning:
     counted: Counted | None = None
     decimal: Decimal | None = None
     semicolons: bool = False
+    lettered: Lettered | None = None
 
 
 def meaning_of(
@@ -89,7 +94,28 @@ def meaning_of(
     numbers = [(n, options) for cell, options in rows if options and (n := whole(cell)) is not None]
     counted = next((one for one in COUNTED if one == said), None) or _counted(numbers, answer, from_zero=from_zero)
     plain = [cell.strip() for cell, options in rows if semicolons and not options and isinstance(cell, str)]
-    return Meaning(counted, _decimal(plain), semicolons)
+    lettered: Lettered | None = None if said in (None, "") else "text" if said == "text" else "letter"
+    return Meaning(counted, _decimal(plain), semicolons, lettered or _lettered(rows))
+
+
+def _lettered(rows: Sequence[tuple[object, tuple[str, ...]]]) -> Lettered | None:
+    """What the file's letters are, by the rows whose answer can be one thing alone."""
+    shown: set[Lettered] = set()
+    for cell, options in rows:
+        text = cell.strip() if isinstance(cell, str) else ""
+        letter = letter_place(text, options)
+        if text in options and letter is None and LETTER.fullmatch(text):
+            shown.add("text")
+        elif letter is not None and text not in options:
+            shown.add("letter")
+    return shown.pop() if len(shown) == 1 else None
+
+
+def letter_place(answer: str, options: Sequence[str]) -> int | None:
+    """The place of the option that an answer names by its letter, from 0; None when it names none."""
+    given = LETTER.fullmatch(answer)
+    at = ord(given.group(1).upper()) - ord("A") if given else len(options)
+    return at if at < len(options) else None
 
 
 def whole(cell: object) -> int | None:

@@ -38,6 +38,8 @@ USUAL: dict[str, tuple[tuple[str, ...], ...]] = {
     "context": (("context", "passage", "body", "article", "story", "paragraph"),),
 }  # fmt: skip
 """For each field its usual names, the usual ones first: names of a later group count where the earlier have none."""
+CELLS = frozenset((*USUAL["options"][0], *_CHATS))
+"""Columns whose cells are lists."""
 WORKED = ("solution", "rationale", "explanation", "worked_solution")
 """Columns that may hold the way to the answer instead of the answer."""
 LETTERS = "ABCDEFGHIJ"

@@ -16,7 +16,18 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal
 
-from tale_core.datasets.answers import COUNTED, Meaning, Unclear, last_box, place, whole, with_point, without_box
+from tale_core.datasets.answers import (
+    COUNTED,
+    Lettered,
+    Meaning,
+    Unclear,
+    last_box,
+    letter_place,
+    place,
+    whole,
+    with_point,
+    without_box,
+)
 from tale_core.datasets.chats import messages, said_by
 from tale_core.datasets.columns import WORKED, Columns, is_marked
 from tale_core.datasets.ours import language_of
@@ -36,7 +47,6 @@ EMPTY_OPTION = "\u2014"
 _MAX_UNMARKED = 60
 """Characters of an answer in a column of worked solutions that marks none."""
 _SHUFFLE_SEED = "tale-gpqa-1"
-_LETTER = re.compile(r"[(\[]{0,2}([A-Za-z])[)\]]{0,2}[.:、]?")
 _LETTERED = re.compile(r"\(?([A-Z])(?:\)|[.:、])\s*(.+)", re.DOTALL)
 _OPTION_LETTER = re.compile(r"\s*\(?([A-Za-z])\s?[).:、]\s*(?=\S)")
 _LETTER_BEFORE = re.compile(r"(?:(?<=^)|(?<=[,;\n])|(?<=[,;] ))\s*\(?([A-Za-z])\s?[).:]\s+(?=\S)")
@@ -194,11 +204,11 @@ def _right_option(cell: object, options: tuple[str, ...], labels: tuple[str, ...
         at = place(number, options, meaning.counted)
         if at is None:
             raise BadRow(t("the answer is none of the options: give its letter or its text"))
-        letter = right_letter(chr(ord("A") + at), options)
+        letter = right_letter(chr(ord("A") + at), options, "letter")
     else:
         if number is not None and meaning.counted is None and len(_places(number, options)) > 1:
             raise BadRow(t("the number may be an option's place or its text: give the letter"))
-        letter = right_letter(last_box(text) or text, options)
+        letter = right_letter(last_box(text) or text, options, meaning.lettered)
     if options[ord(letter) - ord("A")] == EMPTY_OPTION:
         raise BadRow(t("the right option is empty"))
     return letter
@@ -233,7 +243,7 @@ def _shuffled(text: str, right: str, wrong: Sequence[str]) -> tuple[tuple[str, .
         n = len(wrong) + 1
         raise BadRow(t("there are {n:,} options; 2 to {most} can be asked", n=n, most=MAX_OPTIONS))
     options = tuple(sorted((right, *wrong), key=lambda option: _digest(_SHUFFLE_SEED, text, option)))
-    return options, right_letter(chr(ord("A") + options.index(right)), options)
+    return options, right_letter(chr(ord("A") + options.index(right)), options, "letter")
 
 
 def to_gpqa_question(values: dict[str, object], *, source: str) -> Question:
@@ -396,17 +406,23 @@ def _unlettered(options: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(option[match.end() :].strip() for option, match in zip(options, found, strict=True) if match)
 
 
-def right_letter(answer: str, options: tuple[str, ...]) -> str:
+def right_letter(answer: str, options: tuple[str, ...], lettered: Lettered | None = None) -> str:
     """The letter of the right option, from a letter, an option's text or both ("B. 12").
 
+    Args:
+        answer: As it was given.
+        options: Their texts.
+        lettered: What a letter is that another option reads like (blood groups, vitamins); None where nobody knows.
+
     Raises:
-        BadRow: It is none of the options.
+        BadRow: It is none of the options, or may be two.
     """
     letters = [chr(ord("A") + i) for i in range(len(options))]
-    given = _LETTER.fullmatch(answer)
-    both = _LETTERED.fullmatch(answer)
-    if given and given.group(1).upper() in letters:
-        letter = given.group(1).upper()
+    at, both = letter_place(answer, options), _LETTERED.fullmatch(answer)
+    if at is not None and answer in options and options.index(answer) != at and lettered is None:
+        raise BadRow(t("the letter may name an option or be another one's text: write the letter and the text"))
+    if at is not None and (lettered != "text" or answer not in options):
+        letter = letters[at]
     elif answer in options:
         letter = letters[options.index(answer)]
     elif both and both.group(1) in letters and options[letters.index(both.group(1))] == both.group(2).strip():

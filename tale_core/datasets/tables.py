@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from tale_core.datasets.columns import CELLS
 from tale_core.datasets.results import MAX_COLUMNS, MAX_LINE, Row, RowProblem
 from tale_core.errors import InputError
 from tale_core.i18n import N_, joined, t
@@ -43,8 +44,11 @@ def read_table(stream: BinaryIO, suffix: str) -> Iterator[Item]:
         from tale_core.datasets.parquet import read_parquet
 
         return read_parquet(stream)
-    if stream.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+    head = stream.read(4)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(t("The file is in UTF-16."), t(_UTF8))
+    if head.startswith((b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh")):
+        raise InputError(t("The file is compressed."), t("Unpack it first."))
     stream.seek(0)
     if suffix == ".json":
         return _json(stream)
@@ -154,10 +158,21 @@ def _json_document(text: str) -> Iterator[Item]:
     except (ValueError, RecursionError) as e:
         message = t("The file is not JSON: {why}.", why=_why(e))
         raise InputError(message, t("Give an array of objects, or one object a line.")) from e
-    lists = [v for v in value.values() if isinstance(v, list)] if isinstance(value, dict) else []
-    rows = lists[0] if len(lists) == 1 and any(isinstance(v, dict) for v in lists[0]) else [value]
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(_rows_in(value), start=1):
         yield _row(row, number)
+
+
+def _rows_in(value: Any) -> list[Any]:
+    """The rows of an object: of the one list that it holds, of an answer of the hub's, or the object itself."""
+    if not isinstance(value, dict):
+        return [value]
+    served = value.get("rows")
+    if isinstance(served, list) and all(isinstance(v, dict) and isinstance(v.get("row"), dict) for v in served):
+        return [one["row"] for one in served]
+    lists = {name: v for name, v in value.items() if isinstance(v, list)}
+    ((name, found),) = lists.items() if len(lists) == 1 else (("", []),)
+    # Options and messages may be objects too, and are cells of the one row that this then is.
+    return found if any(isinstance(v, dict) for v in found) and name.casefold() not in CELLS else [value]
 
 
 def _separated(stream: BinaryIO, delimiter: str) -> Iterator[Item]:

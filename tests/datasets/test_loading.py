@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import gzip
 import io
 import json
 import string
@@ -164,6 +165,8 @@ def test_wrong_encoding_is_named_with_its_line():
         read_upload("set.json", b'[{"question":\n"gro\xdf?", "answer": 1}]')
     with pytest.raises(InputError, match="UTF-16"):
         read_upload("set.csv", "question,answer\na?,1\n".encode("utf-16"))
+    with pytest.raises(InputError, match="compressed"):
+        read_upload("set.json", gzip.compress(rows))
 
 
 def test_no_message_quotes_a_row(here):
