@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     server_context: int = Field(default=4096, ge=512, le=131072)
     """Tokens of context per slot of the embedded server."""
 
-    server_idle_s: float = Field(default=60.0, ge=0.0)
+    server_idle_s: float = Field(default=60.0, ge=0.0, allow_inf_nan=False)
     """Seconds the embedded server outlives its last user."""
 
     guard_addresses: Literal["auto", "always", "never"] = "auto"
@@ -113,8 +113,8 @@ class Settings(BaseSettings):
     """What may be reached all the same: networks, addresses and host names, each with a port or without, between commas
     (10.1.0.0/16, 192.168.1.7:8000, vllm.lab, *.lab.example)."""
 
-    connect_timeout_s: float = Field(default=5.0, gt=0)
-    request_timeout_s: float = Field(default=120.0, gt=0)
+    connect_timeout_s: float = Field(default=5.0, gt=0, allow_inf_nan=False)
+    request_timeout_s: float = Field(default=120.0, gt=0, allow_inf_nan=False)
     """Longest silence of an endpoint, first token included; a whole answer may take longer."""
 
     @property

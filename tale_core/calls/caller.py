@@ -204,7 +204,7 @@ class Caller:
             failed = replace(failed_call(begun, failure), attempts=requests)
             if failure.partial is None:
                 failed = replace(failed, prompt_tokens=None, usage_estimated=False)
-            if failure.partial is not None or self._retry.book_empty or wait is None:
+            if failure.partial is not None or self._retry.book_empty:
                 self._ledger.book(None, failed)
             yield CallFinished(key, failed, self.spent, again=wait is not None)
             if wait is None:

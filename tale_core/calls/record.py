@@ -58,6 +58,12 @@ class Step:
     sample: int = 0
 
 
+MOST_TOKENS = 10_000_000
+"""Of an answer: more than any context holds."""
+MOST_SEED = 2**53
+"""Whole numbers beyond it are not the same any more to those who read JSON's numbers as floats."""
+
+
 def check_asked(question: Question, sampling: Sampling) -> None:
     """What every plan about one question is checked for.
 
@@ -75,9 +81,14 @@ def check_sampling(sampling: Sampling) -> None:
     Raises:
         InputError: One is out of range.
     """
-    cap, temperature = sampling.max_tokens, sampling.temperature
-    if cap is not None and cap < 1:
-        raise InputError(t("max_tokens is {given}.", given=cap), t("Give a whole number from 1."))
+    cap, temperature, seed = sampling.max_tokens, sampling.temperature, sampling.seed
+    if cap is not None and not 1 <= cap <= MOST_TOKENS:
+        raise InputError(
+            t("max_tokens is {given}.", given=cap), t("Give a whole number from 1 to {high:,}.", high=MOST_TOKENS)
+        )
+    if seed is not None and not -MOST_SEED <= seed <= MOST_SEED:
+        allowed = t("Give a whole number from {low} to {high:,}.", low=f"{-MOST_SEED:,}", high=MOST_SEED)
+        raise InputError(t("The seed is {given}.", given=seed), allowed)
     if temperature is not None and not 0 <= temperature <= 2:
         raise InputError(t("The temperature is {given}.", given=temperature), t("Give a number from 0 to 2."))
 

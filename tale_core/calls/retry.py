@@ -49,8 +49,7 @@ class RetryPolicy:
         outage_s: Longest waiting for an endpoint that has answered before and went away; with 0 it gets no more tries
             than any other.
         only: Nothing but these is tried again; empty for all that may pass.
-        book_empty: A failed try that brought nothing is booked as a call of its own, and not as an attempt alone; the
-            last one always is.
+        book_empty: A failed try that brought nothing is booked as a call of its own, and not as an attempt alone.
     """
 
     tries: int = 4

@@ -55,8 +55,12 @@ def _password(args: argparse.Namespace) -> str | None:
         if not (found := os.environ.get(args.password_env)):
             raise InputError(f"The variable {args.password_env} is empty or not set.", "Set it, or leave the flag out.")
         return found
-    typed = getpass.getpass(f"Password of {args.name}: ")
-    if getpass.getpass("Once more: ") != typed:
+    try:
+        typed = getpass.getpass(f"Password of {args.name}: ")
+        again = getpass.getpass("Once more: ")
+    except EOFError:
+        raise InputError("No password was typed.", "Type one, or name a variable with --password-env.") from None
+    if again != typed:
         raise InputError("The two passwords differ.", "Type the same one twice.")
     return typed
 

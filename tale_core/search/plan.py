@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NewType
 
-from tale_core.budgets.kinds import ASKED, Kind, kind
+from tale_core.budgets.kinds import ASKED, MOST, Kind, kind
 from tale_core.calls.budget_ledger import Limits
 from tale_core.calls.record import check_asked
 from tale_core.errors import InputError
@@ -87,9 +87,10 @@ class SearchPlan:
                 t("{given} samples were asked for.", given=self.samples),
                 t("Give a whole number from 1 to {high:,}.", high=MAX_SAMPLES),
             )
-        if self.start is not None and self.start < 1:
+        if self.start is not None and not 1 <= self.start <= MOST:
             raise InputError(
-                t("The start is {given} tokens.", given=self.start), t("Give a whole number from 1, or none.")
+                t("The start is {given} tokens.", given=self.start),
+                t("Give a whole number from 1 to {high:,}.", high=MOST),
             )
         if not 0 < self.spread <= 5:
             raise InputError(

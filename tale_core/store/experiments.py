@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, case, func, insert, select, update
+from sqlalchemy import Connection, and_, case, func, insert, or_, select, update
 
 from tale_core.access.who import asking
 from tale_core.errors import StoreError
@@ -217,8 +217,9 @@ class ExperimentStore:
         return [(row.id, row.question_text, row.model) for row in rows if "imported" in (row.plan or {})]
 
     def spent(self, experiment_id: str) -> SpentSums:
-        """What was paid for, failed and stopped calls included; imported answers were not."""
-        paid = and_(calls.c.session_id == experiment_id, calls.c.source.not_in(("cached", "recorded")))
+        """What was paid for: stopped calls included, and failed ones that brought something; no imported answers."""
+        brought = or_(calls.c.status != "failed", calls.c.completion_tokens.is_not(None))
+        paid = and_(calls.c.session_id == experiment_id, calls.c.source.not_in(("cached", "recorded")), brought)
         prompt, completion = func.coalesce(calls.c.prompt_tokens, 0), func.coalesce(calls.c.completion_tokens, 0)
         cached = func.coalesce(calls.c.cached_prompt_tokens, 0)
         per_cached = func.coalesce(calls.c.price_cached_input_per_mtok, calls.c.price_input_per_mtok)

@@ -23,9 +23,11 @@ def test_accounts_are_made_listed_and_removed_and_no_password_is_kept(monkeypatc
     assert main(["accounts", "audit", "--json"]) == 0
 
 
-def test_a_bad_account_is_exit_2_and_a_damaged_file_is_said(capsys):
+def test_a_bad_account_is_exit_2_and_a_damaged_file_is_said(capsys, monkeypatch):
     assert main(["accounts", "add", "Ada", "--role", "boss", "--elsewhere"]) == 2
     assert main(["accounts", "add", "Ada", "--password-env", "NOT_SET"]) == 2
+    monkeypatch.setattr("getpass.getpass", lambda prompt: (_ for _ in ()).throw(EOFError))  # No terminal, no input.
+    assert main(["accounts", "add", "Ada"]) == 2 and "--password-env" in capsys.readouterr().err
     path = get_settings().data_dir / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('{"Ada": {"role": "boss"}}')

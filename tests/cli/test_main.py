@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tale_core.cli.main import main
+from tale_core.settings import get_settings
 from tale_core.store import open_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,7 +144,6 @@ def test_a_question_on_standard_input_that_is_no_text_is_wrong_input(capsys, mon
 
 
 def test_a_wrong_environment_value_is_named(monkeypatch, capsys):
-    from tale_core.settings import get_settings
 
     monkeypatch.setenv("TALE_SERVER_SLOTS", "many")
     get_settings.cache_clear()
@@ -203,3 +203,11 @@ def test_interrupting_exits_130_and_the_stopped_session_is_stored(bad, tmp_path)
     assert b"Traceback" not in out + err
     (summary,) = open_store().list_sessions()
     assert summary.status == "cancelled"
+
+
+@pytest.mark.parametrize("name", ["TALE_REQUEST_TIMEOUT_S", "TALE_CONNECT_TIMEOUT_S", "TALE_SERVER_IDLE_S"])
+@pytest.mark.parametrize("value", ["1e400", "inf", "nan", "-1"])
+def test_a_time_limit_that_never_ends_is_refused(name, value, monkeypatch, capsys):
+    monkeypatch.setenv(name, value)
+    get_settings.cache_clear()
+    assert main(["health"]) == 2 and name in capsys.readouterr().err

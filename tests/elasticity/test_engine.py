@@ -201,6 +201,8 @@ async def test_spent_is_the_sum_of_the_calls(seed: int, repeats: int, slots: int
         ({"slots": 0}, "slots is 0"),
         ({"template": "none"}, "no prompt template"),
         ({"sampling": Sampling(max_tokens=0)}, "max_tokens is 0"),
+        ({"sampling": Sampling(max_tokens=10**30)}, "max_tokens is 1000"),
+        ({"sampling": Sampling(seed=2**70)}, "seed is 1180591620717411303424"),
         ({"sampling": Sampling(temperature=3.0)}, "temperature is 3.0"),
     ],
 )

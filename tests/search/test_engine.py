@@ -174,9 +174,12 @@ async def test_a_limit_on_money_needs_a_price():
         ({"rule": "some"}, "majority"),
         ({"samples": 0}, "1 to"),
         ({"start": 0}, "from 1"),
+        ({"start": 10**30}, "from 1 to 1,000,000"),
         ({"worth": 0}, "above 0"),
         ({"template": "poem"}, "template"),
         ({"sampling": Sampling(max_tokens=0)}, "max_tokens is 0"),
+        ({"sampling": Sampling(max_tokens=10**30)}, "max_tokens is 1000"),
+        ({"sampling": Sampling(seed=2**70)}, "seed is 1180591620717411303424"),
     ],
 )
 def test_a_wrong_plan_is_refused_in_words(changes, words):
