@@ -18,6 +18,7 @@ from tale_core.store.experiments import ExperimentStore, UnitFigures
 from tale_core.store.history import COUNTED, Entry, History, Listing, Place, SessionFilter
 from tale_core.store.kept_keys import KeptKeys
 from tale_core.store.labels.export import ExportedLabel, exported_labels
+from tale_core.store.labels.grades import until_graded
 from tale_core.store.labels.keys import annotator_key, answer_key, mark_target, normalised, question_key
 from tale_core.store.labels.queue import LabelQueue
 from tale_core.store.labels.store import LabelStore
@@ -117,4 +118,5 @@ __all__ = [
     "table_sums",
     "through_outage",
     "tidy",
+    "until_graded",
 ]

@@ -3,14 +3,15 @@
 An archive is read twice. The first time nothing is stored (`look`): every row is checked, so that the second time only
 the machine can fail. Then sessions come in small transactions, so that nobody who writes meanwhile waits for long, and
 every row that came is noted in the same transaction. If the import cannot end (a full disk, a stop), what came is taken
-out again; if its process is gone, the next process that opens the store does that (`undo_dead_imports`).
+out again; if its process is gone, the next process that opens the store does that (`undo_dead_imports`). With its end
+what people say, there and here, decides about all answers that it is about, there and here.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -26,6 +27,9 @@ from tale_core.store.archive.reading import Archive
 from tale_core.store.archive.rows_json import Row
 from tale_core.store.archive.trash import Refused, bring_back, put_away
 from tale_core.store.archive.writing_rows import Group, Numbers, write_groups, write_rows
+from tale_core.store.labels.store import LabelStore
+from tale_core.store.labels.tables import label_questions, labels
+from tale_core.store.labels.types import Came, Rederive
 from tale_core.store.repository import Store
 from tale_core.store.tables import imported_rows, imports, sessions, trash
 
@@ -128,6 +132,7 @@ def import_archive(
     archive: Archive,
     *,
     existing: Existing = "skip",
+    rederive: Rederive | None = None,
     progress: Callable[[int], None] = lambda sessions: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Imported:
@@ -139,6 +144,7 @@ def import_archive(
         store: Where to.
         archive: What to bring.
         existing: What to do with sessions that are here already.
+        rederive: Finds anew what a search or sweep has found; see `LabelStore`.
         progress: Told how many sessions are done.
         stop: Asked now and then whether to stop.
 
@@ -147,7 +153,7 @@ def import_archive(
         StoppedError: `stop` said so.
         StoreError: The database could not take it. After each of these nothing of the archive is here.
     """
-    run = _Run(store, existing)
+    run = _Run(LabelStore(store, rederive), existing)
     try:
         run.begin()
         run.import_shared(archive)
@@ -155,21 +161,27 @@ def import_archive(
             _stop_if(stop)
             run.bring(batch)
             progress(run.done.new + run.done.skipped + run.done.replaced)
-        return run.end()
+        run.labelled.follow(run.end)
     except BaseException:
         run.undo()
         raise
+    run.labelled.catch_up()
+    return run.done
 
 
 @dataclass(slots=True)
 class _Run:
     """One import while it goes on."""
 
-    store: Store
+    labelled: LabelStore
     existing: Existing
     id: str = field(default_factory=lambda: f"import-{secrets.token_hex(8)}")
     done: Imported = Imported()
     shared: dict[str, dict[Any, Any]] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Store:
+        return self.labelled.store
 
     def begin(self) -> None:
         now = queries.now()
@@ -225,17 +237,18 @@ class _Run:
         if not connection.execute(mine).rowcount:
             raise StoreError(t("This import was taken for dead and undone by another program."), t("Start it again."))
 
-    def end(self) -> Imported:
-        with self.store.writing() as connection:
-            self._alive(connection)
-            connection.execute(delete(trash).where(trash.c.import_id == self.id))
-            connection.execute(delete(imports).where(imports.c.id == self.id))
-            queries.note(connection, "imported", f"{self.done.new + self.done.replaced} sessions")
-        return self.done
+    def end(self, connection: Connection) -> Came:
+        self._alive(connection)
+        mine = select(imported_rows.c.name, imported_rows.c.key).where(imported_rows.c.import_id == self.id)
+        came = _came(connection.execute(mine).all())
+        connection.execute(delete(trash).where(trash.c.import_id == self.id))
+        connection.execute(delete(imports).where(imports.c.id == self.id))
+        queries.note(connection, "imported", f"{self.done.new + self.done.replaced} sessions")
+        return came
 
     def undo(self) -> None:
         try:
-            undo(self.store, self.id)
+            undo(self.labelled, self.id)
         except StoreError:
             _stuck.add(self.id)  # The next look takes out what is left: the notes are still there.
 
@@ -249,12 +262,12 @@ def undo_dead_imports(store: Store) -> int:
         row.id for row in rows if row.id in _stuck or owner_is_gone(row.owner, heartbeat_at=row.heartbeat_at, now=now)
     ]
     for import_id in gone:
-        undo(store, import_id)
+        undo(LabelStore(store), import_id)
         _stuck.discard(import_id)
     return len(gone)
 
 
-def undo(store: Store, import_id: str) -> None:
+def undo(labelled: LabelStore, import_id: str) -> None:
     """Take out what an import has brought, newest first, bring back what it replaced, and forget it."""
     tables = {one.name: one for one in shared_tables()}
     newest = (
@@ -263,22 +276,37 @@ def undo(store: Store, import_id: str) -> None:
         .order_by(imported_rows.c.id.desc())
         .limit(AT_ONCE)
     )
+
+    def take_out(connection: Connection) -> Came:
+        rows = connection.execute(newest).all()
+        went = _came(rows)
+        delete_sessions(connection, list(went.sessions))
+        for row in rows:
+            if (one := tables.get(row.name)) is not None:
+                same = (one.table.c[name] == value for name, value in zip(one.key, row.key, strict=True))
+                connection.execute(delete(one.table).where(*same))
+        connection.execute(delete(imported_rows).where(imported_rows.c.id.in_([row.id for row in rows])))
+        if len(rows) == AT_ONCE:
+            return went._replace(sessions=[])
+        mine = select(trash.c.session_id).where(trash.c.import_id == import_id)
+        replaced = list(connection.execute(mine).scalars())
+        for session_id in replaced:
+            bring_back(connection, session_id)
+        connection.execute(delete(imports).where(imports.c.id == import_id))
+        return went._replace(sessions=replaced)
+
     while True:
-        with store.writing() as connection:
-            rows = connection.execute(newest).all()
-            delete_sessions(connection, [row.key[0] for row in rows if row.name == sessions.name])
-            for row in rows:
-                if (one := tables.get(row.name)) is not None:
-                    same = (one.table.c[name] == value for name, value in zip(one.key, row.key, strict=True))
-                    connection.execute(delete(one.table).where(*same))
-            connection.execute(delete(imported_rows).where(imported_rows.c.id.in_([row.id for row in rows])))
-            if len(rows) < AT_ONCE:
-                for (session_id,) in connection.execute(
-                    select(trash.c.session_id).where(trash.c.import_id == import_id)
-                ).all():
-                    bring_back(connection, session_id)
-                connection.execute(delete(imports).where(imports.c.id == import_id))
+        with labelled.store.reading() as connection:
+            if not queries.exists(connection, imports, import_id):
                 return
+        labelled.follow(take_out)
+
+
+def _came(rows: Iterable[Any]) -> Came:
+    """The sessions among these rows, and what the labels and known answers among them are about."""
+    about = (labels.name, label_questions.name)
+    came = Came([row.key[0] for row in rows if row.name == sessions.name])
+    return came._replace(targets=[row.key[0] for row in rows if row.name in about])
 
 
 def _import_shared(connection: Connection, one: Kin, rows: list[Row], numbers: Numbers) -> list[Row]:

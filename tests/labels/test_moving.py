@@ -1,0 +1,162 @@
+"""Labels and labelled answers that come with an archive, or out of the trash: as if they had been here all along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete
+
+from tale_core.errors import StoppedError
+from tale_core.labels import Labeling, rederive
+from tale_core.store import (
+    Archive,
+    Change,
+    LabelKind,
+    Store,
+    Trash,
+    answer_key,
+    export_archive,
+    import_archive,
+    open_store,
+    question_key,
+)
+from tale_core.store.labels.tables import label_events, labels
+from tale_core.types import Outcome, Question
+from tests.labels import samples
+from tests.labels import test_studies as studies
+from tests.labels.test_studies import found, searched
+
+CATS = Question("How many legs have 3 cats?", kind="number")
+TWELVE, TEN = "So [[12]].", "So [[10]]."
+NONE = (Outcome.UNGRADED, None)
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Iterator[Labeling]:
+    """Another machine's labels."""
+    opened = open_store(f"sqlite:///{tmp_path / 'there.db'}")
+    yield Labeling(opened)
+    opened.close()
+
+
+def judged(labeling: Labeling, verdict: str, of: str = TWELVE, name: str = "Ada", question: Question = CATS) -> None:
+    said(labeling, name, "verdict", answer_key(question_key(question.text), of, cut=False), verdict, question)
+
+
+def answered(labeling: Labeling, gold: str, name: str = "Ada") -> None:
+    said(labeling, name, "gold", question_key(CATS.text), gold, CATS)
+
+
+def said(labeling: Labeling, name: str, kind: LabelKind, target: str, value: str, question: Question) -> None:
+    labeling.sync()
+    labeling.commit([Change(labeling.sit_down(name), kind, target, question_key(question.text), value, replace=True)])
+
+
+def moved(source: Store, to: Store, tmp_path: Path, **options: object) -> None:
+    export_archive(source, tmp_path / "all.tale", overwrite=True)
+    with Archive(tmp_path / "all.tale") as opened:
+        import_archive(to, opened, rederive=rederive, **options)  # type: ignore[arg-type]
+
+
+def test_labels_of_an_archive_are_about_answers_that_are_here_too(
+    store: Store, labeling: Labeling, there: Labeling, tmp_path: Path
+) -> None:
+    mine = samples.asked(store, CATS, TWELVE, TEN)
+    labeling.sync()
+    samples.asked(there.store, CATS, TWELVE)
+    judged(there, "right")
+    moved(there.store, store, tmp_path)
+    assert samples.outcomes(store, mine) == [(Outcome.CORRECT, "verdict"), NONE]
+    answered(there, "10")
+    moved(there.store, store, tmp_path)
+    assert samples.outcomes(store, mine) == [(Outcome.CORRECT, "verdict"), (Outcome.CORRECT, "gold")]
+
+
+def test_labels_that_are_here_are_about_answers_that_come(
+    store: Store, labeling: Labeling, there: Labeling, tmp_path: Path
+) -> None:
+    samples.asked(store, CATS, TWELVE)
+    judged(labeling, "wrong")
+    answered(labeling, "10")
+    unseen, seen = (samples.asked(there.store, CATS, TWELVE, TEN) for _ in range(2))
+    there.sync()
+    late = samples.asked(there.store, CATS, TEN)
+    moved(there.store, store, tmp_path)
+    for one in (unseen, seen):
+        assert samples.outcomes(store, one) == [(Outcome.WRONG, "verdict"), (Outcome.CORRECT, "gold")]
+    assert samples.outcomes(store, late) == [(Outcome.CORRECT, "gold")], "it was in no index"
+
+
+def test_people_who_disagree_from_two_machines_have_decided_nothing(
+    store: Store, labeling: Labeling, there: Labeling, tmp_path: Path
+) -> None:
+    mine, came = samples.asked(store, CATS, TWELVE), samples.asked(there.store, CATS, TWELVE)
+    for here, name, verdict, gold in ((labeling, "Ada", "right", "12"), (there, "Ben", "wrong", "10")):
+        judged(here, verdict, name=name)
+        answered(here, gold, name=name)
+    moved(there.store, store, tmp_path)
+    assert samples.outcomes(store, mine) == samples.outcomes(store, came) == [NONE]
+
+
+def test_what_was_said_elsewhere_and_is_not_in_the_archive_decides_nothing_here(
+    store: Store, there: Labeling, tmp_path: Path
+) -> None:
+    came = samples.asked(there.store, CATS, TWELVE, TEN)
+    judged(there, "right")
+    answered(there, "10")
+    with there.store.writing() as connection:  # As archives of some sessions were once.
+        connection.execute(delete(labels))
+        connection.execute(delete(label_events))
+    moved(there.store, store, tmp_path)
+    assert samples.outcomes(store, came) == [NONE, NONE]
+
+
+def test_a_session_comes_back_from_the_trash_to_what_is_said_by_then(store: Store, labeling: Labeling) -> None:
+    id = samples.asked(store, CATS, TWELVE, TEN)
+    samples.asked(store, CATS, TWELVE)
+    ada = labeling.sit_down("Ada")
+    judged(labeling, "right")
+    Trash(store).delete([id])
+    labeling.undo(ada)
+    Trash(store, rederive).undo(id)
+    assert samples.outcomes(store, id) == [NONE, NONE]
+    Trash(store).delete([id])
+    answered(labeling, "10")
+    Trash(store, rederive).undo(id)
+    assert samples.outcomes(store, id) == [(Outcome.WRONG, "gold"), (Outcome.CORRECT, "gold")]
+    Trash(store).delete([id])
+    judged(labeling, "right", name="Ben")
+    Trash(store, rederive).undo(id)
+    assert samples.outcomes(store, id) == [(Outcome.CORRECT, "verdict"), (Outcome.CORRECT, "gold")]
+
+
+def test_a_search_that_comes_back_has_found_what_its_answers_say_by_then(store: Store, labeling: Labeling) -> None:
+    id = searched(store, {None: "12", 60: "12", 30: "12"})
+    last = store.get_session(id).calls[-1]
+    assert found(store, id).optimal_budget == 30
+    samples.asked(store, studies.CATS, last.text)
+    Trash(store).delete([id])
+    judged(labeling, "wrong", of=last.text, question=studies.CATS)
+    Trash(store, rederive).undo(id)
+    assert found(store, id).optimal_budget == 60
+
+
+def test_an_import_that_stops_takes_what_its_labels_said_along(
+    store: Store, labeling: Labeling, there: Labeling, tmp_path: Path
+) -> None:
+    mine = samples.asked(store, CATS, TWELVE, TEN)
+    labeling.sync()
+    samples.asked(there.store, CATS, TWELVE)
+    judged(there, "right")
+    answered(there, "10")
+
+    def meanwhile() -> bool:
+        """Somebody says something else, and what has come by now disagrees."""
+        judged(labeling, "wrong", name="Cem")
+        return True
+
+    with pytest.raises(StoppedError):
+        moved(there.store, store, tmp_path, stop=meanwhile)
+    assert samples.outcomes(store, mine) == [(Outcome.WRONG, "verdict"), NONE]
