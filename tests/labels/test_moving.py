@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tale_core.store import (
     Archive,
     Change,
     LabelKind,
+    QueueFilter,
     Store,
     Trash,
     answer_key,
@@ -87,6 +89,22 @@ def test_labels_that_are_here_are_about_answers_that_come(
     for one in (unseen, seen):
         assert samples.outcomes(store, one) == [(Outcome.WRONG, "verdict"), (Outcome.CORRECT, "gold")]
     assert samples.outcomes(store, late) == [(Outcome.CORRECT, "gold")], "it was in no index"
+
+
+def test_a_question_that_comes_with_an_answer_is_not_asked_for_one(
+    store: Store, labeling: Labeling, there: Labeling, tmp_path: Path
+) -> None:
+    samples.asked(store, CATS, TWELVE)
+    samples.asked(there.store, replace(CATS, answer="12", topic="cats"), TWELVE)
+    ada = labeling.sit_down("Ada")
+    for one in (labeling, there):
+        one.sync()
+    before = labeling.next(ada, QueueFilter())
+    assert before is not None and before.question.answer is None
+    moved(there.store, store, tmp_path)
+    after = labeling.next(ada, QueueFilter())
+    assert after is None or after.question.answer == "12"
+    assert labeling.queue.choices()["topics"] == ["cats"]
 
 
 def test_people_who_disagree_from_two_machines_have_decided_nothing(

@@ -25,7 +25,7 @@ from tale_core.errors import InputError, StoreError
 from tale_core.i18n import t
 from tale_core.store import queries
 from tale_core.store.labels.grades import until_graded
-from tale_core.store.labels.index import add_new, has_new
+from tale_core.store.labels.index import add_new, complete_questions, has_new
 from tale_core.store.labels.keys import annotator_key, normalised
 from tale_core.store.labels.tables import annotators, label_items, label_questions, labels
 from tale_core.store.labels.transaction import LabelWork
@@ -194,9 +194,10 @@ def _add_touched(work: LabelWork, connection: Connection, came: Came) -> None:
         *(item[name].is_distinct_from(item[f"base_{name}"]) for name in _GRADE),
     )  # fmt: skip
     for start in range(0, len(came.sessions), _AT_ONCE):
-        mine = calls.c.session_id.in_(came.sessions[start : start + _AT_ONCE])
-        answers = select(item.answer_key, item.question_key).join_from(label_items, calls).where(mine, touched)
-        for row in connection.execute(answers):
+        ids = came.sessions[start : start + _AT_ONCE]
+        complete_questions(connection, ids)
+        answers = select(item.answer_key, item.question_key).join_from(label_items, calls)
+        for row in connection.execute(answers.where(calls.c.session_id.in_(ids), touched)):
             work.answers.add(row.answer_key)
             work.questions.add(row.question_key)
     for start in range(0, len(came.targets), _AT_ONCE):
