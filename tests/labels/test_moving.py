@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from tale_core.errors import StoppedError
 from tale_core.labels import Labeling, rederive
@@ -21,15 +22,17 @@ from tale_core.store import (
     answer_key,
     export_archive,
     import_archive,
+    mark_target,
     open_store,
     question_key,
 )
-from tale_core.store.labels.tables import label_events, labels
+from tale_core.store.labels.tables import annotators, label_events, labels
 from tale_core.types import Outcome, Question
 from tests.labels import samples
 from tests.labels import test_studies as studies
 from tests.labels.test_studies import found, searched
 
+DOGS = Question("How many legs have 3 dogs?", kind="number")
 CATS = Question("How many legs have 3 cats?", kind="number")
 TWELVE, TEN = "So [[12]].", "So [[10]]."
 NONE = (Outcome.UNGRADED, None)
@@ -56,10 +59,10 @@ def said(labeling: Labeling, name: str, kind: LabelKind, target: str, value: str
     labeling.commit([Change(labeling.sit_down(name), kind, target, question_key(question.text), value, replace=True)])
 
 
-def moved(source: Store, to: Store, tmp_path: Path, **options: object) -> None:
-    export_archive(source, tmp_path / "all.tale", overwrite=True)
-    with Archive(tmp_path / "all.tale") as opened:
-        import_archive(to, opened, rederive=rederive, **options)  # type: ignore[arg-type]
+def moved(source: Store, to: Store, tmp_path: Path, *, ids: Sequence[str] | None = None, **options: Any) -> None:
+    export_archive(source, tmp_path / "some.tale", ids=ids, overwrite=True)
+    with Archive(tmp_path / "some.tale") as opened:
+        import_archive(to, opened, rederive=rederive, **options)
 
 
 def test_labels_of_an_archive_are_about_answers_that_are_here_too(
@@ -178,3 +181,43 @@ def test_an_import_that_stops_takes_what_its_labels_said_along(
     with pytest.raises(StoppedError):
         moved(there.store, store, tmp_path, stop=meanwhile)
     assert samples.outcomes(store, mine) == [(Outcome.WRONG, "verdict"), NONE]
+
+
+def test_some_sessions_take_along_what_was_said_of_them_and_nothing_else(
+    store: Store, labeling: Labeling, there: Labeling, tmp_path: Path
+) -> None:
+    mine = samples.asked(store, CATS, TWELVE)
+    samples.asked(store, CATS, TEN)
+    other = samples.asked(store, DOGS, TWELVE)
+    question, mark = question_key(CATS.text), mark_target(answer_key(question_key(CATS.text), TWELVE, cut=False), "so")
+    judged(labeling, "wrong", name="Eve")
+    labeling.undo("eve")
+    said(labeling, "Ada", "mark", mark, "1", CATS)
+    judged(labeling, "right", name="Ben")
+    labeling.commit([Change(labeling.sit_down("Cem"), "gold", question, question, "10", settle=True)])
+    judged(labeling, "right", of=TEN, name="Dan")
+    judged(labeling, "right", name="Fay", question=DOGS)
+    moved(store, there.store, tmp_path, ids=[mine])
+    whole = rows(store)
+    some = {name: {row for row in of if not set(row) & {"dan", "fay"}} for name, of in whole.items()}
+    assert rows(there.store) == some and len(some["label"]) == 3 and len(some["label_event"]) == 5
+    assert samples.outcomes(there.store, mine) == samples.outcomes(store, mine) == [(Outcome.CORRECT, "verdict")]
+    there.undo("ben")
+    assert samples.outcomes(there.store, mine) == [(Outcome.WRONG, "gold")], "what they said can be taken back there"
+    moved(store, there.store, tmp_path, ids=[other])
+    assert {row[0] for row in rows(there.store)["annotator"]} == {"ada", "ben", "cem", "eve", "fay"}
+
+
+def rows(store: Store) -> dict[str, set[tuple[Any, ...]]]:
+    """Who said what, without the numbers that a database gives."""
+    with store.reading() as connection:
+        return {
+            table.name: {
+                tuple(row)
+                for row in connection.execute(
+                    select(*(c for c in table.columns if c.name not in ("id", "event_id", "undoes", "created_at")))
+                    if table is not annotators else select(table.c.id)
+                )
+            }
+            for table in (annotators, label_events, labels)
+        }  # fmt: skip

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, func, select
 
 from tale_core.store.labels.index import question_of
-from tale_core.store.labels.keys import KEY_LENGTH, MARK, mark_target, marked_answer
-from tale_core.store.labels.tables import annotators, label_items, label_questions, labels
+from tale_core.store.labels.keys import mark_target, marked_answer
+from tale_core.store.labels.tables import annotators, answer_of, label_items, label_questions, labels
 from tale_core.store.repository import Store
 from tale_core.store.tables import calls
 
@@ -46,9 +46,7 @@ def exported_labels(store: Store) -> Iterator[ExportedLabel]:
     item = label_items.c
     first = select(item.answer_key, func.min(item.call_id).label("call_id")).group_by(item.answer_key).subquery()
     # Of a mark, what is behind the key of its answer tells two thoughts of one text apart.
-    about = case(
-        (labels.c.kind == "mark", func.substr(labels.c.target, len(MARK) + 1, KEY_LENGTH)), else_=labels.c.target
-    )
+    about = answer_of(labels.c.target)
     statement = (
         select(
             label_questions.c.question, calls.c.text, calls.c.reasoning_text, item.model, item.strategy, labels.c.kind,
