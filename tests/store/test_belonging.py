@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from tale_core.store import (
     CallStore,
     ExperimentStore,
     History,
+    Imported,
     QueueFilter,
     SessionFilter,
     Store,
@@ -228,3 +231,54 @@ def test_another_persons_answer_is_nobody_elses_to_reuse(store):
         assert CallStore(store).find("the fingerprint", **found) is None
     with asking_as(ADA):
         assert CallStore(store).find("the fingerprint", **found) is not None
+
+
+def brought(store: Store, path: Path, **options: Any) -> Imported:
+    with Archive(path) as archive:
+        return import_archive(store, archive, existing="replace", **options)
+
+
+def test_a_session_that_an_archive_replaces_stays_whose_it_is_and_is_shared_as_it_was(store, tmp_path):
+    with asking_as(ADA):
+        mine = a_session(store, status="done")
+        store.share(mine, True)
+        store.share(mine, True, people=["Ben"])
+        old = a_session(store, status="done")
+    export_archive(store, tmp_path / "all.zip")
+    samples.gone(store, old)
+    before = store.belongs_to(mine)
+    assert before == ("Ada", True, ("Ben",))
+    store.update_session(mine, budget=7)
+    assert brought(store, tmp_path / "all.zip") == Imported(new=1, replaced=1)
+    assert store.belongs_to(mine) == before and store.get_session(mine).budget is None
+    assert store.belongs_to(old) == ("", False, ()), "what is new belongs to whoever brings it"
+    with asking_as(ADA):
+        assert brought(store, tmp_path / "all.zip") == Imported(replaced=1, skipped=1)
+    assert store.belongs_to(mine) == before and store.belongs_to(old) == ("", False, ())
+
+
+def test_nobody_replaces_another_persons_session_by_an_archive_not_even_in_the_trash(store, tmp_path):
+    with asking_as(ADA):
+        mine = a_session(store, status="done")
+        store.share(mine, True)
+    with asking_as(BEN):
+        export_archive(store, tmp_path / "all.zip")
+        assert brought(store, tmp_path / "all.zip") == Imported(skipped=1)
+    with asking_as(ADA):
+        Trash(store).delete([mine])
+    with asking_as(BEN):
+        assert brought(store, tmp_path / "all.zip") == Imported(skipped=1)
+    with asking_as(ADA):
+        Trash(store).undo(mine)
+        assert store.belongs_to(mine) == ("Ada", True, ())
+
+
+def test_an_archive_holds_what_whoever_makes_it_may_see(store, tmp_path):
+    with asking_as(ADA):
+        a_session(store, status="done")
+    with asking_as(BEN):
+        mine = a_session(store, status="done")
+        made = export_archive(store, tmp_path / "all.zip")
+    assert made.manifest.sessions == 1 and not made.manifest.whole
+    with Archive(tmp_path / "all.zip") as archive:
+        assert [group.id for group in archive.groups()] == [mine]

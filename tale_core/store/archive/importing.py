@@ -25,7 +25,7 @@ from tale_core.store import queries
 from tale_core.store.archive.belonging import Kin, delete_sessions, shared_tables
 from tale_core.store.archive.reading import Archive
 from tale_core.store.archive.rows_json import Row
-from tale_core.store.archive.trash import Refused, bring_back, put_away
+from tale_core.store.archive.trash import Refused, bring_back, others_deleted, put_away
 from tale_core.store.archive.writing_rows import Group, Numbers, write_groups, write_rows
 from tale_core.store.labels.store import LabelStore
 from tale_core.store.labels.tables import label_questions, labels
@@ -78,7 +78,7 @@ class Imported:
     """What an import did.
 
     Attributes:
-        skipped: Sessions that were here and were left alone.
+        skipped: Sessions that were here, or in somebody else's trash, and were left alone.
         replaced: Sessions that were here and are now the archive's.
     """
 
@@ -201,9 +201,6 @@ class _Run:
             self._alive(connection)
             coming, done = self._make_room(connection, batch)
             for group in coming:
-                group.session.update(
-                    account=asking().account, shared=False, shared_with=""
-                )  # Whoever brings it has it.
                 if group.session["status"] == "running":
                     _interrupt(group)
             write_groups(connection, coming, self.shared)
@@ -214,13 +211,22 @@ class _Run:
         time.sleep(REST * (time.monotonic() - began))
 
     def _make_room(self, connection: Connection, batch: list[Group]) -> tuple[list[Group], Imported]:
-        known = _known(connection, [group.id for group in batch])
+        ids = [group.id for group in batch]
+        known, others = _known(connection, ids), others_deleted(connection, ids)
         coming, done = [], self.done
         for group in batch:
-            if group.id not in known:
+            here = known.get(group.id)
+            # What is new belongs to whoever brings it; what is replaced stays whose it is, and shared as it was.
+            whose = {"account": asking().account, "shared": False, "shared_with": ""}
+            group.session.update(whose if here is None else {name: getattr(here, name) for name in whose})
+            if here is None and group.id not in others:
                 coming.append(group)
                 done = replace(done, new=done.new + 1)
-            elif self.existing == "skip" or isinstance(put_away(connection, group.id, import_id=self.id), Refused):
+            elif (
+                here is None
+                or self.existing == "skip"
+                or isinstance(put_away(connection, group.id, import_id=self.id), Refused)
+            ):
                 done = replace(done, skipped=done.skipped + 1)
             else:
                 coming.append(group)
@@ -341,7 +347,7 @@ def _batches(groups: Iterator[Group], *, most: int) -> Iterator[list[Group]]:
 
 
 def _known(connection: Connection, ids: list[str]) -> dict[str, Any]:
-    columns = (sessions.c.id, sessions.c.updated_at, sessions.c.status)
+    columns = (sessions.c[name] for name in ("id", "updated_at", "status", "account", "shared", "shared_with"))
     rows = connection.execute(select(*columns).where(sessions.c.id.in_(ids)))
     return {row.id: row for row in rows}
 

@@ -166,6 +166,12 @@ def bring_back(connection: Connection, session_id: str) -> None:
     connection.execute(delete(trash).where(trash.c.session_id == session_id))
 
 
+def others_deleted(connection: Connection, session_ids: Sequence[str]) -> set[str]:
+    """Those of these sessions whose deletion is not for whoever asks to undo."""
+    theirs = select(trash.c.session_id).where(trash.c.session_id.in_(session_ids), ~_changeable())
+    return set(connection.execute(theirs).scalars())
+
+
 def _final() -> NotFoundError:
     return NotFoundError(t("This deletion is final, or was undone already."))
 
