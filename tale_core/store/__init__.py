@@ -28,8 +28,6 @@ from tale_core.store.labels.types import (
     AccuracyMoved,
     AnswerGroup,
     Change,
-    Graded,
-    GradesNeeded,
     LabelKind,
     LabelTarget,
     Moved,
@@ -37,7 +35,6 @@ from tale_core.store.labels.types import (
     QueueFilter,
     QueueKind,
     Rederived,
-    ToGrade,
     Verdict,
 )
 from tale_core.store.records import new_session_id
@@ -62,8 +59,6 @@ __all__ = [
     "Existing",
     "ExperimentStore",
     "ExportedLabel",
-    "Graded",
-    "GradesNeeded",
     "History",
     "Imported",
     "KeptKeys",
@@ -91,7 +86,6 @@ __all__ = [
     "Store",
     "StoredAnswer",
     "TableSum",
-    "ToGrade",
     "TrafficStore",
     "Trash",
     "Try",

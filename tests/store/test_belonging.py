@@ -31,6 +31,8 @@ from tale_core.store import (
 )
 from tale_core.types import Question
 from tests.labels.samples import asked
+from tests.labels.test_moving import judged
+from tests.labels.test_studies import CATS, found, searched
 from tests.store import samples
 
 ADA, BEN = Asker("member", "Ada"), Asker("member", "Ben")
@@ -161,6 +163,16 @@ def test_a_labeller_is_shown_answers_that_they_may_see(store):
     store.share(mine, True)
     with asking_as(BEN):
         assert labeling.next(who, everything) is not None
+
+
+def test_what_a_labeller_says_reaches_the_same_answer_in_a_search_that_they_may_not_see(store):
+    with asking_as(ADA):
+        mine = searched(store, {None: "12", 60: "12", 30: "12"})
+        text = store.get_session(mine).calls[-1].text
+    with asking_as(BEN):
+        asked(store, CATS, text)
+        judged(Labeling(store), "wrong", of=text, question=CATS, name="Ben")
+    assert found(store, mine).optimal_budget == 60
 
 
 def test_an_archive_says_not_whose_it_was_and_belongs_to_whoever_brings_it(store, tmp_path):

@@ -109,7 +109,7 @@ class LabelStore:
                     work = LabelWork(connection, grades, self._rederive)
                     work.answers |= {answer for _, answer in added}
                     work.questions |= work.with_gold({question for question, _ in added})
-                    work.finish()
+                    _finished(work)
             if not added:
                 return count
             count += len(added)
@@ -134,7 +134,7 @@ class LabelStore:
                 work = LabelWork(connection, grades, self._rederive)
                 for change in changes:
                     work.say(change, batch)
-                moved = work.finish()
+                moved = _finished(work)
                 if dry:
                     raise _Undone(moved)
                 return moved
@@ -155,7 +155,7 @@ class LabelStore:
         with self.writing() as connection:
             work = LabelWork(connection, grades, self._rederive)
             work.take_back(annotator, event)
-            return work.finish()
+            return _finished(work)
 
     def follow(self, deed: Callable[[Connection], Came]) -> None:
         """Bring answers or labels, or take labels away, and put right in the same transaction what depends on them.
@@ -168,8 +168,7 @@ class LabelStore:
             with self.writing() as connection:
                 work = LabelWork(connection, grades, self._rederive)
                 _add_touched(work, connection, deed(connection))
-                with asking_as(OWNER):  # A label is about all answers that are the same, whosever session they are in.
-                    work.finish()
+                _finished(work)
 
         until_graded(once)
 
@@ -179,10 +178,15 @@ class LabelStore:
             with self.store.reading() as connection:
                 any_labels = connection.execute(select(labels.c.target).limit(1)).first() is not None
             if any_labels:
-                with asking_as(OWNER):
-                    until_graded(self.sync)
+                until_graded(self.sync)
         except StoreError:
             return
+
+
+def _finished(work: LabelWork) -> Moved:
+    """Put right what depends on it: a label is about all answers that are the same, whosever sessions they are in."""
+    with asking_as(OWNER):
+        return work.finish()
 
 
 def _add_touched(work: LabelWork, connection: Connection, came: Came) -> None:
