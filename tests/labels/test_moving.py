@@ -183,6 +183,44 @@ def test_an_import_that_stops_takes_what_its_labels_said_along(
     assert samples.outcomes(store, mine) == [(Outcome.WRONG, "verdict"), NONE]
 
 
+def test_what_a_person_says_last_stands_wherever_it_was_said(
+    store: Store, labeling: Labeling, there: Labeling, tmp_path: Path
+) -> None:
+    for one in (store, there.store):
+        samples.asked(one, CATS, TWELVE, TEN)
+    mine = store.list_sessions()[0].id
+    for first, then, of in ((labeling, there, TWELVE), (there, labeling, TEN)):
+        judged(first, "right", of=of)
+        judged(then, "wrong", of=of)
+
+    def halt() -> bool:
+        return True
+
+    before = rows(store)
+    with pytest.raises(StoppedError):
+        moved(there.store, store, tmp_path, stop=halt)
+    assert rows(store) == before
+    assert samples.outcomes(store, mine) == [(Outcome.CORRECT, "verdict"), (Outcome.WRONG, "verdict")]
+    moved(there.store, store, tmp_path)
+    assert samples.outcomes(store, mine) == [(Outcome.WRONG, "verdict"), (Outcome.WRONG, "verdict")]
+
+
+def test_what_was_taken_back_elsewhere_is_taken_back_here_and_only_once(
+    store: Store, labeling: Labeling, there: Labeling, tmp_path: Path
+) -> None:
+    mine = samples.asked(store, CATS, TWELVE, TEN)
+    judged(labeling, "right")
+    judged(labeling, "right", of=TEN)
+    moved(store, there.store, tmp_path)
+    there.undo("ada")
+    moved(there.store, store, tmp_path)
+    assert samples.outcomes(store, mine) == [(Outcome.CORRECT, "verdict"), NONE]
+    there.undo("ada")
+    labeling.undo("ada")
+    moved(there.store, store, tmp_path)
+    assert samples.outcomes(store, mine) == [NONE, NONE]
+
+
 def test_some_sessions_take_along_what_was_said_of_them_and_nothing_else(
     store: Store, labeling: Labeling, there: Labeling, tmp_path: Path
 ) -> None:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, UniqueConstraint, delete, insert, select, update
 
 from tale_core.access.who import asking
 from tale_core.errors import StoppedError, StoreError
@@ -28,7 +28,7 @@ from tale_core.store.archive.rows_json import Row
 from tale_core.store.archive.trash import Refused, bring_back, others_deleted, put_away
 from tale_core.store.archive.writing_rows import Group, Numbers, write_groups, write_rows
 from tale_core.store.labels.store import LabelStore
-from tale_core.store.labels.tables import label_questions, labels
+from tale_core.store.labels.tables import label_events, label_questions, labels
 from tale_core.store.labels.types import Came, Rederive
 from tale_core.store.repository import Store
 from tale_core.store.tables import imported_rows, imports, sessions, trash
@@ -246,7 +246,7 @@ class _Run:
     def end(self, connection: Connection) -> Came:
         self._alive(connection)
         mine = select(imported_rows.c.name, imported_rows.c.key).where(imported_rows.c.import_id == self.id)
-        came = _came(connection.execute(mine).all())
+        came = _came(connection, connection.execute(mine).all())
         connection.execute(delete(trash).where(trash.c.import_id == self.id))
         connection.execute(delete(imports).where(imports.c.id == self.id))
         queries.note(connection, "imported", f"{self.done.new + self.done.replaced} sessions")
@@ -285,7 +285,7 @@ def undo(labelled: LabelStore, import_id: str) -> None:
 
     def take_out(connection: Connection) -> Came:
         rows = connection.execute(newest).all()
-        went = _came(rows)
+        went = _came(connection, rows)
         delete_sessions(connection, list(went.sessions))
         for row in rows:
             if (one := tables.get(row.name)) is not None:
@@ -308,11 +308,14 @@ def undo(labelled: LabelStore, import_id: str) -> None:
         labelled.follow(take_out)
 
 
-def _came(rows: Iterable[Any]) -> Came:
-    """The sessions among these rows, and what the labels and known answers among them are about."""
-    about = (labels.name, label_questions.name)
-    came = Came([row.key[0] for row in rows if row.name == sessions.name])
-    return came._replace(targets=[row.key[0] for row in rows if row.name in about])
+def _came(connection: Connection, rows: Sequence[Any]) -> Came:
+    """The sessions among these rows, and what the labels, events and known answers among them are about."""
+    about = [row.key[0] for row in rows if row.name in (labels.name, label_questions.name)]
+    events = [row.key[0] for row in rows if row.name == label_events.name]
+    for start in range(0, len(events), _ASKED_AT_ONCE):
+        part = label_events.c.id.in_(events[start : start + _ASKED_AT_ONCE])
+        about += connection.execute(select(label_events.c.target).where(part)).scalars()
+    return Came([row.key[0] for row in rows if row.name == sessions.name], sorted(set(about)))
 
 
 def _import_shared(connection: Connection, one: Kin, rows: list[Row], numbers: Numbers) -> list[Row]:
@@ -320,11 +323,17 @@ def _import_shared(connection: Connection, one: Kin, rows: list[Row], numbers: N
     known = numbers.setdefault(one.name, {})
     links = {reference.column for reference in one.references}
     plain = [c.name for c in one.table.columns if c.name not in {*links, one.number}]
+    unique = {c.name for rule in one.table.constraints if isinstance(rule, UniqueConstraint) for c in rule.columns}
+    once = [r.column for r in one.references if r.to == one.name and r.column in unique]
     fresh = []
     for row in rows:
         names = plain if one.number else one.key
         same = (one.table.c[name].is_(None) if row[name] is None else one.table.c[name] == row[name] for name in names)
-        here = connection.execute(select(*(one.table.c[name] for name in one.key)).where(*same).limit(1)).first()
+        key = select(*(one.table.c[name] for name in one.key))
+        here = connection.execute(key.where(*same).limit(1)).first()
+        for name in once if here is None else ():
+            if row[name] in known:  # Two machines may each have a row of what there is one of.
+                here = connection.execute(key.where(one.table.c[name] == known[row[name]])).first()
         if here is None:
             fresh.append(row)
         elif len(one.key) == 1:

@@ -27,6 +27,7 @@ from tale_core.store import queries
 from tale_core.store.labels.grades import until_graded
 from tale_core.store.labels.index import add_new, complete_questions, has_new
 from tale_core.store.labels.keys import annotator_key, normalised
+from tale_core.store.labels.standing import stand_anew
 from tale_core.store.labels.tables import annotators, label_items, label_questions, labels
 from tale_core.store.labels.transaction import LabelWork
 from tale_core.store.labels.types import MAX_NAME, Came, Change, Grades, Moved, Rederive
@@ -167,7 +168,10 @@ class LabelStore:
         def once(grades: Grades) -> None:
             with self.writing() as connection:
                 work = LabelWork(connection, grades, self._rederive)
-                _add_touched(work, connection, deed(connection))
+                came = deed(connection)
+                for start in range(0, len(came.targets), _AT_ONCE):
+                    stand_anew(connection, came.targets[start : start + _AT_ONCE])
+                _add_touched(work, connection, came)
                 _finished(work)
 
         until_graded(once)
