@@ -84,6 +84,7 @@ def run_export(args: argparse.Namespace) -> int:
 
 def run_import(args: argparse.Namespace) -> int:
     """Run `import`: look at all of it, then bring it."""
+    from tale_core.labels import rederive
     from tale_core.store import Archive, import_archive, look, open_store
 
     store = open_store(args.db)
@@ -93,7 +94,7 @@ def run_import(args: argparse.Namespace) -> int:
     if args.dry_run:
         return show(args, document | {"imported": None}, _would(found, existing=args.existing))
     with count_bar("Bringing", "sessions", total=found.total) as progress, Archive(args.file) as archive:
-        done = import_archive(store, archive, existing=args.existing, progress=progress)
+        done = import_archive(store, archive, existing=args.existing, rederive=rederive, progress=progress)
     words = f"{done.new:,} new sessions, {done.replaced:,} replaced, {done.skipped:,} left as they were."
     return show(args, document | {"imported": asdict(done)}, words)
 

@@ -5,6 +5,6 @@ agree; `gold_files` imports known answers; `training_files` exports what estimat
 says what a label moved.
 """
 
-from tale_core.labels.labeling import Labeling, catch_up
+from tale_core.labels.labeling import Labeling, catch_up, rederive
 
-__all__ = ["Labeling", "catch_up"]
+__all__ = ["Labeling", "catch_up", "rederive"]

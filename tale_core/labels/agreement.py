@@ -53,15 +53,18 @@ def cohen(first: Sequence[str], second: Sequence[str]) -> float | None:
 def fleiss(table: NDArray[np.float64]) -> float | None:
     """Fleiss' kappa; None where it is not defined.
 
+    An item of m raters weighs m - 1, as in Fleiss, Levin and Paik; where all items have as many it is that of 1971.
+
     Args:
-        table: For each item how many raters chose each category, two raters or more.
+        table: For each item how many raters chose each category; an item that fewer than two rated is left out.
     """
+    table = table[table.sum(axis=1) > 1]
     if not len(table):
         return None
-    raters = table.sum(axis=1)
-    observed = ((table * (table - 1)).sum(axis=1) / (raters * (raters - 1))).mean()
-    chance = float(((table.sum(axis=0) / table.sum()) ** 2).sum())
-    return None if chance >= 1.0 else float((observed - chance) / (1 - chance))
+    raters = table.sum(axis=1, keepdims=True)
+    differ = float((table * (raters - table) / raters).sum() / (raters - 1).sum())
+    chance = 1 - float(((table.sum(axis=0) / table.sum()) ** 2).sum())
+    return None if chance <= 0 else 1 - differ / chance
 
 
 def pairs(verdicts: Mapping[str, Mapping[str, str]], names: Mapping[str, str]) -> list[Agreement]:

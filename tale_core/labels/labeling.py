@@ -1,7 +1,4 @@
-"""`Labeling`: what somebody who labels can do, whole. The one place where the store of labels and the grader meet.
-
-The store decides and writes; where a known answer changes it asks for grades, which are made here, outside of its
-transaction, and it is asked again.
+"""`Labeling`: what somebody who labels can do, whole.
 
 What a search or a sweep has found is worked out anew from its answers once people have judged them (`rederive`).
 Nothing is asked again: the best budget is the best of those that were tried. What was found when it ran is kept beside
@@ -11,23 +8,19 @@ it and comes back when the labels go.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from tale_core.elasticity.engine import SweepPlan, SweepResult, judged_again
-from tale_core.errors import InputError, StoreError
+from tale_core.errors import InputError
 from tale_core.estimators.rows import rows_from_sessions
-from tale_core.grading import grade, infer_kind
-from tale_core.grading.lines import reader
 from tale_core.i18n import t
 from tale_core.labels.marks import Markable
 from tale_core.search.engine import VANILLA, SearchPlan, SearchResult, SearchStep
 from tale_core.search.samples import Samples
 from tale_core.store import (
     Change,
-    Graded,
-    GradesNeeded,
     LabelQueue,
     LabelStore,
     LabelTarget,
@@ -35,14 +28,11 @@ from tale_core.store import (
     QueueFilter,
     Rederived,
     Store,
-    ToGrade,
     Verdict,
+    until_graded,
 )
 from tale_core.types import CallRecord, Level, SessionRecord
 
-T = TypeVar("T")
-_TRIES = 20
-"""Times that somebody else may change the same known answers while they are graded here."""
 KEPT = "before_labels"
 """Key of a result under which what was found when it ran is kept."""
 
@@ -71,7 +61,7 @@ class Labeling:
 
     def sync(self) -> int:
         """Take in answers that were stored since, with the labels that hold for them already; how many were new."""
-        return self._graded(lambda grades: self._labels.sync(grades))
+        return until_graded(lambda grades: self._labels.sync(grades))
 
     def next(self, annotator: str, wanted: QueueFilter) -> LabelTarget | None:
         """What to look at now; None at the end of the queue."""
@@ -127,7 +117,7 @@ class Labeling:
 
     def undo(self, annotator: str, *, event: int | None = None) -> Moved:
         """Take back the annotator's last deed; only if it is this event, where one is given."""
-        return self._graded(lambda grades: self._labels.undo(annotator, grades, event=event))
+        return until_graded(lambda grades: self._labels.undo(annotator, grades, event=event))
 
     def commit(self, changes: Sequence[Change], *, batch: bool = False, dry: bool = False) -> Moved:
         """Write changes, all or none.
@@ -142,33 +132,7 @@ class Labeling:
             NotFoundError: A target that is not there.
         """
         name = secrets.token_hex(8) if batch else None
-        return self._graded(lambda grades: self._labels.commit(changes, grades, batch=name, dry=dry))
-
-    def _graded(self, work: Callable[[dict[tuple[str, str], dict[str, Graded]]], T]) -> T:
-        grades: dict[tuple[str, str], dict[str, Graded]] = {}
-        for _ in range(_TRIES):
-            try:
-                return work(grades)
-            except GradesNeeded as e:
-                for one in e.wanted:
-                    grades.setdefault((one.question_key, one.gold), {}).update(graded(one))
-        raise StoreError(t("Others change the same known answers all the time."), t("Try again in a moment."))
-
-
-def graded(wanted: ToGrade) -> dict[str, Graded]:
-    """The grade of every answer against the known answer, by key.
-
-    A question that came with a known answer keeps the way in which its answers are compared; else the new answer says.
-    """
-    question = wanted.question
-    known = replace(question, answer=wanted.gold, kind=question.kind if question.answer is not None else None)
-    known = replace(known, kind=infer_kind(known))
-    found = {}
-    for one in wanted.answers:
-        read = reader(one.template)
-        result = grade(one.text, known, finish_reason=one.finish_reason, read=read)  # type: ignore[arg-type]
-        found[one.key] = Graded(result.outcome.value, result.extraction.value, result.extraction.method)
-    return found
+        return until_graded(lambda grades: self._labels.commit(changes, grades, batch=name, dry=dry))
 
 
 def catch_up(store: Store) -> None:
@@ -176,12 +140,7 @@ def catch_up(store: Store) -> None:
 
     A store that fails is left for the next time: labels must not fail the session that has just ended.
     """
-    try:
-        labeling = Labeling(store)
-        if labeling.queue.any_labels():
-            labeling.sync()
-    except StoreError:
-        return
+    LabelStore(store, rederive).catch_up()
 
 
 def rederive(session: SessionRecord) -> Rederived:

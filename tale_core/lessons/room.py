@@ -35,7 +35,8 @@ from tale_core.types import Client
 HERE_S = 15.0
 """Seconds after which a student whose page was not seen counts as away."""
 GONE_S = 60.0
-"""Seconds after which what an absent student has waiting is given up; answers being written go on to their end."""
+"""Seconds after which what an absent student has waiting is given up, and the seat for who comes back under its name;
+answers being written go on to their end."""
 FRESH_S = 0.5
 """Seconds after which the room is read again: another process may have changed it."""
 ENDPOINT_SLOTS = 4
@@ -267,7 +268,7 @@ class LiveRoom:
     # Students
 
     def join(self, nickname: str, *, browser: str | None = None, address: str | None = None) -> Seated:
-        """Take a seat.
+        """Take a seat; one of the same nickname whose page has not been seen for long is given up for it.
 
         Args:
             nickname: As typed.
@@ -277,15 +278,21 @@ class LiveRoom:
         Raises:
             InputError: A bad nickname, or one that is taken; the room is full, locked or closed; see `RoomStore.join`.
         """
-        secret = secrets.token_urlsafe(24)
+        secret, now = secrets.token_urlsafe(24), self._clock()
+        # A page that only another process has seen may be there.
+        gone = {who for who, at in list(self._seen.items()) if now - at > GONE_S}
         seat = self.rooms.join(
             SeatRecord(
                 secrets.token_hex(8), self.id, tidy_nickname(nickname), hashed(secret),
                 browser_hash=browser and hashed(browser),
                 address_hash=address and hashed(f"{self.id} {network_of(address)}"),
-            )
+            ),
+            gone=gone,
         )  # fmt: skip
         self._all_seats.changed()
+        for one in self.seats(there=False):
+            if one.id in gone and one.left_at is not None:
+                self._stop(one.id)
         self.seen(seat.id)
         return Seated(seat, secret)
 
@@ -327,6 +334,9 @@ class LiveRoom:
     def _leave(self, seat_id: str, *, removed: bool) -> None:
         self.rooms.leave(seat_id, removed=removed)
         self._all_seats.changed()
+        self._stop(seat_id)
+
+    def _stop(self, seat_id: str) -> None:
         self._seen.pop(seat_id, None)
         self._in_loop(lambda: self.queue.send_away(seat_id))
         if (job := self._jobs.get(seat_id)) is not None:

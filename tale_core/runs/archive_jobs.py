@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from tale_core.errors import StoppedError, TaleError
 from tale_core.i18n import language, t, use_language
+from tale_core.labels import rederive
 from tale_core.runs.runner import Job, runner
 from tale_core.store import Archive, Contents, Existing, Imported, Store, import_archive, look
 
@@ -104,7 +105,8 @@ class ArchiveRun:
         watched: Any = {"progress": lambda n: self._set(sessions=n), "stop": lambda: self._stopped}
         if self._existing is None:
             return {"contents": look(self._store, archive, **watched), "step": "checked"}
-        return {"imported": import_archive(self._store, archive, existing=self._existing, **watched), "step": "done"}
+        done = import_archive(self._store, archive, existing=self._existing, rederive=rederive, **watched)
+        return {"imported": done, "step": "done"}
 
 
 ArchiveJob = Job[ArchiveView]

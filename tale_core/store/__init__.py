@@ -18,6 +18,7 @@ from tale_core.store.experiments import ExperimentStore, UnitFigures
 from tale_core.store.history import COUNTED, Entry, History, Listing, Place, SessionFilter
 from tale_core.store.kept_keys import KeptKeys
 from tale_core.store.labels.export import ExportedLabel, exported_labels
+from tale_core.store.labels.grades import until_graded
 from tale_core.store.labels.keys import annotator_key, answer_key, mark_target, normalised, question_key
 from tale_core.store.labels.queue import LabelQueue
 from tale_core.store.labels.store import LabelStore
@@ -27,8 +28,6 @@ from tale_core.store.labels.types import (
     AccuracyMoved,
     AnswerGroup,
     Change,
-    Graded,
-    GradesNeeded,
     LabelKind,
     LabelTarget,
     Moved,
@@ -36,7 +35,6 @@ from tale_core.store.labels.types import (
     QueueFilter,
     QueueKind,
     Rederived,
-    ToGrade,
     Verdict,
 )
 from tale_core.store.records import new_session_id
@@ -61,8 +59,6 @@ __all__ = [
     "Existing",
     "ExperimentStore",
     "ExportedLabel",
-    "Graded",
-    "GradesNeeded",
     "History",
     "Imported",
     "KeptKeys",
@@ -90,7 +86,6 @@ __all__ = [
     "Store",
     "StoredAnswer",
     "TableSum",
-    "ToGrade",
     "TrafficStore",
     "Trash",
     "Try",
@@ -117,4 +112,5 @@ __all__ = [
     "table_sums",
     "through_outage",
     "tidy",
+    "until_graded",
 ]

@@ -6,12 +6,12 @@ between loses nothing that was paid.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Update, and_, delete, func, insert, select, update
 
 from tale_core.access.who import unnamed
 from tale_core.errors import InputError, NotFoundError, ShareUsedError
@@ -225,8 +225,12 @@ class RoomStore:
 
     # Seats
 
-    def join(self, seat: SeatRecord) -> SeatRecord:
+    def join(self, seat: SeatRecord, *, gone: Collection[str] = ()) -> SeatRecord:
         """Take a seat; a browser that had one in the room gets that one back, with what it has spent.
+
+        Args:
+            seat: Who comes.
+            gone: Seats that nobody looks at any more: one of the same nickname and address is given up.
 
         Raises:
             InputError: The room is closed, locked or full, its teacher took this browser's seat away, its address holds
@@ -237,7 +241,12 @@ class RoomStore:
             taken = select(room_seats).where(room_seats.c.room_id == seat.room_id)
             seats = [SeatRecord(**row) for row in connection.execute(taken).mappings()]
             before = next((s for s in seats if seat.browser_hash and s.browser_hash == seat.browser_hash), None)
-            _check_free(None if room is None else RoomRecord(**room), seat, before, seats)
+            there = [s for s in seats if s.left_at is None and s is not before]
+            left = [s for s in there if s.id in gone and _same_student(s, seat)]
+            others = [s for s in seats if s not in left]
+            _check_free(None if room is None else RoomRecord(**room), seat, before, others)
+            for one in left:
+                connection.execute(_leaving(one.id, removed=False))
             if before is not None:
                 seat = replace(seat, id=before.id, joined_at=before.joined_at)
                 connection.execute(update(room_seats).where(room_seats.c.id == seat.id).values(**_columns(seat)))
@@ -257,9 +266,8 @@ class RoomStore:
 
     def leave(self, seat_id: str, *, removed: bool = False) -> None:
         """Give a seat back, or have it taken away; its guesses and what it spent stay."""
-        gone = update(room_seats).where(room_seats.c.id == seat_id, room_seats.c.left_at.is_(None))
         with self.store.writing() as connection:
-            connection.execute(gone.values(left_at=queries.now(), removed=removed))
+            connection.execute(_leaving(seat_id, removed=removed))
 
     # Guesses
 
@@ -355,6 +363,16 @@ class RoomStore:
         """What was spent, by seat, students who have left among them."""
         with self.store.reading() as connection:
             return _spent(connection, room_id)
+
+
+def _same_student(one: SeatRecord, other: SeatRecord) -> bool:
+    """As far as one can tell without a browser that remembers."""
+    return one.nickname.casefold() == other.nickname.casefold() and one.address_hash == other.address_hash
+
+
+def _leaving(seat_id: str, *, removed: bool) -> Update:
+    there = (room_seats.c.id == seat_id, room_seats.c.left_at.is_(None))
+    return update(room_seats).where(*there).values(left_at=queries.now(), removed=removed)
 
 
 def _check_free(

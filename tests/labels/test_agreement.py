@@ -59,6 +59,21 @@ def test_unsure_is_no_verdict() -> None:
     assert everyone(said, {}).n == 2
 
 
+def test_answers_that_more_people_saw_weigh_more() -> None:
+    # Fleiss, Levin and Paik 2003, ch. 18, by hand: of 2, 3 and 5 raters 1, 3 and 1 say right, so that 5 of 10 are.
+    # kappa = 1 - sum(x (m - x) / m) / (n (m_mean - 1) p q) = 1 - (1/2 + 0 + 4/5) / ((10 - 3) / 4).
+    uneven = np.array([(1, 1), (0, 3), (4, 1)])
+    assert fleiss(uneven) == pytest.approx(1 - 1.3 / 1.75)
+    # Two who never agree beyond chance, seen again and again by a crowd that always does: it is nearly agreement.
+    assert fleiss(np.array([(1, 1), (0, 50), (50, 0)])) == pytest.approx(1 - 0.5 / (99 / 4))
+
+
+def test_an_answer_that_one_person_saw_has_no_weight() -> None:
+    table = [(1, 1), (0, 3), (4, 1)]
+    assert fleiss(np.array([*table, (1, 0), (0, 0)])) == fleiss(np.array(table))
+    assert fleiss(np.array([(1, 0), (0, 1)])) is None and fleiss(np.empty((0, 2))) is None
+
+
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=40))
 def test_fleiss_for_two_is_scotts_pi_and_both_stay_in_their_range(pairs_: list[tuple[bool, bool]]) -> None:
     table = [[int(not a) + int(not b), int(a) + int(b)] for a, b in pairs_]

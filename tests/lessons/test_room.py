@@ -305,6 +305,34 @@ def test_a_seat_that_was_taken_away_stays_so_for_its_browser_and_counts_for_its_
         room.join("Noor", browser="new", address="10.0.0.5")
 
 
+def test_who_left_gets_a_place_under_the_same_name_in_a_browser_that_knows_nothing_of_it():
+    room, _, _ = opened()
+    room.change(seats_per_address=1)
+    for browser in ("one", "two", "three"):
+        seat = room.join("Noor", browser=browser, address="10.0.0.5").seat
+        assert [s.id for s in room.seats()] == [seat.id]
+        room.leave(seat.id)
+
+
+def test_a_seat_that_nobody_looks_at_any_more_is_given_up_for_who_comes_back_under_its_name():
+    clock = Clock()
+    room, _, _ = opened(clock=clock)
+    room.change(seats_per_address=1)
+    first = room.join("Noor", browser="before", address="10.0.0.5").seat
+    clock.now += GONE_S - 1
+    with pytest.raises(InputError, match="nickname"):
+        room.join("noor", browser="after", address="10.0.0.5")
+    clock.now += 2
+    for name, address in (("Noor", "10.0.0.6"), ("Ash", "10.0.0.5")):
+        with pytest.raises(InputError):
+            room.join(name, browser="other", address=address)
+    assert room.seats() == [first], "a place that was refused costs nobody theirs"
+    second = room.join("noor", browser="after", address="10.0.0.5").seat
+    assert room.seats() == [second] and second.id != first.id and room.seat_of("", browser="before") is None
+    room.leave(second.id)
+    assert room.join("Noor", browser="before", address="10.0.0.5").seat.id == first.id, "what was spent stays with it"
+
+
 def test_a_locked_room_takes_nobody_new_and_lets_those_who_have_a_seat_come_back():
     room, _, _ = opened()
     seat = room.join("Noor", browser="mine").seat

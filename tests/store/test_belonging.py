@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from tale_core.store import (
     CallStore,
     ExperimentStore,
     History,
+    Imported,
     QueueFilter,
     SessionFilter,
     Store,
@@ -28,6 +31,8 @@ from tale_core.store import (
 )
 from tale_core.types import Question
 from tests.labels.samples import asked
+from tests.labels.test_moving import judged
+from tests.labels.test_studies import CATS, found, searched
 from tests.store import samples
 
 ADA, BEN = Asker("member", "Ada"), Asker("member", "Ben")
@@ -160,6 +165,16 @@ def test_a_labeller_is_shown_answers_that_they_may_see(store):
         assert labeling.next(who, everything) is not None
 
 
+def test_what_a_labeller_says_reaches_the_same_answer_in_a_search_that_they_may_not_see(store):
+    with asking_as(ADA):
+        mine = searched(store, {None: "12", 60: "12", 30: "12"})
+        text = store.get_session(mine).calls[-1].text
+    with asking_as(BEN):
+        asked(store, CATS, text)
+        judged(Labeling(store), "wrong", of=text, question=CATS, name="Ben")
+    assert found(store, mine).optimal_budget == 60
+
+
 def test_an_archive_says_not_whose_it_was_and_belongs_to_whoever_brings_it(store, tmp_path):
     with asking_as(ADA):
         mine = a_session(store, status="done")
@@ -228,3 +243,54 @@ def test_another_persons_answer_is_nobody_elses_to_reuse(store):
         assert CallStore(store).find("the fingerprint", **found) is None
     with asking_as(ADA):
         assert CallStore(store).find("the fingerprint", **found) is not None
+
+
+def brought(store: Store, path: Path, **options: Any) -> Imported:
+    with Archive(path) as archive:
+        return import_archive(store, archive, existing="replace", **options)
+
+
+def test_a_session_that_an_archive_replaces_stays_whose_it_is_and_is_shared_as_it_was(store, tmp_path):
+    with asking_as(ADA):
+        mine = a_session(store, status="done")
+        store.share(mine, True)
+        store.share(mine, True, people=["Ben"])
+        old = a_session(store, status="done")
+    export_archive(store, tmp_path / "all.zip")
+    samples.gone(store, old)
+    before = store.belongs_to(mine)
+    assert before == ("Ada", True, ("Ben",))
+    store.update_session(mine, budget=7)
+    assert brought(store, tmp_path / "all.zip") == Imported(new=1, replaced=1)
+    assert store.belongs_to(mine) == before and store.get_session(mine).budget is None
+    assert store.belongs_to(old) == ("", False, ()), "what is new belongs to whoever brings it"
+    with asking_as(ADA):
+        assert brought(store, tmp_path / "all.zip") == Imported(replaced=1, skipped=1)
+    assert store.belongs_to(mine) == before and store.belongs_to(old) == ("", False, ())
+
+
+def test_nobody_replaces_another_persons_session_by_an_archive_not_even_in_the_trash(store, tmp_path):
+    with asking_as(ADA):
+        mine = a_session(store, status="done")
+        store.share(mine, True)
+    with asking_as(BEN):
+        export_archive(store, tmp_path / "all.zip")
+        assert brought(store, tmp_path / "all.zip") == Imported(skipped=1)
+    with asking_as(ADA):
+        Trash(store).delete([mine])
+    with asking_as(BEN):
+        assert brought(store, tmp_path / "all.zip") == Imported(skipped=1)
+    with asking_as(ADA):
+        Trash(store).undo(mine)
+        assert store.belongs_to(mine) == ("Ada", True, ())
+
+
+def test_an_archive_holds_what_whoever_makes_it_may_see(store, tmp_path):
+    with asking_as(ADA):
+        a_session(store, status="done")
+    with asking_as(BEN):
+        mine = a_session(store, status="done")
+        made = export_archive(store, tmp_path / "all.zip")
+    assert made.manifest.sessions == 1 and not made.manifest.whole
+    with Archive(tmp_path / "all.zip") as archive:
+        assert [group.id for group in archive.groups()] == [mine]

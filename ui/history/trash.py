@@ -10,6 +10,7 @@ import streamlit as st
 
 from tale_core.errors import NotFoundError, StoreError
 from tale_core.i18n import t, tn
+from tale_core.labels import rederive
 from tale_core.lessons import room_trash
 from tale_core.store import UNDO_FOR, Deleted, RoomRecord, Trash
 from ui.common import state
@@ -90,7 +91,7 @@ def _undo(session_ids: list[str]) -> None:
     mine = state.deletions()
     for session_id in session_ids:
         try:
-            Trash(state.store()).undo(session_id)
+            Trash(state.store(), rederive).undo(session_id)
         except NotFoundError:
             pass  # Undone or final meanwhile, in another tab.
         except StoreError as e:

@@ -2,8 +2,10 @@
 
 A table that refers to `session`, or to a table that does, belongs to sessions: its rows are deleted, restored, exported
 and imported with them. A table that refers to none (names that labels share, say) is shared by them: an export takes
-those of its rows that are referred to, or all of them with the whole database. So a new table joins by itself; `info`
-in `tale_core.store.tables` says what the keys cannot. It opens no transaction.
+those of its rows that are referred to or are about rows of its sessions, or all of them with the whole database. So a
+new table joins by itself; `info` in `tale_core.store.tables` says what the keys cannot: the table whose number a column
+holds (`refers_to`) or whose key it holds without needing the row (`names`), and the columns that its value is one of
+(`about`). It opens no transaction.
 """
 
 from __future__ import annotations
@@ -159,15 +161,23 @@ def shared_rows(one: Kin, which: ColumnElement[bool] | None) -> Select[Any]:
 def _referred_to(one: Kin, which: ColumnElement[bool]) -> ColumnElement[bool]:
     ways = []
     for other in kin():
-        for reference in other.references:
-            if reference.to != one.name or other.name == one.name:
+        for column in other.table.columns:
+            to = {column.info.get("names"), *(r.to for r in other.references if r.column == column.name)}
+            if one.name not in to or other.name == one.name:
                 continue
-            column = other.table.c[reference.column]
             if other.path is None:
                 ways.append(_key_column(one).in_(select(column).where(_referred_to(other, which))))
             else:
-                ways.append(_key_column(one).in_(select(column).select_from(_joined(other)).where(which)))
+                ways.append(_key_column(one).in_(_chosen(column, which)))
+    for mine in one.table.columns:
+        for value, column in mine.info["about"](mine) if "about" in mine.info else ():
+            ways.append(value.in_(_chosen(column, which)))
     return or_(False, *ways)
+
+
+def _chosen(column: Column[Any], which: ColumnElement[bool]) -> Select[Any]:
+    """What a column of a table that belongs to sessions holds in the rows of those that fulfil a condition."""
+    return select(column).select_from(_joined(_named(column.table.name))).where(which)
 
 
 def delete_sessions(connection: Connection, ids: list[str]) -> int:

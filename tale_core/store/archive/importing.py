@@ -3,18 +3,19 @@
 An archive is read twice. The first time nothing is stored (`look`): every row is checked, so that the second time only
 the machine can fail. Then sessions come in small transactions, so that nobody who writes meanwhile waits for long, and
 every row that came is noted in the same transaction. If the import cannot end (a full disk, a stop), what came is taken
-out again; if its process is gone, the next process that opens the store does that (`undo_dead_imports`).
+out again; if its process is gone, the next process that opens the store does that (`undo_dead_imports`). With its end
+what people say, there and here, decides about all answers that it is about, there and here.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, UniqueConstraint, delete, insert, select, update
 
 from tale_core.access.who import asking
 from tale_core.errors import StoppedError, StoreError
@@ -24,8 +25,11 @@ from tale_core.store import queries
 from tale_core.store.archive.belonging import Kin, delete_sessions, shared_tables
 from tale_core.store.archive.reading import Archive
 from tale_core.store.archive.rows_json import Row
-from tale_core.store.archive.trash import Refused, bring_back, put_away
+from tale_core.store.archive.trash import Refused, bring_back, others_deleted, put_away
 from tale_core.store.archive.writing_rows import Group, Numbers, write_groups, write_rows
+from tale_core.store.labels.store import LabelStore
+from tale_core.store.labels.tables import label_events, label_questions, labels
+from tale_core.store.labels.types import Came, Rederive
 from tale_core.store.repository import Store
 from tale_core.store.tables import imported_rows, imports, sessions, trash
 
@@ -74,7 +78,7 @@ class Imported:
     """What an import did.
 
     Attributes:
-        skipped: Sessions that were here and were left alone.
+        skipped: Sessions that were here, or in somebody else's trash, and were left alone.
         replaced: Sessions that were here and are now the archive's.
     """
 
@@ -128,6 +132,7 @@ def import_archive(
     archive: Archive,
     *,
     existing: Existing = "skip",
+    rederive: Rederive | None = None,
     progress: Callable[[int], None] = lambda sessions: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Imported:
@@ -139,6 +144,7 @@ def import_archive(
         store: Where to.
         archive: What to bring.
         existing: What to do with sessions that are here already.
+        rederive: Finds anew what a search or sweep has found; see `LabelStore`.
         progress: Told how many sessions are done.
         stop: Asked now and then whether to stop.
 
@@ -147,7 +153,7 @@ def import_archive(
         StoppedError: `stop` said so.
         StoreError: The database could not take it. After each of these nothing of the archive is here.
     """
-    run = _Run(store, existing)
+    run = _Run(LabelStore(store, rederive), existing)
     try:
         run.begin()
         run.import_shared(archive)
@@ -155,21 +161,27 @@ def import_archive(
             _stop_if(stop)
             run.bring(batch)
             progress(run.done.new + run.done.skipped + run.done.replaced)
-        return run.end()
+        run.labelled.follow(run.end)
     except BaseException:
         run.undo()
         raise
+    run.labelled.catch_up()
+    return run.done
 
 
 @dataclass(slots=True)
 class _Run:
     """One import while it goes on."""
 
-    store: Store
+    labelled: LabelStore
     existing: Existing
     id: str = field(default_factory=lambda: f"import-{secrets.token_hex(8)}")
     done: Imported = Imported()
     shared: dict[str, dict[Any, Any]] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Store:
+        return self.labelled.store
 
     def begin(self) -> None:
         now = queries.now()
@@ -189,9 +201,6 @@ class _Run:
             self._alive(connection)
             coming, done = self._make_room(connection, batch)
             for group in coming:
-                group.session.update(
-                    account=asking().account, shared=False, shared_with=""
-                )  # Whoever brings it has it.
                 if group.session["status"] == "running":
                     _interrupt(group)
             write_groups(connection, coming, self.shared)
@@ -202,13 +211,22 @@ class _Run:
         time.sleep(REST * (time.monotonic() - began))
 
     def _make_room(self, connection: Connection, batch: list[Group]) -> tuple[list[Group], Imported]:
-        known = _known(connection, [group.id for group in batch])
+        ids = [group.id for group in batch]
+        known, others = _known(connection, ids), others_deleted(connection, ids)
         coming, done = [], self.done
         for group in batch:
-            if group.id not in known:
+            here = known.get(group.id)
+            # What is new belongs to whoever brings it; what is replaced stays whose it is, and shared as it was.
+            whose = {"account": asking().account, "shared": False, "shared_with": ""}
+            group.session.update(whose if here is None else {name: getattr(here, name) for name in whose})
+            if here is None and group.id not in others:
                 coming.append(group)
                 done = replace(done, new=done.new + 1)
-            elif self.existing == "skip" or isinstance(put_away(connection, group.id, import_id=self.id), Refused):
+            elif (
+                here is None
+                or self.existing == "skip"
+                or isinstance(put_away(connection, group.id, import_id=self.id), Refused)
+            ):
                 done = replace(done, skipped=done.skipped + 1)
             else:
                 coming.append(group)
@@ -225,17 +243,18 @@ class _Run:
         if not connection.execute(mine).rowcount:
             raise StoreError(t("This import was taken for dead and undone by another program."), t("Start it again."))
 
-    def end(self) -> Imported:
-        with self.store.writing() as connection:
-            self._alive(connection)
-            connection.execute(delete(trash).where(trash.c.import_id == self.id))
-            connection.execute(delete(imports).where(imports.c.id == self.id))
-            queries.note(connection, "imported", f"{self.done.new + self.done.replaced} sessions")
-        return self.done
+    def end(self, connection: Connection) -> Came:
+        self._alive(connection)
+        mine = select(imported_rows.c.name, imported_rows.c.key).where(imported_rows.c.import_id == self.id)
+        came = _came(connection, connection.execute(mine).all())
+        connection.execute(delete(trash).where(trash.c.import_id == self.id))
+        connection.execute(delete(imports).where(imports.c.id == self.id))
+        queries.note(connection, "imported", f"{self.done.new + self.done.replaced} sessions")
+        return came
 
     def undo(self) -> None:
         try:
-            undo(self.store, self.id)
+            undo(self.labelled, self.id)
         except StoreError:
             _stuck.add(self.id)  # The next look takes out what is left: the notes are still there.
 
@@ -249,12 +268,12 @@ def undo_dead_imports(store: Store) -> int:
         row.id for row in rows if row.id in _stuck or owner_is_gone(row.owner, heartbeat_at=row.heartbeat_at, now=now)
     ]
     for import_id in gone:
-        undo(store, import_id)
+        undo(LabelStore(store), import_id)
         _stuck.discard(import_id)
     return len(gone)
 
 
-def undo(store: Store, import_id: str) -> None:
+def undo(labelled: LabelStore, import_id: str) -> None:
     """Take out what an import has brought, newest first, bring back what it replaced, and forget it."""
     tables = {one.name: one for one in shared_tables()}
     newest = (
@@ -263,22 +282,40 @@ def undo(store: Store, import_id: str) -> None:
         .order_by(imported_rows.c.id.desc())
         .limit(AT_ONCE)
     )
+
+    def take_out(connection: Connection) -> Came:
+        rows = connection.execute(newest).all()
+        went = _came(connection, rows)
+        delete_sessions(connection, list(went.sessions))
+        for row in rows:
+            if (one := tables.get(row.name)) is not None:
+                same = (one.table.c[name] == value for name, value in zip(one.key, row.key, strict=True))
+                connection.execute(delete(one.table).where(*same))
+        connection.execute(delete(imported_rows).where(imported_rows.c.id.in_([row.id for row in rows])))
+        if len(rows) == AT_ONCE:
+            return went._replace(sessions=[])
+        mine = select(trash.c.session_id).where(trash.c.import_id == import_id)
+        replaced = list(connection.execute(mine).scalars())
+        for session_id in replaced:
+            bring_back(connection, session_id)
+        connection.execute(delete(imports).where(imports.c.id == import_id))
+        return went._replace(sessions=replaced)
+
     while True:
-        with store.writing() as connection:
-            rows = connection.execute(newest).all()
-            delete_sessions(connection, [row.key[0] for row in rows if row.name == sessions.name])
-            for row in rows:
-                if (one := tables.get(row.name)) is not None:
-                    same = (one.table.c[name] == value for name, value in zip(one.key, row.key, strict=True))
-                    connection.execute(delete(one.table).where(*same))
-            connection.execute(delete(imported_rows).where(imported_rows.c.id.in_([row.id for row in rows])))
-            if len(rows) < AT_ONCE:
-                for (session_id,) in connection.execute(
-                    select(trash.c.session_id).where(trash.c.import_id == import_id)
-                ).all():
-                    bring_back(connection, session_id)
-                connection.execute(delete(imports).where(imports.c.id == import_id))
+        with labelled.store.reading() as connection:
+            if not queries.exists(connection, imports, import_id):
                 return
+        labelled.follow(take_out)
+
+
+def _came(connection: Connection, rows: Sequence[Any]) -> Came:
+    """The sessions among these rows, and what the labels, events and known answers among them are about."""
+    about = [row.key[0] for row in rows if row.name in (labels.name, label_questions.name)]
+    events = [row.key[0] for row in rows if row.name == label_events.name]
+    for start in range(0, len(events), _ASKED_AT_ONCE):
+        part = label_events.c.id.in_(events[start : start + _ASKED_AT_ONCE])
+        about += connection.execute(select(label_events.c.target).where(part)).scalars()
+    return Came([row.key[0] for row in rows if row.name == sessions.name], sorted(set(about)))
 
 
 def _import_shared(connection: Connection, one: Kin, rows: list[Row], numbers: Numbers) -> list[Row]:
@@ -286,11 +323,17 @@ def _import_shared(connection: Connection, one: Kin, rows: list[Row], numbers: N
     known = numbers.setdefault(one.name, {})
     links = {reference.column for reference in one.references}
     plain = [c.name for c in one.table.columns if c.name not in {*links, one.number}]
+    unique = {c.name for rule in one.table.constraints if isinstance(rule, UniqueConstraint) for c in rule.columns}
+    once = [r.column for r in one.references if r.to == one.name and r.column in unique]
     fresh = []
     for row in rows:
         names = plain if one.number else one.key
         same = (one.table.c[name].is_(None) if row[name] is None else one.table.c[name] == row[name] for name in names)
-        here = connection.execute(select(*(one.table.c[name] for name in one.key)).where(*same).limit(1)).first()
+        key = select(*(one.table.c[name] for name in one.key))
+        here = connection.execute(key.where(*same).limit(1)).first()
+        for name in once if here is None else ():
+            if row[name] in known:  # Two machines may each have a row of what there is one of.
+                here = connection.execute(key.where(one.table.c[name] == known[row[name]])).first()
         if here is None:
             fresh.append(row)
         elif len(one.key) == 1:
@@ -313,7 +356,7 @@ def _batches(groups: Iterator[Group], *, most: int) -> Iterator[list[Group]]:
 
 
 def _known(connection: Connection, ids: list[str]) -> dict[str, Any]:
-    columns = (sessions.c.id, sessions.c.updated_at, sessions.c.status)
+    columns = (sessions.c[name] for name in ("id", "updated_at", "status", "account", "shared", "shared_with"))
     rows = connection.execute(select(*columns).where(sessions.c.id.in_(ids)))
     return {row.id: row for row in rows}
 

@@ -23,6 +23,8 @@ from tale_core.store import queries
 from tale_core.store.archive.belonging import delete_sessions, of_sessions, rows, shared_tables
 from tale_core.store.archive.rows_json import decoded, encoded, line, parsed
 from tale_core.store.archive.writing_rows import Group, write_groups
+from tale_core.store.labels.store import LabelStore
+from tale_core.store.labels.types import Came, Rederive
 from tale_core.store.repository import Store
 from tale_core.store.tables import sessions, trash
 from tale_core.types import SessionKind
@@ -56,10 +58,15 @@ class Refused:
 
 
 class Trash:
-    """The deleted sessions of a store; the same errors as `Store`, whose connections it uses."""
+    """The deleted sessions of a store; the same errors as `Store`, whose connections it uses.
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    Args:
+        store: The database.
+        rederive: Finds anew what a search or sweep has found; see `LabelStore`.
+    """
+
+    def __init__(self, store: Store, rederive: Rederive | None = None) -> None:
+        self.store, self._labels = store, LabelStore(store, rederive)
 
     def delete(self, session_ids: Iterable[str]) -> tuple[list[Deleted], list[Refused]]:
         """Delete sessions for now, each in a transaction of its own; running ones are refused.
@@ -89,19 +96,24 @@ class Trash:
             return [Deleted(**row) for row in connection.execute(newest).mappings()]
 
     def undo(self, session_id: str) -> None:
-        """Bring a deleted session back, with everything that belonged to it.
+        """Bring a deleted session back, with everything that belonged to it; its answers are what is said of them now.
 
         Raises:
             NotFoundError: The deletion is final, or was undone already.
             StoreError: There is a session of this id again.
         """
-        with self.store.writing() as connection:
+
+        def back(connection: Connection) -> Came:
             mine = (trash.c.session_id == session_id, _changeable())
             if connection.execute(select(trash.c.session_id).where(*mine)).first() is None:
                 raise _final()
             bring_back(connection, session_id)
             account = connection.execute(select(sessions.c.account).where(sessions.c.id == session_id)).scalar()
             queries.note(connection, "brought back", session_id, account=account, sign=-1)
+            return Came([session_id])
+
+        self._labels.follow(back)
+        self._labels.catch_up()
 
     def finish(self, session_ids: Sequence[str]) -> int:
         """Make these deletions final now; how many there were."""
@@ -152,6 +164,12 @@ def bring_back(connection: Connection, session_id: str) -> None:
         raise StoreError(t("The session is there again: it was imported since."), t("Delete that one first."))
     write_groups(connection, [_group(found.document)], _unmoved())
     connection.execute(delete(trash).where(trash.c.session_id == session_id))
+
+
+def others_deleted(connection: Connection, session_ids: Sequence[str]) -> set[str]:
+    """Those of these sessions whose deletion is not for whoever asks to undo."""
+    theirs = select(trash.c.session_id).where(trash.c.session_id.in_(session_ids), ~_changeable())
+    return set(connection.execute(theirs).scalars())
 
 
 def _final() -> NotFoundError:

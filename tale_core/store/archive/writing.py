@@ -18,6 +18,7 @@ from typing import IO
 from sqlalchemy import ColumnElement, Connection, Select
 
 from tale_core import __version__
+from tale_core.access.who import asking
 from tale_core.errors import InputError, StoppedError, StoreError
 from tale_core.files import replacing
 from tale_core.i18n import t
@@ -64,7 +65,7 @@ def export_archive(
     Args:
         store: What to export from.
         path: The file to make, readable by the user alone.
-        wanted: Only sessions that fulfil this; None for all.
+        wanted: Only sessions that fulfil this; None for all that whoever asks may see.
         ids: Only these sessions of them.
         overwrite: Replace a file that is there.
         progress: Told how many rows are written.
@@ -100,7 +101,7 @@ def _write(
     progress: Callable[[int], None],
     stop: Callable[[], bool],
 ) -> Manifest:
-    whole = ids is None and (wanted is None or wanted.all)
+    whole = asking().sees_all and ids is None and (wanted is None or wanted.all)
     members: list[Member] = []
     with (
         store.reading() as connection,

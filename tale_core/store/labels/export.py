@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, func, select, true
 
 from tale_core.access.who import asking
-from tale_core.store.labels.index import ABOUT, label_seen, question_of, seen
+from tale_core.store.labels.index import label_seen, question_of, seen
 from tale_core.store.labels.keys import mark_target, marked_answer
-from tale_core.store.labels.tables import annotators, label_items, label_questions, labels
+from tale_core.store.labels.tables import annotators, answer_of, label_items, label_questions, labels
 from tale_core.store.repository import Store
 from tale_core.store.tables import calls
 
@@ -55,7 +55,7 @@ def exported_labels(store: Store) -> Iterator[ExportedLabel]:
         .select_from(
             labels.join(label_questions, label_questions.c.key == labels.c.question_key)
             .join(annotators, annotators.c.id == labels.c.annotator)
-            .outerjoin(first, first.c.answer_key == ABOUT)
+            .outerjoin(first, first.c.answer_key == answer_of(labels.c.target))
             .outerjoin(calls, calls.c.id == first.c.call_id)
             .outerjoin(label_items, item.call_id == first.c.call_id)
         )

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, insert, or_, select, true, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, true, tuple_, update
 
 from tale_core.access.who import asking
 from tale_core.store import queries
-from tale_core.store.labels.keys import KEY_LENGTH, MARK, answer_key, normalised, question_key, spot_of
-from tale_core.store.labels.tables import label_items, label_questions, labels
+from tale_core.store.labels.keys import answer_key, normalised, question_key, spot_of
+from tale_core.store.labels.tables import answer_of, label_items, label_questions, labels
 from tale_core.store.tables import calls, experiment_questions, sessions
 from tale_core.types import Outcome, Question
 
@@ -41,10 +41,6 @@ _NEW = (
 )  # fmt: skip
 
 
-ABOUT = case((labels.c.kind == "mark", func.substr(labels.c.target, len(MARK) + 1, KEY_LENGTH)), else_=labels.c.target)
-"""The answer that a label is about: of a mark, what is behind its key tells two thoughts of one text apart."""
-
-
 def seen() -> ColumnElement[bool]:
     """The answer of an item stands in a session that whoever asks may see."""
     if asking().sees_all:
@@ -59,7 +55,7 @@ def label_seen() -> ColumnElement[bool]:
         and_(
             labels.c.target == labels.c.question_key, labels.c.question_key.in_(select(item.question_key).where(seen()))
         ),
-        ABOUT.in_(select(item.answer_key).where(seen())),
+        answer_of(labels.c.target).in_(select(item.answer_key).where(seen())),
     )
 
 
@@ -77,18 +73,34 @@ def add_new(connection: Connection) -> list[tuple[str, str]]:
     rows = [dict(row) for row in connection.execute(_NEW.limit(BATCH)).mappings()]
     if not rows:
         return []
-    asked = _questions(connection, rows)
-    added: dict[str, Question] = {}
-    items = []
-    for row in rows:
-        question = asked[row["id"]]
-        key = question_key(question.text, question.options)
-        there = added.get(key)
-        added[key] = question if there is None or there.answer is None else there
-        items.append(_item(row, key))
-    _add_questions(connection, added)
+    items = [_item(row, key) for row, key in zip(rows, _add_asked(connection, rows), strict=True)]
     connection.execute(insert(label_items), items)
     return [(item["question_key"], item["answer_key"]) for item in items]
+
+
+def complete_questions(connection: Connection, session_ids: Sequence[str]) -> None:
+    """Give questions the answer and topic with which these sessions asked them, where they have none."""
+    columns = (calls.c.id, calls.c.session_id, calls.c.unit, sessions.c.kind, *_QUESTION)
+    statement = (
+        select(*columns)
+        .select_from(calls.join(sessions).join(label_items, label_items.c.call_id == calls.c.id).join(label_questions))
+        .where(calls.c.session_id.in_(session_ids))
+        .where(or_(label_questions.c.known.is_(None), label_questions.c.topic.is_(None)))
+    )
+    _add_asked(connection, [dict(row) for row in connection.execute(statement).mappings()])
+
+
+def _add_asked(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Note the questions of these calls; the key of each."""
+    asked = _questions(connection, rows)
+    keys, added = [], dict[str, Question]()
+    for row in rows:
+        question = asked[row["id"]]
+        keys.append(key := question_key(question.text, question.options))
+        there = added.get(key)
+        added[key] = question if there is None or there.answer is None else there
+    _add_questions(connection, added)
+    return keys
 
 
 def _item(row: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -6,28 +6,37 @@ transaction, so that every table, chart and export that reads calls shows it at 
 beside it and comes back when the label goes.
 
 A verdict counts when everybody who decided agrees, or when it was settled; it beats the grader. A known answer
-likewise; all stored answers to its question are graded against it. Grading is done by the caller (the store has no
-grader): where it is missing `GradesNeeded` says for what.
+likewise; all stored answers to its question are graded against it. Grading is done outside of the transaction
+(`store.labels.grades`): where it is missing `GradesNeeded` says for what.
+
+Answers and labels also come and go without anybody's saying anything here: with an archive, or out of the trash.
+`follow` does that, and what is said decides about them as if they had been here when it was said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, insert, or_, select, text
 
-from tale_core.errors import InputError
+from tale_core.access.who import OWNER, asking_as
+from tale_core.errors import InputError, StoreError
 from tale_core.i18n import t
 from tale_core.store import queries
-from tale_core.store.labels.index import add_new, has_new
+from tale_core.store.labels.grades import until_graded
+from tale_core.store.labels.index import add_new, complete_questions, has_new
 from tale_core.store.labels.keys import annotator_key, normalised
-from tale_core.store.labels.tables import annotators
+from tale_core.store.labels.standing import stand_anew
+from tale_core.store.labels.tables import annotators, label_items, label_questions, labels
 from tale_core.store.labels.transaction import LabelWork
-from tale_core.store.labels.types import MAX_NAME, Change, Grades, Moved, Rederive
+from tale_core.store.labels.types import MAX_NAME, Came, Change, Grades, Moved, Rederive
 from tale_core.store.repository import Store
+from tale_core.store.tables import calls
 
 _POSTGRESQL_LOCK = 0x7A1F
+_AT_ONCE = 500
+_GRADE = ("outcome", "extracted", "extracted_by")
 
 
 class _Undone(Exception):
@@ -101,7 +110,7 @@ class LabelStore:
                     work = LabelWork(connection, grades, self._rederive)
                     work.answers |= {answer for _, answer in added}
                     work.questions |= work.with_gold({question for question, _ in added})
-                    work.finish()
+                    _finished(work)
             if not added:
                 return count
             count += len(added)
@@ -126,7 +135,7 @@ class LabelStore:
                 work = LabelWork(connection, grades, self._rederive)
                 for change in changes:
                     work.say(change, batch)
-                moved = work.finish()
+                moved = _finished(work)
                 if dry:
                     raise _Undone(moved)
                 return moved
@@ -147,4 +156,59 @@ class LabelStore:
         with self.writing() as connection:
             work = LabelWork(connection, grades, self._rederive)
             work.take_back(annotator, event)
-            return work.finish()
+            return _finished(work)
+
+    def follow(self, deed: Callable[[Connection], Came]) -> None:
+        """Bring answers or labels, or take labels away, and put right in the same transaction what depends on them.
+
+        Args:
+            deed: Does it, and says what came and went. It is done again after grading, the first time being undone.
+        """
+
+        def once(grades: Grades) -> None:
+            with self.writing() as connection:
+                work = LabelWork(connection, grades, self._rederive)
+                came = deed(connection)
+                for start in range(0, len(came.targets), _AT_ONCE):
+                    stand_anew(connection, came.targets[start : start + _AT_ONCE])
+                _add_touched(work, connection, came)
+                _finished(work)
+
+        until_graded(once)
+
+    def catch_up(self) -> None:
+        """Bring labels to answers that are new, if there are any; a store that fails is left for the next time."""
+        try:
+            with self.store.reading() as connection:
+                any_labels = connection.execute(select(labels.c.target).limit(1)).first() is not None
+            if any_labels:
+                until_graded(self.sync)
+        except StoreError:
+            return
+
+
+def _finished(work: LabelWork) -> Moved:
+    """Put right what depends on it: a label is about all answers that are the same, whosever sessions they are in."""
+    with asking_as(OWNER):
+        return work.finish()
+
+
+def _add_touched(work: LabelWork, connection: Connection, came: Came) -> None:
+    """The answers and questions whose outcomes may not be what is said here any more."""
+    item, question = label_items.c, label_questions.c
+    said = select(labels.c.target)
+    touched = or_(
+        calls.c.labelled.is_not(None), item.answer_key.in_(said), item.question_key.in_(said),
+        *(item[name].is_distinct_from(item[f"base_{name}"]) for name in _GRADE),
+    )  # fmt: skip
+    for start in range(0, len(came.sessions), _AT_ONCE):
+        ids = came.sessions[start : start + _AT_ONCE]
+        complete_questions(connection, ids)
+        answers = select(item.answer_key, item.question_key).join_from(label_items, calls)
+        for row in connection.execute(answers.where(calls.c.session_id.in_(ids), touched)):
+            work.answers.add(row.answer_key)
+            work.questions.add(row.question_key)
+    for start in range(0, len(came.targets), _AT_ONCE):
+        part = came.targets[start : start + _AT_ONCE]
+        work.answers.update(part)
+        work.questions.update(connection.execute(select(question.key).where(question.key.in_(part))).scalars())

@@ -9,10 +9,24 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, Table, UniqueConstraint
+from sqlalchemy import BigInteger, ColumnElement, Index, Table, UniqueConstraint, case, func
 from sqlmodel import Field
 
+from tale_core.store.labels.keys import KEY_LENGTH, MARK
 from tale_core.store.tables import Base, SafeJSON, SafeText, UtcDateTime
+
+
+def answer_of(target: ColumnElement[Any]) -> ColumnElement[Any]:
+    """`marked_answer` of a column: the key of the answer that a mark is about; any other target as it is."""
+    return case((target.startswith(MARK), func.substr(target, len(MARK) + 1, KEY_LENGTH)), else_=target)
+
+
+def _about(target: ColumnElement[Any]) -> list[tuple[ColumnElement[Any], ColumnElement[Any]]]:
+    return [(answer_of(target), label_items.c.answer_key), (target, label_items.c.question_key)]
+
+
+_TARGET: dict[str, Any] = {"info": {"about": _about}}
+_ANNOTATOR: dict[str, Any] = {"info": {"names": "annotator"}}
 
 
 class AnnotatorRow(Base, table=True):
@@ -80,10 +94,10 @@ class LabelEventRow(Base, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     created_at: datetime = Field(sa_type=UtcDateTime)
-    annotator: str = Field(sa_type=SafeText)
+    annotator: str = Field(sa_type=SafeText, sa_column_kwargs=_ANNOTATOR)
     action: str = Field(sa_type=SafeText)
     kind: str = Field(sa_type=SafeText)
-    target: str = Field(sa_type=SafeText)
+    target: str = Field(sa_type=SafeText, sa_column_kwargs=_TARGET)
     question_key: str = Field(sa_type=SafeText)
     holder: str = Field(sa_type=SafeText)
     value: str | None = Field(sa_type=SafeText)
@@ -100,12 +114,12 @@ class LabelRow(Base, table=True):
     __tablename__ = "label"
     __table_args__ = (Index(None, "holder", "kind"), Index(None, "question_key"))
 
-    target: str = Field(primary_key=True, sa_type=SafeText)
+    target: str = Field(primary_key=True, sa_type=SafeText, sa_column_kwargs=_TARGET)
     holder: str = Field(primary_key=True, sa_type=SafeText)
     kind: str = Field(sa_type=SafeText)
     value: str | None = Field(sa_type=SafeText)
     question_key: str = Field(sa_type=SafeText)
-    annotator: str = Field(sa_type=SafeText)
+    annotator: str = Field(sa_type=SafeText, sa_column_kwargs=_ANNOTATOR)
     event_id: int = Field(sa_column_kwargs={"info": {"refers_to": "label_event"}})
     created_at: datetime = Field(sa_type=UtcDateTime)
 

@@ -5,7 +5,7 @@ Use them from `tale_core.store`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -86,6 +86,18 @@ class ToGrade:
     question: Question
     gold: str
     answers: tuple[StoredAnswer, ...]
+
+
+class Came(NamedTuple):
+    """What came or went without anybody's saying anything here.
+
+    Attributes:
+        sessions: Sessions that came, by id.
+        targets: Answers and questions about which labels came or went; others among them do no harm.
+    """
+
+    sessions: Sequence[str]
+    targets: Sequence[str] = ()
 
 
 class GradesNeeded(Exception):
