@@ -203,7 +203,7 @@ class Caller:
             wait = None if self.stopping else wait
             failed = replace(failed_call(begun, failure), attempts=requests)
             if failure.partial is None:
-                failed = replace(failed, prompt_tokens=None, usage_estimated=False)
+                failed = replace(failed, prompt_tokens=None)
             if failure.partial is not None or self._retry.book_empty:
                 self._ledger.book(None, failed)
             yield CallFinished(key, failed, self.spent, again=wait is not None)
