@@ -234,6 +234,8 @@ def incomplete(endpoint: Endpoint) -> ModelError:
 
 def unreadable_part(endpoint: Endpoint) -> ModelError:
     """The error for an answer that began well and holds a part that is no JSON."""
+    if endpoint.embedded:
+        return died()
     return IncompleteAnswerError(
         t("The answer from {endpoint} broke off: a part of it cannot be read.", endpoint=endpoint.label),
         t("What arrived is kept but not graded; ask again."),
