@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from tale_core.calls.record import fingerprint
@@ -19,13 +21,14 @@ from tale_core.models.embedded import client as client_module
 from tale_core.models.embedded import prepare
 from tale_core.models.embedded import server as embedded
 from tale_core.models.embedded.catalog import embedded_model
-from tale_core.models.embedded.run_folder import RunFolder
+from tale_core.models.embedded.run_folder import RunFolder, ServerState
 from tale_core.models.embedded.server import ServerInfo, server_status, stop_server
 from tale_core.models.endpoints import Endpoint
 from tale_core.models.testing.scripted import Reply, ScriptedClient
 from tale_core.settings import get_settings
 from tale_core.types import Client, Completion, Message, Request, Sampling
 from tests.models.test_embedded import busy_slots, chat, send
+from tests.support.counting_endpoint import CountingEndpoint
 from tests.support.fixtures_model import TEST_MODEL
 from tests.tuning import samples
 
@@ -227,3 +230,28 @@ async def test_after_its_server_died_a_client_asks_a_new_one(tmp_path: Path, mon
     with pytest.raises(ServerDiedError):
         await text()
     assert [await text(), await text()] == ["two", "three"] and started == [""]
+
+
+async def test_a_server_that_broke_off_is_not_trusted_while_its_process_is_on_its_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = RunFolder.of(embedded_model(TEST_MODEL), get_settings())
+    run.create()
+    with CountingEndpoint() as endpoint:
+        port = int(endpoint.base_url.split(":")[2].split("/")[0])
+        # This very process stands for one that was killed and is not gone yet.
+        run.write(ServerState(TEST_MODEL, port, "key", os.getpid(), psutil.Process().create_time(), 1, 512))
+        info = server_status(TEST_MODEL)
+        assert info is not None
+    assert server_status(TEST_MODEL) == info, "it has just answered"
+    died = ScriptedClient([ServerDiedError("killed")])
+    monkeypatch.setattr(client_module, "make_embedded_client", lambda info: died)
+
+    async def server(adapter: str) -> ServerInfo:
+        raise AssertionError
+
+    client = client_module.EmbeddedClient(info, run=run, server=server)
+    with pytest.raises(ServerDiedError):
+        async for _ in client.stream(Request((Message("user", "Count."),))):
+            pass
+    assert server_status(TEST_MODEL) is None

@@ -14,7 +14,7 @@ from tale_core.errors import ServerDiedError
 from tale_core.models.client.openai_compatible import make_embedded_client
 from tale_core.models.client.wrapper import ClientAround
 from tale_core.models.embedded.run_folder import RunFolder
-from tale_core.models.embedded.server import ServerInfo
+from tale_core.models.embedded.server import ServerInfo, doubt
 from tale_core.types import Client, Completion, Delta, Request
 
 
@@ -47,6 +47,7 @@ class EmbeddedClient(ClientAround):
                     yield item
         except ServerDiedError:
             self._died = self._died or client is self._client
+            doubt(self._info)
             raise
 
     async def aclose(self) -> None:

@@ -172,6 +172,12 @@ _answered: dict[tuple[int, float], float] = {}
 """(pid, start) -> when that server answered last, on the monotonic clock."""
 
 
+def doubt(info: ServerInfo) -> None:
+    """This server broke off: whether it answers is looked at anew. One that was killed may take a while to be gone."""
+    for who in [who for who in _answered if who[0] == info.pid]:
+        del _answered[who]
+
+
 def _running(run: RunFolder, *, patience: float = 0.0) -> ServerInfo | None:
     """The server of this folder if its process lives and answers within `patience` seconds (once, if 0)."""
     deadline = time.monotonic() + patience
