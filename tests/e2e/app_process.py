@@ -190,8 +190,8 @@ class Viewer:
 
     def check(self) -> None:
         """Nothing was complained about, and nobody but the app was asked for anything."""
-        assert self.elsewhere == []
-        assert self.complaints == []
+        assert not self.elsewhere, self.elsewhere
+        assert not self.complaints, self.complaints
 
     def open(self, session: str = "", *, path: str = "/") -> Self:
         self.page.goto(self.app.url + path + (f"?session={session}" if session else ""))
