@@ -21,6 +21,7 @@ from tale_core.settings import get_settings
 from tale_core.store import Passed, Store, TrafficStore, open_store
 from tests.proxy.conftest import Start
 from tests.support.upstream import Answer, Upstream, serving
+from tests.support.waiting import until
 
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "How many are 6 times 7? Answer like [[50]]."}]}
 STREAM = ASKED | {"stream": True, "stream_options": {"include_usage": True}}
@@ -288,8 +289,8 @@ def test_no_row_stays_open_however_a_request_ends(started: Start, monkeypatch: p
         else:
             monkeypatch.setattr(proxy, "request", wrong)
         assert post(on.url, ASKED).status_code == 500
-        rows = on.traffic.requests()
-    assert [row.status for row in rows] == ["broken"]
+        # Written by a task of its own: whoever asked has had the answer by then.
+        until(lambda: [row.status for row in on.traffic.requests()] == ["broken"])
 
 
 @pytest.mark.parametrize(
